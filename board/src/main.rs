@@ -1,0 +1,2 @@
+//! mergevit.
+fn main() {}

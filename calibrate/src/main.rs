@@ -1,0 +1,2 @@
+//! mergevit-calibrate.
+fn main() {}
