@@ -1,1 +1,17 @@
-//! Arithmetic.
+//! The arithmetic of an INT8 Vision Transformer with token merging.
+//!
+//! One operation, one meaning, several implementations. [`ops`] names the operations and their shapes;
+//! [`reference`] says what they mean, in scalar code written for reading; [`cpu`] computes the same bits
+//! with vector instructions and threads. `NUMERICS.md` in this folder is the contract that all of them
+//! follow: the same pack and frame give the same logits everywhere, so tests compare with `==`.
+//!
+//! This crate knows hardware and nothing else: no files, no models, no cameras. [`frame`] turns what a
+//! camera or a file delivers into the network's input pixels.
+
+pub mod cpu;
+pub mod frame;
+pub mod math;
+pub mod ops;
+pub mod reference;
+
+pub use ops::Kernels;
