@@ -1,0 +1,309 @@
+//! Attention: one image and head a task, scores of a block of queries at a time.
+//!
+//! Queries are the lanes. Scores come out as one vector a key (the panel of queries against rows of
+//! keys), so the softmax runs down the vectors without a horizontal step; its integers are packed four
+//! keys a word, which is the panel that the product with the transposed values wants.
+
+use super::isa::{Block, CHANNELS, Isa, MAX_LANES, MAX_VECTORS, Sign, Sums};
+use super::linear::block_vectors;
+use super::panel::interleave;
+use super::scratch::Scratch;
+use super::shared::SharedMut;
+use super::simd_math::{exp2_255, sat8};
+use super::threads::Team;
+use crate::ops::{Attention, HEAD_WIDTH};
+
+/// Words (4 bytes) of a row of keys.
+const HEAD_WORDS: usize = HEAD_WIDTH / 4;
+
+/// One thread's space for one head.
+#[derive(Debug)]
+pub(super) struct HeadScratch {
+    /// (T rounded up to 16, 64) i8 keys, and their row sums.
+    keys: Vec<i8>,
+    key_sums: Vec<i32>,
+    /// (64, T rounded up to 64) i8 values transposed, and their row sums.
+    values: Vec<i8>,
+    value_sums: [i32; HEAD_WIDTH],
+    /// (T) log2 of each key's size.
+    bias: Vec<f32>,
+    /// A panel of up to `MAX_VECTORS` vectors of queries.
+    queries: Scratch,
+    /// `[key][vector][lane]` scores of a block of queries.
+    scores: Vec<f32>,
+    /// A panel of softmax integers.
+    weights: Scratch,
+}
+
+impl HeadScratch {
+    pub(super) fn new(tokens: usize) -> Self {
+        let (keys, inner) = (
+            tokens.next_multiple_of(CHANNELS),
+            tokens.next_multiple_of(64),
+        );
+        let lanes = MAX_LANES * MAX_VECTORS;
+        Self {
+            keys: vec![0; keys * HEAD_WIDTH],
+            key_sums: vec![0; keys],
+            values: vec![0; HEAD_WIDTH * inner],
+            value_sums: [0; HEAD_WIDTH],
+            bias: vec![0.0; tokens],
+            queries: Scratch::new(HEAD_WORDS * lanes),
+            scores: vec![0.0; tokens * lanes],
+            weights: Scratch::new(inner / 4 * lanes),
+        }
+    }
+
+    /// Copies keys and values of one head out of `qkv` (T, 3C), padded with zeros.
+    fn load(&mut self, qkv: &[i8], width: usize, head: usize, tokens: usize) {
+        let (padded, inner) = (
+            tokens.next_multiple_of(CHANNELS),
+            tokens.next_multiple_of(64),
+        );
+        let column = width + head * HEAD_WIDTH;
+        for (j, (row, sum)) in self
+            .keys
+            .chunks_exact_mut(HEAD_WIDTH)
+            .zip(&mut self.key_sums)
+            .take(padded)
+            .enumerate()
+        {
+            if j < tokens {
+                row.copy_from_slice(&qkv[j * 3 * width + column..][..HEAD_WIDTH]);
+            } else {
+                row.fill(0);
+            }
+            *sum = row.iter().map(|&k| i32::from(k)).sum();
+        }
+        let column = 2 * width + head * HEAD_WIDTH;
+        self.value_sums = [0; HEAD_WIDTH];
+        for j in 0..inner {
+            if j < tokens {
+                let row = &qkv[j * 3 * width + column..][..HEAD_WIDTH];
+                for (d, (&v, sum)) in row.iter().zip(&mut self.value_sums).enumerate() {
+                    self.values[d * inner + j] = v;
+                    *sum += i32::from(v);
+                }
+            } else {
+                for d in 0..HEAD_WIDTH {
+                    self.values[d * inner + j] = 0;
+                }
+            }
+        }
+    }
+}
+
+/// Attention over `qkv` (B, T, 3C) into `context` (B, T, C); `heads` holds one scratch a thread.
+pub(super) fn attention<I: Isa>(
+    isa: I,
+    team: &mut Team,
+    heads: &mut [HeadScratch],
+    log2_size: &[f32],
+    shape: &Attention<'_>,
+    qkv: &[i8],
+    sizes: Option<&[u32]>,
+    context: &mut [i8],
+) {
+    let (tokens, width) = (shape.tokens, shape.heads * HEAD_WIDTH);
+    assert_eq!(qkv.len(), shape.batch * tokens * 3 * width);
+    assert_eq!(context.len(), shape.batch * tokens * width);
+    assert!(sizes.is_none_or(|s| s.len() == shape.batch * tokens));
+    let scratch = SharedMut::new(heads);
+    let context = SharedMut::new(context);
+    team.run(shape.batch * shape.heads, &|thread, task| {
+        let (image, head) = (task / shape.heads, task % shape.heads);
+        // SAFETY: every thread has its own number.
+        let scratch = &mut unsafe { scratch.part(thread..thread + 1) }[0];
+        let qkv = &qkv[image * tokens * 3 * width..][..tokens * 3 * width];
+        let job = Job {
+            isa,
+            tokens,
+            width,
+            head,
+            score_scale: shape.score_scale[head],
+            context_scale: shape.context_scale[head],
+            context: &context,
+            first_row: image * tokens,
+        };
+        isa.vectorize(
+            #[inline(always)]
+            || {
+                scratch.load(qkv, width, head, tokens);
+                for (j, bias) in scratch.bias[..tokens].iter_mut().enumerate() {
+                    *bias = sizes.map_or(0.0, |s| log2_size[s[image * tokens + j] as usize]);
+                }
+                let vectors = tokens.div_ceil(I::LANES);
+                let mut v = 0;
+                while v < vectors {
+                    let count = block_vectors::<I>(vectors - v);
+                    // SAFETY: one task an image and head.
+                    unsafe { job.queries(scratch, qkv, v * I::LANES, count) };
+                    v += count;
+                }
+            },
+        );
+    });
+}
+
+struct Job<'a, I> {
+    isa: I,
+    tokens: usize,
+    width: usize,
+    head: usize,
+    score_scale: f32,
+    context_scale: f32,
+    context: &'a SharedMut<'a, i8>,
+    first_row: usize,
+}
+
+impl<I: Isa> Job<'_, I> {
+    /// Attention of `count` vectors of queries from token `first` on.
+    ///
+    /// # Safety
+    /// No other thread writes this image's and head's context.
+    #[inline(always)]
+    unsafe fn queries(&self, s: &mut HeadScratch, qkv: &[i8], first: usize, count: usize) {
+        let stride = 3 * self.width;
+        let words = HEAD_WORDS * I::LANES;
+        for v in 0..count {
+            let token = first + v * I::LANES;
+            let rows = self.tokens.saturating_sub(token).min(I::LANES);
+            let start = token * stride + self.head * HEAD_WIDTH;
+            let from = &qkv[start..start + (rows - 1) * stride + HEAD_WIDTH];
+            let to = &mut s.queries.words()[v * words..(v + 1) * words];
+            interleave(self.isa, from, stride, HEAD_WIDTH, I::SIGNED.mask, to);
+        }
+        let max = self.scores(s, count);
+        let sum = self.softmax(s, count, &max);
+        // SAFETY: the caller's.
+        unsafe { self.context(s, first, count, &sum) };
+    }
+
+    /// Scores against all keys, and their maximum per query.
+    #[inline(always)]
+    fn scores(&self, s: &mut HeadScratch, count: usize) -> [I::F32; MAX_VECTORS] {
+        let isa = self.isa;
+        let scale = isa.splat_f32(self.score_scale);
+        let mut max = [isa.splat_f32(f32::NEG_INFINITY); MAX_VECTORS];
+        let mut sums = Sums::ZERO;
+        let queries = s.queries.words();
+        for j0 in (0..self.tokens).step_by(CHANNELS) {
+            let keys = &s.keys[j0 * HEAD_WIDTH..(j0 + CHANNELS) * HEAD_WIDTH];
+            let start = std::array::from_fn(|c| I::SIGNED.correction * s.key_sums[j0 + c]);
+            let block = Block {
+                panel: queries.as_ptr().cast(),
+                vector_stride: HEAD_WIDTH * I::LANES,
+                weights: keys.as_ptr(),
+                weight_stride: HEAD_WIDTH,
+                inner: HEAD_WIDTH,
+                sign: Sign::Signed,
+            };
+            // SAFETY: 16 rows of 64 keys, and `MAX_VECTORS` vectors of queries, are there.
+            unsafe { isa.block(&block, count, &start, &mut sums) };
+            for c in 0..CHANNELS.min(self.tokens - j0) {
+                let bias = isa.splat_f32(s.bias[j0 + c]);
+                for (v, max) in max[..count].iter_mut().enumerate() {
+                    let acc = isa.load_i32(&sums.0[(c * I::VECTORS + v) * I::LANES..]);
+                    let t = isa.fma(isa.to_f32(acc), scale, bias);
+                    *max = isa.max(t, *max);
+                    isa.store_f32(t, &mut s.scores[((j0 + c) * I::VECTORS + v) * I::LANES..]);
+                }
+            }
+        }
+        max
+    }
+
+    /// Softmax numerators as integers, packed four keys a word; their sum per query.
+    #[inline(always)]
+    fn softmax(
+        &self,
+        s: &mut HeadScratch,
+        count: usize,
+        max: &[I::F32; MAX_VECTORS],
+    ) -> [I::I32; MAX_VECTORS] {
+        let isa = self.isa;
+        let steps = self.tokens.next_multiple_of(64) / 4;
+        let weights = s.weights.words();
+        let mask = isa.splat_i32(i32::from_ne_bytes([I::UNSIGNED.mask; 4]));
+        let zero = isa.splat_i32(0);
+        let mut sum = [zero; MAX_VECTORS];
+        for (v, sum) in sum[..count].iter_mut().enumerate() {
+            let score = |j: usize| {
+                let t = isa.load_f32(&s.scores[(j * I::VECTORS + v) * I::LANES..]);
+                exp2_255(isa, isa.sub(t, max[v]))
+            };
+            let to = &mut weights[v * steps * I::LANES..(v + 1) * steps * I::LANES];
+            for (step, to) in to.chunks_exact_mut(I::LANES).enumerate() {
+                let j = 4 * step;
+                let p: [I::I32; 4] = if j + 4 <= self.tokens {
+                    [score(j), score(j + 1), score(j + 2), score(j + 3)]
+                } else {
+                    std::array::from_fn(|i| {
+                        if j + i < self.tokens {
+                            score(j + i)
+                        } else {
+                            zero
+                        }
+                    })
+                };
+                let pair = isa.add_i32(p[0], p[1]);
+                *sum = isa.add_i32(*sum, isa.add_i32(pair, isa.add_i32(p[2], p[3])));
+                let low = isa.or_i32(p[0], isa.shift_left::<8>(p[1]));
+                let high = isa.or_i32(isa.shift_left::<16>(p[2]), isa.shift_left::<24>(p[3]));
+                isa.store_i32(isa.xor_i32(isa.or_i32(low, high), mask), to);
+            }
+        }
+        sum
+    }
+
+    /// The average of the values, by the integers of `softmax`.
+    ///
+    /// # Safety
+    /// No other thread writes this image's and head's context.
+    #[inline(always)]
+    unsafe fn context(
+        &self,
+        s: &mut HeadScratch,
+        first: usize,
+        count: usize,
+        sum: &[I::I32; MAX_VECTORS],
+    ) {
+        let isa = self.isa;
+        let inner = self.tokens.next_multiple_of(64);
+        let scale = isa.splat_f32(self.context_scale);
+        let scale = sum.map(|sum| isa.div(scale, isa.to_f32(sum)));
+        let mut sums = Sums::ZERO;
+        let weights = s.weights.words();
+        for d0 in (0..HEAD_WIDTH).step_by(CHANNELS) {
+            let values = &s.values[d0 * inner..(d0 + CHANNELS) * inner];
+            let start = std::array::from_fn(|c| I::UNSIGNED.correction * s.value_sums[d0 + c]);
+            let block = Block {
+                panel: weights.as_ptr().cast(),
+                vector_stride: inner * I::LANES,
+                weights: values.as_ptr(),
+                weight_stride: inner,
+                inner,
+                sign: Sign::Unsigned,
+            };
+            // SAFETY: 16 rows of `inner` values, and `count` vectors of softmax integers, are there.
+            unsafe { isa.block(&block, count, &start, &mut sums) };
+            for (v, &scale) in scale[..count].iter().enumerate() {
+                for c in (0..CHANNELS).step_by(I::LANES) {
+                    let mut square = [isa.splat_i32(0); MAX_LANES];
+                    for (lane, x) in square[..I::LANES].iter_mut().enumerate() {
+                        let acc = isa.load_i32(&sums.0[((c + lane) * I::VECTORS + v) * I::LANES..]);
+                        *x = sat8(isa, isa.mul(isa.to_f32(acc), scale));
+                    }
+                    isa.transpose(&mut square[..I::LANES]);
+                    let token = first + v * I::LANES;
+                    for (m, &row) in (token..self.tokens).zip(&square[..I::LANES]) {
+                        let at =
+                            (self.first_row + m) * self.width + self.head * HEAD_WIDTH + d0 + c;
+                        // SAFETY: the caller's.
+                        isa.store_i8(row, unsafe { self.context.part(at..at + I::LANES) });
+                    }
+                }
+            }
+        }
+    }
+}

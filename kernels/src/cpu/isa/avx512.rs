@@ -1,0 +1,253 @@
+//! AVX-512 with VNNI: 16 lanes, `vpdpbusd` on unsigned panel bytes.
+
+use super::{Block, CHANNELS, Flip, Isa, Sums, tile};
+use half::f16;
+use std::arch::x86_64::*;
+
+/// Proof that the processor has AVX-512 F, BW, VL and VNNI.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cpu) struct Avx512Vnni(());
+
+impl Avx512Vnni {
+    pub(in crate::cpu) fn new() -> Option<Self> {
+        (is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni"))
+        .then_some(Self(()))
+    }
+}
+
+/// Calls intrinsics of the features that a value of this file's type proves.
+macro_rules! simd {
+    ($($body:tt)*) => {{
+        // SAFETY: `self` exists only where `new` found the features; pointers come from slices whose
+        // length was checked just before, or from the caller of an unsafe method.
+        unsafe { $($body)* }
+    }};
+}
+
+impl Isa for Avx512Vnni {
+    const LANES: usize = 16;
+    const VECTORS: usize = 3;
+    const SIGNED: Flip = Flip::TO_UNSIGNED;
+    const UNSIGNED: Flip = Flip::NONE;
+
+    type I32 = __m512i;
+    type F32 = __m512;
+    type Bytes = __m512i;
+
+    #[inline(always)]
+    fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")]
+        fn inner<R>(f: impl FnOnce() -> R) -> R {
+            f()
+        }
+        simd!(inner(f))
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(self, from: *const u8) -> __m512i {
+        simd!(_mm512_loadu_si512(from.cast()))
+    }
+
+    #[inline(always)]
+    unsafe fn splat_bytes(self, from: *const i8) -> __m512i {
+        simd!(_mm512_set1_epi32(from.cast::<i32>().read_unaligned()))
+    }
+
+    #[inline(always)]
+    fn dot4(self, sum: __m512i, bytes: __m512i, weights: __m512i) -> __m512i {
+        simd!(_mm512_dpbusd_epi32(sum, bytes, weights))
+    }
+
+    #[inline(always)]
+    unsafe fn block(self, block: &Block, vectors: usize, start: &[i32; CHANNELS], sums: &mut Sums) {
+        // 24 of 32 registers hold sums; one vector alone needs 16 rows to hide the latency.
+        simd!(match vectors {
+            3 => tile::<_, 8, 3>(self, block, start, sums),
+            2 => tile::<_, 8, 2>(self, block, start, sums),
+            _ => tile::<_, 16, 1>(self, block, start, sums),
+        });
+    }
+
+    #[inline(always)]
+    fn load_i32(self, from: &[i32]) -> __m512i {
+        let from = &from[..16];
+        simd!(_mm512_loadu_si512(from.as_ptr().cast()))
+    }
+
+    #[inline(always)]
+    fn load_words(self, from: &[i8]) -> __m512i {
+        let from = &from[..64];
+        simd!(_mm512_loadu_si512(from.as_ptr().cast()))
+    }
+
+    #[inline(always)]
+    fn store_i32(self, value: __m512i, to: &mut [i32]) {
+        let to = &mut to[..16];
+        simd!(_mm512_storeu_si512(to.as_mut_ptr().cast(), value));
+    }
+
+    #[inline(always)]
+    fn store_i8(self, value: __m512i, to: &mut [i8]) {
+        let to = &mut to[..16];
+        simd!(_mm_storeu_si128(
+            to.as_mut_ptr().cast(),
+            _mm512_cvtepi32_epi8(value)
+        ));
+    }
+
+    #[inline(always)]
+    fn load_f32(self, from: &[f32]) -> __m512 {
+        let from = &from[..16];
+        simd!(_mm512_loadu_ps(from.as_ptr()))
+    }
+
+    #[inline(always)]
+    fn store_f32(self, value: __m512, to: &mut [f32]) {
+        let to = &mut to[..16];
+        simd!(_mm512_storeu_ps(to.as_mut_ptr(), value));
+    }
+
+    #[inline(always)]
+    fn load_f16(self, from: &[f16]) -> __m512 {
+        let from = &from[..16];
+        simd!(_mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())))
+    }
+
+    #[inline(always)]
+    fn store_f16(self, value: __m512, to: &mut [f16]) {
+        let to = &mut to[..16];
+        simd!(_mm256_storeu_si256(
+            to.as_mut_ptr().cast(),
+            _mm512_cvtps_ph::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(value)
+        ));
+    }
+
+    #[inline(always)]
+    fn splat_i32(self, value: i32) -> __m512i {
+        simd!(_mm512_set1_epi32(value))
+    }
+
+    #[inline(always)]
+    fn splat_f32(self, value: f32) -> __m512 {
+        simd!(_mm512_set1_ps(value))
+    }
+
+    #[inline(always)]
+    fn add_i32(self, a: __m512i, b: __m512i) -> __m512i {
+        simd!(_mm512_add_epi32(a, b))
+    }
+
+    #[inline(always)]
+    fn or_i32(self, a: __m512i, b: __m512i) -> __m512i {
+        simd!(_mm512_or_si512(a, b))
+    }
+
+    #[inline(always)]
+    fn xor_i32(self, a: __m512i, b: __m512i) -> __m512i {
+        simd!(_mm512_xor_si512(a, b))
+    }
+
+    #[inline(always)]
+    fn shift_left<const BITS: u32>(self, a: __m512i) -> __m512i {
+        simd!(_mm512_slli_epi32::<BITS>(a))
+    }
+
+    #[inline(always)]
+    fn to_f32(self, a: __m512i) -> __m512 {
+        simd!(_mm512_cvtepi32_ps(a))
+    }
+
+    #[inline(always)]
+    fn to_i32(self, a: __m512) -> __m512i {
+        simd!(_mm512_cvtps_epi32(a))
+    }
+
+    #[inline(always)]
+    fn bits(self, a: __m512) -> __m512i {
+        simd!(_mm512_castps_si512(a))
+    }
+
+    #[inline(always)]
+    fn from_bits(self, a: __m512i) -> __m512 {
+        simd!(_mm512_castsi512_ps(a))
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        simd!(_mm512_add_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        simd!(_mm512_sub_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        simd!(_mm512_mul_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        simd!(_mm512_div_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn max(self, a: __m512, b: __m512) -> __m512 {
+        simd!(_mm512_max_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        simd!(_mm512_min_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn abs(self, a: __m512) -> __m512 {
+        simd!(_mm512_abs_ps(a))
+    }
+
+    #[inline(always)]
+    fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        simd!(_mm512_fmadd_ps(a, b, c))
+    }
+
+    #[inline(always)]
+    fn fnma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        simd!(_mm512_fnmadd_ps(a, b, c))
+    }
+
+    #[inline(always)]
+    fn transpose(self, rows: &mut [__m512i]) {
+        let rows: &mut [__m512i; 16] = rows.try_into().expect("16 rows");
+        simd! {
+            let mut t = *rows;
+            // Pairs of rows, then pairs of pairs: each 128-bit lane then holds 4 rows of one column.
+            for i in 0..8 {
+                t[2 * i] = _mm512_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
+                t[2 * i + 1] = _mm512_unpackhi_epi32(rows[2 * i], rows[2 * i + 1]);
+            }
+            let mut u = t;
+            for i in 0..4 {
+                u[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+                u[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+                u[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+                u[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+            }
+            // u[4 r + c] holds, in lane l, rows 4r..4r+4 of column 4 l + c. Gather lanes over r.
+            for c in 0..4 {
+                let low_even = _mm512_shuffle_i32x4::<0b10_00_10_00>(u[c], u[4 + c]);
+                let low_odd = _mm512_shuffle_i32x4::<0b11_01_11_01>(u[c], u[4 + c]);
+                let high_even = _mm512_shuffle_i32x4::<0b10_00_10_00>(u[8 + c], u[12 + c]);
+                let high_odd = _mm512_shuffle_i32x4::<0b11_01_11_01>(u[8 + c], u[12 + c]);
+                rows[c] = _mm512_shuffle_i32x4::<0b10_00_10_00>(low_even, high_even);
+                rows[8 + c] = _mm512_shuffle_i32x4::<0b11_01_11_01>(low_even, high_even);
+                rows[4 + c] = _mm512_shuffle_i32x4::<0b10_00_10_00>(low_odd, high_odd);
+                rows[12 + c] = _mm512_shuffle_i32x4::<0b11_01_11_01>(low_odd, high_odd);
+            }
+        }
+    }
+}

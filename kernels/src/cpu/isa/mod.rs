@@ -1,0 +1,207 @@
+//! What the CPU kernels need from an instruction set, and the sets there are.
+//!
+//! Every kernel is written once, generic over [`Isa`]; a set is a thin shell of single instructions.
+//! A value of an `Isa` type is the proof that this processor has the instructions: only `new` makes one.
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod avx512;
+pub(super) mod portable;
+
+use half::f16;
+
+/// Most lanes of a vector, over all sets.
+pub(super) const MAX_LANES: usize = 16;
+
+/// Most vectors of tokens that one call of [`Isa::block`] covers, over all sets.
+pub(super) const MAX_VECTORS: usize = 3;
+
+/// Output channels of one call of [`Isa::block`].
+pub(super) const CHANNELS: usize = 16;
+
+/// Sums of one block: `[channel][vector][lane]`, `I::LANES` lanes and `I::VECTORS` vectors apart.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(super) struct Sums(pub(super) [i32; CHANNELS * MAX_VECTORS * MAX_LANES]);
+
+impl Sums {
+    pub(super) const ZERO: Self = Self([0; CHANNELS * MAX_VECTORS * MAX_LANES]);
+}
+
+/// Whether a panel's bytes stand for i8 or u8 values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    Signed,
+    Unsigned,
+}
+
+/// How a set wants a panel's bytes, and what that adds to each sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flip {
+    /// XORed into every byte: 0 or 0x80, which adds or subtracts 128.
+    pub(super) mask: u8,
+    /// The sums come out too large by `-correction * (sum of the weight row)`.
+    pub(super) correction: i32,
+}
+
+impl Flip {
+    pub(super) const NONE: Self = Self {
+        mask: 0,
+        correction: 0,
+    };
+    /// For instructions that take unsigned bytes only, on signed values.
+    pub(super) const TO_UNSIGNED: Self = Self {
+        mask: 0x80,
+        correction: -128,
+    };
+    /// For instructions that take signed bytes only, on unsigned values.
+    pub(super) const TO_SIGNED: Self = Self {
+        mask: 0x80,
+        correction: 128,
+    };
+}
+
+/// Operands of [`Isa::block`]: [`CHANNELS`] weight rows against vectors of tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Block {
+    /// `[vector][K / 4][lane][4]` bytes: the panel's first vector of this block.
+    pub(super) panel: *const u8,
+    /// Bytes from one vector of the panel to the next: `K * LANES`.
+    pub(super) vector_stride: usize,
+    /// First of [`CHANNELS`] rows of K bytes.
+    pub(super) weights: *const i8,
+    /// Bytes from one weight row to the next.
+    pub(super) weight_stride: usize,
+    /// K, a multiple of 64.
+    pub(super) inner: usize,
+    /// What the panel's bytes stand for.
+    pub(super) sign: Sign,
+}
+
+/// One instruction set. All methods are single instructions or short fixed sequences of them.
+///
+/// `max` and `min` return the second operand if the first is NaN.
+pub(super) trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
+    /// Lanes of `I32` and `F32`; divides [`MAX_LANES`].
+    const LANES: usize;
+    /// Vectors of tokens that fill the registers in [`Isa::block`]; at most [`MAX_VECTORS`].
+    const VECTORS: usize;
+    /// How panels of signed values are stored.
+    const SIGNED: Flip;
+    /// How panels of unsigned values are stored.
+    const UNSIGNED: Flip;
+
+    type I32: Copy;
+    type F32: Copy;
+    /// A vector of panel bytes, ready for [`Isa::dot4`].
+    type Bytes: Copy;
+
+    /// Runs `f` compiled for this set.
+    fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
+
+    /// Loads `LANES * 4` panel bytes.
+    ///
+    /// # Safety
+    /// They must be readable.
+    unsafe fn load_bytes(self, from: *const u8) -> Self::Bytes;
+    /// Repeats 4 weight bytes in every lane.
+    ///
+    /// # Safety
+    /// They must be readable.
+    unsafe fn splat_bytes(self, from: *const i8) -> Self::I32;
+    /// `sum[lane] += bytes[lane][0..4] . weights[lane][0..4]`, exact.
+    fn dot4(self, sum: Self::I32, bytes: Self::Bytes, weights: Self::I32) -> Self::I32;
+
+    /// Computes [`CHANNELS`] by `vectors` sums, starting from `start` (one value a channel).
+    ///
+    /// # Safety
+    /// All of the panel's and the weights' bytes that `block` describes must be readable, and `vectors`
+    /// in 1..=`VECTORS`.
+    unsafe fn block(self, block: &Block, vectors: usize, start: &[i32; CHANNELS], sums: &mut Sums);
+
+    fn load_i32(self, from: &[i32]) -> Self::I32;
+    /// Loads `LANES` little-endian words.
+    fn load_words(self, from: &[i8]) -> Self::I32;
+    fn store_i32(self, value: Self::I32, to: &mut [i32]);
+    /// Stores the low byte of every lane.
+    fn store_i8(self, value: Self::I32, to: &mut [i8]);
+    fn load_f32(self, from: &[f32]) -> Self::F32;
+    fn store_f32(self, value: Self::F32, to: &mut [f32]);
+    fn load_f16(self, from: &[f16]) -> Self::F32;
+    fn store_f16(self, value: Self::F32, to: &mut [f16]);
+
+    fn splat_i32(self, value: i32) -> Self::I32;
+    fn splat_f32(self, value: f32) -> Self::F32;
+    fn add_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    fn or_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    fn xor_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    fn shift_left<const BITS: u32>(self, a: Self::I32) -> Self::I32;
+    fn to_f32(self, a: Self::I32) -> Self::F32;
+    /// Rounds to the nearest integer, ties to even.
+    fn to_i32(self, a: Self::F32) -> Self::I32;
+    fn bits(self, a: Self::F32) -> Self::I32;
+    fn from_bits(self, a: Self::I32) -> Self::F32;
+
+    fn add(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn sub(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn mul(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn div(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn min(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn abs(self, a: Self::F32) -> Self::F32;
+    /// `a * b + c`, rounded once.
+    fn fma(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    /// `-(a * b) + c`, rounded once.
+    fn fnma(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+
+    /// Transposes a square of `LANES` vectors.
+    fn transpose(self, rows: &mut [Self::I32]);
+}
+
+/// The register-tiled inner loop of [`Isa::block`] for sets that have a four-byte dot product.
+///
+/// `ROWS` weight rows by `VECTORS` vectors of tokens stay in registers; a step of 4 along K loads
+/// `VECTORS` panel vectors, and repeats `ROWS` words of weights straight from the pack.
+///
+/// # Safety
+/// As [`Isa::block`], with `VECTORS` for `vectors`; `ROWS` divides [`CHANNELS`].
+#[inline(always)]
+pub(super) unsafe fn tile<I: Isa, const ROWS: usize, const VECTORS: usize>(
+    isa: I,
+    block: &Block,
+    start: &[i32; CHANNELS],
+    sums: &mut Sums,
+) {
+    const { assert!(CHANNELS.is_multiple_of(ROWS) && VECTORS <= MAX_VECTORS) };
+    for first in (0..CHANNELS).step_by(ROWS) {
+        let mut acc = [[isa.splat_i32(0); VECTORS]; ROWS];
+        for (acc, &start) in acc.iter_mut().zip(&start[first..]) {
+            *acc = [isa.splat_i32(start); VECTORS];
+        }
+        // SAFETY: the caller vouches for rows `first..first + ROWS` of the weights and `VECTORS` vectors
+        // of the panel; `k` stays below `inner`.
+        unsafe {
+            let weights = block.weights.add(first * block.weight_stride);
+            for k in (0..block.inner).step_by(4) {
+                let mut bytes = [isa.load_bytes(block.panel.add(k * I::LANES)); VECTORS];
+                for (v, bytes) in bytes.iter_mut().enumerate().skip(1) {
+                    *bytes =
+                        isa.load_bytes(block.panel.add(v * block.vector_stride + k * I::LANES));
+                }
+                for (row, acc) in acc.iter_mut().enumerate() {
+                    let w = isa.splat_bytes(weights.add(row * block.weight_stride + k));
+                    for (acc, &bytes) in acc.iter_mut().zip(&bytes) {
+                        *acc = isa.dot4(*acc, bytes, w);
+                    }
+                }
+            }
+        }
+        for (row, acc) in acc.iter().enumerate() {
+            for (v, &acc) in acc.iter().enumerate() {
+                isa.store_i32(
+                    acc,
+                    &mut sums.0[((first + row) * I::VECTORS + v) * I::LANES..],
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! Linear layers: interleave the activations, then 16 output channels a task, then the epilogue.
+//!
+//! Weights are read once from memory, by whole rows, and stay in the first-level cache while all tokens
+//! pass; the activation panel stays in the second level. A block of 16 channels by up to 48 tokens is
+//! transposed in registers so that the epilogue sees rows of tokens, as everything else does.
+
+use super::isa::{Block, CHANNELS, Flip, Isa, MAX_LANES, Sign, Sums};
+use super::panel::interleave;
+use super::shared::SharedMut;
+use super::simd_math::{gelu, sat8};
+use super::threads::Team;
+use crate::ops::{Epilogue, LinearWeights};
+use half::f16;
+
+/// `LinearWeights` x panel: the shape of the work all tasks share.
+#[derive(Clone, Copy)]
+struct Job<'a, I> {
+    isa: I,
+    rows: usize,
+    weights: LinearWeights<'a>,
+    panel: &'a [i32],
+    flip: Flip,
+}
+
+/// `input` (M, K) times the transpose of the weights, then the epilogue. `panel` is scratch.
+pub(super) fn linear<I: Isa>(
+    isa: I,
+    team: &mut Team,
+    panel: &mut [i32],
+    rows: usize,
+    input: &[i8],
+    weights: &LinearWeights<'_>,
+    epilogue: Epilogue<'_>,
+) {
+    let (outputs, inputs) = (weights.outputs, weights.inputs);
+    assert_eq!(input.len(), rows * inputs);
+    assert_eq!(weights.data.len(), outputs * inputs);
+    assert!(outputs.is_multiple_of(CHANNELS) && inputs.is_multiple_of(64));
+    assert!([weights.scale.len(), weights.bias.len(), weights.sums.len()] == [outputs; 3]);
+    let flip = I::SIGNED;
+    let words = inputs / 4 * I::LANES;
+    let vectors = rows.div_ceil(I::LANES);
+    let panel = &mut panel[..vectors * words];
+    let shared = SharedMut::new(panel);
+    team.run(vectors, &|_, v| {
+        // SAFETY: one task a vector.
+        let to = unsafe { shared.part(v * words..(v + 1) * words) };
+        let first = v * I::LANES;
+        let from = &input[first * inputs..(first + I::LANES).min(rows) * inputs];
+        isa.vectorize(
+            #[inline(always)]
+            || interleave(isa, from, inputs, inputs, flip.mask, to),
+        );
+    });
+    let job = Job {
+        isa,
+        rows,
+        weights: *weights,
+        panel,
+        flip,
+    };
+    match epilogue {
+        Epilogue::Requantize { output } => {
+            let output = SharedMut::new(output);
+            assert_eq!(output.len(), rows * outputs);
+            run(
+                team,
+                job,
+                Requantize {
+                    output,
+                    stride: outputs,
+                },
+            );
+        }
+        Epilogue::GeluRequantize {
+            inverse_scale,
+            zero_point,
+            output,
+        } => {
+            let output = SharedMut::new(output);
+            assert_eq!(output.len(), rows * outputs);
+            run(
+                team,
+                job,
+                GeluRequantize {
+                    inverse_scale,
+                    zero_point,
+                    output,
+                    stride: outputs,
+                },
+            );
+        }
+        Epilogue::ResidualAdd { residual } => {
+            let residual = SharedMut::new(residual);
+            assert_eq!(residual.len(), rows * outputs);
+            run(
+                team,
+                job,
+                ResidualAdd {
+                    residual,
+                    stride: outputs,
+                },
+            );
+        }
+        Epilogue::Embed(embed) => {
+            let tokens = embed.position.len() / outputs;
+            let first = usize::from(embed.class_token);
+            assert_eq!(embed.residual.len(), embed.batch * tokens * outputs);
+            assert_eq!(rows, embed.batch * (tokens - first));
+            if embed.class_token {
+                for image in embed.residual.chunks_exact_mut(tokens * outputs) {
+                    for (x, &p) in image.iter_mut().zip(&embed.position[..outputs]) {
+                        *x = f16::from_f32(p);
+                    }
+                }
+            }
+            let residual = SharedMut::new(embed.residual);
+            run(
+                team,
+                job,
+                Position {
+                    position: embed.position,
+                    residual,
+                    first,
+                    tokens,
+                    stride: outputs,
+                },
+            );
+        }
+    }
+}
+
+/// What happens to a vector of `LANES` channels, starting at `n`, of token row `m`.
+trait Finish: Sync {
+    /// # Safety
+    /// No other thread writes these elements.
+    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, y: I::F32);
+}
+
+struct Requantize<'a> {
+    output: SharedMut<'a, i8>,
+    stride: usize,
+}
+
+impl Finish for Requantize<'_> {
+    #[inline(always)]
+    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, y: I::F32) {
+        let at = m * self.stride + n;
+        // SAFETY: the caller's.
+        let to = unsafe { self.output.part(at..at + I::LANES) };
+        isa.store_i8(sat8(isa, y), to);
+    }
+}
+
+struct GeluRequantize<'a> {
+    inverse_scale: f32,
+    zero_point: f32,
+    output: SharedMut<'a, i8>,
+    stride: usize,
+}
+
+impl Finish for GeluRequantize<'_> {
+    #[inline(always)]
+    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, y: I::F32) {
+        let at = m * self.stride + n;
+        let (scale, zero) = (
+            isa.splat_f32(self.inverse_scale),
+            isa.splat_f32(self.zero_point),
+        );
+        // SAFETY: the caller's.
+        let to = unsafe { self.output.part(at..at + I::LANES) };
+        isa.store_i8(sat8(isa, isa.fma(gelu(isa, y), scale, zero)), to);
+    }
+}
+
+struct ResidualAdd<'a> {
+    residual: SharedMut<'a, f16>,
+    stride: usize,
+}
+
+impl Finish for ResidualAdd<'_> {
+    #[inline(always)]
+    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, y: I::F32) {
+        let at = m * self.stride + n;
+        // SAFETY: the caller's.
+        let x = unsafe { self.residual.part(at..at + I::LANES) };
+        isa.store_f16(isa.add(isa.load_f16(x), y), x);
+    }
+}
+
+struct Position<'a> {
+    position: &'a [f32],
+    residual: SharedMut<'a, f16>,
+    first: usize,
+    tokens: usize,
+    stride: usize,
+}
+
+impl Finish for Position<'_> {
+    #[inline(always)]
+    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, y: I::F32) {
+        let patches = self.tokens - self.first;
+        let (image, token) = (m / patches, m % patches + self.first);
+        let position = isa.load_f32(&self.position[token * self.stride + n..]);
+        let at = (image * self.tokens + token) * self.stride + n;
+        // SAFETY: the caller's.
+        let to = unsafe { self.residual.part(at..at + I::LANES) };
+        isa.store_f16(isa.add(y, position), to);
+    }
+}
+
+fn run<I: Isa, F: Finish>(team: &mut Team, job: Job<'_, I>, finish: F) {
+    let groups = job.weights.outputs / CHANNELS;
+    // Several neighbouring groups a task, so that the hardware's prefetcher runs on in the weights; but
+    // enough tasks that threads end together.
+    let chunk = (groups / (team.threads() * 6)).clamp(1, 8);
+    team.run(groups.div_ceil(chunk), &|_, task| {
+        job.isa.vectorize(
+            #[inline(always)]
+            || {
+                for group in task * chunk..((task + 1) * chunk).min(groups) {
+                    // SAFETY: one task a group of channels.
+                    unsafe { group_of_channels(&job, group * CHANNELS, &finish) };
+                }
+            },
+        );
+    });
+}
+
+/// All tokens of output channels `n0..n0 + 16`.
+///
+/// # Safety
+/// No other thread works on these channels.
+#[inline(always)]
+unsafe fn group_of_channels<I: Isa, F: Finish>(job: &Job<'_, I>, n0: usize, finish: &F) {
+    let (isa, weights) = (job.isa, &job.weights);
+    let inputs = weights.inputs;
+    let rows = &weights.data[n0 * inputs..(n0 + CHANNELS) * inputs];
+    let start: [i32; CHANNELS] =
+        std::array::from_fn(|c| job.flip.correction * weights.sums[n0 + c]);
+    let vectors = job.rows.div_ceil(I::LANES);
+    let words = inputs / 4 * I::LANES;
+    let mut sums = Sums::ZERO;
+    let mut v = 0;
+    while v < vectors {
+        let count = block_vectors::<I>(vectors - v);
+        let panel = &job.panel[v * words..(v + count) * words];
+        let block = Block {
+            panel: panel.as_ptr().cast(),
+            vector_stride: 4 * words,
+            weights: rows.as_ptr(),
+            weight_stride: inputs,
+            inner: inputs,
+            sign: Sign::Signed,
+        };
+        // SAFETY: `panel` and `rows` were sliced to exactly what the block describes.
+        unsafe { isa.block(&block, count, &start, &mut sums) };
+        // SAFETY: the caller's.
+        unsafe { epilogue(job, n0, v, count, &sums, finish) };
+        v += count;
+    }
+}
+
+/// How many of the `left` vectors go into the next block: as many as fit, but not one alone after many.
+#[inline(always)]
+pub(super) fn block_vectors<I: Isa>(left: usize) -> usize {
+    if left == I::VECTORS + 1 {
+        left.div_ceil(2)
+    } else {
+        left.min(I::VECTORS)
+    }
+}
+
+/// # Safety
+/// No other thread works on these channels.
+#[inline(always)]
+unsafe fn epilogue<I: Isa, F: Finish>(
+    job: &Job<'_, I>,
+    n0: usize,
+    first_vector: usize,
+    count: usize,
+    sums: &Sums,
+    finish: &F,
+) {
+    let isa = job.isa;
+    for c in (0..CHANNELS).step_by(I::LANES) {
+        let scale = isa.load_f32(&job.weights.scale[n0 + c..]);
+        let bias = isa.load_f32(&job.weights.bias[n0 + c..]);
+        for v in 0..count {
+            let mut square = [isa.splat_i32(0); MAX_LANES];
+            for (lane, x) in square[..I::LANES].iter_mut().enumerate() {
+                *x = isa.load_i32(&sums.0[((c + lane) * I::VECTORS + v) * I::LANES..]);
+            }
+            isa.transpose(&mut square[..I::LANES]);
+            let m0 = (first_vector + v) * I::LANES;
+            for (m, &acc) in (m0..job.rows).zip(&square[..I::LANES]) {
+                let y = isa.fma(isa.to_f32(acc), scale, bias);
+                // SAFETY: the caller's.
+                unsafe { finish.row(isa, m, n0 + c, y) };
+            }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Token merging: similarities spread over the threads, matching and ranking on one, rows spread again.
+
+use super::isa::Isa;
+use super::shared::SharedMut;
+use super::threads::Team;
+use crate::ops::{HEAD_WIDTH, Merge, MergeInput, MergeOutput};
+use half::f16;
+
+/// A token's metric, the sum of its keys over heads: 32 heads of +-127 fit 16 bits.
+type Metric = [i16; HEAD_WIDTH];
+
+/// Sources of a task, for similarities and for merged rows alike.
+const TASK_TOKENS: usize = 16;
+
+/// Marks a source that stays.
+const STAYS: u16 = u16::MAX;
+
+/// Space for all images of a batch.
+#[derive(Debug)]
+pub(super) struct MergeScratch {
+    metric: Vec<Metric>,
+    inverse_norm: Vec<f32>,
+    similarity: Vec<f32>,
+    partner: Vec<u16>,
+    /// Per output row: the token it starts from.
+    origin: Vec<u16>,
+}
+
+impl MergeScratch {
+    pub(super) fn new(batch: usize, tokens: usize) -> Self {
+        let all = batch * tokens;
+        Self {
+            metric: vec![[0; HEAD_WIDTH]; all],
+            inverse_norm: vec![0.0; all],
+            similarity: vec![0.0; all],
+            partner: vec![0; all],
+            origin: vec![0; all],
+        }
+    }
+}
+
+/// See [`crate::reference::merge`].
+pub(super) fn merge<I: Isa>(
+    isa: I,
+    team: &mut Team,
+    scratch: &mut MergeScratch,
+    shape: &Merge,
+    input: MergeInput<'_>,
+    output: MergeOutput<'_>,
+) {
+    let (tokens, width) = (shape.tokens, shape.width);
+    let kept = tokens - shape.merged;
+    let all = shape.batch * tokens;
+    assert!(shape.merged >= 1 && shape.merged <= Merge::limit(tokens, shape.class_token));
+    assert_eq!(input.qkv.len(), all * 3 * width);
+    assert_eq!(input.residual.len(), all * width);
+    assert_eq!(input.sizes.len(), all);
+    assert_eq!(output.residual.len(), shape.batch * kept * width);
+    assert_eq!(output.sizes.len(), shape.batch * kept);
+
+    metrics(isa, team, scratch, input.qkv, width, all);
+    similarities(isa, team, scratch, shape);
+    for image in 0..shape.batch {
+        select(
+            shape,
+            &mut scratch.partner[image * tokens..][..tokens],
+            &scratch.similarity[image * tokens..][..tokens],
+            &mut scratch.origin[image * kept..][..kept],
+        );
+    }
+    rows(isa, team, scratch, shape, input, output);
+}
+
+fn metrics<I: Isa>(
+    isa: I,
+    team: &mut Team,
+    scratch: &mut MergeScratch,
+    qkv: &[i8],
+    width: usize,
+    all: usize,
+) {
+    let metric = SharedMut::new(&mut scratch.metric[..all]);
+    let norm = SharedMut::new(&mut scratch.inverse_norm[..all]);
+    team.run(all.div_ceil(TASK_TOKENS), &|_, task| {
+        let range = task * TASK_TOKENS..((task + 1) * TASK_TOKENS).min(all);
+        // SAFETY: one task a range of tokens.
+        let (metric, norm) = unsafe { (metric.part(range.clone()), norm.part(range.clone())) };
+        isa.vectorize(
+            #[inline(always)]
+            || {
+                for ((token, metric), norm) in range.zip(metric).zip(norm) {
+                    *metric = [0; HEAD_WIDTH];
+                    let keys = &qkv[token * 3 * width + width..][..width];
+                    for head in keys.chunks_exact(HEAD_WIDTH) {
+                        for (sum, &k) in metric.iter_mut().zip(head) {
+                            *sum += i16::from(k);
+                        }
+                    }
+                    let square = dot(metric, metric);
+                    *norm = if square == 0 {
+                        0.0
+                    } else {
+                        1.0 / (square as f32).sqrt()
+                    };
+                }
+            },
+        );
+    });
+}
+
+#[inline(always)]
+fn dot(a: &Metric, b: &Metric) -> i32 {
+    a.iter()
+        .zip(b)
+        .map(|(&a, &b)| i32::from(a) * i32::from(b))
+        .sum()
+}
+
+/// Best partner and its similarity for every A token of every image; those of image i start at `i * T`.
+fn similarities<I: Isa>(isa: I, team: &mut Team, scratch: &mut MergeScratch, shape: &Merge) {
+    let tokens = shape.tokens;
+    let (sources, targets) = (tokens.div_ceil(2), tokens / 2);
+    let tasks = sources.div_ceil(TASK_TOKENS);
+    let (metric, norm) = (&scratch.metric[..], &scratch.inverse_norm[..]);
+    let similarity = SharedMut::new(&mut scratch.similarity);
+    let partner = SharedMut::new(&mut scratch.partner);
+    team.run(shape.batch * tasks, &|_, task| {
+        let (image, task) = (task / tasks, task % tasks);
+        let first = image * tokens;
+        let (metric, norm) = (&metric[first..first + tokens], &norm[first..first + tokens]);
+        let range = task * TASK_TOKENS..((task + 1) * TASK_TOKENS).min(sources);
+        let at = first + range.start..first + range.end;
+        // SAFETY: one task a range of sources of an image.
+        let (similarity, partner) = unsafe { (similarity.part(at.clone()), partner.part(at)) };
+        isa.vectorize(
+            #[inline(always)]
+            || {
+                for ((a, best), partner) in range.zip(similarity).zip(partner) {
+                    (*best, *partner) = (f32::NEG_INFINITY, 0);
+                    if shape.class_token && a == 0 {
+                        continue;
+                    }
+                    for b in 0..targets {
+                        let product = dot(&metric[2 * a], &metric[2 * b + 1]) as f32;
+                        let s = product * norm[2 * a] * norm[2 * b + 1];
+                        if s > *best {
+                            (*best, *partner) = (s, b as u16);
+                        }
+                    }
+                }
+            },
+        );
+    });
+}
+
+/// Ranks the sources of one image. Sources that stay get [`STAYS`] for a partner; `origin` (T - r) gets
+/// the token that each output row starts from.
+fn select(shape: &Merge, partner: &mut [u16], similarity: &[f32], origin: &mut [u16]) {
+    let (sources, targets) = (shape.tokens.div_ceil(2), shape.tokens / 2);
+    let similarity = &similarity[..sources];
+    let mut out = 0;
+    for (a, &own) in similarity.iter().enumerate() {
+        let before = similarity[..a].iter().filter(|&&s| s >= own).count();
+        let after = similarity[a..].iter().filter(|&&s| s > own).count();
+        if before + after >= shape.merged {
+            partner[a] = STAYS;
+            origin[out] = 2 * a as u16;
+            out += 1;
+        }
+    }
+    for b in 0..targets {
+        origin[out + b] = 2 * b as u16 + 1;
+    }
+}
+
+fn rows<I: Isa>(
+    isa: I,
+    team: &mut Team,
+    scratch: &MergeScratch,
+    shape: &Merge,
+    input: MergeInput<'_>,
+    output: MergeOutput<'_>,
+) {
+    let (tokens, width) = (shape.tokens, shape.width);
+    let kept = tokens - shape.merged;
+    let sources = tokens.div_ceil(2);
+    let tasks = kept.div_ceil(TASK_TOKENS);
+    let residual = SharedMut::new(output.residual);
+    let sizes = SharedMut::new(output.sizes);
+    team.run(shape.batch * tasks, &|_, task| {
+        let (image, task) = (task / tasks, task % tasks);
+        let partner = &scratch.partner[image * tokens..][..sources];
+        let from = &input.residual[image * tokens * width..][..tokens * width];
+        let from_sizes = &input.sizes[image * tokens..][..tokens];
+        for row in task * TASK_TOKENS..((task + 1) * TASK_TOKENS).min(kept) {
+            let at = image * kept + row;
+            // SAFETY: one task a range of output rows.
+            let (to, size) = unsafe {
+                (
+                    residual.part(at * width..(at + 1) * width),
+                    &mut sizes.part(at..at + 1)[0],
+                )
+            };
+            let origin = usize::from(scratch.origin[at]);
+            *size = from_sizes[origin];
+            let merges = |a: &usize| origin % 2 == 1 && usize::from(partner[*a]) == origin / 2;
+            if !(0..sources).any(|a| merges(&a)) {
+                // The mean of one token is the token: `s x / s` is exact in f32 for 11-bit s and x.
+                to.copy_from_slice(&from[origin * width..][..width]);
+                continue;
+            }
+            let parts = || (0..sources).filter(merges).map(|a| 2 * a);
+            *size += parts().map(|token| from_sizes[token]).sum::<u32>();
+            isa.vectorize(
+                #[inline(always)]
+                || mean(isa, from, from_sizes, (origin, parts), *size, to),
+            );
+        }
+    });
+}
+
+/// The size-weighted mean of token `origin` and the tokens that `parts` lists.
+#[inline(always)]
+fn mean<I: Isa, P: Iterator<Item = usize>>(
+    isa: I,
+    from: &[f16],
+    sizes: &[u32],
+    (origin, parts): (usize, impl Fn() -> P),
+    size: u32,
+    to: &mut [f16],
+) {
+    let width = to.len();
+    let total = isa.splat_f32(size as f32);
+    let weight = |token: usize| isa.splat_f32(sizes[token] as f32);
+    for (c, to) in to.chunks_exact_mut(I::LANES).enumerate() {
+        let load = |token: usize| isa.load_f16(&from[token * width + c * I::LANES..]);
+        let mut sum = isa.mul(weight(origin), load(origin));
+        for token in parts() {
+            sum = isa.fma(weight(token), load(token), sum);
+        }
+        isa.store_f16(isa.div(sum, total), to);
+    }
+}

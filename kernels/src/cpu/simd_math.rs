@@ -1,0 +1,38 @@
+//! The elementwise functions of [`crate::math`], on vectors, operation by operation the same.
+
+use super::isa::Isa;
+use crate::math::{EXP2_FLOOR, EXP2_POLY, GELU_LIMIT, GELU_MAP, GELU_POLY};
+
+/// [`crate::math::sat8`]: an i8 in every lane's low byte.
+#[inline(always)]
+pub(super) fn sat8<I: Isa>(isa: I, x: I::F32) -> I::I32 {
+    let low = isa.max(x, isa.splat_f32(-127.0));
+    isa.to_i32(isa.min(low, isa.splat_f32(127.0)))
+}
+
+/// [`crate::math::gelu`].
+#[inline(always)]
+pub(super) fn gelu<I: Isa>(isa: I, x: I::F32) -> I::F32 {
+    let a = isa.min(isa.abs(x), isa.splat_f32(GELU_LIMIT));
+    let t = isa.fma(isa.mul(a, a), isa.splat_f32(GELU_MAP), isa.splat_f32(-1.0));
+    let mut p = isa.splat_f32(GELU_POLY[12]);
+    for &c in GELU_POLY[..12].iter().rev() {
+        p = isa.fma(p, t, isa.splat_f32(c));
+    }
+    let tail = isa.fnma(a, p, isa.splat_f32(0.5));
+    isa.fnma(a, tail, isa.max(x, isa.splat_f32(0.0)))
+}
+
+/// [`crate::math::exp2_255`].
+#[inline(always)]
+pub(super) fn exp2_255<I: Isa>(isa: I, x: I::F32) -> I::I32 {
+    let x = isa.max(x, isa.splat_f32(EXP2_FLOOR));
+    let n = isa.to_i32(x);
+    let f = isa.sub(x, isa.to_f32(n));
+    let mut p = isa.splat_f32(EXP2_POLY[4]);
+    for &c in EXP2_POLY[..4].iter().rev() {
+        p = isa.fma(p, f, isa.splat_f32(c));
+    }
+    let scaled = isa.add_i32(isa.bits(p), isa.shift_left::<23>(n));
+    isa.to_i32(isa.from_bits(scaled))
+}
