@@ -22,7 +22,7 @@ pub(super) struct HeadScratch {
     /// (T rounded up to 16, 64) i8 keys, and their row sums.
     keys: Vec<i8>,
     key_sums: Vec<i32>,
-    /// (64, T rounded up to 64) i8 values transposed, and their row sums.
+    /// (64, T rounded up to `INNER_STEP`) i8 values transposed, and their row sums.
     values: Vec<i8>,
     value_sums: [i32; HEAD_WIDTH],
     /// (T) log2 of each key's size.
@@ -55,10 +55,10 @@ impl HeadScratch {
     }
 
     /// Copies keys and values of one head out of `qkv` (T, 3C), padded with zeros.
-    fn load(&mut self, qkv: &[i8], width: usize, head: usize, tokens: usize) {
+    fn load(&mut self, qkv: &[i8], width: usize, head: usize, tokens: usize, step: usize) {
         let (padded, inner) = (
             tokens.next_multiple_of(CHANNELS),
-            tokens.next_multiple_of(64),
+            tokens.next_multiple_of(step),
         );
         let column = width + head * HEAD_WIDTH;
         for (j, (row, sum)) in self
@@ -128,7 +128,7 @@ pub(super) fn attention<I: Isa>(
         isa.vectorize(
             #[inline(always)]
             || {
-                scratch.load(qkv, width, head, tokens);
+                scratch.load(qkv, width, head, tokens, I::INNER_STEP);
                 for (j, bias) in scratch.bias[..tokens].iter_mut().enumerate() {
                     *bias = sizes.map_or(0.0, |s| log2_size[s[image * tokens + j] as usize]);
                 }
@@ -222,30 +222,23 @@ impl<I: Isa> Job<'_, I> {
         max: &[I::F32; MAX_VECTORS],
     ) -> [I::I32; MAX_VECTORS] {
         let isa = self.isa;
-        let steps = self.tokens.next_multiple_of(64) / 4;
+        let steps = self.tokens.next_multiple_of(I::INNER_STEP) / 4;
         let weights = s.weights.words();
         let mask = isa.splat_i32(i32::from_ne_bytes([I::UNSIGNED.mask; 4]));
         let zero = isa.splat_i32(0);
         let mut sum = [zero; MAX_VECTORS];
         for (v, sum) in sum[..count].iter_mut().enumerate() {
-            let score = |j: usize| {
-                let t = isa.load_f32(&s.scores[(j * I::VECTORS + v) * I::LANES..]);
-                exp2_255(isa, isa.sub(t, max[v]))
-            };
             let to = &mut weights[v * steps * I::LANES..(v + 1) * steps * I::LANES];
             for (step, to) in to.chunks_exact_mut(I::LANES).enumerate() {
-                let j = 4 * step;
-                let p: [I::I32; 4] = if j + 4 <= self.tokens {
-                    [score(j), score(j + 1), score(j + 2), score(j + 3)]
-                } else {
-                    std::array::from_fn(|i| {
-                        if j + i < self.tokens {
-                            score(j + i)
-                        } else {
-                            zero
-                        }
-                    })
-                };
+                // Loops, not closures: what is not inlined here is compiled without the set's features.
+                let mut p = [zero; 4];
+                for (i, p) in p.iter_mut().enumerate() {
+                    let j = 4 * step + i;
+                    if j < self.tokens {
+                        let t = isa.load_f32(&s.scores[(j * I::VECTORS + v) * I::LANES..]);
+                        *p = exp2_255(isa, isa.sub(t, max[v]));
+                    }
+                }
                 let pair = isa.add_i32(p[0], p[1]);
                 *sum = isa.add_i32(*sum, isa.add_i32(pair, isa.add_i32(p[2], p[3])));
                 let low = isa.or_i32(p[0], isa.shift_left::<8>(p[1]));
@@ -269,9 +262,11 @@ impl<I: Isa> Job<'_, I> {
         sum: &[I::I32; MAX_VECTORS],
     ) {
         let isa = self.isa;
-        let inner = self.tokens.next_multiple_of(64);
-        let scale = isa.splat_f32(self.context_scale);
-        let scale = sum.map(|sum| isa.div(scale, isa.to_f32(sum)));
+        let inner = self.tokens.next_multiple_of(I::INNER_STEP);
+        let mut scale = [isa.splat_f32(self.context_scale); MAX_VECTORS];
+        for (scale, &sum) in scale.iter_mut().zip(sum) {
+            *scale = isa.div(*scale, isa.to_f32(sum));
+        }
         let mut sums = Sums::ZERO;
         let weights = s.weights.words();
         for d0 in (0..HEAD_WIDTH).step_by(CHANNELS) {

@@ -38,9 +38,13 @@ pub(super) fn layer_norm<I: Isa>(
                     .chunks_exact(width)
                     .zip(output.chunks_exact_mut(width))
                 {
-                    normalize(isa, norm, row, |c, y| {
-                        isa.store_i8(sat8(isa, y), &mut output[c..])
-                    });
+                    normalize(
+                        isa,
+                        norm,
+                        row,
+                        #[inline(always)]
+                        |c, y| isa.store_i8(sat8(isa, y), &mut output[c..]),
+                    );
                 }
             },
         );
@@ -64,12 +68,22 @@ pub(super) fn normalize<I: Isa>(
         isa.store_f32(isa.load_f16(half), x);
     }
     let count = values.len() as f32;
-    let mean = tree_sum(isa, values, |sum, x| isa.add(sum, x)) / count;
+    let mean = tree_sum(
+        isa,
+        values,
+        #[inline(always)]
+        |sum, x| isa.add(sum, x),
+    ) / count;
     let mean_vector = isa.splat_f32(mean);
-    let squares = tree_sum(isa, values, |sum, x| {
-        let d = isa.sub(x, mean_vector);
-        isa.fma(d, d, sum)
-    });
+    let squares = tree_sum(
+        isa,
+        values,
+        #[inline(always)]
+        |sum, x| {
+            let d = isa.sub(x, mean_vector);
+            isa.fma(d, d, sum)
+        },
+    );
     let rstd = isa.splat_f32(1.0 / (squares / count + norm.epsilon).sqrt());
     for c in (0..values.len()).step_by(I::LANES) {
         let x = isa.mul(isa.sub(isa.load_f32(&values[c..]), mean_vector), rstd);

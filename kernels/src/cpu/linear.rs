@@ -253,6 +253,11 @@ unsafe fn group_of_channels<I: Isa, F: Finish>(job: &Job<'_, I>, n0: usize, fini
             inner: inputs,
             sign: Sign::Signed,
         };
+        // The next channels' weights come from memory while these compute.
+        let ahead = rows.as_ptr().wrapping_add(rows.len());
+        for line in (v * rows.len() / vectors..(v + count) * rows.len() / vectors).step_by(64) {
+            isa.prefetch(ahead.wrapping_add(line));
+        }
         // SAFETY: `panel` and `rows` were sliced to exactly what the block describes.
         unsafe { isa.block(&block, count, &start, &mut sums) };
         // SAFETY: the caller's.

@@ -231,12 +231,18 @@ fn mean<I: Isa, P: Iterator<Item = usize>>(
 ) {
     let width = to.len();
     let total = isa.splat_f32(size as f32);
-    let weight = |token: usize| isa.splat_f32(sizes[token] as f32);
     for (c, to) in to.chunks_exact_mut(I::LANES).enumerate() {
-        let load = |token: usize| isa.load_f16(&from[token * width + c * I::LANES..]);
-        let mut sum = isa.mul(weight(origin), load(origin));
+        let at = c * I::LANES;
+        let mut sum = isa.mul(
+            isa.splat_f32(sizes[origin] as f32),
+            isa.load_f16(&from[origin * width + at..]),
+        );
         for token in parts() {
-            sum = isa.fma(weight(token), load(token), sum);
+            sum = isa.fma(
+                isa.splat_f32(sizes[token] as f32),
+                isa.load_f16(&from[token * width + at..]),
+                sum,
+            );
         }
         isa.store_f16(isa.div(sum, total), to);
     }

@@ -72,6 +72,11 @@ impl Isa for Avx512Vnni {
     }
 
     #[inline(always)]
+    fn prefetch(self, at: *const i8) {
+        simd!(_mm_prefetch::<_MM_HINT_T1>(at));
+    }
+
+    #[inline(always)]
     fn load_i32(self, from: &[i32]) -> __m512i {
         let from = &from[..16];
         simd!(_mm512_loadu_si512(from.as_ptr().cast()))

@@ -71,7 +71,7 @@ pub(super) struct Block {
     pub(super) weights: *const i8,
     /// Bytes from one weight row to the next.
     pub(super) weight_stride: usize,
-    /// K, a multiple of 64.
+    /// K, a multiple of `INNER_STEP`.
     pub(super) inner: usize,
     /// What the panel's bytes stand for.
     pub(super) sign: Sign,
@@ -85,6 +85,8 @@ pub(super) trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     const LANES: usize;
     /// Vectors of tokens that fill the registers in [`Isa::block`]; at most [`MAX_VECTORS`].
     const VECTORS: usize;
+    /// What `Block::inner` is a multiple of; divides 64.
+    const INNER_STEP: usize = 16;
     /// How panels of signed values are stored.
     const SIGNED: Flip;
     /// How panels of unsigned values are stored.
@@ -117,6 +119,10 @@ pub(super) trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// All of the panel's and the weights' bytes that `block` describes must be readable, and `vectors`
     /// in 1..=`VECTORS`.
     unsafe fn block(self, block: &Block, vectors: usize, start: &[i32; CHANNELS], sums: &mut Sums);
+
+    /// Asks for the cache line of `at`; no effect on the program's meaning, and none by default.
+    #[inline(always)]
+    fn prefetch(self, _at: *const i8) {}
 
     fn load_i32(self, from: &[i32]) -> Self::I32;
     /// Loads `LANES` little-endian words.
