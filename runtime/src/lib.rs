@@ -1,1 +1,23 @@
-//! Runtime.
+//! From a packed model to classes: the `.mvit` format, the plan, the arena and the engine.
+//!
+//! [`Pack`] maps a file and checks all of it once; `FORMAT.md` in this folder is its specification.
+//! [`Plan`] is the model under one merge schedule as data: operations over spans of one arena.
+//! [`Engine`] walks a plan with one of the kernels' backends. After [`Engine::new`] nothing allocates.
+//!
+//! This crate knows neither calibration nor cameras nor command lines.
+
+#[cfg(target_endian = "big")]
+compile_error!("packs are little endian and used in place");
+
+pub mod aligned;
+pub mod config;
+pub mod limits;
+pub mod pack;
+#[doc(hidden)]
+pub mod testing;
+
+pub use config::{
+    Accuracy, ActivationQuantization, ConfigError, Interpolation, ModelConfig, Pooling,
+    Preprocessing, Provenance, ResizeMode, Schedule,
+};
+pub use pack::{Defect, Pack, PackError, PackWriter, Section, TensorKind, WriteError};

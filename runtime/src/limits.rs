@@ -1,0 +1,38 @@
+//! Every limit of a pack, with its derivation. Exceeding one is a typed error at load.
+
+use mergevit_kernels::ops::{MAX_INNER, MAX_WIDTH};
+
+/// Most layers: twice ViT-L's 24, and ViT-g's 40 fits.
+pub const MAX_LAYERS: usize = 48;
+
+/// Most classes: ImageNet-21k has 21,843; the next power of two that fits every public label set.
+pub const MAX_CLASSES: usize = 65_536;
+
+/// Longest patch side in pixels: the largest p whose row of `3 p^2` bytes is at most
+/// [`MAX_INNER`](mergevit_kernels::ops::MAX_INNER).
+pub const MAX_PATCH_SIZE: usize = 52;
+
+/// Longest name of a model, class, schedule or provenance entry in bytes. ImageNet's longest class is 131.
+pub const MAX_TEXT: usize = 256;
+
+/// Most merge schedules of one pack. A governor needs a handful; a sweep over r = 0..=31 fits twice.
+pub const MAX_SCHEDULES: usize = 64;
+
+/// Most entries of the informative activation list: 8 quantized activations a layer, and 4 beside them.
+pub const MAX_QUANTIZATIONS: usize = 8 * MAX_LAYERS + 4;
+
+/// Most scales of one activation: one a head.
+pub const MAX_SCALES: usize = MAX_WIDTH / mergevit_kernels::ops::HEAD_WIDTH;
+
+/// Most bytes of the metadata section: every label at its limit with every byte escaped (33.8 MB), and
+/// 2 MiB for the rest.
+pub const MAX_METADATA: usize = MAX_CLASSES * (2 * MAX_TEXT + 3) + (2 << 20);
+
+/// Largest magnitude of an f32 tensor's values. An i32 sum times a scale, plus a bias, is then below
+/// `2^31 * 2^64 + 2^64`, far from overflow, so no epilogue makes an infinity or a NaN out of finite values.
+pub const MAX_MAGNITUDE: f32 = 18_446_744_073_709_551_616.0;
+
+const _: () = {
+    assert!(3 * MAX_PATCH_SIZE * MAX_PATCH_SIZE <= MAX_INNER);
+    assert!(3 * (MAX_PATCH_SIZE + 1) * (MAX_PATCH_SIZE + 1) > MAX_INNER);
+};

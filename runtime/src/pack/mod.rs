@@ -1,0 +1,133 @@
+//! The `.mvit` pack: one file with everything that a model needs, used where it lies.
+//!
+//! `FORMAT.md` specifies the format. [`Pack::open`] maps a file and validates all of it, once; after that,
+//! access to its tensors cannot fail. [`PackWriter`] writes one, atomically.
+
+mod error;
+mod header;
+mod layout;
+mod map;
+mod reader;
+mod reseal;
+mod values;
+mod writer;
+
+pub use error::{Defect, PackError, SectionName, UnknownSection};
+pub use layout::{DType, SectionKind, TensorKind};
+pub use reader::Section;
+pub(crate) use reseal::reseal;
+pub use writer::{PackWriter, WriteError};
+
+use crate::config::{ActivationQuantization, ModelConfig, Provenance, Schedule};
+use std::path::Path;
+
+/// A valid pack.
+#[derive(Debug)]
+pub struct Pack {
+    bytes: map::Bytes,
+    contents: reader::Contents,
+}
+
+/// Checks bytes as [`Pack::open`] does. They must start at a 64-byte boundary.
+///
+/// # Errors
+/// The first defect found.
+pub fn validate(bytes: &[u8]) -> Result<(), Defect> {
+    reader::read(bytes).map(drop)
+}
+
+/// Embeds the pack at a path, as `include_bytes!` does, aligned as [`Pack::from_static`] needs it.
+#[macro_export]
+macro_rules! include_pack {
+    ($path:expr $(,)?) => {{
+        #[repr(C, align(64))]
+        struct Aligned<T: ?Sized>(T);
+        static PACK: &Aligned<[u8]> = &Aligned(*include_bytes!($path));
+        &PACK.0
+    }};
+}
+
+impl Pack {
+    /// Maps a file and validates all of it: structure, checksums, values.
+    ///
+    /// The file is used in place as long as the pack lives. Replace a pack by renaming another over it, as
+    /// [`PackWriter::finish`] does: the old one then stays intact under its map. Writing into it changes
+    /// the model without notice, and truncating it ends the process with `SIGBUS`.
+    ///
+    /// # Errors
+    /// [`PackError`], naming the file, the section or field, and what was expected.
+    pub fn open(path: &Path) -> Result<Self, PackError> {
+        map::map(path)
+            .and_then(Self::from_bytes)
+            .map_err(|defect| PackError {
+                path: Some(path.into()),
+                defect,
+            })
+    }
+
+    /// A pack embedded in the program; see [`include_pack!`](crate::include_pack).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); also [`Defect::Alignment`] unless the bytes start at a 64-byte boundary.
+    pub fn from_static(bytes: &'static [u8]) -> Result<Self, PackError> {
+        Self::from_bytes(map::Bytes::Static(bytes))
+            .map_err(|defect| PackError { path: None, defect })
+    }
+
+    fn from_bytes(bytes: map::Bytes) -> Result<Self, Defect> {
+        let contents = reader::read(&bytes)?;
+        Ok(Self { bytes, contents })
+    }
+
+    /// Architecture, labels, preprocessing.
+    pub fn config(&self) -> &ModelConfig {
+        &self.contents.metadata.model
+    }
+
+    /// At least one, with unique names.
+    pub fn schedules(&self) -> &[Schedule] {
+        &self.contents.metadata.schedules
+    }
+
+    /// Where the pack came from.
+    pub fn provenance(&self) -> &Provenance {
+        &self.contents.metadata.provenance
+    }
+
+    /// Quantization of the activations, for people.
+    pub fn quantization(&self) -> &[ActivationQuantization] {
+        &self.contents.metadata.quantization
+    }
+
+    /// Bytes of the file.
+    #[expect(clippy::len_without_is_empty, reason = "a pack is never empty")]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Every section, in file order.
+    pub fn sections(&self) -> impl ExactSizeIterator<Item = &Section> {
+        self.contents.sections.iter()
+    }
+
+    fn section(&self, kind: TensorKind, layer: Option<usize>) -> Option<&[u8]> {
+        let depth = self.config().depth;
+        if kind.is_layer() != layer.is_some() || layer.is_some_and(|layer| layer >= depth) {
+            return None;
+        }
+        let index = kind.index(layer.unwrap_or(0), depth);
+        Some(&self.bytes[self.contents.sections[index].range()])
+    }
+
+    /// An i8 tensor, row-major, in place. `None` if `kind` is no i8 tensor or `layer` does not fit it.
+    pub fn tensor_i8(&self, kind: TensorKind, layer: Option<usize>) -> Option<&[i8]> {
+        let bytes = self.section(kind, layer)?;
+        (kind.dtype() == DType::I8).then(|| bytemuck::cast_slice(bytes))
+    }
+
+    /// An f32 tensor, row-major, in place. `None` if `kind` is no f32 tensor or `layer` does not fit it.
+    pub fn tensor_f32(&self, kind: TensorKind, layer: Option<usize>) -> Option<&[f32]> {
+        let bytes = self.section(kind, layer)?;
+        (kind.dtype() == DType::F32).then(|| bytemuck::cast_slice(bytes))
+    }
+}

@@ -1,0 +1,87 @@
+//! Checks of tensor values, in loops that the compiler turns into vector instructions.
+
+use super::error::{Defect, SectionName};
+use super::layout::{SectionKind, TensorKind};
+use crate::config::ModelConfig;
+use crate::limits::MAX_MAGNITUDE;
+
+/// Elements looked at before branching.
+const BLOCK: usize = 4096;
+
+/// Index of the first element that `is_bad`, found block by block.
+fn find<T: Copy>(values: &[T], is_bad: impl Fn(T) -> bool) -> Option<usize> {
+    let any = |block: &[T]| block.iter().fold(0u8, |any, &x| any | u8::from(is_bad(x))) != 0;
+    let block = values.chunks(BLOCK).position(any)?;
+    let start = block * BLOCK;
+    values[start..]
+        .iter()
+        .position(|&x| is_bad(x))
+        .map(|at| start + at)
+}
+
+/// Checks the values of one tensor whose shape is already known to be right.
+pub(super) fn check(name: SectionName, config: &ModelConfig, bytes: &[u8]) -> Result<(), Defect> {
+    let SectionKind::Tensor(kind) = name.kind else {
+        return Ok(());
+    };
+    match kind.dtype() {
+        super::DType::Text => Ok(()),
+        super::DType::I8 => check_i8(name, kind, config, bytemuck::cast_slice(bytes)),
+        super::DType::F32 => check_f32(name, kind, bytemuck::cast_slice(bytes)),
+    }
+}
+
+fn check_i8(
+    name: SectionName,
+    kind: TensorKind,
+    config: &ModelConfig,
+    values: &[i8],
+) -> Result<(), Defect> {
+    let columns = kind.shape(config).1;
+    if let Some(at) = find(values, |x| x == i8::MIN) {
+        return Err(Defect::Weight {
+            section: name,
+            row: at / columns,
+            column: at % columns,
+        });
+    }
+    if kind != TensorKind::PatchWeight {
+        return Ok(());
+    }
+    let used = 3 * config.patch_size * config.patch_size;
+    for (row, values) in values.chunks_exact(columns).enumerate() {
+        if let Some(at) = values[used..].iter().position(|&x| x != 0) {
+            return Err(Defect::PatchPadding {
+                section: name,
+                row,
+                column: used + at,
+                found: values[used + at],
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_f32(name: SectionName, kind: TensorKind, values: &[f32]) -> Result<(), Defect> {
+    let refuse = |index: usize, expected| {
+        Err(Defect::Value {
+            section: name,
+            index,
+            found: values[index],
+            expected,
+        })
+    };
+    if let Some(index) = find(values, |x: f32| x.is_nan() || x.abs() > MAX_MAGNITUDE) {
+        return refuse(index, "finite, of magnitude at most 2^64");
+    }
+    if kind == TensorKind::GeluQuantization {
+        let (inverse_scale, zero_point) = (values[0], values[1]);
+        if inverse_scale <= 0.0 {
+            return refuse(0, "an inverse scale above 0");
+        }
+        if zero_point.abs() > 127.0 || zero_point.fract() != 0.0 {
+            return refuse(1, "a zero point that is an integer from -127 to 127");
+        }
+    }
+    Ok(())
+}
