@@ -1,0 +1,169 @@
+//! Y'CbCr to R'G'B' in integers: one formula, one set of coefficients a colour space.
+//!
+//! Recommendations ITU-R BT.601-7 and BT.709-6 define luma as Y' = Kr R' + Kg G' + Kb B' and the colour
+//! differences as (B' − Y') / (2 (1 − Kb)) and (R' − Y') / (2 (1 − Kr)), with Kr, Kb = 0.299, 0.114 and
+//! 0.2126, 0.0722. Inverted, on samples of 8 bits with y, cb, cr their distances from black and from 128:
+//!
+//! ```text
+//! R' = sy y + sc 2 (1 − Kr) cr                                     limited range: sy = 255/219, sc = 255/224
+//! G' = sy y − sc 2 Kb (1 − Kb) / Kg cb − sc 2 Kr (1 − Kr) / Kg cr  full range:    sy = sc = 1
+//! B' = sy y + sc 2 (1 − Kb) cb
+//! ```
+//!
+//! Each factor is rounded once to 13 fractional bits: the most with which every factor fits 16 bits, so that
+//! every product is one of 16 by 16 bits. The sum is exact; it is rounded half up and clamped to 0..=255. The
+//! result differs from the correctly rounded one by at most one.
+
+use super::view::ColorSpace;
+
+/// Fractional bits of the coefficients.
+const BITS: u32 = 13;
+
+/// Coefficients of one colour space, in units of 2⁻¹³.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct YuvToRgb {
+    black: i16,
+    luma: i16,
+    red_cr: i16,
+    green_cb: i16,
+    green_cr: i16,
+    blue_cb: i16,
+}
+
+impl YuvToRgb {
+    pub(super) const fn of(color: ColorSpace) -> Self {
+        const BT601_LIMITED: YuvToRgb = YuvToRgb::derive(2990, 1140, true);
+        const BT601_FULL: YuvToRgb = YuvToRgb::derive(2990, 1140, false);
+        const BT709_LIMITED: YuvToRgb = YuvToRgb::derive(2126, 722, true);
+        const BT709_FULL: YuvToRgb = YuvToRgb::derive(2126, 722, false);
+        match color {
+            ColorSpace::Bt601Limited => BT601_LIMITED,
+            ColorSpace::Bt601Full => BT601_FULL,
+            ColorSpace::Bt709Limited => BT709_LIMITED,
+            ColorSpace::Bt709Full => BT709_FULL,
+        }
+    }
+
+    /// `kr`, `kb`: the recommendation's luma weights times 10,000.
+    const fn derive(kr: i64, kb: i64, limited: bool) -> Self {
+        const ONE: i64 = 10_000;
+        let kg = ONE - kr - kb;
+        let (luma_range, chroma_range) = if limited { (219, 224) } else { (255, 255) };
+        Self {
+            black: if limited { 16 } else { 0 },
+            luma: fixed(255, luma_range),
+            red_cr: fixed(2 * (ONE - kr) * 255, ONE * chroma_range),
+            green_cb: fixed(2 * kb * (ONE - kb) * 255, kg * ONE * chroma_range),
+            green_cr: fixed(2 * kr * (ONE - kr) * 255, kg * ONE * chroma_range),
+            blue_cb: fixed(2 * (ONE - kb) * 255, ONE * chroma_range),
+        }
+    }
+
+    /// R, G, B of a pixel from its Y, Cb, Cr, all in 0..=255.
+    #[inline(always)]
+    pub(super) fn rgb(&self, y: i16, cb: i16, cr: i16) -> [i16; 3] {
+        let (cb, cr) = (cb - 128, cr - 128);
+        let luma = product(self.luma, y - self.black) + (1 << (BITS - 1));
+        let red = luma + product(self.red_cr, cr);
+        let green = luma - product(self.green_cb, cb) - product(self.green_cr, cr);
+        let blue = luma + product(self.blue_cb, cb);
+        // Unclamped values stay within ±600: clamping in 16 bits is what vector units do fastest.
+        [red, green, blue].map(|sum| ((sum >> BITS) as i16).clamp(0, 255))
+    }
+}
+
+#[inline(always)]
+fn product(a: i16, b: i16) -> i32 {
+    i32::from(a) * i32::from(b)
+}
+
+/// `numerator / denominator` to the nearest multiple of 2⁻¹³; both positive.
+const fn fixed(numerator: i64, denominator: i64) -> i16 {
+    let value = ((numerator << (BITS + 1)) / denominator + 1) / 2;
+    assert!(value <= i16::MAX as i64, "the coefficient needs 16 bits");
+    value as i16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn convert(color: ColorSpace, y: u8, cb: u8, cr: u8) -> [u8; 3] {
+        YuvToRgb::of(color)
+            .rgb(y.into(), cb.into(), cr.into())
+            .map(|sample| u8::try_from(sample).unwrap())
+    }
+
+    /// The recommendations' formula in f64, before rounding.
+    fn exact(color: ColorSpace, y: u8, cb: u8, cr: u8) -> [f64; 3] {
+        let (kr, kb) = match color {
+            ColorSpace::Bt601Limited | ColorSpace::Bt601Full => (0.299, 0.114),
+            ColorSpace::Bt709Limited | ColorSpace::Bt709Full => (0.2126, 0.0722),
+        };
+        let (y, cb, cr) = (f64::from(y), f64::from(cb) - 128.0, f64::from(cr) - 128.0);
+        let (y, cb, cr) = match color {
+            ColorSpace::Bt601Full | ColorSpace::Bt709Full => (y, cb, cr),
+            _ => (
+                (y - 16.0) * 255.0 / 219.0,
+                cb * 255.0 / 224.0,
+                cr * 255.0 / 224.0,
+            ),
+        };
+        let (r, b) = (y + 2.0 * (1.0 - kr) * cr, y + 2.0 * (1.0 - kb) * cb);
+        [r, (y - kr * r - kb * b) / (1.0 - kr - kb), b]
+    }
+
+    #[test]
+    fn coefficients_are_the_published_ones() {
+        let expected = YuvToRgb {
+            black: 16,
+            luma: 9539,
+            red_cr: 13075,
+            green_cb: 3209,
+            green_cr: 6660,
+            blue_cb: 16525,
+        };
+        assert_eq!(YuvToRgb::of(ColorSpace::Bt601Limited), expected);
+        let expected = YuvToRgb {
+            black: 0,
+            luma: 8192,
+            red_cr: 12901,
+            green_cb: 1535,
+            green_cr: 3835,
+            blue_cb: 15201,
+        };
+        assert_eq!(YuvToRgb::of(ColorSpace::Bt709Full), expected);
+    }
+
+    #[test]
+    fn grey_axis_ends_and_steps() {
+        for y in 0..=255 {
+            assert_eq!(convert(ColorSpace::Bt601Full, y, 128, 128), [y; 3]);
+            assert_eq!(convert(ColorSpace::Bt709Full, y, 128, 128), [y; 3]);
+        }
+        for color in [ColorSpace::Bt601Limited, ColorSpace::Bt709Limited] {
+            assert_eq!(convert(color, 16, 128, 128), [0; 3]);
+            assert_eq!(convert(color, 235, 128, 128), [255; 3]);
+            assert_eq!(convert(color, 0, 128, 128), [0; 3]);
+            assert_eq!(convert(color, 255, 128, 128), [255; 3]);
+        }
+    }
+
+    /// The rounded factors move the sum by less than 0.04, so the result is within 0.54 of the real value.
+    #[test]
+    fn close_to_the_recommendation_everywhere() {
+        for color in ColorSpace::ALL {
+            for y in 0..=255 {
+                for cb in (0..=255).step_by(3) {
+                    for cr in (0..=255).step_by(3) {
+                        let found = convert(color, y, cb, cr);
+                        for (found, exact) in found.iter().zip(exact(color, y, cb, cr)) {
+                            let error = (f64::from(*found) - exact.clamp(0.0, 255.0)).abs();
+                            assert!(error < 0.54, "{color:?} {y} {cb} {cr}: off by {error}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The judge: the same preprocessing, written for reading. Whole images, one pass after another, allocating
+//! freely.
+
+use super::color::YuvToRgb;
+use super::filter::{Axis, Interpolation, PRECISION_BITS};
+use super::geometry::{Geometry, Span};
+use super::view::{Frame, PixelFormat};
+
+/// An RGB image: (height, width, 3), packed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Pixels a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// R, G, B of each pixel.
+    pub data: Vec<u8>,
+}
+
+impl Image {
+    fn black(width: usize, height: usize) -> Self {
+        Self {
+            width,
+            height,
+            data: vec![0; 3 * width * height],
+        }
+    }
+
+    fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
+        let at = 3 * (y * self.width + x);
+        [self.data[at], self.data[at + 1], self.data[at + 2]]
+    }
+
+    fn set(&mut self, x: usize, y: usize, pixel: [u8; 3]) {
+        let at = 3 * (y * self.width + x);
+        self.data[at..at + 3].copy_from_slice(&pixel);
+    }
+}
+
+/// Resizes and crops `frame`: the bytes that [`Preprocessor::preprocess`](super::Preprocessor::preprocess)
+/// writes, (crop height, crop width, 3).
+#[must_use]
+pub fn preprocess(geometry: &Geometry, frame: &Frame<'_>) -> Vec<u8> {
+    let (width, height) = geometry.resized(frame.width(), frame.height());
+    let resized = resize(&to_rgb(frame), width, height, geometry.interpolation());
+    center_crop(&resized, geometry.crop_width(), geometry.crop_height()).data
+}
+
+/// Every pixel of the frame as R, G, B.
+#[must_use]
+pub fn to_rgb(frame: &Frame<'_>) -> Image {
+    let mut image = Image::black(frame.width(), frame.height());
+    for y in 0..frame.height() {
+        for x in 0..frame.width() {
+            image.set(x, y, pixel(frame, x, y));
+        }
+    }
+    image
+}
+
+fn pixel(frame: &Frame<'_>, x: usize, y: usize) -> [u8; 3] {
+    let row = frame.row(y);
+    let pair = x / 2;
+    let yuv = |luma: u8, cb: u8, cr: u8| {
+        YuvToRgb::of(frame.color())
+            .rgb(luma.into(), cb.into(), cr.into())
+            .map(|sample| sample as u8)
+    };
+    match frame.format() {
+        PixelFormat::Rgb => [row[3 * x], row[3 * x + 1], row[3 * x + 2]],
+        PixelFormat::Bgr => [row[3 * x + 2], row[3 * x + 1], row[3 * x]],
+        PixelFormat::Grey => [row[x]; 3],
+        PixelFormat::Yuyv => yuv(row[2 * x], row[4 * pair + 1], row[4 * pair + 3]),
+        PixelFormat::Uyvy => yuv(row[2 * x + 1], row[4 * pair], row[4 * pair + 2]),
+        PixelFormat::Nv12 => {
+            let chroma = frame.chroma_row(0, y);
+            yuv(row[x], chroma[2 * pair], chroma[2 * pair + 1])
+        }
+        PixelFormat::Nv21 => {
+            let chroma = frame.chroma_row(0, y);
+            yuv(row[x], chroma[2 * pair + 1], chroma[2 * pair])
+        }
+        PixelFormat::I420 => {
+            let (cb, cr) = (frame.chroma_row(0, y), frame.chroma_row(1, y));
+            yuv(row[x], cb[pair], cr[pair])
+        }
+    }
+}
+
+/// Pillow's `Image.resize` of an RGB image, bit for bit: horizontal, then vertical, 8 bits in between, a pass
+/// that changes nothing skipped.
+#[must_use]
+pub fn resize(image: &Image, width: usize, height: usize, interpolation: Interpolation) -> Image {
+    let mut image = image.clone();
+    if width != image.width {
+        let axis = Axis::new(interpolation, image.width, width);
+        let mut out = Image::black(width, image.height);
+        for y in 0..image.height {
+            for x in 0..width {
+                out.set(x, y, resample(&axis, x, |i| image.pixel(i, y)));
+            }
+        }
+        image = out;
+    }
+    if height != image.height {
+        let axis = Axis::new(interpolation, image.height, height);
+        let mut out = Image::black(width, height);
+        for y in 0..height {
+            for x in 0..width {
+                out.set(x, y, resample(&axis, y, |i| image.pixel(x, i)));
+            }
+        }
+        image = out;
+    }
+    image
+}
+
+/// Output sample `index` along an axis whose source pixels are `source`.
+fn resample(axis: &Axis, index: usize, source: impl Fn(usize) -> [u8; 3]) -> [u8; 3] {
+    let window = axis.window(index);
+    let mut sums = [1 << (PRECISION_BITS - 1); 3];
+    for i in 0..window.len {
+        let pixel = source(window.start + i);
+        for (sum, sample) in sums.iter_mut().zip(pixel) {
+            *sum += i32::from(sample) * window.coefficient(i);
+        }
+    }
+    sums.map(|sum| (sum >> PRECISION_BITS).clamp(0, 255) as u8)
+}
+
+/// torchvision's `center_crop`: black around an image that is smaller than the crop.
+#[must_use]
+pub fn center_crop(image: &Image, width: usize, height: usize) -> Image {
+    let columns = Span::center(image.width, width);
+    let rows = Span::center(image.height, height);
+    let mut out = Image::black(width, height);
+    for y in 0..rows.count {
+        for x in 0..columns.count {
+            let pixel = image.pixel(columns.first + x, rows.first + y);
+            out.set(columns.pad + x, rows.pad + y, pixel);
+        }
+    }
+    out
+}
