@@ -1,4 +1,7 @@
 //! The two passes of the fast version, for any [`Vector`].
+//!
+//! No closure may hold a vector operation: it would be compiled without the instructions that its caller enables,
+//! and every operation in it become a call.
 
 use super::rows::unpack;
 use super::simd::Vector;
@@ -67,8 +70,12 @@ impl Passes<'_> {
             for (x, pixel) in pixels[..self.columns.len()].iter_mut().enumerate() {
                 let window = self.columns.row(x);
                 let start = window.start - first;
-                let dot = |plane: &[i16]| dot::<V>(&plane[start..], window);
-                let sums = V::finish_sums([dot(r), dot(g), dot(b), V::zero()]);
+                let sums = V::finish_sums([
+                    dot(&r[start..], window),
+                    dot(&g[start..], window),
+                    dot(&b[start..], window),
+                    V::zero(),
+                ]);
                 for (pair, sum) in pixel.iter_mut().zip(sums) {
                     pair[parity] = i16::from(sum);
                 }
@@ -76,12 +83,13 @@ impl Passes<'_> {
         } else {
             let (groups, _) = pairs.as_chunks_mut::<4>();
             for (i, group) in groups.iter_mut().enumerate() {
-                let dot = |x: usize| {
+                let mut sums = [V::zero(); 4];
+                for (j, sum) in sums.iter_mut().enumerate() {
                     // The padding of the ring repeats the last column.
-                    let window = self.columns.row((4 * i + x).min(self.columns.len() - 1));
-                    dot::<V>(&r[window.start - first..], window)
-                };
-                let sums = V::finish_sums([dot(0), dot(1), dot(2), dot(3)]);
+                    let window = self.columns.row((4 * i + j).min(self.columns.len() - 1));
+                    *sum = dot(&r[window.start - first..], window);
+                }
+                let sums = V::finish_sums(sums);
                 for (pair, sum) in group.iter_mut().zip(sums) {
                     pair[parity] = i16::from(sum);
                 }

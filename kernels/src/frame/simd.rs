@@ -189,15 +189,19 @@ mod x86 {
     #[derive(Clone, Copy)]
     pub(super) struct Sse2(__m128i);
 
+    /// Rounds from 22 fractional bits.
+    #[inline(always)]
+    fn round(sums: __m128i) -> __m128i {
+        // SAFETY: SSE2 belongs to x86-64.
+        unsafe { _mm_srai_epi32::<PRECISION>(_mm_add_epi32(sums, _mm_set1_epi32(HALF))) }
+    }
+
     /// Rounds and clamps the 16 lanes of four vectors.
     #[inline(always)]
-    fn pack(vectors: [__m128i; 4]) -> __m128i {
+    fn pack([a, b, c, d]: [__m128i; 4]) -> __m128i {
+        let [a, b, c, d] = [round(a), round(b), round(c), round(d)];
         // SAFETY: SSE2 belongs to x86-64.
-        unsafe {
-            let half = _mm_set1_epi32(HALF);
-            let [a, b, c, d] = vectors.map(|v| _mm_srai_epi32::<PRECISION>(_mm_add_epi32(v, half)));
-            _mm_packus_epi16(_mm_packs_epi32(a, b), _mm_packs_epi32(c, d))
-        }
+        unsafe { _mm_packus_epi16(_mm_packs_epi32(a, b), _mm_packs_epi32(c, d)) }
     }
 
     /// Lane i of the result is the sum of vector i's lanes.
@@ -254,14 +258,14 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn finish_sums(vectors: [Self; 4]) -> [u8; 4] {
-            finish_sums(vectors.map(|v| v.0))
+        fn finish_sums([a, b, c, d]: [Self; 4]) -> [u8; 4] {
+            finish_sums([a.0, b.0, c.0, d.0])
         }
 
         #[inline(always)]
-        fn finish_lanes(vectors: [Self; 4], out: &mut [u8]) {
+        fn finish_lanes([a, b, c, d]: [Self; 4], out: &mut [u8]) {
             let out = &mut out[..16];
-            let packed = pack(vectors.map(|v| v.0));
+            let packed = pack([a.0, b.0, c.0, d.0]);
             // SAFETY: SSE2 belongs to x86-64; the slice is as long as the vector, and the store needs no
             // alignment.
             unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), packed) }
@@ -274,6 +278,16 @@ mod x86 {
     struct Avx2(__m256i);
 
     impl Avx2 {
+        /// Rounds from 22 fractional bits.
+        #[inline(always)]
+        fn round(self) -> __m256i {
+            // SAFETY: the machine has AVX2, see the type.
+            unsafe {
+                let sums = _mm256_add_epi32(self.0, _mm256_set1_epi32(HALF));
+                _mm256_srai_epi32::<PRECISION>(sums)
+            }
+        }
+
         /// Both halves of the vector added.
         #[inline(always)]
         fn fold(self) -> __m128i {
@@ -323,19 +337,17 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn finish_sums(vectors: [Self; 4]) -> [u8; 4] {
-            finish_sums(vectors.map(Self::fold))
+        fn finish_sums([a, b, c, d]: [Self; 4]) -> [u8; 4] {
+            finish_sums([a.fold(), b.fold(), c.fold(), d.fold()])
         }
 
         #[inline(always)]
-        fn finish_lanes(vectors: [Self; 4], out: &mut [u8]) {
+        fn finish_lanes([a, b, c, d]: [Self; 4], out: &mut [u8]) {
             let out = &mut out[..32];
+            let [a, b, c, d] = [a.round(), b.round(), c.round(), d.round()];
             // SAFETY: the machine has AVX2, see the type; the slice is as long as the vector, and the store
             // needs no alignment.
             unsafe {
-                let half = _mm256_set1_epi32(HALF);
-                let [a, b, c, d] =
-                    vectors.map(|v| _mm256_srai_epi32::<PRECISION>(_mm256_add_epi32(v.0, half)));
                 let packed =
                     _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
                 // Packing works on halves: it leaves a0 b0 c0 d0 a1 b1 c1 d1, in groups of four lanes.
@@ -407,11 +419,11 @@ mod neon {
         }
 
         #[inline(always)]
-        fn finish_sums(vectors: [Self; 4]) -> [u8; 4] {
-            let [a, b, c, d] = vectors.map(|v| v.0);
+        fn finish_sums([a, b, c, d]: [Self; 4]) -> [u8; 4] {
             // SAFETY: this module is compiled only for targets with NEON.
             let bytes = unsafe {
-                let sums = round(vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d)));
+                let sums = vpaddq_s32(vpaddq_s32(a.0, b.0), vpaddq_s32(c.0, d.0));
+                let sums = round(sums);
                 let narrow = vqmovn_s32(sums);
                 let bytes = vqmovun_s16(vcombine_s16(narrow, narrow));
                 vget_lane_u32::<0>(vreinterpret_u32_u8(bytes))
@@ -420,13 +432,13 @@ mod neon {
         }
 
         #[inline(always)]
-        fn finish_lanes(vectors: [Self; 4], out: &mut [u8]) {
+        fn finish_lanes([a, b, c, d]: [Self; 4], out: &mut [u8]) {
             let out = &mut out[..16];
+            let [a, b, c, d] = [round(a.0), round(b.0), round(c.0), round(d.0)];
             // SAFETY: this module is compiled only for targets with NEON; the slice is as long as the vector.
             unsafe {
-                let [a, b, c, d] = vectors.map(|v| vqmovn_s32(round(v.0)));
-                let low = vqmovun_s16(vcombine_s16(a, b));
-                let high = vqmovun_s16(vcombine_s16(c, d));
+                let low = vqmovun_s16(vcombine_s16(vqmovn_s32(a), vqmovn_s32(b)));
+                let high = vqmovun_s16(vcombine_s16(vqmovn_s32(c), vqmovn_s32(d)));
                 vst1q_u8(out.as_mut_ptr(), vcombine_u8(low, high));
             }
         }
