@@ -13,6 +13,7 @@ pub mod aligned;
 pub mod config;
 pub mod limits;
 pub mod pack;
+pub mod plan;
 #[doc(hidden)]
 pub mod testing;
 
@@ -21,3 +22,4 @@ pub use config::{
     Preprocessing, Provenance, ResizeMode, Schedule,
 };
 pub use pack::{Defect, Pack, PackError, PackWriter, Section, TensorKind, WriteError};
+pub use plan::{Op, OpKind, Plan, PlanError, Span};

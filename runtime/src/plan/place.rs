@@ -1,0 +1,111 @@
+//! Where buffers lie in the arena: two that are alive at the same time never share a byte.
+
+use super::{MAX_BUFFERS, MAX_OPS};
+use crate::aligned::ALIGN;
+use std::cmp::Reverse;
+
+/// Where a buffer would best lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Anywhere.
+    None,
+    /// At the arena's start.
+    Start,
+    /// At the arena's end.
+    End,
+}
+
+/// A buffer before and after it has a place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Buffer {
+    /// Bytes.
+    pub(super) len: usize,
+    /// Where it would best lie.
+    pub(super) wish: Wish,
+    /// First operation that touches it.
+    pub(super) first: usize,
+    /// Last operation that touches it.
+    pub(super) last: usize,
+    /// Where it lies.
+    pub(super) offset: usize,
+}
+
+impl Buffer {
+    fn meets(&self, other: &Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
+    /// Bytes it takes, to where the next one may start.
+    fn size(&self) -> usize {
+        self.len.next_multiple_of(ALIGN)
+    }
+}
+
+type Buffers = heapless::Vec<Buffer, MAX_BUFFERS>;
+
+/// The most bytes alive at one operation: no arena is smaller.
+fn lower_bound(buffers: &Buffers) -> usize {
+    // Bytes that come alive at an operation, and that die before it.
+    let mut changes = [(0, 0); MAX_OPS + 2];
+    for buffer in buffers {
+        changes[buffer.first].0 += buffer.size();
+        changes[buffer.last + 1].1 += buffer.size();
+    }
+    let mut alive = 0;
+    changes
+        .iter()
+        .map(|(born, dead)| {
+            alive = alive + born - dead;
+            alive
+        })
+        .max()
+        .unwrap_or(0)
+}
+
+/// Gives every buffer its offset and returns the arena's size.
+///
+/// Buffers with a wish come first, then the largest (greedy by size, Pisarchyk and Lee, arXiv 2001.03288),
+/// each at the lowest offset that is free throughout its lifetime. The ends are those of the smallest
+/// arena that could do. A wish that cannot be had counts for nothing.
+pub(super) fn place(buffers: &mut Buffers) -> usize {
+    let least = lower_bound(buffers);
+    let mut order: heapless::Vec<u16, MAX_BUFFERS> = (0..buffers.len() as u16).collect();
+    order.sort_unstable_by_key(|&index| {
+        let buffer = &buffers[usize::from(index)];
+        let lifetime = buffer.last - buffer.first;
+        let key = (buffer.len, lifetime, Reverse(index));
+        Reverse((buffer.wish != Wish::None, key))
+    });
+    // Buffers with a place, by ascending offset.
+    let mut placed: heapless::Vec<u16, MAX_BUFFERS> = heapless::Vec::new();
+    let mut size = 0;
+    for index in order {
+        let buffer = buffers[usize::from(index)];
+        let start = match buffer.wish {
+            Wish::End => least - buffer.size(),
+            Wish::None | Wish::Start => 0,
+        };
+        let others = placed.iter().map(|&i| &buffers[usize::from(i)]);
+        let offset = first_fit(&buffer, start, others);
+        buffers[usize::from(index)].offset = offset;
+        size = size.max(offset + buffer.size());
+        let position = placed.partition_point(|&i| buffers[usize::from(i)].offset <= offset);
+        placed
+            .insert(position, index)
+            .expect("as many places as buffers");
+    }
+    size
+}
+
+/// The lowest offset from `start` on where `buffer` shares no byte with any of `others`, which come by
+/// ascending offset, that is alive with it.
+fn first_fit<'a>(buffer: &Buffer, start: usize, others: impl Iterator<Item = &'a Buffer>) -> usize {
+    let mut offset = start;
+    for other in others.filter(|other| other.meets(buffer)) {
+        if offset + buffer.len <= other.offset {
+            break;
+        }
+        offset = offset.max(other.offset + other.size());
+    }
+    offset
+}

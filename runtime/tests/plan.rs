@@ -1,0 +1,239 @@
+//! Plans: no two live spans share a byte, token counts follow the schedule, costs add up.
+
+use mergevit_kernels::ops::Merge;
+use mergevit_runtime::plan::{Access, MAX_OPS};
+use mergevit_runtime::{ModelConfig, OpKind, Plan, PlanError, Pooling, Schedule, Span, testing};
+use proptest::prelude::*;
+
+/// A value in the arena: where it lies, and the operations between which it must stay.
+struct Live {
+    span: Span,
+    first: usize,
+    last: usize,
+}
+
+/// Lifetimes, worked out from reads and writes alone.
+fn lifetimes(plan: &Plan) -> Vec<Live> {
+    let mut values = vec![Live {
+        span: plan.pixels(),
+        first: 0,
+        last: 0,
+    }];
+    let newest = |values: &mut Vec<Live>, span: Span| -> usize {
+        values
+            .iter()
+            .rposition(|live| live.span == span)
+            .unwrap_or_else(|| panic!("{span:?} is read before it is written"))
+    };
+    for (index, op) in plan.ops().iter().enumerate() {
+        for (span, access) in op.spans() {
+            if access.reads() {
+                let at = newest(&mut values, span);
+                values[at].last = index;
+            }
+        }
+        for (span, access) in op.spans() {
+            if access == Access::Write {
+                values.push(Live {
+                    span,
+                    first: index,
+                    last: index,
+                });
+            }
+        }
+    }
+    for span in [plan.logits(), plan.sizes()] {
+        let at = newest(&mut values, span);
+        values[at].last = plan.ops().len();
+    }
+    values
+}
+
+/// Checks a plan; its arena may be `slack` times the smallest that could do.
+fn check(config: &ModelConfig, schedule: &Schedule, batch: usize, slack: f64) {
+    let plan = Plan::new(config, schedule, batch).expect("a valid model");
+    let values = lifetimes(&plan);
+    for (index, a) in values.iter().enumerate() {
+        assert!(a.span.offset.is_multiple_of(64) && a.span.len > 0);
+        assert!(a.span.range().end <= plan.arena_len());
+        for b in &values[..index] {
+            let alive_together = a.first <= b.last && b.first <= a.last;
+            let apart = a.span.range().end <= b.span.offset || b.span.range().end <= a.span.offset;
+            assert!(!alive_together || apart, "{:?} {:?}", a.span, b.span);
+        }
+    }
+    let least = (0..=plan.ops().len())
+        .map(|op| {
+            let alive = values.iter().filter(|v| (v.first..=v.last).contains(&op));
+            alive
+                .map(|v| v.span.len.next_multiple_of(64))
+                .sum::<usize>()
+        })
+        .max()
+        .unwrap();
+    assert!(plan.arena_len() >= least);
+    assert!(
+        plan.arena_len() as f64 <= slack * least as f64,
+        "{} bytes where {least} are needed",
+        plan.arena_len()
+    );
+    check_tokens(config, schedule, &plan);
+}
+
+fn check_tokens(config: &ModelConfig, schedule: &Schedule, plan: &Plan) {
+    let mut tokens = config.tokens();
+    let mut merged = false;
+    assert_eq!(usize::from(plan.tokens()[0]), tokens);
+    for (layer, &r) in schedule.merge.iter().enumerate() {
+        let r = usize::from(r).min(Merge::limit(tokens, config.class_token));
+        for op in plan.ops().iter().filter(|op| op.layer == Some(layer)) {
+            match op.kind {
+                OpKind::Attention {
+                    tokens: t, sizes, ..
+                } => {
+                    assert_eq!((t, sizes.is_some()), (tokens, merged));
+                }
+                OpKind::Merge { shape, .. } => {
+                    assert_eq!((shape.tokens, shape.merged), (tokens, r))
+                }
+                _ => {}
+            }
+        }
+        let merges = |op: &&mergevit_runtime::Op| {
+            op.layer == Some(layer) && matches!(op.kind, OpKind::Merge { .. })
+        };
+        assert_eq!(plan.ops().iter().filter(merges).count(), usize::from(r > 0));
+        tokens -= r;
+        merged |= r > 0;
+        assert_eq!(usize::from(plan.tokens()[layer + 1]), tokens);
+    }
+    assert!(tokens >= 1);
+    assert_eq!(plan.sizes().len, plan.batch() * tokens * 4);
+    assert_eq!(plan.logits().len, plan.batch() * config.classes * 4);
+    assert_eq!(plan.pixels().len, plan.batch() * config.image_bytes());
+}
+
+fn base() -> ModelConfig {
+    ModelConfig {
+        mlp_width: 3072,
+        ..testing::model(224, 16, 12, 12, 1000)
+    }
+}
+
+prop_compose! {
+    fn models()(
+        (grid, patch_size) in (1usize..=32, 1usize..=32),
+        (heads, mlp, depth) in (1usize..=16, 1usize..=64, 1usize..=48),
+        class_token: bool,
+        mean: bool,
+        classes in 1usize..2000,
+    ) -> ModelConfig {
+        let mut config = testing::model(grid * patch_size, patch_size, heads, depth, 1);
+        config.mlp_width = 64 * mlp;
+        config.classes = classes;
+        config.class_token = class_token;
+        config.pooling = if mean || !class_token { Pooling::Mean } else { Pooling::ClassToken };
+        config
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_model_and_schedule_plans(
+        config in models(),
+        merge in prop::collection::vec(prop_oneof![0u16..40, Just(u16::MAX)], 48),
+        batch in 1usize..=8,
+    ) {
+        let schedule = Schedule {
+            name: "any".into(),
+            merge: merge[..config.depth].into(),
+            accuracy: None,
+        };
+        check(&config, &schedule, batch, 1.1);
+    }
+}
+
+#[test]
+fn the_usual_models_plan() {
+    for (heads, depth) in [(3, 12), (6, 12), (12, 12), (16, 24)] {
+        for (image, patch) in [
+            (224, 16),
+            (384, 16),
+            (224, 14),
+            (224, 8),
+            (512, 16),
+            (224, 32),
+        ] {
+            let mut config = testing::model(image, patch, heads, depth, 1000);
+            config.mlp_width = 4 * config.width;
+            for r in [0, 8, 13, 16, 200] {
+                for batch in [1, 3, 8] {
+                    check(&config, &Schedule::constant(r, depth), batch, 1.01);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn costs_of_vit_base_are_the_published_ones() {
+    let config = base();
+    let plan = Plan::new(&config, &Schedule::constant(0, 12), 1).unwrap();
+    let cost = plan.cost();
+    // 17.56 GMAC for ViT-B/16 at 224; the head runs twice, on the high and the low byte.
+    assert!(
+        (cost.macs as f64 / 1e9 - 17.56).abs() < 0.02,
+        "{}",
+        cost.macs
+    );
+    // 86.6 million parameters, most of them one byte; positions, biases and scales four.
+    assert!(
+        (86_000_000..88_000_000).contains(&cost.weight_bytes),
+        "{}",
+        cost.weight_bytes
+    );
+    let merged = Plan::new(&config, &Schedule::constant(13, 12), 1).unwrap();
+    assert!(merged.cost().macs < cost.macs * 6 / 10);
+    assert_eq!(merged.tokens()[12], 197 - 12 * 13);
+    let batch = Plan::new(&config, &Schedule::constant(0, 12), 4).unwrap();
+    assert_eq!(batch.cost().macs, 4 * cost.macs);
+    // Arena: the MLP's hidden activations, its input and the residual stream.
+    assert_eq!(plan.arena_len(), 197 * (3072 + 768 + 2 * 768) + 832);
+}
+
+#[test]
+fn the_largest_plan_fits() {
+    let mut config = testing::model(512, 16, 32, 48, 65_536);
+    config.labels.clear();
+    config.mlp_width = 8192;
+    let plan = Plan::new(&config, &Schedule::constant(1, 48), 8).unwrap();
+    assert_eq!(plan.ops().len(), MAX_OPS);
+}
+
+#[test]
+fn impossible_plans_are_refused() {
+    let config = base();
+    let schedule = Schedule::constant(0, 12);
+    for found in [0, 9, usize::MAX] {
+        let error = Plan::new(&config, &schedule, found).unwrap_err();
+        assert_eq!(error, PlanError::Batch { found });
+    }
+    let error = Plan::new(&config, &Schedule::constant(0, 11), 1).unwrap_err();
+    assert_eq!(
+        error,
+        PlanError::Schedule {
+            found: 11,
+            expected: 12
+        }
+    );
+    let broken = ModelConfig {
+        patch_size: 0,
+        ..config
+    };
+    assert!(matches!(
+        Plan::new(&broken, &schedule, 1),
+        Err(PlanError::Config(_))
+    ));
+}
