@@ -11,6 +11,7 @@ mod layer_norm;
 mod linear;
 mod merge;
 mod panel;
+mod peak;
 mod pool;
 mod scratch;
 mod shared;
@@ -29,6 +30,7 @@ pub struct Implementation {
     pub needs: &'static str,
     available: fn() -> bool,
     make: fn(&'static str, usize, &Capacity) -> Option<Box<dyn Kernels>>,
+    peak: fn(usize) -> Option<f64>,
 }
 
 impl Implementation {
@@ -42,11 +44,18 @@ impl Implementation {
     pub fn make(&self, threads: usize, capacity: &Capacity) -> Option<Box<dyn Kernels>> {
         (self.make)(self.name, threads, capacity)
     }
+
+    /// Multiply-accumulates a second that this set reaches on `threads` threads at once, from registers
+    /// alone: what no kernel can exceed. Takes some 50 ms. `None` where it is not
+    /// [`Implementation::available`].
+    pub fn measure_peak(&self, threads: usize) -> Option<f64> {
+        (self.peak)(threads)
+    }
 }
 
 /// One line of the list: the type of the set is its `new() -> Option<Self>`.
 macro_rules! implementation {
-    ($name:literal, $set:path, $needs:literal) => {
+    ($name:literal, $set:ty, $needs:literal) => {
         Implementation {
             name: $name,
             needs: $needs,
@@ -55,6 +64,7 @@ macro_rules! implementation {
                 let isa = <$set>::new()?;
                 Some(Box::new(Cpu::new(isa, name, threads, capacity)))
             },
+            peak: |threads| Some(peak::measure(<$set>::new()?, threads)),
         }
     };
 }
@@ -68,6 +78,18 @@ pub fn implementations() -> &'static [Implementation] {
             isa::avx512::Avx512Vnni,
             "AVX-512 F, BW, VL and VNNI"
         ),
+        #[cfg(target_arch = "x86_64")]
+        implementation!(
+            "cpu/avx-vnni",
+            isa::avx2::Avx2<isa::avx2::Vnni>,
+            "AVX-VNNI, AVX2, FMA and F16C"
+        ),
+        #[cfg(target_arch = "x86_64")]
+        implementation!(
+            "cpu/avx2",
+            isa::avx2::Avx2<isa::avx2::Madd>,
+            "AVX2, FMA and F16C"
+        ),
         implementation!("cpu/portable", isa::portable::Portable, "nothing"),
     ]
 }
@@ -77,5 +99,13 @@ pub fn best(threads: usize, capacity: &Capacity) -> Box<dyn Kernels> {
     implementations()
         .iter()
         .find_map(|implementation| implementation.make(threads, capacity))
+        .expect("the last implementation needs nothing")
+}
+
+/// [`Implementation::measure_peak`] of the best implementation that this machine can run.
+pub fn measure_peak(threads: usize) -> f64 {
+    implementations()
+        .iter()
+        .find_map(|implementation| implementation.measure_peak(threads))
         .expect("the last implementation needs nothing")
 }

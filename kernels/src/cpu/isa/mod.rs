@@ -4,6 +4,8 @@
 //! A value of an `Isa` type is the proof that this processor has the instructions: only `new` makes one.
 
 #[cfg(target_arch = "x86_64")]
+pub(super) mod avx2;
+#[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
 pub(super) mod portable;
 
@@ -94,24 +96,9 @@ pub(super) trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
 
     type I32: Copy;
     type F32: Copy;
-    /// A vector of panel bytes, ready for [`Isa::dot4`].
-    type Bytes: Copy;
 
     /// Runs `f` compiled for this set.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
-
-    /// Loads `LANES * 4` panel bytes.
-    ///
-    /// # Safety
-    /// They must be readable.
-    unsafe fn load_bytes(self, from: *const u8) -> Self::Bytes;
-    /// Repeats 4 weight bytes in every lane.
-    ///
-    /// # Safety
-    /// They must be readable.
-    unsafe fn splat_bytes(self, from: *const i8) -> Self::I32;
-    /// `sum[lane] += bytes[lane][0..4] . weights[lane][0..4]`, exact.
-    fn dot4(self, sum: Self::I32, bytes: Self::Bytes, weights: Self::I32) -> Self::I32;
 
     /// Computes [`CHANNELS`] by `vectors` sums, starting from `start` (one value a channel).
     ///
@@ -119,6 +106,10 @@ pub(super) trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// All of the panel's and the weights' bytes that `block` describes must be readable, and `vectors`
     /// in 1..=`VECTORS`.
     unsafe fn block(self, block: &Block, vectors: usize, start: &[i32; CHANNELS], sums: &mut Sums);
+
+    /// Keeps the multipliers busy, from registers alone; returns how many products that was, in proportion
+    /// to `steps`.
+    fn saturate(self, steps: usize) -> usize;
 
     /// Asks for the cache line of `at`; no effect on the program's meaning, and none by default.
     #[inline(always)]
@@ -163,6 +154,30 @@ pub(super) trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     fn transpose(self, rows: &mut [Self::I32]);
 }
 
+/// A set with a four-byte dot product, for those whose [`Isa::block`] is [`tile`].
+///
+/// Exact for weights in [-127, 127], which is all that packs, keys and values hold; panel bytes may be
+/// anything.
+pub(super) trait Dot4: Isa {
+    /// A vector of panel bytes, ready for [`Dot4::dot4`].
+    type Bytes: Copy;
+
+    /// Loads `LANES * 4` panel bytes.
+    ///
+    /// # Safety
+    /// They must be readable.
+    unsafe fn load_bytes(self, from: *const u8) -> Self::Bytes;
+    /// Repeats 4 weight bytes in every lane.
+    ///
+    /// # Safety
+    /// They must be readable.
+    unsafe fn splat_bytes(self, from: *const i8) -> Self::I32;
+    /// `sum[lane] += bytes[lane][0..4] . weights[lane][0..4]`, exact.
+    fn dot4(self, sum: Self::I32, bytes: Self::Bytes, weights: Self::I32) -> Self::I32;
+    /// Returns `bytes`, in the registers they are in; the compiler no longer knows what they are.
+    fn opaque(self, bytes: Self::Bytes) -> Self::Bytes;
+}
+
 /// The register-tiled inner loop of [`Isa::block`] for sets that have a four-byte dot product.
 ///
 /// `ROWS` weight rows by `VECTORS` vectors of tokens stay in registers; a step of 4 along K loads
@@ -171,7 +186,7 @@ pub(super) trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
 /// # Safety
 /// As [`Isa::block`], with `VECTORS` for `vectors`; `ROWS` divides [`CHANNELS`].
 #[inline(always)]
-pub(super) unsafe fn tile<I: Isa, const ROWS: usize, const VECTORS: usize>(
+pub(super) unsafe fn tile<I: Dot4, const ROWS: usize, const VECTORS: usize>(
     isa: I,
     block: &Block,
     start: &[i32; CHANNELS],

@@ -1,7 +1,8 @@
 //! Plain Rust, four lanes: for processors with none of the other sets, and to show that kernels do not
 //! depend on a vector width.
 
-use super::{Block, CHANNELS, Flip, Isa, Sums, tile};
+use super::{Block, CHANNELS, Dot4, Flip, Isa, Sums, tile};
+use crate::cpu::peak::saturate;
 use half::f16;
 
 /// Available everywhere.
@@ -34,7 +35,6 @@ impl Isa for Portable {
 
     type I32 = [i32; LANES];
     type F32 = [f32; LANES];
-    type Bytes = [[i8; 4]; LANES];
 
     #[inline(always)]
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R {
@@ -42,31 +42,14 @@ impl Isa for Portable {
     }
 
     #[inline(always)]
-    unsafe fn load_bytes(self, from: *const u8) -> Self::Bytes {
-        // SAFETY: the caller vouches for 16 readable bytes; any bytes are valid i8.
-        unsafe { from.cast::<Self::Bytes>().read_unaligned() }
-    }
-
-    #[inline(always)]
-    unsafe fn splat_bytes(self, from: *const i8) -> Self::I32 {
-        // SAFETY: the caller vouches for 4 readable bytes.
-        [unsafe { from.cast::<i32>().read_unaligned() }; LANES]
-    }
-
-    #[inline(always)]
-    fn dot4(self, sum: Self::I32, bytes: Self::Bytes, weights: Self::I32) -> Self::I32 {
-        let weights = map(weights, |w| w.to_ne_bytes().map(|b| b as i8));
-        std::array::from_fn(|lane| {
-            (0..4).fold(sum[lane], |sum, i| {
-                sum + i32::from(bytes[lane][i]) * i32::from(weights[lane][i])
-            })
-        })
-    }
-
-    #[inline(always)]
     unsafe fn block(self, block: &Block, _: usize, start: &[i32; CHANNELS], sums: &mut Sums) {
         // SAFETY: forwarded from the caller; `VECTORS` is 1.
         unsafe { tile::<_, 4, 1>(self, block, start, sums) }
+    }
+
+    #[inline(always)]
+    fn saturate(self, steps: usize) -> usize {
+        saturate::<_, 4>(self, steps)
     }
 
     #[inline(always)]
@@ -211,5 +194,36 @@ impl Isa for Portable {
         for (i, row) in rows.iter_mut().enumerate() {
             *row = std::array::from_fn(|j| from[j][i]);
         }
+    }
+}
+
+impl Dot4 for Portable {
+    type Bytes = [[i8; 4]; LANES];
+
+    #[inline(always)]
+    unsafe fn load_bytes(self, from: *const u8) -> Self::Bytes {
+        // SAFETY: the caller vouches for 16 readable bytes; any bytes are valid i8.
+        unsafe { from.cast::<Self::Bytes>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_bytes(self, from: *const i8) -> Self::I32 {
+        // SAFETY: the caller vouches for 4 readable bytes.
+        [unsafe { from.cast::<i32>().read_unaligned() }; LANES]
+    }
+
+    #[inline(always)]
+    fn dot4(self, sum: Self::I32, bytes: Self::Bytes, weights: Self::I32) -> Self::I32 {
+        let weights = map(weights, |w| w.to_ne_bytes().map(|b| b as i8));
+        std::array::from_fn(|lane| {
+            (0..4).fold(sum[lane], |sum, i| {
+                sum + i32::from(bytes[lane][i]) * i32::from(weights[lane][i])
+            })
+        })
+    }
+
+    #[inline(always)]
+    fn opaque(self, bytes: Self::Bytes) -> Self::Bytes {
+        std::hint::black_box(bytes)
     }
 }
