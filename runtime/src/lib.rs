@@ -11,6 +11,7 @@ compile_error!("packs are little endian and used in place");
 
 pub mod aligned;
 pub mod config;
+pub mod engine;
 pub mod limits;
 pub mod pack;
 pub mod plan;
@@ -20,6 +21,10 @@ pub mod testing;
 pub use config::{
     Accuracy, ActivationQuantization, ConfigError, Interpolation, ModelConfig, Pooling,
     Preprocessing, Provenance, ResizeMode, Schedule,
+};
+pub use engine::{
+    ArenaView, Backend, BackendStatus, Engine, EngineOptions, LoadError, Output, RunError, Top,
+    backends,
 };
 pub use pack::{Defect, Pack, PackError, PackWriter, Section, TensorKind, WriteError};
 pub use plan::{Op, OpKind, Plan, PlanError, Span};

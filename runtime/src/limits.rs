@@ -32,6 +32,9 @@ pub const MAX_METADATA: usize = MAX_CLASSES * (2 * MAX_TEXT + 3) + (2 << 20);
 /// `2^31 * 2^64 + 2^64`, far from overflow, so no epilogue makes an infinity or a NaN out of finite values.
 pub const MAX_MAGNITUDE: f32 = 18_446_744_073_709_551_616.0;
 
+/// Most threads of an engine: the cores of two large sockets. More would wait for each other.
+pub const MAX_THREADS: usize = 256;
+
 const _: () = {
     assert!(3 * MAX_PATCH_SIZE * MAX_PATCH_SIZE <= MAX_INNER);
     assert!(3 * (MAX_PATCH_SIZE + 1) * (MAX_PATCH_SIZE + 1) > MAX_INNER);

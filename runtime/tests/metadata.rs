@@ -139,7 +139,7 @@ fn impossible_models_are_refused_by_field() {
         ("model.mlp_width", |c| c.mlp_width = 65),
         ("model.classes", |c| c.classes = 65_537),
         ("model.pooling", |c| {
-            (c.class_token, c.pooling) = (false, Pooling::ClassToken)
+            (c.class_token, c.pooling) = (false, Pooling::ClassToken);
         }),
         ("model.epsilon", |c| c.epsilon = f32::NAN),
         ("model.labels", |c| c.labels.truncate(2)),

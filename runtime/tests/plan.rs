@@ -94,7 +94,7 @@ fn check_tokens(config: &ModelConfig, schedule: &Schedule, plan: &Plan) {
                     assert_eq!((t, sizes.is_some()), (tokens, merged));
                 }
                 OpKind::Merge { shape, .. } => {
-                    assert_eq!((shape.tokens, shape.merged), (tokens, r))
+                    assert_eq!((shape.tokens, shape.merged), (tokens, r));
                 }
                 _ => {}
             }

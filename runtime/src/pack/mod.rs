@@ -13,6 +13,7 @@ mod values;
 mod writer;
 
 pub use error::{Defect, PackError, SectionName, UnknownSection};
+pub use header::VERSION;
 pub use layout::{DType, SectionKind, TensorKind};
 pub use reader::Section;
 pub(crate) use reseal::reseal;

@@ -1,0 +1,94 @@
+//! Why an engine cannot be made, and why it cannot run.
+
+use crate::limits::MAX_THREADS;
+use crate::pack::PackError;
+use mergevit_kernels::frame::{MAX_SIDE, OutputLengthError};
+use mergevit_kernels::ops::MAX_BATCH;
+use thiserror::Error;
+
+/// Why there is no engine.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The file is not a valid pack.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// No such backend in this program.
+    #[error("backend {name:?}: unknown, expected auto, cpu or one of {}", known.join(", "))]
+    UnknownBackend {
+        /// The name given.
+        name: String,
+        /// The names there are.
+        known: Vec<&'static str>,
+    },
+    /// A backend that this machine cannot run.
+    #[error("backend {name}: this machine cannot run it, it needs {needs}")]
+    Refused {
+        /// Its name.
+        name: &'static str,
+        /// What it needs.
+        needs: &'static str,
+    },
+    /// No threads, or too many.
+    #[error("threads: {found}, expected 1 to {MAX_THREADS}")]
+    Threads {
+        /// Threads asked for.
+        found: usize,
+    },
+    /// No images a batch, or too many.
+    #[error("largest batch: {found}, expected 1 to {MAX_BATCH}")]
+    MaxBatch {
+        /// Images asked for.
+        found: usize,
+    },
+    /// An impossible frame size.
+    #[error("largest frame: {}x{}, expected sides of 1 to {MAX_SIDE}", found.0, found.1)]
+    MaxFrame {
+        /// (width, height) asked for.
+        found: (usize, usize),
+    },
+}
+
+/// Why nothing was run.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RunError {
+    /// No images, or more than were reserved for.
+    #[error("batch of {found} images, expected 1 to {max}")]
+    Batch {
+        /// Images given.
+        found: usize,
+        /// The engine's largest batch.
+        max: usize,
+    },
+    /// A frame larger than was reserved for.
+    #[error("frame {index}: {}x{}, expected at most {}x{}", found.0, found.1, max.0, max.1)]
+    Frame {
+        /// Which of the batch.
+        index: usize,
+        /// Its (width, height).
+        found: (usize, usize),
+        /// The engine's largest frame, (width, height).
+        max: (usize, usize),
+    },
+    /// Pixels that are not a whole number of images.
+    #[error("pixels: {found} bytes, expected a multiple of {image} for one or more images")]
+    Pixels {
+        /// Bytes given.
+        found: usize,
+        /// Bytes of one image at model resolution.
+        image: usize,
+    },
+    /// The preprocessor and the plan disagree on an image's size.
+    #[error(transparent)]
+    Preprocess(#[from] OutputLengthError),
+    /// [`Engine::run`](super::Engine::run) without pixels.
+    #[error("no pixels: preprocess frames first, after each run and each change of schedule")]
+    NoPixels,
+    /// No schedule of that name in the pack.
+    #[error("schedule {name:?}: unknown, expected one of {known}")]
+    UnknownSchedule {
+        /// The name given.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+}

@@ -1,0 +1,86 @@
+//! After an engine is made, nothing allocates: not in the caller's thread, not in the backend's.
+
+use mergevit_kernels::frame::{Frame, PixelFormat};
+use mergevit_runtime::testing::{self, Random};
+use mergevit_runtime::{Engine, EngineOptions, Top, backends};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+/// Allocations, and growths, since the program started, of all threads.
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, SeqCst);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, SeqCst);
+        // SAFETY: the caller keeps the contract of `realloc`.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The only test of this program: another one's allocations would count.
+#[test]
+fn a_hundred_frames_allocate_nothing() {
+    let config = testing::model(32, 8, 2, 3, 10);
+    let mut random = Random(1);
+    let sizes = [
+        (640, 480),
+        (33, 57),
+        (32, 32),
+        (1, 1),
+        (1280, 720),
+        (101, 16),
+    ];
+    let data = random.bytes(3 * 1280 * 720);
+    let frames: Vec<Frame<'_>> = sizes
+        .iter()
+        .flat_map(|&(width, height)| {
+            let packed = |format| Frame::packed(format, width, height, &data);
+            PixelFormat::ALL.map(packed).into_iter().flatten()
+        })
+        .collect();
+    let pixels = random.bytes(2 * config.image_bytes());
+    for backend in backends().filter(|backend| backend.available) {
+        let options = EngineOptions {
+            backend: backend.name.into(),
+            threads: Some(2),
+            max_batch: 4,
+            max_frame: (1280, 720),
+        };
+        let pack = testing::pack(&config, &[0, 2, 5], 1);
+        let mut engine = Engine::new(pack, &options).unwrap();
+        let before = ALLOCATIONS.load(SeqCst);
+        let mut top = [Top::default(); 5];
+        let mut operations = 0;
+        for turn in 0..100 {
+            engine.set_schedule(["r0", "r2", "r5"][turn % 3]).unwrap();
+            let start = turn % (frames.len() - 4);
+            let batch = &frames[start..][..1 + turn % 4];
+            let output = engine.classify(batch).unwrap();
+            assert_eq!(output.top(batch.len() - 1, &mut top), 5);
+            engine.classify_pixels(&pixels).unwrap();
+            engine
+                .observe(&pixels, &mut |_, _| operations += 1)
+                .unwrap();
+        }
+        let allocations = ALLOCATIONS.load(SeqCst) - before;
+        assert_eq!(allocations, 0, "{}", backend.name);
+        assert!(operations > 100);
+    }
+}
