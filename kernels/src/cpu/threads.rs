@@ -61,12 +61,15 @@ impl Team {
             })
             .collect();
         let handles = workers.iter().map(|w| w.thread().clone()).collect();
-        Self {
+        let mut team = Self {
             shared,
             workers,
             parked,
             handles,
-        }
+        };
+        // A thread allocates while it starts: one empty step waits until every worker is past that.
+        team.run(threads, &|_, _| {});
+        team
     }
 
     /// Threads, the caller's included.
