@@ -67,9 +67,14 @@ impl YuvToRgb {
         let red = luma + product(self.red_cr, cr);
         let green = luma - product(self.green_cb, cb) - product(self.green_cr, cr);
         let blue = luma + product(self.blue_cb, cb);
-        // Unclamped values stay within ±600: clamping in 16 bits is what vector units do fastest.
-        [red, green, blue].map(|sum| ((sum >> BITS) as i16).clamp(0, 255))
+        [clamp(red), clamp(green), clamp(blue)]
     }
+}
+
+/// Rounded sum to sample. It stays within ±600, and 16 bits are what vector units clamp fastest.
+#[inline(always)]
+fn clamp(sum: i32) -> i16 {
+    ((sum >> BITS) as i16).clamp(0, 255)
 }
 
 #[inline(always)]

@@ -89,6 +89,9 @@ fn pixel(frame: &Frame<'_>, x: usize, y: usize) -> [u8; 3] {
 
 /// Pillow's `Image.resize` of an RGB image, bit for bit: horizontal, then vertical, 8 bits in between, a pass
 /// that changes nothing skipped.
+///
+/// That is Pillow before version 13. Version 13 takes the vertical pass first where the height shrinks much more
+/// than the width, which moves some samples by one.
 #[must_use]
 pub fn resize(image: &Image, width: usize, height: usize, interpolation: Interpolation) -> Image {
     let mut image = image.clone();

@@ -91,10 +91,10 @@ fn packed(row: &[u8], planes: [&mut [i16]; 3], order: impl Fn([u8; 4]) -> [u8; 4
     let (groups, _) = row.as_chunks::<4>();
     let [y, cb, cr] = planes.map(|plane| plane.as_chunks_mut::<2>().0);
     for (((group, y), cb), cr) in groups.iter().zip(y).zip(cb).zip(cr) {
-        let [y0, y1, u, v] = order(*group).map(i16::from);
-        *y = [y0, y1];
-        *cb = [u; 2];
-        *cr = [v; 2];
+        let [y0, y1, u, v] = order(*group);
+        *y = [i16::from(y0), i16::from(y1)];
+        *cb = [i16::from(u); 2];
+        *cr = [i16::from(v); 2];
     }
 }
 
