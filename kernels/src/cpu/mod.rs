@@ -90,6 +90,14 @@ pub fn implementations() -> &'static [Implementation] {
             isa::avx2::Avx2<isa::avx2::Madd>,
             "AVX2, FMA and F16C"
         ),
+        #[cfg(target_arch = "aarch64")]
+        implementation!(
+            "cpu/neon-dotprod",
+            isa::neon::Neon<isa::neon::Sdot>,
+            "NEON with dot product (Armv8.2)"
+        ),
+        #[cfg(target_arch = "aarch64")]
+        implementation!("cpu/neon", isa::neon::Neon<isa::neon::Smull>, "NEON"),
         implementation!("cpu/portable", isa::portable::Portable, "nothing"),
     ]
 }

@@ -337,6 +337,11 @@ impl<D: DotProduct> Isa for Avx2<D> {
     }
 
     #[inline(always)]
+    fn prefetch(self, at: *const i8) {
+        simd!(_mm_prefetch::<_MM_HINT_T1>(at));
+    }
+
+    #[inline(always)]
     fn load_i32(self, from: &[i32]) -> __m256i {
         let from = &from[..8];
         simd!(_mm256_loadu_si256(from.as_ptr().cast()))
