@@ -1,0 +1,140 @@
+//! Counting right answers.
+
+use serde::Serialize;
+
+/// Classes that count as found among the best five.
+const TOP: usize = 5;
+
+/// Index of the largest logit; ties go to the lower class.
+pub fn argmax(logits: &[f32]) -> usize {
+    let mut best = 0;
+    for (class, &logit) in logits.iter().enumerate() {
+        if logit > logits[best] {
+            best = class;
+        }
+    }
+    best
+}
+
+/// How many classes are ahead of `class`; ties go to the lower class.
+fn rank(logits: &[f32], class: usize) -> usize {
+    let own = logits[class];
+    logits
+        .iter()
+        .enumerate()
+        .filter(|&(other, &logit)| logit > own || (logit == own && other < class))
+        .count()
+}
+
+/// Images of one class and how many were recognised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ClassTally {
+    /// Images with this label.
+    pub images: u64,
+    /// Those whose first class is this one.
+    pub top1: u64,
+}
+
+/// Right answers of one classifier over a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally {
+    images: u64,
+    labelled: u64,
+    top1: u64,
+    top5: u64,
+    compared: u64,
+    agreeing: u64,
+    classes: Vec<ClassTally>,
+}
+
+fn fraction(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+impl Tally {
+    /// Nothing seen yet.
+    pub fn new(classes: usize) -> Self {
+        Self {
+            images: 0,
+            labelled: 0,
+            top1: 0,
+            top5: 0,
+            compared: 0,
+            agreeing: 0,
+            classes: vec![ClassTally::default(); classes],
+        }
+    }
+
+    /// Counts one image: its logits, its label if it has one (below the number of classes), and the class
+    /// that the reference decided on, if there is a reference.
+    pub fn count(&mut self, logits: &[f32], label: Option<usize>, reference: Option<usize>) {
+        self.images += 1;
+        if let Some(label) = label {
+            let rank = rank(logits, label);
+            let first = u64::from(rank == 0);
+            self.labelled += 1;
+            self.top1 += first;
+            self.top5 += u64::from(rank < TOP);
+            self.classes[label].images += 1;
+            self.classes[label].top1 += first;
+        }
+        if let Some(reference) = reference {
+            self.compared += 1;
+            self.agreeing += u64::from(argmax(logits) == reference);
+        }
+    }
+
+    /// Images seen.
+    pub fn images(&self) -> u64 {
+        self.images
+    }
+
+    /// Fraction of the labelled images whose first class is right.
+    pub fn top1(&self) -> Option<f64> {
+        fraction(self.top1, self.labelled)
+    }
+
+    /// Fraction of the labelled images whose first five classes hold the right one.
+    pub fn top5(&self) -> Option<f64> {
+        fraction(self.top5, self.labelled)
+    }
+
+    /// Fraction of the compared images with the reference's first class.
+    pub fn agreement(&self) -> Option<f64> {
+        fraction(self.agreeing, self.compared)
+    }
+
+    /// One a class.
+    pub fn classes(&self) -> &[ClassTally] {
+        &self.classes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_break_ties_towards_the_lower_class() {
+        assert_eq!(argmax(&[1.0, 3.0, 3.0]), 1);
+        assert_eq!(rank(&[1.0, 3.0, 3.0], 1), 0);
+        assert_eq!(rank(&[1.0, 3.0, 3.0], 2), 1);
+        assert_eq!(rank(&[1.0, 3.0, 3.0], 0), 2);
+    }
+
+    #[test]
+    fn fractions_are_over_what_was_labelled_or_compared() {
+        let mut tally = Tally::new(7);
+        assert_eq!((tally.top1(), tally.agreement()), (None, None));
+        let logits = [7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0];
+        tally.count(&logits, Some(0), Some(0));
+        tally.count(&logits, Some(4), None);
+        tally.count(&logits, Some(5), Some(1));
+        tally.count(&logits, None, None);
+        assert_eq!(tally.images(), 4);
+        assert_eq!(tally.top1(), Some(1.0 / 3.0));
+        assert_eq!(tally.top5(), Some(2.0 / 3.0));
+        assert_eq!(tally.agreement(), Some(0.5));
+        assert_eq!(tally.classes()[5], ClassTally { images: 1, top1: 0 });
+    }
+}

@@ -1,0 +1,156 @@
+//! Watching the full-precision pass over a calibration set, in bounded memory.
+
+use super::statistics::{LayerStatistics, Statistics, widen};
+use crate::checkpoint::Checkpoint;
+use crate::fp32::{Forward, Point, Tap};
+use mergevit_kernels::ops::Patchify;
+use mergevit_kernels::reference::patchify;
+use rayon::prelude::*;
+
+/// Rows of each activation that are kept, over all images.
+const SAMPLE_ROWS: usize = 2048;
+
+/// Images that are in flight at once; bounds memory.
+const BATCH: usize = 32;
+
+/// Which tokens' activations are kept.
+#[derive(Clone, Copy, Debug)]
+struct SamplePlan {
+    tokens: usize,
+    class_token: bool,
+    /// Tokens of one image.
+    quota: usize,
+}
+
+impl SamplePlan {
+    fn new(checkpoint: &Checkpoint, images: usize) -> Self {
+        let model = &checkpoint.model;
+        Self {
+            tokens: model.tokens(),
+            class_token: model.class_token,
+            quota: SAMPLE_ROWS.div_ceil(images).clamp(2, model.tokens()),
+        }
+    }
+
+    /// Tokens of image `index` that are kept, ascending. The class token always is: it decides, so it
+    /// counts for more than its share. The others are spread over the image, each image from another start.
+    fn tokens(&self, index: usize) -> Vec<usize> {
+        let first = usize::from(self.class_token);
+        let others = self.tokens - first;
+        let wanted = (self.quota - first).min(others);
+        let start = index * 7919 % others;
+        let mut kept: Vec<usize> = (0..wanted)
+            .map(|i| first + (start + i * others / wanted) % others)
+            .collect();
+        if self.class_token {
+            kept.push(0);
+        }
+        kept.sort_unstable();
+        kept
+    }
+}
+
+/// Statistics of one image, under way.
+struct Recorder {
+    keep: Vec<usize>,
+    statistics: Statistics,
+}
+
+impl Recorder {
+    fn layer(&mut self, layer: usize) -> &mut LayerStatistics {
+        &mut self.statistics.layers[layer]
+    }
+}
+
+impl Tap for Recorder {
+    fn see(&mut self, point: Point, values: &[f32], width: usize) {
+        let keep = std::mem::take(&mut self.keep);
+        match point {
+            Point::Norm1(layer) => self.layer(layer).norm1.record(values, width, &keep),
+            Point::Query(layer) => widen(&mut self.layer(layer).query, values, width),
+            Point::Key(layer) => widen(&mut self.layer(layer).key, values, width),
+            Point::Value(layer) => widen(&mut self.layer(layer).value, values, width),
+            Point::Context(layer) => self.layer(layer).context.record(values, width, &keep),
+            Point::Norm2(layer) => self.layer(layer).norm2.record(values, width, &keep),
+            Point::MlpHidden(layer) => widen(&mut self.layer(layer).hidden, values, 1),
+            Point::FinalNorm => self.statistics.final_norm.record(values, width, &[0]),
+            Point::PatchEmbed
+            | Point::AttentionResidual(_)
+            | Point::MlpPreActivation(_)
+            | Point::MlpResidual(_)
+            | Point::Logits => {}
+        }
+        self.keep = keep;
+    }
+}
+
+/// Runs `pixels` u8 (N, S, S, 3) through the full-precision network, without merging, and keeps what
+/// quantization needs. `done` is called with the number of images finished.
+///
+/// What is kept depends on the images and their order alone, not on threads.
+pub fn observe(checkpoint: &Checkpoint, pixels: &[u8], mut done: impl FnMut(usize)) -> Statistics {
+    let image = checkpoint.model.image_bytes();
+    let plan = SamplePlan::new(checkpoint, (pixels.len() / image).max(1));
+    let mut total = empty(checkpoint);
+    for (batch, pixels) in pixels.chunks(BATCH * image).enumerate() {
+        let parts: Vec<Statistics> = pixels
+            .par_chunks_exact(image)
+            .enumerate()
+            .map(|(index, pixels)| one_image(checkpoint, &plan, batch * BATCH + index, pixels))
+            .collect();
+        let images = parts.len();
+        parts.into_iter().for_each(|part| total.append(part));
+        done(images);
+    }
+    total
+}
+
+fn empty(checkpoint: &Checkpoint) -> Statistics {
+    Statistics {
+        layers: vec![LayerStatistics::default(); checkpoint.model.depth],
+        ..Statistics::default()
+    }
+}
+
+fn one_image(
+    checkpoint: &Checkpoint,
+    plan: &SamplePlan,
+    index: usize,
+    pixels: &[u8],
+) -> Statistics {
+    let keep = plan.tokens(index);
+    let mut recorder = Recorder {
+        statistics: empty(checkpoint),
+        keep,
+    };
+    Forward::new(checkpoint).run(pixels, &[], &mut recorder);
+    let Recorder {
+        keep,
+        mut statistics,
+    } = recorder;
+    let first = usize::from(plan.class_token);
+    let patches = keep.iter().filter(|&&token| token >= first).map(|token| token - first);
+    statistics.patches = kept_patches(checkpoint, pixels, patches);
+    statistics.images = 1;
+    statistics
+}
+
+/// Pixels, less 128, of the given patches.
+fn kept_patches(
+    checkpoint: &Checkpoint,
+    pixels: &[u8],
+    kept: impl Iterator<Item = usize>,
+) -> Vec<f32> {
+    let model = &checkpoint.model;
+    let shape = Patchify {
+        batch: 1,
+        image_size: model.image_size,
+        patch_size: model.patch_size,
+    };
+    let mut patches = vec![0; shape.patches() * shape.row()];
+    patchify(&shape, pixels, &mut patches);
+    let inner = 3 * model.patch_size * model.patch_size;
+    kept.flat_map(|patch| &patches[patch * shape.row()..][..inner])
+        .map(|&q| f32::from(q))
+        .collect()
+}

@@ -1,0 +1,142 @@
+//! What calibration keeps of the activations: limits of all values, and some rows.
+
+use super::ObserveError;
+
+/// Activations of one kind, row by row.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    /// (C) smallest and largest value of each channel, over all rows seen.
+    pub limits: Vec<(f32, f32)>,
+    /// (R, C) the rows that were kept.
+    pub samples: Vec<f32>,
+}
+
+/// Widens `limits` (C) by `values` (R, C). NaN is remembered as a NaN limit.
+pub(super) fn widen(limits: &mut Vec<(f32, f32)>, values: &[f32], width: usize) {
+    limits.resize(width, (f32::INFINITY, f32::NEG_INFINITY));
+    for row in values.chunks_exact(width) {
+        for ((min, max), &x) in limits.iter_mut().zip(row) {
+            // A NaN, once met, stays: comparing with it is false.
+            if x < *min || x.is_nan() {
+                *min = x;
+            }
+            if x > *max || x.is_nan() {
+                *max = x;
+            }
+        }
+    }
+}
+
+/// Widens `limits` by those of other rows.
+fn widen_by(limits: &mut Vec<(f32, f32)>, others: &[(f32, f32)]) {
+    let ends: Vec<f32> = others.iter().map(|other| other.0).collect();
+    widen(limits, &ends, others.len());
+    let ends: Vec<f32> = others.iter().map(|other| other.1).collect();
+    widen(limits, &ends, others.len());
+}
+
+impl Rows {
+    fn append(&mut self, other: &Self) {
+        widen_by(&mut self.limits, &other.limits);
+        self.samples.extend_from_slice(&other.samples);
+    }
+
+    /// Takes `values` (R, C) into account, and keeps the rows `keep` of them.
+    pub(super) fn record(&mut self, values: &[f32], width: usize, keep: &[usize]) {
+        widen(&mut self.limits, values, width);
+        for &row in keep {
+            self.samples
+                .extend_from_slice(&values[row * width..][..width]);
+        }
+    }
+}
+
+/// Statistics of one encoder layer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LayerStatistics {
+    /// Output of the first layer norm.
+    pub norm1: Rows,
+    /// (C) limits of the queries.
+    pub query: Vec<(f32, f32)>,
+    /// (C) limits of the keys.
+    pub key: Vec<(f32, f32)>,
+    /// (C) limits of the values.
+    pub value: Vec<(f32, f32)>,
+    /// Attention's output before the projection; the same rows as `norm1`.
+    pub context: Rows,
+    /// Output of the second layer norm.
+    pub norm2: Rows,
+    /// (1) limits of GELU's output.
+    pub hidden: Vec<(f32, f32)>,
+}
+
+impl LayerStatistics {
+    fn append(&mut self, other: &Self) {
+        self.norm1.append(&other.norm1);
+        widen_by(&mut self.query, &other.query);
+        widen_by(&mut self.key, &other.key);
+        widen_by(&mut self.value, &other.value);
+        self.context.append(&other.context);
+        self.norm2.append(&other.norm2);
+        widen_by(&mut self.hidden, &other.hidden);
+    }
+}
+
+/// Statistics of a network.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Statistics {
+    /// Images seen.
+    pub images: u64,
+    /// (R, 3 p^2) pixels of some patches, less 128, in (y, x, colour) order.
+    pub patches: Vec<f32>,
+    /// One a layer.
+    pub layers: Vec<LayerStatistics>,
+    /// Output of the last layer norm, as the classifier sees it.
+    pub final_norm: Rows,
+}
+
+fn check(limits: &[(f32, f32)], name: impl Fn() -> String) -> Result<(), ObserveError> {
+    match limits
+        .iter()
+        .position(|(min, max)| !(min.is_finite() && max.is_finite()))
+    {
+        Some(channel) => Err(ObserveError::NonFinite {
+            activation: name(),
+            channel,
+        }),
+        None => Ok(()),
+    }
+}
+
+impl Statistics {
+    /// Adds those of further images of the same network.
+    pub(super) fn append(&mut self, other: Self) {
+        self.images += other.images;
+        self.patches.extend(other.patches);
+        for (layer, other) in self.layers.iter_mut().zip(&other.layers) {
+            layer.append(other);
+        }
+        self.final_norm.append(&other.final_norm);
+    }
+
+    /// Checks that every activation was seen and is finite.
+    ///
+    /// # Errors
+    /// [`ObserveError`], naming the layer and the activation.
+    pub fn check(&self) -> Result<(), ObserveError> {
+        if self.images == 0 {
+            return Err(ObserveError::NoImages);
+        }
+        for (index, layer) in self.layers.iter().enumerate() {
+            let name = |name: &'static str| move || format!("layer {index}, {name}");
+            check(&layer.norm1.limits, name("first layer norm"))?;
+            check(&layer.query, name("query"))?;
+            check(&layer.key, name("key"))?;
+            check(&layer.value, name("value"))?;
+            check(&layer.context.limits, name("attention context"))?;
+            check(&layer.norm2.limits, name("second layer norm"))?;
+            check(&layer.hidden, name("gelu"))?;
+        }
+        check(&self.final_norm.limits, || "last layer norm".into())
+    }
+}

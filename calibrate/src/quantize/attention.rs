@@ -1,0 +1,256 @@
+//! Scales of queries, keys, values and of attention's output.
+
+use super::columns::{Columns, I8_LIMIT, round_clamped};
+use super::search::{Ranges, lifted};
+use crate::observe::Observer;
+use mergevit_kernels::ops::HEAD_WIDTH;
+
+/// Exponents of [`value_candidates`]: 1 gives every channel its full range.
+const BALANCE: [f64; 3] = [1.0, 0.75, 0.5];
+
+/// A head whose values stay below this is dead; its step only has to be above 0.
+const DEAD: f64 = 1e-6;
+
+/// Steps of queries (one a head) and of keys.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ScoreSteps {
+    /// (H)
+    pub query: Vec<f64>,
+    /// One for all heads, so that the merge metric, the plain sum of integer keys over heads, is
+    /// proportional to the mean of the real ones.
+    pub key: f64,
+}
+
+/// One head's rows and what an error in each of its channels is worth.
+struct Head {
+    /// (R, D)
+    values: Vec<f32>,
+    /// (D)
+    importance: Vec<f32>,
+    largest: f64,
+}
+
+impl Head {
+    fn error(&self, step: f64) -> f64 {
+        let (step, inverse) = (step as f32, (1.0 / step) as f32);
+        let mut total = 0.0f64;
+        for row in self.values.chunks_exact(HEAD_WIDTH) {
+            let mut sum = 0.0f32;
+            for (&x, &importance) in row.iter().zip(&self.importance) {
+                let error = x - step * round_clamped(x * inverse, I8_LIMIT);
+                sum += importance * error * error;
+            }
+            total += f64::from(sum);
+        }
+        total
+    }
+}
+
+/// Columns `start..start + 64` of `rows` (R, width).
+fn gather(rows: &[f32], width: usize, start: usize) -> Vec<f32> {
+    rows.chunks_exact(width)
+        .flat_map(|row| &row[start..start + HEAD_WIDTH])
+        .copied()
+        .collect()
+}
+
+/// The ratio whose error is least; the earliest of equals.
+fn best_ratio(ratios: &[f64], error: impl Fn(f64) -> f64) -> f64 {
+    let mut best = (1.0, f64::INFINITY);
+    for &ratio in ratios {
+        let error = error(ratio);
+        if error < best.1 {
+            best = (ratio, error);
+        }
+    }
+    best.0
+}
+
+/// Per channel, the (minimum, maximum) that `observer` makes of all values' limits and of sample rows.
+pub(super) fn channel_ranges(
+    observer: Observer,
+    limits: &[(f32, f32)],
+    rows: &[f32],
+    first: usize,
+    width: usize,
+) -> Vec<(f32, f32)> {
+    limits
+        .iter()
+        .enumerate()
+        .map(|(c, &full)| {
+            let column = rows.iter().skip(first + c).step_by(width).copied();
+            observer.range(full, column)
+        })
+        .collect()
+}
+
+/// Chooses the steps of queries and keys from sample rows `qkv` (R, 3C) and per-channel ranges.
+///
+/// An error in a query's channel changes scores by that channel's spread over keys, and the other way
+/// round; a key's mean over tokens shifts all scores of a row alike and cannot matter.
+pub(super) fn score_steps(
+    observer: Observer,
+    qkv: &[f32],
+    width: usize,
+    query: &[(f32, f32)],
+    key: &[(f32, f32)],
+) -> ScoreSteps {
+    let largest = |ranges: &[(f32, f32)]| {
+        let magnitude = |&(min, max): &(f32, f32)| f64::from(min.abs().max(max.abs()));
+        ranges.iter().map(magnitude).fold(DEAD, f64::max)
+    };
+    let heads: Vec<(Head, Head)> = (0..width / HEAD_WIDTH)
+        .map(|head| {
+            let start = head * HEAD_WIDTH;
+            let queries = gather(qkv, 3 * width, start);
+            let keys = gather(qkv, 3 * width, width + start);
+            let energy = mean_square(&queries);
+            let spread = super::search::column_variance(&keys, HEAD_WIDTH);
+            let of = |values, importance, ranges: &[(f32, f32)]| Head {
+                values,
+                importance,
+                largest: largest(&ranges[start..start + HEAD_WIDTH]),
+            };
+            (of(queries, spread, query), of(keys, energy, key))
+        })
+        .collect();
+    let limit = f64::from(I8_LIMIT);
+    let query = heads
+        .iter()
+        .map(|(query, _)| {
+            let full = query.largest / limit;
+            full * best_ratio(observer.ratios(), |ratio| query.error(full * ratio))
+        })
+        .collect();
+    let full = heads.iter().map(|(_, key)| key.largest).fold(0.0, f64::max) / limit;
+    let key = full
+        * best_ratio(observer.ratios(), |ratio| {
+            heads.iter().map(|(_, key)| key.error(full * ratio)).sum()
+        });
+    ScoreSteps { query, key }
+}
+
+/// (D) mean of squares of each column of `values` (R, D).
+fn mean_square(values: &[f32]) -> Vec<f32> {
+    let mut sums = vec![0.0f64; HEAD_WIDTH];
+    for row in values.chunks_exact(HEAD_WIDTH) {
+        for (sum, &x) in sums.iter_mut().zip(row) {
+            *sum += f64::from(x * x);
+        }
+    }
+    let rows = (values.len() / HEAD_WIDTH) as f64;
+    sums.iter().map(|sum| (sum / rows) as f32).collect()
+}
+
+/// A way to quantize values and the context that attention averages from them.
+#[derive(Clone, Debug)]
+pub(super) struct ValueQuantization {
+    /// The values' own; its steps and shifts go into the QKV layer's scale and bias.
+    pub value: Columns,
+    /// (H) steps of the context's integers in steps of the value's.
+    pub context_scale: Vec<f64>,
+    /// The context's, for the projection.
+    pub context: Columns,
+}
+
+/// What the choice for values and context rests on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ValueSamples<'a> {
+    /// (C) limits of the values.
+    pub value: &'a Ranges,
+    /// (C) limits of the context.
+    pub context: &'a Ranges,
+    /// (R, C) context rows.
+    pub rows: &'a [f32],
+    /// (C) largest magnitude of the projection's columns.
+    pub weight_maxima: &'a [f64],
+    /// (C) sum of squares of the projection's columns.
+    pub weight_energy: &'a [f64],
+}
+
+/// Ways to quantize values and context. Attention's weights sum to one, so a shift of a value channel
+/// passes through it unchanged, and a value channel's step is also its context channel's, but for one
+/// factor a head.
+pub(super) fn value_candidates(observer: Observer, samples: &ValueSamples<'_>) -> Vec<ValueQuantization> {
+    let mut candidates = Vec::new();
+    for centre in [&samples.value.centre, &samples.context.centre] {
+        let half: Vec<f64> = (0..centre.len())
+            .map(|c| samples.value.half[c] + (samples.value.centre[c] - centre[c]).abs())
+            .collect();
+        let (half, weights) = (lifted(&half), lifted(samples.weight_maxima));
+        for alpha in BALANCE {
+            let step = half.chunks(HEAD_WIDTH).zip(weights.chunks(HEAD_WIDTH));
+            let step = step.flat_map(|(half, weights)| balanced(half, weights, alpha));
+            let value = Columns {
+                step: step.collect(),
+                shift: centre.clone(),
+                limit: I8_LIMIT,
+            };
+            candidates.push(with_context(observer, samples, value));
+        }
+    }
+    candidates
+}
+
+/// Steps proportional to `half^alpha / weight^(1 - alpha)` within a head, none of which clips.
+fn balanced(half: &[f64], weights: &[f64], alpha: f64) -> Vec<f64> {
+    let factors: Vec<f64> = half
+        .iter()
+        .zip(weights)
+        .map(|(half, weight)| half.powf(alpha) / weight.powf(1.0 - alpha))
+        .collect();
+    let widest = half
+        .iter()
+        .zip(&factors)
+        .map(|(half, factor)| half / factor);
+    let unit = widest.fold(0.0, f64::max) / f64::from(I8_LIMIT);
+    factors.iter().map(|factor| factor * unit).collect()
+}
+
+/// Adds each head's context scale: the clipping that loses least, weighted by the projection's columns.
+fn with_context(
+    observer: Observer,
+    samples: &ValueSamples<'_>,
+    value: Columns,
+) -> ValueQuantization {
+    let width = value.step.len();
+    let mut context = value.clone();
+    let mut context_scale = Vec::with_capacity(width / HEAD_WIDTH);
+    for start in (0..width).step_by(HEAD_WIDTH) {
+        let channels = start..start + HEAD_WIDTH;
+        // The context in steps of the value.
+        let mut values = gather(samples.rows, width, start);
+        for row in values.chunks_exact_mut(HEAD_WIDTH) {
+            for (x, c) in row.iter_mut().zip(channels.clone()) {
+                *x = ((f64::from(*x) - value.shift[c]) / value.step[c]) as f32;
+            }
+        }
+        let largest = channels
+            .clone()
+            .map(|c| {
+                let offset = (samples.context.centre[c] - value.shift[c]).abs();
+                (samples.context.half[c] + offset) / value.step[c]
+            })
+            .fold(DEAD, f64::max);
+        let importance = channels
+            .clone()
+            .map(|c| (samples.weight_energy[c] * value.step[c].powi(2)) as f32)
+            .collect();
+        let head = Head {
+            values,
+            importance,
+            largest,
+        };
+        let full = head.largest / f64::from(I8_LIMIT);
+        let step = full * best_ratio(observer.ratios(), |ratio| head.error(full * ratio));
+        context_scale.push(1.0 / step);
+        for c in channels {
+            context.step[c] = value.step[c] * step;
+        }
+    }
+    ValueQuantization {
+        value,
+        context_scale,
+        context,
+    }
+}
