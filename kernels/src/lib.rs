@@ -15,3 +15,10 @@ pub mod ops;
 pub mod reference;
 
 pub use ops::Kernels;
+
+// The equality tests once more, inside the crate, where a set may run on an emulator.
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+#[path = "../tests/equality.rs"]
+mod equality;
+#[cfg(test)]
+extern crate self as mergevit_kernels;

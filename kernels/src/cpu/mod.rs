@@ -74,6 +74,12 @@ pub fn implementations() -> &'static [Implementation] {
     &[
         #[cfg(target_arch = "x86_64")]
         implementation!(
+            "cpu/amx-int8",
+            isa::amx::AmxInt8,
+            "AMX-INT8, the system's permission to use it, and AVX-512 VNNI"
+        ),
+        #[cfg(target_arch = "x86_64")]
+        implementation!(
             "cpu/avx512-vnni",
             isa::avx512::Avx512Vnni,
             "AVX-512 F, BW, VL and VNNI"

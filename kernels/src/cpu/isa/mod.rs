@@ -4,6 +4,10 @@
 //! A value of an `Isa` type is the proof that this processor has the instructions: only `new` makes one.
 
 #[cfg(target_arch = "x86_64")]
+pub(super) mod amx;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod amx_emulator;
+#[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
@@ -53,6 +57,7 @@ impl Flip {
         correction: 0,
     };
     /// For instructions that take unsigned bytes only, on signed values.
+    #[cfg(target_arch = "x86_64")]
     pub(super) const TO_UNSIGNED: Self = Self {
         mask: 0x80,
         correction: -128,
@@ -77,7 +82,8 @@ pub(super) struct Block {
     pub(super) weight_stride: usize,
     /// K, a multiple of `INNER_STEP`.
     pub(super) inner: usize,
-    /// What the panel's bytes stand for.
+    /// What the panel's bytes stand for; asked by sets that have an instruction for each sign.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
     pub(super) sign: Sign,
 }
 
@@ -102,7 +108,8 @@ pub(super) trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// Runs `f` compiled for this set.
     fn vectorize<R>(self, f: impl FnOnce() -> R) -> R;
 
-    /// Computes [`CHANNELS`] by `vectors` sums, starting from `start` (one value a channel).
+    /// Computes [`CHANNELS`] by `vectors` sums, starting from `start` (one value a channel; zeros where the
+    /// panel's [`Flip`] asks for no correction).
     ///
     /// # Safety
     /// All of the panel's and the weights' bytes that `block` describes must be readable, and `vectors`
