@@ -4,7 +4,7 @@
 //! - [`Geometry`] is what the checkpoint was evaluated with: a resize, then a centre crop.
 //! - [`Preprocessor`] applies it. Resizing is Pillow's fixed-point separable resampling bit for bit, so that a
 //!   frame arrives as the pixels that timm's and torchvision's pipelines would feed the checkpoint.
-//! - [`reference`] is the same, written for reading; tests hold the two together, and both to Pillow's output.
+//! - [`mod@reference`] is the same, written for reading; tests hold the two together, and both to Pillow's output.
 //!
 //! ```
 //! use mergevit_kernels::frame::{Frame, Geometry, Interpolation, PixelFormat, Preprocessor, Resize};
