@@ -19,7 +19,7 @@ pub use reader::Section;
 pub(crate) use reseal::reseal;
 pub use writer::{PackWriter, WriteError};
 
-use crate::config::{ActivationQuantization, ModelConfig, Provenance, Schedule};
+use crate::config::{ActivationQuantization, Metadata, ModelConfig, Provenance, Schedule};
 use std::path::Path;
 
 /// A valid pack.
@@ -34,7 +34,12 @@ pub struct Pack {
 /// # Errors
 /// The first defect found.
 pub fn validate(bytes: &[u8]) -> Result<(), Defect> {
-    reader::read(bytes).map(drop)
+    read_metadata(bytes).map(drop)
+}
+
+/// Checks bytes and returns their metadata.
+pub(crate) fn read_metadata(bytes: &[u8]) -> Result<Metadata, Defect> {
+    reader::read(bytes).map(|contents| contents.metadata)
 }
 
 /// Embeds the pack at a path, as `include_bytes!` does, aligned as [`Pack::from_static`] needs it.

@@ -1,0 +1,124 @@
+//! `mergevit doctor`: what this machine offers, and what this program makes of it.
+
+mod cameras;
+mod cpu;
+mod cuda;
+mod jetson;
+
+use crate::cli::DoctorArgs;
+use crate::failure::Failure;
+use crate::output;
+use crate::telemetry::memory;
+use mergevit_runtime::backends;
+use serde::Serialize;
+use std::fmt::Write;
+
+#[derive(Serialize)]
+struct Report {
+    version: &'static str,
+    cpu: cpu::Cpu,
+    memory_bytes: Option<u64>,
+    memory_available_bytes: Option<u64>,
+    backends: Vec<Backend>,
+    cuda: cuda::Cuda,
+    jetson: Option<jetson::Jetson>,
+    camera_support: bool,
+    cameras: Vec<cameras::Camera>,
+}
+
+#[derive(Serialize)]
+struct Backend {
+    name: &'static str,
+    available: bool,
+    /// Why not, if it is not available.
+    refusal: Option<String>,
+    /// Whether it runs unless the command line names another.
+    chosen: bool,
+}
+
+pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
+    let memory = memory::machine();
+    let report = Report {
+        version: env!("CARGO_PKG_VERSION"),
+        cpu: cpu::probe(),
+        memory_bytes: memory.map(|(total, _)| total),
+        memory_available_bytes: memory.map(|(_, available)| available),
+        backends: list_backends(),
+        cuda: cuda::probe(),
+        jetson: jetson::probe(),
+        camera_support: cfg!(feature = "camera"),
+        cameras: cameras::list(),
+    };
+    if args.json {
+        output::print_json(&report)
+    } else {
+        output::print(&text(&report))
+    }
+}
+
+fn list_backends() -> Vec<Backend> {
+    let mut chosen = false;
+    let cuda = Backend {
+        name: "cuda",
+        available: false,
+        refusal: Some("not in this version".into()),
+        chosen: false,
+    };
+    let known = backends().map(|backend| {
+        let best = backend.available && !chosen;
+        chosen |= best;
+        Backend {
+            name: backend.name,
+            available: backend.available,
+            refusal: (!backend.available).then(|| format!("needs {}", backend.needs)),
+            chosen: best,
+        }
+    });
+    std::iter::once(cuda).chain(known).collect()
+}
+
+fn text(report: &Report) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<13} {value}");
+    };
+    line("mergevit", report.version);
+    line("processor", &report.cpu.model);
+    let cores = format!("{} usable, {}", report.cpu.threads, report.cpu.architecture);
+    line("threads", &cores);
+    line("instructions", &report.cpu.instruction_sets.join(" "));
+    if let (Some(total), Some(available)) = (report.memory_bytes, report.memory_available_bytes) {
+        let (total, available) = (output::bytes(total), output::bytes(available));
+        line("memory", &format!("{total}, {available} available"));
+    }
+    for backend in &report.backends {
+        let state = match (&backend.refusal, backend.chosen) {
+            (Some(refusal), _) => format!("refused: {refusal}"),
+            (None, true) => "available, chosen unless --backend names another".into(),
+            (None, false) => "available".into(),
+        };
+        line("backend", &format!("{:<18} {state}", backend.name));
+    }
+    for value in report.cuda.lines() {
+        line("cuda", &value);
+    }
+    match &report.jetson {
+        Some(jetson) => jetson
+            .lines()
+            .iter()
+            .for_each(|value| line("jetson", value)),
+        None => line("jetson", "this is none"),
+    }
+    if report.cameras.is_empty() {
+        line("camera", "no /dev/video* device");
+    }
+    for camera in &report.cameras {
+        line("camera", &camera.to_string());
+    }
+    let support = match report.camera_support {
+        true => "V4L2 cameras are built in",
+        false => "built without V4L2 cameras; `--features camera` adds them",
+    };
+    line("sources", support);
+    text
+}

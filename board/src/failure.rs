@@ -1,0 +1,73 @@
+//! Why a command ends without having done its work, and what its user can do about it.
+
+use std::fmt;
+use std::io;
+
+/// A command's failure.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The work failed: exit code 1.
+    Work {
+        /// What failed, and why.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// The arguments make no sense together: exit code 2.
+    Usage(String),
+    /// Everything was said already: exit code 1.
+    Reported,
+    /// Nobody reads the output any more: a quiet end, exit code 0.
+    OutputClosed,
+}
+
+impl Failure {
+    /// The work failed.
+    pub(crate) fn work(error: &dyn fmt::Display) -> Self {
+        Self::Work {
+            message: error.to_string(),
+            hint: None,
+        }
+    }
+
+    /// The same with advice, in place of advice given before.
+    pub(crate) fn hint(mut self, advice: impl Into<String>) -> Self {
+        if let Self::Work { hint, .. } = &mut self {
+            *hint = Some(advice.into());
+        }
+        self
+    }
+
+    /// Standard output did not take what was written.
+    pub(crate) fn output(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::OutputClosed,
+            _ => Self::work(&format_args!("standard output: cannot write: {error}")),
+        }
+    }
+
+    /// The process's exit code.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::OutputClosed => 0,
+            Self::Work { .. } | Self::Reported => 1,
+            Self::Usage(_) => 2,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Work { message, hint } => {
+                write!(f, "error: {message}")?;
+                match hint {
+                    Some(hint) => write!(f, "\nhint: {hint}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Usage(message) => write!(f, "error: {message}\n\nFor more, try '--help'."),
+            Self::Reported | Self::OutputClosed => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `mergevit run`: frames as they come, with the allocator sealed.
+
+mod report;
+mod session;
+
+use crate::cli::RunArgs;
+use crate::failure::Failure;
+use crate::sources::{self, Exchange, OpenError, Source, SourceOptions};
+use crate::{model, output, seal};
+use mergevit_runtime::Engine;
+use session::{End, Session};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Exit code of a process that a second interrupt ends at once: 128 + SIGINT.
+const INTERRUPTED: i32 = 130;
+
+pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
+    if args.size.is_some() && !args.source.is_camera() {
+        return Err(Failure::Usage("--size is for cameras".into()));
+    }
+    if args.repeat && args.source.is_once() {
+        let message = "--loop needs frames that can be read again: a file or a folder";
+        return Err(Failure::Usage(message.into()));
+    }
+    let options = SourceOptions {
+        repeat: args.repeat,
+        color: args.color,
+        #[cfg(feature = "camera")]
+        size: args.size,
+    };
+    let source = sources::open(&args.source, &options).map_err(|error| open_failure(&error))?;
+    let max_frame = (source.max_width, source.max_height);
+    let mut engine = model::load(&args.model, 1, max_frame)?;
+    let exchange = Arc::new(Exchange::new(source.policy, source.slot_bytes));
+    stop_on_signals(&exchange)?;
+    let mut session = Session::new(args, &source.names, &engine);
+    if !args.json {
+        announce(&source, &engine);
+    }
+    // The first use of standard output allocates its buffer.
+    output::print("")?;
+    exchange
+        .start(source.capture)
+        .map_err(|error| Failure::work(&format_args!("cannot start a thread: {error}")))?;
+
+    let seal = (!args.no_seal).then(seal::seal);
+    let end = session.run(&mut engine, &exchange);
+    drop(seal);
+
+    exchange.stop();
+    let summary = session.summary(exchange.counts());
+    if matches!(end, End::OutputFailed(_)) {
+        output::warn(&summary.to_string());
+    } else if args.json {
+        output::print_json(&summary)?;
+    } else {
+        output::warn(&summary.to_string());
+    }
+    finish(end, session.frames(), &source.description)
+}
+
+fn finish(end: End, frames: u64, source: &str) -> Result<(), Failure> {
+    match end {
+        End::Source(Err(error)) => Err(Failure::work(&format_args!("{source}: {error}"))),
+        End::Source(Ok(())) if frames == 0 => Err(Failure::work(&format_args!(
+            "{source}: no frame could be used"
+        ))),
+        End::Source(Ok(())) | End::Enough => Ok(()),
+        End::EngineFailed(error) => Err(Failure::work(&error)),
+        End::OutputFailed(error) => Err(Failure::output(&error)),
+    }
+}
+
+fn open_failure(error: &OpenError) -> Failure {
+    let failure = Failure::work(error);
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// The first signal ends the loop; the second the process, should the loop sit in a write.
+fn stop_on_signals(exchange: &Arc<Exchange>) -> Result<(), Failure> {
+    let exchange = Arc::clone(exchange);
+    let stopped = AtomicBool::new(false);
+    let handler = move || {
+        if stopped.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED);
+        }
+        exchange.stop();
+    };
+    ctrlc::set_handler(handler)
+        .map_err(|error| Failure::work(&format_args!("cannot handle signals: {error}")))
+}
+
+fn announce(source: &Source, engine: &Engine) {
+    output::warn(&format!(
+        "{} · {} on {} threads · schedule {}",
+        source.description,
+        engine.backend(),
+        engine.threads(),
+        engine.schedule().name
+    ));
+}

@@ -1,0 +1,59 @@
+//! Loading a model as the command line asks for it.
+
+use crate::cli::{BackendArgs, ModelArgs};
+use crate::failure::Failure;
+use mergevit_runtime::{Backend, Engine, EngineOptions, LoadError, Schedule};
+
+/// Options for frames of at most `max_frame` (width, height) pixels, at most `max_batch` at a time.
+pub(crate) fn options(
+    args: &BackendArgs,
+    max_batch: usize,
+    max_frame: (usize, usize),
+) -> EngineOptions {
+    EngineOptions {
+        backend: Backend::from(args.backend.as_str()),
+        threads: args.threads,
+        max_batch,
+        max_frame,
+    }
+}
+
+/// Loads the pack that the arguments name, and sets their schedule.
+pub(crate) fn load(
+    args: &ModelArgs,
+    max_batch: usize,
+    max_frame: (usize, usize),
+) -> Result<Engine, Failure> {
+    let options = options(&args.backend, max_batch, max_frame);
+    let mut engine = Engine::load(&args.model, &options).map_err(|error| failure(&error))?;
+    if let Some(name) = &args.schedule {
+        set_schedule(&mut engine, name)?;
+    }
+    Ok(engine)
+}
+
+/// An engine could not be made.
+pub(crate) fn failure(error: &LoadError) -> Failure {
+    let failure = Failure::work(error);
+    match error {
+        LoadError::Pack(_) => {
+            failure.hint("packs are made by `mergevit-calibrate pack`; `mergevit demo` needs none")
+        }
+        LoadError::UnknownBackend { name, .. } if name.starts_with("cuda") => {
+            failure.hint("the CUDA backend is not in this version")
+        }
+        _ => failure.hint("`mergevit doctor` lists the backends of this machine"),
+    }
+}
+
+/// Changes the merge schedule.
+pub(crate) fn set_schedule(engine: &mut Engine, name: &str) -> Result<(), Failure> {
+    engine
+        .set_schedule(name)
+        .map_err(|error| Failure::work(&error))
+}
+
+/// Whether a schedule merges nothing.
+pub(crate) fn is_unmerged(schedule: &Schedule) -> bool {
+    schedule.merge.iter().all(|&r| r == 0)
+}

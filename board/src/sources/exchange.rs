@@ -1,0 +1,329 @@
+//! Frames on their way from the thread that captures them to the loop that classifies them.
+//!
+//! A fixed set of slots goes round: free, being filled, ready, being read, free. Nothing here allocates after
+//! [`Exchange::new`].
+
+use super::slot::Slot;
+use super::{Capture, Captured, SourceError};
+use crate::seal;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What happens to frames that nobody has taken yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// Capturing waits until there is room: files and pipes.
+    EveryFrame,
+    /// A newer frame replaces an older one: cameras.
+    Latest,
+}
+
+/// One slot being filled, one being read, one between them.
+const SLOTS: usize = 3;
+
+/// Frames counted so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Frames that were replaced by newer ones.
+    pub(crate) dropped: u64,
+    /// Frames that could not be used.
+    pub(crate) errors: u64,
+}
+
+#[derive(Debug)]
+struct State {
+    free: Vec<Slot>,
+    ready: VecDeque<Slot>,
+    counts: Counts,
+    started: bool,
+    stopped: bool,
+    end: Option<Result<(), SourceError>>,
+}
+
+/// The slots and what is known about the source.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    policy: Policy,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// What the loop gets when it asks for a frame.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// A frame; give its slot back.
+    Frame(Slot),
+    /// Nothing within the time given.
+    Waiting,
+    /// No further frames: the source ended, failed, or was stopped.
+    Ended(Result<(), SourceError>),
+}
+
+impl Exchange {
+    /// Slots of `bytes` each.
+    pub(crate) fn new(policy: Policy, bytes: usize) -> Self {
+        let mut free = Vec::with_capacity(SLOTS);
+        free.extend((0..SLOTS).map(|_| Slot::new(bytes)));
+        let state = State {
+            free,
+            ready: VecDeque::with_capacity(SLOTS),
+            counts: Counts::default(),
+            started: false,
+            stopped: false,
+            end: None,
+        };
+        Self {
+            policy,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every update is complete before it is visible, so a panic elsewhere leaves a usable state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn update(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+    }
+
+    fn wait_until(&self, ready: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        self.changed
+            .wait_while(self.lock(), |state| !ready(state))
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A slot to fill; waits for one. `None` once the exchange was stopped.
+    fn take_free(&self) -> Option<Slot> {
+        let mut state = self.wait_until(|state| state.stopped || !state.free.is_empty());
+        if state.stopped {
+            None
+        } else {
+            state.free.pop()
+        }
+    }
+
+    fn publish(&self, slot: Slot) {
+        self.update(|state| {
+            if self.policy == Policy::Latest
+                && let Some(old) = state.ready.pop_front()
+            {
+                state.counts.dropped += 1;
+                state.free.push(old);
+            }
+            state.ready.push_back(slot);
+        });
+    }
+
+    /// Gives back a slot from [`Next::Frame`].
+    pub(crate) fn give_back(&self, slot: Slot) {
+        self.update(|state| state.free.push(slot));
+    }
+
+    /// Counts a frame that turned out to be unusable.
+    pub(crate) fn count_error(&self) {
+        self.update(|state| state.counts.errors += 1);
+    }
+
+    /// No frame after this one: capturing ends, and so does the loop. Callable from any thread.
+    pub(crate) fn stop(&self) {
+        self.update(|state| state.stopped = true);
+    }
+
+    /// Frames counted so far.
+    pub(crate) fn counts(&self) -> Counts {
+        self.lock().counts
+    }
+
+    /// The oldest frame that is ready; waits for one at most `patience`.
+    pub(crate) fn next(&self, patience: Duration) -> Next {
+        let (mut state, _) = self
+            .changed
+            .wait_timeout_while(self.lock(), patience, |state| {
+                !state.stopped && state.ready.is_empty() && state.end.is_none()
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        if state.stopped {
+            return Next::Ended(Ok(()));
+        }
+        if let Some(slot) = state.ready.pop_front() {
+            return Next::Frame(slot);
+        }
+        match state.end.take() {
+            Some(result) => {
+                state.end = Some(Ok(()));
+                Next::Ended(result)
+            }
+            None => Next::Waiting,
+        }
+    }
+
+    /// Waits until `due`, or until the exchange is stopped.
+    pub(crate) fn sleep_until(&self, due: Instant) {
+        let time = due.saturating_duration_since(Instant::now());
+        let waited = self
+            .changed
+            .wait_timeout_while(self.lock(), time, |state| !state.stopped);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Starts capturing on a thread of its own, and returns when that thread allocates no more.
+    ///
+    /// The thread is not joined: it may sit in a read that never returns.
+    pub(crate) fn start(self: &Arc<Self>, mut capture: Box<dyn Capture>) -> io::Result<()> {
+        let exchange = Arc::clone(self);
+        std::thread::Builder::new()
+            .name("capture".into())
+            .spawn(move || {
+                exchange.update(|state| state.started = true);
+                let result = if capture.allocates() {
+                    seal::exempt(|| exchange.pump(&mut *capture))
+                } else {
+                    exchange.pump(&mut *capture)
+                };
+                exchange.update(|state| state.end = Some(result));
+            })?;
+        drop(self.wait_until(|state| state.started));
+        Ok(())
+    }
+
+    fn pump(&self, capture: &mut dyn Capture) -> Result<(), SourceError> {
+        while let Some(mut slot) = self.take_free() {
+            match capture.capture(&mut slot)? {
+                Captured::Frame => {
+                    slot.captured = Instant::now();
+                    self.publish(slot);
+                }
+                Captured::Unusable => {
+                    self.count_error();
+                    self.give_back(slot);
+                }
+                Captured::Nothing => self.give_back(slot),
+                Captured::End => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::slot::Layout;
+    use mergevit_kernels::frame::{ColorSpace, PixelFormat};
+
+    /// Frames of one grey pixel that counts up; every fifth is unusable.
+    struct Counter {
+        next: u8,
+        end: Result<u8, ()>,
+    }
+
+    impl Capture for Counter {
+        fn capture(&mut self, slot: &mut Slot) -> Result<Captured, SourceError> {
+            match self.end {
+                Ok(end) if self.next == end => return Ok(Captured::End),
+                Err(()) if self.next == 3 => {
+                    return Err(SourceError::Truncated {
+                        frame: 3,
+                        found: 0,
+                        expected: 1,
+                    });
+                }
+                _ => {}
+            }
+            let layout = Layout::packed(PixelFormat::Grey, ColorSpace::default(), 1, 1);
+            slot.prepare(layout, 1).expect("one byte fits")[0] = self.next;
+            slot.name = usize::from(self.next);
+            self.next += 1;
+            Ok(match self.next % 5 {
+                0 => Captured::Unusable,
+                _ => Captured::Frame,
+            })
+        }
+    }
+
+    fn drain(exchange: &Exchange) -> (Vec<usize>, Result<(), SourceError>) {
+        let mut names = Vec::new();
+        loop {
+            match exchange.next(Duration::from_secs(60)) {
+                Next::Frame(slot) => {
+                    names.push(slot.name);
+                    exchange.give_back(slot);
+                }
+                Next::Waiting => panic!("the source stopped without a word"),
+                Next::Ended(result) => return (names, result),
+            }
+        }
+    }
+
+    #[test]
+    fn every_frame_arrives_in_order() {
+        let exchange = Arc::new(Exchange::new(Policy::EveryFrame, 1));
+        let counter = Counter {
+            next: 0,
+            end: Ok(50),
+        };
+        exchange.start(Box::new(counter)).expect("a thread starts");
+        let (names, result) = drain(&exchange);
+        assert!(result.is_ok());
+        let expected: Vec<usize> = (0..50).filter(|i| (i + 1) % 5 != 0).collect();
+        assert_eq!(names, expected);
+        let counts = Counts {
+            dropped: 0,
+            errors: 10,
+        };
+        assert_eq!(exchange.counts(), counts);
+    }
+
+    #[test]
+    fn an_error_comes_after_the_frames_before_it() {
+        let exchange = Arc::new(Exchange::new(Policy::EveryFrame, 1));
+        let counter = Counter {
+            next: 0,
+            end: Err(()),
+        };
+        exchange.start(Box::new(counter)).expect("a thread starts");
+        let (names, result) = drain(&exchange);
+        assert_eq!(names, [0, 1, 2]);
+        assert!(matches!(
+            result,
+            Err(SourceError::Truncated { frame: 3, .. })
+        ));
+    }
+
+    #[test]
+    fn the_latest_frame_replaces_an_older_one() {
+        let exchange = Exchange::new(Policy::Latest, 1);
+        for name in 0..10 {
+            let mut slot = exchange.take_free().expect("a slot is always free");
+            slot.name = name;
+            exchange.publish(slot);
+        }
+        let Next::Frame(slot) = exchange.next(Duration::ZERO) else {
+            panic!("a frame is ready");
+        };
+        assert_eq!(slot.name, 9);
+        assert_eq!(exchange.counts().dropped, 9);
+        assert!(matches!(exchange.next(Duration::ZERO), Next::Waiting));
+    }
+
+    #[test]
+    fn stopping_ends_both_sides() {
+        let exchange = Arc::new(Exchange::new(Policy::EveryFrame, 1));
+        let counter = Counter {
+            next: 0,
+            end: Ok(100),
+        };
+        exchange.start(Box::new(counter)).expect("a thread starts");
+        exchange.stop();
+        assert!(matches!(
+            exchange.next(Duration::from_secs(60)),
+            Next::Ended(Ok(()))
+        ));
+        assert!(exchange.take_free().is_none());
+    }
+}

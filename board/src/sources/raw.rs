@@ -1,0 +1,85 @@
+//! Frames of one size and format, one after the other, without any header.
+
+use super::slot::{Layout, Slot};
+use super::spec::{Input, format_name};
+use super::stream::{self, Stream};
+use super::{Capture, Captured, OpenError, Policy, Source, SourceError, SourceOptions};
+use mergevit_kernels::frame::PixelFormat;
+
+#[derive(Debug)]
+struct Raw {
+    stream: Stream,
+    layout: Layout,
+    repeat: bool,
+    frame: u64,
+}
+
+/// Opens an input of frames of `size` (width, height) in pixels.
+pub(super) fn open(
+    format: PixelFormat,
+    size: (usize, usize),
+    input: &Input,
+    options: &SourceOptions,
+) -> Result<Source, OpenError> {
+    let color = options.color.unwrap_or_default();
+    let layout = Layout::packed(format, color, size.0, size.1);
+    let raw = Raw {
+        stream: Stream::open(input, options.repeat)?,
+        layout,
+        repeat: options.repeat,
+        frame: 0,
+    };
+    Ok(Source {
+        description: format!(
+            "{}: raw {} {}x{}",
+            stream::name(input),
+            format_name(format),
+            size.0,
+            size.1
+        ),
+        policy: Policy::EveryFrame,
+        max_width: size.0,
+        max_height: size.1,
+        slot_bytes: layout.packed_bytes(),
+        names: [].into(),
+        capture: Box::new(raw),
+    })
+}
+
+impl Raw {
+    fn read(&mut self, to: &mut [u8]) -> Result<usize, SourceError> {
+        self.stream.read_full(to).map_err(|source| SourceError::Io {
+            frame: self.frame,
+            source,
+        })
+    }
+}
+
+impl Capture for Raw {
+    fn capture(&mut self, slot: &mut Slot) -> Result<Captured, SourceError> {
+        let expected = self.layout.packed_bytes();
+        let Some(to) = slot.prepare(self.layout, expected) else {
+            return Ok(Captured::Unusable);
+        };
+        let mut found = self.read(to)?;
+        if found == 0 && self.repeat && self.frame > 0 {
+            let frame = self.frame;
+            self.stream
+                .seek(0)
+                .map_err(|source| SourceError::Io { frame, source })?;
+            found = self.read(to)?;
+        }
+        if found == 0 {
+            return Ok(Captured::End);
+        }
+        if found < expected {
+            return Err(SourceError::Truncated {
+                frame: self.frame,
+                found,
+                expected,
+            });
+        }
+        self.frame += 1;
+        Ok(Captured::Frame)
+    }
+}
