@@ -102,8 +102,6 @@ fn units() -> impl Iterator<Item = Isa> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
     #[test]
     fn equals_the_reference(camera in camera(300), geometry in geometry()) {
         prop_assume!(is_small(&geometry, &camera));

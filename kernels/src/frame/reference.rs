@@ -2,7 +2,7 @@
 //! freely.
 
 use super::color::YuvToRgb;
-use super::filter::{Axis, Interpolation, PRECISION_BITS};
+use super::filter::{Axis, Interpolation, PRECISION_BITS, Window};
 use super::geometry::{Geometry, Span};
 use super::view::{Frame, PixelFormat};
 
@@ -98,9 +98,12 @@ pub fn resize(image: &Image, width: usize, height: usize, interpolation: Interpo
     if width != image.width {
         let axis = Axis::new(interpolation, image.width, width);
         let mut out = Image::black(width, image.height);
-        for y in 0..image.height {
-            for x in 0..width {
-                out.set(x, y, resample(&axis, x, |i| image.pixel(i, y)));
+        for x in 0..width {
+            let window = axis.window(x);
+            let coefficients = coefficients(&window);
+            for y in 0..image.height {
+                let pixel = weigh(&coefficients, |i| image.pixel(window.start + i, y));
+                out.set(x, y, pixel);
             }
         }
         image = out;
@@ -109,8 +112,11 @@ pub fn resize(image: &Image, width: usize, height: usize, interpolation: Interpo
         let axis = Axis::new(interpolation, image.height, height);
         let mut out = Image::black(width, height);
         for y in 0..height {
+            let window = axis.window(y);
+            let coefficients = coefficients(&window);
             for x in 0..width {
-                out.set(x, y, resample(&axis, y, |i| image.pixel(x, i)));
+                let pixel = weigh(&coefficients, |i| image.pixel(x, window.start + i));
+                out.set(x, y, pixel);
             }
         }
         image = out;
@@ -118,14 +124,16 @@ pub fn resize(image: &Image, width: usize, height: usize, interpolation: Interpo
     image
 }
 
-/// Output sample `index` along an axis whose source pixels are `source`.
-fn resample(axis: &Axis, index: usize, source: impl Fn(usize) -> [u8; 3]) -> [u8; 3] {
-    let window = axis.window(index);
+fn coefficients(window: &Window) -> Vec<i32> {
+    (0..window.len).map(|i| window.coefficient(i)).collect()
+}
+
+/// The weighted sum of source pixels, rounded half up and clamped.
+fn weigh(coefficients: &[i32], source: impl Fn(usize) -> [u8; 3]) -> [u8; 3] {
     let mut sums = [1 << (PRECISION_BITS - 1); 3];
-    for i in 0..window.len {
-        let pixel = source(window.start + i);
-        for (sum, sample) in sums.iter_mut().zip(pixel) {
-            *sum += i32::from(sample) * window.coefficient(i);
+    for (i, coefficient) in coefficients.iter().enumerate() {
+        for (sum, sample) in sums.iter_mut().zip(source(i)) {
+            *sum += i32::from(sample) * coefficient;
         }
     }
     sums.map(|sum| (sum >> PRECISION_BITS).clamp(0, 255) as u8)
