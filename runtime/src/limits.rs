@@ -9,7 +9,7 @@ pub const MAX_LAYERS: usize = 48;
 pub const MAX_CLASSES: usize = 65_536;
 
 /// Longest patch side in pixels: the largest p whose row of `3 p^2` bytes is at most
-/// [`MAX_INNER`](mergevit_kernels::ops::MAX_INNER).
+/// [`MAX_INNER`].
 pub const MAX_PATCH_SIZE: usize = 52;
 
 /// Longest name of a model, class, schedule or provenance entry in bytes. ImageNet's longest class is 131.

@@ -5,6 +5,7 @@ use crate::config::{
     Interpolation, ModelConfig, Pooling, Preprocessing, Provenance, ResizeMode, Schedule,
 };
 use crate::pack::{DType, Pack, PackWriter, SectionKind, TensorKind};
+use crate::plan::Plan;
 
 /// SplitMix64 (Steele, Lea and Flood 2014): a reproducible source of numbers.
 #[derive(Clone, Debug)]
@@ -176,4 +177,20 @@ pub fn entries(pack: &Pack) -> impl Iterator<Item = (SectionKind, std::ops::Rang
         let start = 64 + 48 * index;
         (section.kind, start..start + 48)
     })
+}
+
+/// What a fuzzer calls: whatever the bytes, reading them gives a pack or an error, and a pack plans. The
+/// bytes are tried as they are, and with their checksums put right.
+pub fn read_any(bytes: &[u8]) {
+    let mut bytes = AlignedBytes::copy_of(bytes);
+    for _ in 0..2 {
+        if let Ok(metadata) = crate::pack::read_metadata(&bytes) {
+            for schedule in &metadata.schedules {
+                let plan = Plan::new(&metadata.model, schedule, 1 + bytes.len() % 8)
+                    .expect("a valid pack plans");
+                assert!(plan.arena_len() >= plan.pixels().len);
+            }
+        }
+        reseal(&mut bytes);
+    }
 }

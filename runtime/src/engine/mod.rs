@@ -12,7 +12,7 @@ pub use output::{ArenaView, Output, Top};
 
 use crate::aligned::AlignedBytes;
 use crate::config::{ModelConfig, Schedule};
-use crate::pack::{Pack, PackError};
+use crate::pack::Pack;
 use crate::plan::{Op, Plan, capacity};
 use mergevit_kernels::frame::{Frame, MAX_SIDE, Preprocessor};
 use mergevit_kernels::ops::{Kernels, MAX_BATCH};
@@ -59,11 +59,11 @@ pub struct Engine {
     max_frame: (usize, usize),
 }
 
-/// A validated pack plans: the configuration and the schedules were checked, and batches are before.
-const PLANS: &str = "a valid pack plans for every batch in range";
+/// The reader has checked configuration and schedules, and the engine checks batches before it plans.
+const VALID: &str = "a valid pack plans for every batch in range and preprocesses";
 
 fn plan(config: &ModelConfig, schedule: &Schedule, batch: usize) -> Plan {
-    Plan::new(config, schedule, batch).expect(PLANS)
+    Plan::new(config, schedule, batch).expect(VALID)
 }
 
 impl Engine {
@@ -92,10 +92,7 @@ impl Engine {
         let config = pack.config();
         let threads = backend::threads(options.threads)?;
         let kernels = backend::make(&options.backend, threads, &capacity(config, max_batch))?;
-        let geometry = config.geometry().map_err(|error| PackError {
-            path: None,
-            defect: crate::Defect::Config(error),
-        })?;
+        let geometry = config.geometry().expect(VALID);
         let arena_len = pack
             .schedules()
             .iter()
@@ -240,7 +237,9 @@ impl Engine {
         let pixels = &mut self.arena[self.plan.pixels().range()];
         let images = pixels.chunks_exact_mut(self.pack.config().image_bytes());
         for (frame, image) in frames.iter().zip(images) {
-            self.preprocessor.preprocess(frame, image)?;
+            self.preprocessor
+                .preprocess(frame, image)
+                .expect("the preprocessor crops to the model's image size");
         }
         self.has_pixels = true;
         Ok(())

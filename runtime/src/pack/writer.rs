@@ -11,6 +11,7 @@ use crate::config::{
 use std::borrow::Cow;
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64;
@@ -307,9 +308,7 @@ impl<'a> PackWriter<'a> {
     }
 }
 
-#[cfg(unix)]
 fn temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
-    use std::os::unix::fs::PermissionsExt;
     // As any new file: readable for all that the process's umask lets read.
     let permissions = Permissions::from_mode(0o666);
     tempfile::Builder::new()
