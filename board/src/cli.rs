@@ -11,6 +11,7 @@ use std::time::Duration;
 /// Classifies images and live camera frames with a merged-token INT8 Vision Transformer.
 #[derive(Debug, Parser)]
 #[command(name = "mergevit", version, about, arg_required_else_help = true)]
+#[command(args_override_self = true)]
 #[command(after_help = "Start with `mergevit demo`; it needs no files.\n\
                         Exit codes: 0 fine, 1 the work failed, 2 wrong usage.")]
 pub(crate) struct Cli {

@@ -55,9 +55,9 @@ pub(crate) fn exempt<R>(work: impl FnOnce() -> R) -> R {
 }
 
 #[inline]
-fn check(layout: Layout) {
+fn check(bytes: usize) {
     if SEALED.load(Ordering::Relaxed) {
-        check_thread(layout.size());
+        check_thread(bytes);
     }
 }
 
@@ -87,19 +87,19 @@ fn check_thread(bytes: usize) {
 // or ends the process, does not unwind, and allocates only after it has exempted its own thread.
 unsafe impl GlobalAlloc for SealedAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        check(layout);
+        check(layout.size());
         // SAFETY: the caller's promise about `layout` is the one that `System` asks for.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        check(layout);
+        check(layout.size());
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        check(layout);
+        check(size);
         // SAFETY: `old` came from this allocator, which is `System`, with `layout`.
         unsafe { System.realloc(old, layout, size) }
     }
