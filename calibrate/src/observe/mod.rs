@@ -5,7 +5,7 @@ mod recorder;
 mod statistics;
 
 pub use range::Observer;
-pub use recorder::observe;
+pub use recorder::Observation;
 pub use statistics::{LayerStatistics, Rows, Statistics};
 
 use thiserror::Error;

@@ -1,5 +1,6 @@
 //! Watching the full-precision pass over a calibration set, in bounded memory.
 
+use super::ObserveError;
 use super::statistics::{LayerStatistics, Statistics, widen};
 use crate::checkpoint::Checkpoint;
 use crate::fp32::{Forward, Point, Tap};
@@ -84,25 +85,48 @@ impl Tap for Recorder {
     }
 }
 
-/// Runs `pixels` u8 (N, S, S, 3) through the full-precision network, without merging, and keeps what
-/// quantization needs. `done` is called with the number of images finished.
-///
-/// What is kept depends on the images and their order alone, not on threads.
-pub fn observe(checkpoint: &Checkpoint, pixels: &[u8], mut done: impl FnMut(usize)) -> Statistics {
-    let image = checkpoint.model.image_bytes();
-    let plan = SamplePlan::new(checkpoint, (pixels.len() / image).max(1));
-    let mut total = empty(checkpoint);
-    for (batch, pixels) in pixels.chunks(BATCH * image).enumerate() {
-        let parts: Vec<Statistics> = pixels
-            .par_chunks_exact(image)
-            .enumerate()
-            .map(|(index, pixels)| one_image(checkpoint, &plan, batch * BATCH + index, pixels))
-            .collect();
-        let images = parts.len();
-        parts.into_iter().for_each(|part| total.append(part));
-        done(images);
+/// Statistics of a calibration set, under way: images go in batch by batch.
+#[derive(Debug)]
+pub struct Observation<'a> {
+    checkpoint: &'a Checkpoint,
+    plan: SamplePlan,
+    total: Statistics,
+}
+
+impl<'a> Observation<'a> {
+    /// Nothing seen yet. `images` is how many will come; it says how many rows of each are kept.
+    pub fn new(checkpoint: &'a Checkpoint, images: usize) -> Self {
+        Self {
+            checkpoint,
+            plan: SamplePlan::new(checkpoint, images.max(1)),
+            total: empty(checkpoint),
+        }
     }
-    total
+
+    /// Runs N images through the full-precision network, without merging, and keeps what quantization
+    /// needs: `pixels` u8 (N, S, S, 3). What is kept depends on the images and their order alone, not on
+    /// threads or on how they are split into batches.
+    pub fn see(&mut self, pixels: &[u8]) {
+        let image = self.checkpoint.model.image_bytes();
+        for pixels in pixels.chunks(BATCH * image) {
+            let first = self.total.images as usize;
+            let parts: Vec<Statistics> = pixels
+                .par_chunks_exact(image)
+                .enumerate()
+                .map(|(index, pixels)| one_image(self.checkpoint, &self.plan, first + index, pixels))
+                .collect();
+            parts.into_iter().for_each(|part| self.total.append(part));
+        }
+    }
+
+    /// What was seen.
+    ///
+    /// # Errors
+    /// [`ObserveError`]: no images, or activations that are not finite.
+    pub fn finish(self) -> Result<Statistics, ObserveError> {
+        self.total.check()?;
+        Ok(self.total)
+    }
 }
 
 fn empty(checkpoint: &Checkpoint) -> Statistics {

@@ -123,7 +123,7 @@ impl Statistics {
     ///
     /// # Errors
     /// [`ObserveError`], naming the layer and the activation.
-    pub fn check(&self) -> Result<(), ObserveError> {
+    pub(super) fn check(&self) -> Result<(), ObserveError> {
         if self.images == 0 {
             return Err(ObserveError::NoImages);
         }

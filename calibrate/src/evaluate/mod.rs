@@ -1,0 +1,143 @@
+//! How good a pack is: right answers, agreement with full precision, noise inside the network.
+
+mod snr;
+mod tally;
+
+pub use snr::{LayerNoise, Place, residual_noise};
+pub use tally::{ClassTally, Tally, argmax};
+
+use crate::checkpoint::Checkpoint;
+use crate::fp32::Forward;
+use mergevit_runtime::{Accuracy, Engine, Plan, RunError, Schedule};
+
+/// Classifies a set with a pack, under some of its schedules, and with the checkpoint it was made from.
+#[derive(Debug)]
+pub struct Evaluation<'a> {
+    engine: Engine,
+    checkpoint: Option<&'a Checkpoint>,
+    full: Tally,
+    schedules: Vec<(Schedule, Tally)>,
+}
+
+impl<'a> Evaluation<'a> {
+    /// Nothing classified yet. `schedule` names one of the pack's; without it, all of them run.
+    ///
+    /// # Errors
+    /// [`RunError::UnknownSchedule`].
+    pub fn new(
+        mut engine: Engine,
+        checkpoint: Option<&'a Checkpoint>,
+        schedule: Option<&str>,
+    ) -> Result<Self, RunError> {
+        if let Some(name) = schedule {
+            engine.set_schedule(name)?;
+        }
+        let classes = engine.pack().config().classes;
+        let schedules = engine
+            .pack()
+            .schedules()
+            .iter()
+            .filter(|own| schedule.is_none_or(|name| own.name == name))
+            .map(|own| (own.clone(), Tally::new(classes)))
+            .collect();
+        Ok(Self {
+            engine,
+            checkpoint,
+            full: Tally::new(classes),
+            schedules,
+        })
+    }
+
+    /// Classifies images at model resolution, `pixels` u8 (N, S, S, 3), with a label each, below the number
+    /// of classes, where they have one.
+    ///
+    /// # Errors
+    /// [`RunError`] if `pixels` are not whole images of the model.
+    pub fn classify(&mut self, pixels: &[u8], labels: &[Option<usize>]) -> Result<(), RunError> {
+        let image = self.engine.pack().config().image_bytes();
+        if pixels.len() != image * labels.len() {
+            let found = pixels.len();
+            return Err(RunError::Pixels { found, image });
+        }
+        let mut decisions = vec![None; labels.len()];
+        if let Some(checkpoint) = self.checkpoint {
+            let outputs = Forward::new(checkpoint).classify(pixels, &[]);
+            for ((output, label), decision) in outputs.iter().zip(labels).zip(&mut decisions) {
+                self.full.count(&output.logits, *label, None);
+                *decision = Some(argmax(&output.logits));
+            }
+        }
+        let batch = self.engine.max_batch();
+        for (schedule, tally) in &mut self.schedules {
+            self.engine.set_schedule(&schedule.name)?;
+            let facts = labels.chunks(batch).zip(decisions.chunks(batch));
+            for (pixels, (labels, decisions)) in pixels.chunks(batch * image).zip(facts) {
+                let output = self.engine.classify_pixels(pixels)?;
+                for (index, (label, decision)) in labels.iter().zip(decisions).enumerate() {
+                    tally.count(output.image_logits(index), *label, *decision);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares residual streams over images at model resolution, `pixels` u8 (N, S, S, 3), if there is a
+    /// checkpoint and the pack has a schedule that does not merge.
+    ///
+    /// # Errors
+    /// [`RunError`] if `pixels` are not whole images of the model.
+    pub fn residual_noise(&mut self, pixels: &[u8]) -> Result<Vec<LayerNoise>, RunError> {
+        let schedules = self.engine.pack().schedules();
+        let unmerged = schedules.iter().find(|s| s.merge.iter().all(|&r| r == 0));
+        let (Some(checkpoint), Some(schedule)) = (self.checkpoint, unmerged) else {
+            return Ok(Vec::new());
+        };
+        let name = schedule.name.clone();
+        self.engine.set_schedule(&name)?;
+        residual_noise(&mut self.engine, checkpoint, pixels)
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Full precision without merging, if there is a checkpoint.
+    pub fn full_precision(&self) -> Option<&Tally> {
+        self.checkpoint.map(|_| &self.full)
+    }
+
+    /// Each schedule that ran.
+    pub fn schedules(&self) -> &[(Schedule, Tally)] {
+        &self.schedules
+    }
+
+    /// Billions of multiply-accumulates that one image costs under a schedule of this pack.
+    pub fn gmac(&self, schedule: &Schedule) -> f64 {
+        Plan::new(self.engine.pack().config(), schedule, 1)
+            .map_or(f64::NAN, |plan| plan.cost().macs as f64 / 1e9)
+    }
+
+    /// The schedules with their accuracy, as a pack stores it. Without labels or without a checkpoint there
+    /// is nothing to store.
+    pub fn measured(&self, dataset: &str) -> Vec<Schedule> {
+        self.schedules
+            .iter()
+            .map(|(schedule, tally)| Schedule {
+                accuracy: self.accuracy(tally, dataset),
+                ..schedule.clone()
+            })
+            .collect()
+    }
+
+    fn accuracy(&self, tally: &Tally, dataset: &str) -> Option<Accuracy> {
+        Some(Accuracy {
+            dataset: dataset.into(),
+            images: tally.images(),
+            top1: tally.top1()?,
+            top5: tally.top5()?,
+            agreement: tally.agreement()?,
+            top1_fp32: self.full.top1(),
+        })
+    }
+}

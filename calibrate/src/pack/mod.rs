@@ -1,0 +1,117 @@
+//! From quantized tensors to a pack.
+
+use crate::checkpoint::Checkpoint;
+use crate::quantize::{PackedLayer, PackedLinear, PackedModel, PackedNorm};
+use mergevit_runtime::{
+    ActivationQuantization, PackWriter, Provenance, Schedule, TensorKind, WriteError,
+};
+
+/// Puts one matrix or vector into the pack, in the shape of its kind.
+struct Tensors<'a, 'w> {
+    writer: &'w mut PackWriter<'a>,
+    checkpoint: &'w Checkpoint,
+}
+
+impl<'a> Tensors<'a, '_> {
+    fn f32(
+        &mut self,
+        kind: TensorKind,
+        layer: Option<usize>,
+        data: &'a [f32],
+    ) -> Result<(), WriteError> {
+        let (rows, columns) = kind.shape(&self.checkpoint.model);
+        self.writer.tensor_f32(kind, layer, rows, columns, data)
+    }
+
+    /// Weight, scale and bias.
+    fn linear(
+        &mut self,
+        kinds: [TensorKind; 3],
+        layer: Option<usize>,
+        linear: &'a PackedLinear,
+    ) -> Result<(), WriteError> {
+        let (rows, columns) = kinds[0].shape(&self.checkpoint.model);
+        let weight = linear.weight.as_slice();
+        self.writer.tensor_i8(kinds[0], layer, rows, columns, weight)?;
+        self.f32(kinds[1], layer, &linear.scale)?;
+        self.f32(kinds[2], layer, &linear.bias)
+    }
+
+    /// Gain and bias.
+    fn norm(
+        &mut self,
+        kinds: [TensorKind; 2],
+        layer: Option<usize>,
+        norm: &'a PackedNorm,
+    ) -> Result<(), WriteError> {
+        self.f32(kinds[0], layer, &norm.gain)?;
+        self.f32(kinds[1], layer, &norm.bias)
+    }
+
+    fn layer(&mut self, index: usize, layer: &'a PackedLayer) -> Result<(), WriteError> {
+        use TensorKind as Kind;
+        let at = Some(index);
+        self.norm([Kind::Norm1Gain, Kind::Norm1Bias], at, &layer.norm1)?;
+        let qkv = [Kind::QkvWeight, Kind::QkvScale, Kind::QkvBias];
+        self.linear(qkv, at, &layer.qkv)?;
+        self.f32(Kind::ScoreScale, at, &layer.score_scale)?;
+        self.f32(Kind::ContextScale, at, &layer.context_scale)?;
+        let proj = [Kind::ProjWeight, Kind::ProjScale, Kind::ProjBias];
+        self.linear(proj, at, &layer.proj)?;
+        self.norm([Kind::Norm2Gain, Kind::Norm2Bias], at, &layer.norm2)?;
+        let fc1 = [Kind::Fc1Weight, Kind::Fc1Scale, Kind::Fc1Bias];
+        self.linear(fc1, at, &layer.fc1)?;
+        self.f32(Kind::GeluQuantization, at, &layer.gelu)?;
+        let fc2 = [Kind::Fc2Weight, Kind::Fc2Scale, Kind::Fc2Bias];
+        self.linear(fc2, at, &layer.fc2)
+    }
+}
+
+/// A pack of `model`, quantized from `checkpoint`, ready to be written.
+///
+/// # Errors
+/// [`WriteError`]: an impossible configuration or schedule, or values that a pack may not hold.
+pub fn build<'a>(
+    checkpoint: &Checkpoint,
+    model: &'a PackedModel,
+    schedules: Vec<Schedule>,
+    provenance: Provenance,
+) -> Result<PackWriter<'a>, WriteError> {
+    use TensorKind as Kind;
+    let mut writer = PackWriter::new(checkpoint.model.clone(), schedules, provenance)?
+        .with_quantization(scales(model));
+    let mut tensors = Tensors {
+        writer: &mut writer,
+        checkpoint,
+    };
+    let patch = [Kind::PatchWeight, Kind::PatchScale, Kind::PatchBias];
+    tensors.linear(patch, None, &model.patch)?;
+    tensors.f32(Kind::Position, None, &model.position)?;
+    for (index, layer) in model.layers.iter().enumerate() {
+        tensors.layer(index, layer)?;
+    }
+    let final_norm = [Kind::FinalNormGain, Kind::FinalNormBias];
+    tensors.norm(final_norm, None, &model.final_norm)?;
+    let head = [Kind::HeadWeight, Kind::HeadScale, Kind::HeadBias];
+    tensors.linear(head, None, &model.head)?;
+    Ok(writer)
+}
+
+/// The activation scales that have a real unit of their own, for people.
+fn scales(model: &PackedModel) -> Vec<ActivationQuantization> {
+    let mut list = Vec::with_capacity(3 * model.layers.len());
+    for (index, layer) in model.layers.iter().enumerate() {
+        let mut add = |activation: &str, scales: Vec<f32>, zero_point: i32| {
+            list.push(ActivationQuantization {
+                layer: Some(index),
+                activation: activation.into(),
+                scales,
+                zero_point,
+            });
+        };
+        add("query", layer.query_step.clone(), 0);
+        add("key", vec![layer.key_step], 0);
+        add("gelu", vec![1.0 / layer.gelu[0]], layer.gelu[1] as i32);
+    }
+    list
+}
