@@ -113,7 +113,9 @@ impl<'a> Observation<'a> {
             let parts: Vec<Statistics> = pixels
                 .par_chunks_exact(image)
                 .enumerate()
-                .map(|(index, pixels)| one_image(self.checkpoint, &self.plan, first + index, pixels))
+                .map(|(index, pixels)| {
+                    one_image(self.checkpoint, &self.plan, first + index, pixels)
+                })
                 .collect();
             parts.into_iter().for_each(|part| self.total.append(part));
         }
@@ -153,7 +155,10 @@ fn one_image(
         mut statistics,
     } = recorder;
     let first = usize::from(plan.class_token);
-    let patches = keep.iter().filter(|&&token| token >= first).map(|token| token - first);
+    let patches = keep
+        .iter()
+        .filter(|&&token| token >= first)
+        .map(|token| token - first);
     statistics.patches = kept_patches(checkpoint, pixels, patches);
     statistics.images = 1;
     statistics

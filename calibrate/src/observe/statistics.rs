@@ -29,6 +29,9 @@ pub(super) fn widen(limits: &mut Vec<(f32, f32)>, values: &[f32], width: usize) 
 
 /// Widens `limits` by those of other rows.
 fn widen_by(limits: &mut Vec<(f32, f32)>, others: &[(f32, f32)]) {
+    if others.is_empty() {
+        return;
+    }
     let ends: Vec<f32> = others.iter().map(|other| other.0).collect();
     widen(limits, &ends, others.len());
     let ends: Vec<f32> = others.iter().map(|other| other.1).collect();
@@ -138,5 +141,50 @@ impl Statistics {
             check(&layer.hidden, name("gelu"))?;
         }
         check(&self.final_norm.limits, || "last layer norm".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_widen_and_remember_nan() {
+        let mut rows = Rows::default();
+        rows.record(&[1.0, -2.0, 3.0, 0.0], 2, &[1]);
+        assert_eq!(rows.limits, [(1.0, 3.0), (-2.0, 0.0)]);
+        assert_eq!(rows.samples, [3.0, 0.0]);
+        let mut other = Rows::default();
+        other.record(&[f32::NAN, 5.0], 2, &[]);
+        other.record(&[9.0, 9.0], 2, &[]);
+        rows.append(&other);
+        assert!(rows.limits[0].0.is_nan() && rows.limits[0].1.is_nan());
+        assert_eq!(rows.limits[1], (-2.0, 9.0));
+    }
+
+    #[test]
+    fn what_is_not_finite_is_named() {
+        let layer = LayerStatistics {
+            norm1: Rows {
+                limits: vec![(0.0, 1.0)],
+                samples: vec![],
+            },
+            query: vec![(0.0, 1.0), (0.0, f32::INFINITY)],
+            ..LayerStatistics::default()
+        };
+        let statistics = Statistics {
+            images: 1,
+            layers: vec![layer],
+            ..Statistics::default()
+        };
+        let error = statistics.check().unwrap_err();
+        assert_eq!(
+            error,
+            ObserveError::NonFinite {
+                activation: "layer 0, query".into(),
+                channel: 1
+            }
+        );
+        assert_eq!(Statistics::default().check(), Err(ObserveError::NoImages));
     }
 }

@@ -171,7 +171,10 @@ pub(super) struct ValueSamples<'a> {
 /// Ways to quantize values and context. Attention's weights sum to one, so a shift of a value channel
 /// passes through it unchanged, and a value channel's step is also its context channel's, but for one
 /// factor a head.
-pub(super) fn value_candidates(observer: Observer, samples: &ValueSamples<'_>) -> Vec<ValueQuantization> {
+pub(super) fn value_candidates(
+    observer: Observer,
+    samples: &ValueSamples<'_>,
+) -> Vec<ValueQuantization> {
     let mut candidates = Vec::new();
     for centre in [&samples.value.centre, &samples.context.centre] {
         let half: Vec<f64> = (0..centre.len())
@@ -252,5 +255,98 @@ fn with_context(
         value,
         context_scale,
         context,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WIDTH: usize = 2 * HEAD_WIDTH;
+
+    /// (R, 3C) with a second head ten times as large, and its limits per channel.
+    fn qkv(rows: usize) -> (Vec<f32>, Vec<(f32, f32)>) {
+        let value = |i: usize| {
+            let channel = i % (3 * WIDTH);
+            let large = channel % WIDTH >= HEAD_WIDTH;
+            ((i * 37 + 11) % 201) as f32 / 100.0 * if large { 10.0 } else { 1.0 } - 1.0
+        };
+        let rows: Vec<f32> = (0..rows * 3 * WIDTH).map(value).collect();
+        let limits = (0..3 * WIDTH).map(|c| {
+            let column = || rows.iter().skip(c).step_by(3 * WIDTH).copied();
+            (
+                column().fold(f32::MAX, f32::min),
+                column().fold(f32::MIN, f32::max),
+            )
+        });
+        let limits = limits.collect();
+        (rows, limits)
+    }
+
+    #[test]
+    fn queries_have_a_step_a_head_and_keys_one_for_all() {
+        let (rows, limits) = qkv(300);
+        let steps = score_steps(
+            Observer::MinMax,
+            &rows,
+            WIDTH,
+            &limits[..WIDTH],
+            &limits[WIDTH..2 * WIDTH],
+        );
+        let largest = |limits: &[(f32, f32)]| {
+            limits
+                .iter()
+                .fold(0.0f32, |max, l| max.max(l.0.abs()).max(l.1.abs()))
+        };
+        let step = |limits| f64::from(largest(limits)) / 127.0;
+        assert_eq!(steps.query, [step(&limits[..64]), step(&limits[64..128])]);
+        assert_eq!(steps.key, step(&limits[128..256]));
+    }
+
+    #[test]
+    fn dead_heads_have_steps() {
+        let rows = vec![0.0; 10 * 3 * WIDTH];
+        let limits = vec![(0.0, 0.0); WIDTH];
+        for observer in [Observer::MinMax, Observer::Percentile(99.0), Observer::Mse] {
+            let steps = score_steps(observer, &rows, WIDTH, &limits, &limits);
+            assert!(
+                steps
+                    .query
+                    .iter()
+                    .chain([&steps.key])
+                    .all(|&step| step > 0.0)
+            );
+        }
+    }
+
+    #[test]
+    fn values_pass_through_attention_within_a_step() {
+        let (rows, limits) = qkv(300);
+        let values: Vec<f32> = rows
+            .chunks_exact(3 * WIDTH)
+            .flat_map(|row| &row[2 * WIDTH..])
+            .copied()
+            .collect();
+        let ranges = Ranges::new(limits[2 * WIDTH..].iter().copied());
+        // Attention that looks at one token only: the context is the value.
+        let samples = ValueSamples {
+            value: &ranges,
+            context: &ranges,
+            rows: &values,
+            weight_maxima: &vec![1.0; WIDTH],
+            weight_energy: &vec![1.0; WIDTH],
+        };
+        for candidate in value_candidates(Observer::MinMax, &samples) {
+            let q = candidate.value.quantize(&values);
+            for (i, (q, x)) in q.iter().zip(&values).enumerate() {
+                let c = i % WIDTH;
+                let scale = candidate.context_scale[c / HEAD_WIDTH];
+                let context = (f64::from(*q) * scale).round();
+                assert!(context.abs() <= 127.5);
+                let back = context * candidate.context.step[c] + candidate.context.shift[c];
+                let tolerance = 0.51 * (candidate.value.step[c] + candidate.context.step[c]);
+                assert!((back - f64::from(*x)).abs() <= tolerance);
+            }
+        }
     }
 }

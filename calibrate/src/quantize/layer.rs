@@ -312,11 +312,7 @@ struct PackedMlp {
 }
 
 /// Quantizes the second layer norm and the MLP.
-fn fit_mlp(
-    observer: Observer,
-    block: &Block,
-    statistics: &LayerStatistics,
-) -> PackedMlp {
+fn fit_mlp(observer: Observer, block: &Block, statistics: &LayerStatistics) -> PackedMlp {
     let fc1_layer = Linear::new(&block.fc1_weight, &block.fc1_bias);
     let fc2_layer = Linear::new(&block.fc2_weight, &block.fc2_bias);
     let energy = fc2_layer.column_energy();
@@ -329,9 +325,7 @@ fn fit_mlp(
         I8_LIMIT,
         |output| gelu_importance(output, &energy),
     );
-    hidden
-        .par_chunks_mut(fc1_layer.outputs)
-        .for_each(gelu);
+    hidden.par_chunks_mut(fc1_layer.outputs).for_each(gelu);
     let activation = gelu_quantization(observer, statistics.hidden[0], &hidden, &energy);
     let hidden_columns = activation.columns(fc2_layer.inputs);
     let output = real_output(&fc2_layer, &hidden);

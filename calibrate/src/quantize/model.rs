@@ -92,7 +92,12 @@ fn patch_embedding(checkpoint: &Checkpoint, patches: &[f32]) -> PackedLinear {
             (f64::from(q) * columns.step[column] + columns.shift[column]) as f32
         })
         .collect();
-    correct_bias(&mut quantized, &columns, &real, &real_output(&linear, &real));
+    correct_bias(
+        &mut quantized,
+        &columns,
+        &real,
+        &real_output(&linear, &real),
+    );
     let mut padded = vec![0; model.width * model.patch_row()];
     let rows = padded.chunks_exact_mut(model.patch_row());
     for (padded, row) in rows.zip(quantized.data.chunks_exact(inner)) {

@@ -54,7 +54,11 @@ pub(super) fn lifted(values: &[f64]) -> Vec<f64> {
 
 /// Ways to quantize a layer norm's output, none of which clips: one step for all channels, and one for
 /// each [`SMOOTHING`] exponent.
-pub(super) fn smoothing_candidates(ranges: &Ranges, weight_maxima: &[f64], limit: f32) -> Vec<Columns> {
+pub(super) fn smoothing_candidates(
+    ranges: &Ranges,
+    weight_maxima: &[f64],
+    limit: f32,
+) -> Vec<Columns> {
     let (half, weights) = (lifted(&ranges.half), lifted(weight_maxima));
     let unit = vec![1.0; half.len()];
     let smoothed = SMOOTHING.iter().map(|&alpha| {
@@ -240,5 +244,124 @@ pub(super) fn correct_bias(
     let mean = mean_error(output, &sums, linear);
     for (bias, mean) in linear.bias.iter_mut().zip(mean) {
         *bias += mean;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quantize::columns::I8_LIMIT;
+
+    /// Deterministic values in [-1, 1).
+    fn noise(seed: usize, len: usize) -> Vec<f32> {
+        (0..len)
+            .map(|i| {
+                let x = (i * 2 + seed * 7 + 1).wrapping_mul(0x9e37_79b9) >> 7;
+                (x % 2000) as f32 / 1000.0 - 1.0
+            })
+            .collect()
+    }
+
+    struct Problem {
+        weight: Vec<f32>,
+        bias: Vec<f32>,
+        input: Vec<f32>,
+        ranges: Ranges,
+    }
+
+    /// 32 inputs, one of them a hundred times as large as the others and of little weight, one dead.
+    fn outlier() -> Problem {
+        let (inputs, outputs, rows) = (32, 16, 200);
+        let mut weight = noise(1, outputs * inputs);
+        let mut input = noise(2, rows * inputs);
+        for row in weight.chunks_exact_mut(inputs) {
+            row[3] *= 0.02;
+        }
+        for row in input.chunks_exact_mut(inputs) {
+            row[3] = row[3] * 100.0 + 40.0;
+            row[7] = 0.5;
+        }
+        let limits = (0..inputs).map(|c| {
+            let column = input.iter().skip(c).step_by(inputs);
+            column.fold((f32::INFINITY, f32::NEG_INFINITY), |(min, max), &x| {
+                (min.min(x), max.max(x))
+            })
+        });
+        let ranges = Ranges::new(limits);
+        let bias = noise(3, outputs);
+        Problem {
+            weight,
+            bias,
+            input,
+            ranges,
+        }
+    }
+
+    fn fit(problem: &Problem, candidates: &[Columns]) -> (Fit, f64) {
+        let linear = Linear::new(&problem.weight, &problem.bias);
+        let output = crate::quantize::product::real_output(&linear, &problem.input);
+        let samples = Samples {
+            input: &problem.input,
+            output: &output,
+            importance: &vec![1.0; output.len()],
+        };
+        let mut fit = search(&linear, &samples, candidates, &[1.0, 0.9, 0.8]);
+        correct_bias(&mut fit.linear, &fit.columns, &problem.input, &output);
+        let q = fit.columns.quantize(&problem.input);
+        let sums = matmul_transposed(&q, &fit.linear.as_f32(), linear.inputs);
+        for mean in mean_error(&output, &sums, &fit.linear) {
+            assert!(mean.abs() < 1e-5, "bias correction leaves {mean}");
+        }
+        let error = output_error(&samples, &sums, &fit.linear);
+        (fit, error)
+    }
+
+    fn candidates(problem: &Problem) -> Vec<Columns> {
+        let linear = Linear::new(&problem.weight, &problem.bias);
+        smoothing_candidates(&problem.ranges, &linear.column_maxima(), I8_LIMIT)
+    }
+
+    #[test]
+    fn no_candidate_clips_and_dead_channels_have_steps() {
+        let problem = outlier();
+        for columns in candidates(&problem) {
+            for (half, step) in problem.ranges.half.iter().zip(&columns.step) {
+                assert!(*step > 0.0 && step.is_finite());
+                assert!(half / step <= f64::from(I8_LIMIT) * (1.0 + 1e-9));
+            }
+        }
+        let dead = Ranges::new([(0.0, 0.0), (0.0, 0.0)]);
+        for columns in smoothing_candidates(&dead, &[0.0, 0.0], I8_LIMIT) {
+            assert!(
+                columns
+                    .step
+                    .iter()
+                    .all(|step| *step > 0.0 && step.is_finite())
+            );
+        }
+    }
+
+    #[test]
+    fn smoothing_takes_the_outlier_out_of_the_step() {
+        let problem = outlier();
+        let candidates = candidates(&problem);
+        let (_, plain) = fit(&problem, &candidates[..1]);
+        let (best, error) = fit(&problem, &candidates);
+        assert!(best.candidate > 0);
+        assert!(error < 0.05 * plain, "{error} against {plain}");
+    }
+
+    #[test]
+    fn the_result_does_not_depend_on_the_number_of_threads() {
+        let problem = outlier();
+        let candidates = candidates(&problem);
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            pool.install(|| fit(&problem, &candidates).0.linear)
+        };
+        assert_eq!(run(1), run(3));
     }
 }

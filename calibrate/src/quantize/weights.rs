@@ -177,7 +177,7 @@ impl<'a> Linear<'a> {
 /// Importances with a floor, so that a column which the calibration set left constant is not free to be wrong.
 fn floored(variance: &[f32]) -> Vec<f32> {
     let mean = variance.iter().map(|&v| f64::from(v)).sum::<f64>() / variance.len() as f64;
-    let floor = if mean > 0.0 { 0.01 * mean } else { 1.0 } as f32;
+    let floor = if mean > 0.0 { 1e-4 * mean } else { 1.0 } as f32;
     variance.iter().map(|&v| v.max(floor)).collect()
 }
 
