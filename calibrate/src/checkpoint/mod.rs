@@ -1,6 +1,18 @@
 //! A trained Vision Transformer in full precision, whatever naming its file uses.
 
+mod assemble;
+mod config;
+mod error;
+mod naming;
+mod random;
+mod tensors;
+
+pub use error::{CheckpointError, Defect};
+
 use mergevit_runtime::ModelConfig;
+use std::path::Path;
+use tensors::Tensors;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// A checkpoint in one canonical layout. Matrices are row-major, (outputs, inputs).
 #[derive(Clone, Debug, PartialEq)]
@@ -67,4 +79,93 @@ pub struct Block {
     pub fc2_weight: Vec<f32>,
     /// (C)
     pub fc2_bias: Vec<f32>,
+}
+
+impl Checkpoint {
+    /// Imports a Hugging Face style folder, or its `model.safetensors` with `config.json` beside it. The
+    /// naming (timm, transformers, torchvision) is detected.
+    ///
+    /// # Errors
+    /// Anything unreadable, missing, left over, of a wrong shape or type, not finite, or unsupported; with
+    /// the file and the tensor or field named.
+    pub fn load(path: &Path) -> Result<Self, CheckpointError> {
+        let fail = |defect| CheckpointError {
+            path: path.into(),
+            defect,
+        };
+        let (folder, weights) = if path.is_dir() {
+            (path.to_path_buf(), path.join("model.safetensors"))
+        } else {
+            (
+                path.parent().unwrap_or(Path::new("")).into(),
+                path.to_path_buf(),
+            )
+        };
+        let bytes = read(&weights).map_err(fail)?;
+        let config = read_optional(&folder.join("config.json")).map_err(fail)?;
+        let preprocessor = read_optional(&folder.join("preprocessor_config.json")).map_err(fail)?;
+        let mut checkpoint =
+            Self::parse(&bytes, config.as_deref(), preprocessor.as_deref()).map_err(fail)?;
+        let named = path.canonicalize().unwrap_or_else(|_| path.into());
+        if let Some(name) = named.file_name() {
+            checkpoint.name = name.to_string_lossy().into_owned();
+        }
+        Ok(checkpoint)
+    }
+
+    /// Imports a checkpoint from the contents of its files.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn parse(
+        safetensors: &[u8],
+        config: Option<&[u8]>,
+        preprocessor: Option<&[u8]>,
+    ) -> Result<Self, Defect> {
+        let tensors = Tensors::parse(safetensors)?;
+        let names = naming::Names::detect(&tensors)?;
+        names.refuse(&tensors)?;
+        let shape = assemble::Shape::of(&tensors, names)?;
+        let described = config::describe(names, &shape, config, preprocessor)?;
+        Ok(Self {
+            name: described.model.architecture.clone(),
+            hash: format!("xxh3-64:{:016x}", xxh3_64(safetensors)),
+            weights: assemble::weights(&tensors, names, &shape)?,
+            model: described.model,
+            mean: described.mean,
+            std: described.std,
+        })
+    }
+
+    /// Random weights of a named architecture: `vit_` or `deit_`, `tiny`, `small`, `base` or `large`, as in
+    /// `vit_base_patch16_224`. The same seed gives the same weights.
+    ///
+    /// # Errors
+    /// An unknown name, or dimensions beyond the limits.
+    pub fn random(architecture: &str, seed: u64) -> Result<Self, CheckpointError> {
+        random::checkpoint(architecture, seed).map_err(|defect| CheckpointError {
+            path: architecture.into(),
+            defect,
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Defect> {
+    let name = || {
+        path.file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
+    std::fs::read(path).map_err(|source| Defect::Io {
+        name: name(),
+        source,
+    })
+}
+
+fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, Defect> {
+    match read(path) {
+        Err(Defect::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
+    }
 }

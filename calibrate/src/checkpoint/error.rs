@@ -1,0 +1,107 @@
+//! What can be wrong with a checkpoint.
+
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why a checkpoint was not imported.
+#[derive(Debug, Error)]
+#[error("{}: {defect}", path.display())]
+pub struct CheckpointError {
+    /// The folder or file that was to be imported.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    #[source]
+    pub defect: Defect,
+}
+
+/// A defect of a checkpoint's content.
+#[derive(Debug, Error)]
+pub enum Defect {
+    /// The file could not be read.
+    #[error("{name}: {source}")]
+    Io {
+        /// Name of the file.
+        name: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// `config.json` or `preprocessor_config.json` is not what it must be.
+    #[error("{file}: {field}: found {found}, expected {expected}")]
+    Config {
+        /// Name of the file.
+        file: &'static str,
+        /// Path of the field.
+        field: String,
+        /// What it holds.
+        found: String,
+        /// What it must be.
+        expected: String,
+    },
+    /// The weights are not in the safetensors format.
+    #[error("model.safetensors: not a safetensors file: {0}")]
+    Format(String),
+    /// The tensors' names are none that this program knows.
+    #[error(
+        "model.safetensors: tensor names are of no known kind (timm, transformers, torchvision); the first are: {0}"
+    )]
+    Naming(String),
+    /// Some tensors are missing, or are there and have no meaning. All of them.
+    #[error("model.safetensors: {}", names(missing, unknown))]
+    Names {
+        /// Tensors that the model needs and the file has not.
+        missing: Vec<String>,
+        /// Tensors that the file has and the model does not use.
+        unknown: Vec<String>,
+    },
+    /// A tensor has another shape than the model's dimensions say.
+    #[error("model.safetensors: tensor {tensor}: shape {found:?}, expected {expected:?}")]
+    Shape {
+        /// Its name.
+        tensor: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape it must have.
+        expected: Vec<usize>,
+    },
+    /// A tensor's type is none of F32, F16, BF16.
+    #[error("model.safetensors: tensor {tensor}: type {found}, expected F32, F16 or BF16")]
+    Type {
+        /// Its name.
+        tensor: String,
+        /// Its type.
+        found: String,
+    },
+    /// A weight is NaN or infinite.
+    #[error(
+        "model.safetensors: tensor {tensor}: element {index} is {value}, expected a finite number"
+    )]
+    NonFinite {
+        /// Its name.
+        tensor: String,
+        /// Position in the flattened tensor.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
+    /// A model of a kind that the kernels do not run.
+    #[error("unsupported model: {0}")]
+    Unsupported(String),
+    /// The dimensions do not fit together, or exceed a limit.
+    #[error(transparent)]
+    Model(#[from] mergevit_runtime::ConfigError),
+}
+
+fn names(missing: &[String], unknown: &[String]) -> String {
+    let list = |what: &str, names: &[String]| match names.len() {
+        0 => None,
+        n => Some(format!("{n} {what}: {}", names.join(", "))),
+    };
+    [
+        list("missing tensors", missing),
+        list("unknown tensors", unknown),
+    ]
+    .into_iter()
+    .flatten()
+    .collect::<Vec<_>>()
+    .join("; ")
+}
