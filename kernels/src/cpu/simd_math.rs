@@ -34,5 +34,5 @@ pub(super) fn exp2_255<I: Isa>(isa: I, x: I::F32) -> I::I32 {
         p = isa.fma(p, f, isa.splat_f32(c));
     }
     let scaled = isa.add_i32(isa.bits(p), isa.shift_left::<23>(n));
-    isa.to_i32(isa.from_bits(scaled))
+    isa.to_i32(isa.float_of_bits(scaled))
 }

@@ -244,7 +244,7 @@ impl Isa for AmxInt8 {
         fn to_f32(a: __m512i) -> __m512;
         fn to_i32(a: __m512) -> __m512i;
         fn bits(a: __m512) -> __m512i;
-        fn from_bits(a: __m512i) -> __m512;
+        fn float_of_bits(a: __m512i) -> __m512;
         fn add(a: __m512, b: __m512) -> __m512;
         fn sub(a: __m512, b: __m512) -> __m512;
         fn mul(a: __m512, b: __m512) -> __m512;

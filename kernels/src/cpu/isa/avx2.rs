@@ -445,7 +445,7 @@ impl<D: DotProduct> Isa for Avx2<D> {
     }
 
     #[inline(always)]
-    fn from_bits(self, a: __m256i) -> __m256 {
+    fn float_of_bits(self, a: __m256i) -> __m256 {
         simd!(_mm256_castsi256_ps(a))
     }
 

@@ -167,7 +167,7 @@ impl Isa for Avx512Vnni {
     }
 
     #[inline(always)]
-    fn from_bits(self, a: __m512i) -> __m512 {
+    fn float_of_bits(self, a: __m512i) -> __m512 {
         simd!(_mm512_castsi512_ps(a))
     }
 

@@ -145,7 +145,7 @@ pub(super) trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// Rounds to the nearest integer, ties to even.
     fn to_i32(self, a: Self::F32) -> Self::I32;
     fn bits(self, a: Self::F32) -> Self::I32;
-    fn from_bits(self, a: Self::I32) -> Self::F32;
+    fn float_of_bits(self, a: Self::I32) -> Self::F32;
 
     fn add(self, a: Self::F32, b: Self::F32) -> Self::F32;
     fn sub(self, a: Self::F32, b: Self::F32) -> Self::F32;

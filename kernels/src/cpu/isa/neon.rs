@@ -373,7 +373,7 @@ impl<D: DotProduct> Isa for Neon<D> {
     }
 
     #[inline(always)]
-    fn from_bits(self, a: int32x4_t) -> float32x4_t {
+    fn float_of_bits(self, a: int32x4_t) -> float32x4_t {
         simd!(vreinterpretq_f32_s32(a))
     }
 

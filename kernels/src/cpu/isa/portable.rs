@@ -139,7 +139,7 @@ impl Isa for Portable {
     }
 
     #[inline(always)]
-    fn from_bits(self, a: Self::I32) -> Self::F32 {
+    fn float_of_bits(self, a: Self::I32) -> Self::F32 {
         map(a, |a| f32::from_bits(a as u32))
     }
 
