@@ -345,14 +345,14 @@ mod tests {
         let mut format = Format::new(641, 360, FourCC::new(b"NV12"));
         format.stride = 704;
         format.colorspace = Colorspace::Rec709;
-        let layout = super::layout(&format, PixelFormat::Nv12).expect("a valid size");
-        assert_eq!(layout.planes, Planes::single(PixelFormat::Nv12, 360, 704));
-        assert_eq!(layout.color, ColorSpace::Bt709Limited);
+        let found = layout(&format, PixelFormat::Nv12).expect("a valid size");
+        assert_eq!(found.planes, Planes::single(PixelFormat::Nv12, 360, 704));
+        assert_eq!(found.color, ColorSpace::Bt709Limited);
         format.stride = 0;
-        let layout = super::layout(&format, PixelFormat::Nv12).expect("a valid size");
-        assert_eq!(layout.planes.stride, 641);
+        let found = layout(&format, PixelFormat::Nv12).expect("a valid size");
+        assert_eq!(found.planes.stride, 641);
         format.width = 0;
-        assert!(super::layout(&format, PixelFormat::Nv12).is_err());
+        assert!(layout(&format, PixelFormat::Nv12).is_err());
     }
 
     #[test]
