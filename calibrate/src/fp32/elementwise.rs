@@ -62,10 +62,17 @@ pub(super) fn layer_norm(input: &[f32], gain: &[f32], bias: &[f32], epsilon: f32
     for row in input.chunks_exact(width) {
         let sum: f64 = row.iter().map(|&x| f64::from(x)).sum();
         let mean = (sum / width as f64) as f32;
-        let squares: f64 = row.iter().map(|&x| f64::from((x - mean) * (x - mean))).sum();
+        let squares: f64 = row
+            .iter()
+            .map(|&x| f64::from((x - mean) * (x - mean)))
+            .sum();
         let rstd = 1.0 / ((squares / width as f64) as f32 + epsilon).sqrt();
         let affine = gain.iter().zip(bias);
-        output.extend(row.iter().zip(affine).map(|(x, (g, b))| (x - mean) * rstd * g + b));
+        output.extend(
+            row.iter()
+                .zip(affine)
+                .map(|(x, (g, b))| (x - mean) * rstd * g + b),
+        );
     }
     output
 }

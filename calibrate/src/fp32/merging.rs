@@ -38,7 +38,9 @@ pub(super) fn merge(
         let mut sum: Vec<f32> = row(token).iter().map(|x| x * size as f32).collect();
         for a in (0..sources).filter(|&a| partner[a] == Some(b)) {
             let weight = sizes[2 * a] as f32;
-            sum.iter_mut().zip(row(2 * a)).for_each(|(s, x)| *s += weight * x);
+            sum.iter_mut()
+                .zip(row(2 * a))
+                .for_each(|(s, x)| *s += weight * x);
             size += sizes[2 * a];
         }
         out.extend(sum.iter().map(|s| s / size as f32));
@@ -50,7 +52,10 @@ pub(super) fn merge(
 /// For every even token: the odd token it merges into, if it does.
 fn partners(shape: &Shape, merged: usize, keys: &[f32], tokens: usize) -> Vec<Option<usize>> {
     let mut metric = vec![0.0f32; tokens * HEAD_WIDTH];
-    for (metric, keys) in metric.chunks_exact_mut(HEAD_WIDTH).zip(keys.chunks_exact(shape.width)) {
+    for (metric, keys) in metric
+        .chunks_exact_mut(HEAD_WIDTH)
+        .zip(keys.chunks_exact(shape.width))
+    {
         for head in keys.chunks_exact(HEAD_WIDTH) {
             metric.iter_mut().zip(head).for_each(|(m, k)| *m += k);
         }
@@ -63,9 +68,18 @@ fn partners(shape: &Shape, merged: usize, keys: &[f32], tokens: usize) -> Vec<Op
     let (sources, targets) = (tokens.div_ceil(2), tokens / 2);
     metric.resize(2 * sources * HEAD_WIDTH, 0.0);
     let a = Matrix::columns(&metric, 2 * HEAD_WIDTH, 0, HEAD_WIDTH);
-    let b = Matrix::columns(&metric[..2 * targets * HEAD_WIDTH], 2 * HEAD_WIDTH, HEAD_WIDTH, HEAD_WIDTH);
+    let b = Matrix::columns(
+        &metric[..2 * targets * HEAD_WIDTH],
+        2 * HEAD_WIDTH,
+        HEAD_WIDTH,
+        HEAD_WIDTH,
+    );
     let mut similarity = vec![0.0; sources * targets];
-    multiply(&mut Matrix::whole_mut(&mut similarity, targets), a, b.transposed());
+    multiply(
+        &mut Matrix::whole_mut(&mut similarity, targets),
+        a,
+        b.transposed(),
+    );
 
     let mut best: Vec<(usize, f32, usize)> = similarity
         .chunks_exact(targets)
@@ -73,9 +87,12 @@ fn partners(shape: &Shape, merged: usize, keys: &[f32], tokens: usize) -> Vec<Op
         .skip(usize::from(shape.class_token))
         .map(|(a, row)| {
             let start = (0, f32::NEG_INFINITY);
-            let best = row.iter().enumerate().fold(start, |best, (b, &s)| {
-                if s > best.1 { (b, s) } else { best }
-            });
+            let best = row.iter().enumerate().fold(
+                start,
+                |best, (b, &s)| {
+                    if s > best.1 { (b, s) } else { best }
+                },
+            );
             (a, best.1, best.0)
         })
         .collect();

@@ -106,7 +106,10 @@ impl<'a> Forward<'a> {
         for (layer, block) in self.checkpoint.weights.blocks.iter().enumerate() {
             let keys = self.attention(layer, block, &mut residual, &sizes, tap);
             let wanted = merge.get(layer).copied().unwrap_or(0);
-            let shape = merging::Shape { width, class_token: model.class_token };
+            let shape = merging::Shape {
+                width,
+                class_token: model.class_token,
+            };
             (residual, sizes) = merging::merge(&shape, wanted, &keys, residual, sizes);
             self.mlp(layer, block, &mut residual, tap);
         }
@@ -161,13 +164,19 @@ impl<'a> Forward<'a> {
         tap.see(Point::Value(layer), &value, width);
 
         let merged = sizes.iter().any(|&size| size > 1);
-        let bias: Vec<f32> =
-            sizes.iter().map(|&size| if merged { (size as f32).ln() } else { 0.0 }).collect();
+        let bias: Vec<f32> = sizes
+            .iter()
+            .map(|&size| if merged { (size as f32).ln() } else { 0.0 })
+            .collect();
         let mut context = vec![0.0; tokens * width];
         let mut scores = vec![0.0; tokens * tokens];
         for head in (0..width).step_by(HEAD_WIDTH) {
             let view = |data| Matrix::columns(data, width, head, HEAD_WIDTH);
-            multiply(&mut Matrix::whole_mut(&mut scores, tokens), view(&query), view(&key).transposed());
+            multiply(
+                &mut Matrix::whole_mut(&mut scores, tokens),
+                view(&query),
+                view(&key).transposed(),
+            );
             softmax_rows(&mut scores, 1.0 / (HEAD_WIDTH as f32).sqrt(), &bias);
             let mut out = Matrix::columns_mut(&mut context, width, head, HEAD_WIDTH);
             multiply(&mut out, Matrix::whole(&scores, tokens), view(&value));
@@ -181,7 +190,12 @@ impl<'a> Forward<'a> {
 
     fn mlp(&self, layer: usize, block: &Block, residual: &mut [f32], tap: &mut impl Tap) {
         let model = &self.checkpoint.model;
-        let x = layer_norm(residual, &block.norm2_gain, &block.norm2_bias, model.epsilon);
+        let x = layer_norm(
+            residual,
+            &block.norm2_gain,
+            &block.norm2_bias,
+            model.epsilon,
+        );
         tap.see(Point::Norm2(layer), &x, model.width);
         let mut hidden = linear(&x, model.width, &block.fc1_weight, &block.fc1_bias);
         tap.see(Point::MlpPreActivation(layer), &hidden, model.mlp_width);
@@ -201,18 +215,29 @@ impl<'a> Forward<'a> {
                 let first = usize::from(model.class_token);
                 let mut mean = vec![0.0; width];
                 for (row, &size) in residual.chunks_exact(width).zip(sizes).skip(first) {
-                    mean.iter_mut().zip(row).for_each(|(m, x)| *m += size as f32 * x);
+                    mean.iter_mut()
+                        .zip(row)
+                        .for_each(|(m, x)| *m += size as f32 * x);
                 }
                 let total = sizes[first..].iter().sum::<u32>() as f32;
                 mean.iter_mut().for_each(|m| *m /= total);
                 mean
             }
         };
-        let x = layer_norm(&pooled, &weights.norm_gain, &weights.norm_bias, model.epsilon);
+        let x = layer_norm(
+            &pooled,
+            &weights.norm_gain,
+            &weights.norm_bias,
+            model.epsilon,
+        );
         tap.see(Point::FinalNorm, &x, width);
         let mut logits = vec![0.0; model.classes];
         let weight = Matrix::whole(&weights.head_weight, width);
-        multiply(&mut Matrix::whole_mut(&mut logits, model.classes), Matrix::whole(&x, width), weight.transposed());
+        multiply(
+            &mut Matrix::whole_mut(&mut logits, model.classes),
+            Matrix::whole(&x, width),
+            weight.transposed(),
+        );
         add_bias(&mut logits, &weights.head_bias);
         tap.see(Point::Logits, &logits, model.classes);
         logits

@@ -31,7 +31,13 @@ impl<'a> Matrix<'a> {
     pub(super) fn columns(data: &'a [f32], stride: usize, first: usize, columns: usize) -> Self {
         assert!(data.len().is_multiple_of(stride) && first + columns <= stride);
         let rows = data.len() / stride;
-        Self { data: &data[first.min(data.len())..], rows, columns, row_stride: stride, column_stride: 1 }
+        Self {
+            data: &data[first.min(data.len())..],
+            rows,
+            columns,
+            row_stride: stride,
+            column_stride: 1,
+        }
     }
 
     /// Like [`Matrix::whole`], to write to.
@@ -48,7 +54,12 @@ impl<'a> Matrix<'a> {
     ) -> MatrixMut<'a> {
         assert!(data.len().is_multiple_of(stride) && first + columns <= stride);
         let (rows, first) = (data.len() / stride, first.min(data.len()));
-        MatrixMut { data: &mut data[first..], rows, columns, row_stride: stride }
+        MatrixMut {
+            data: &mut data[first..],
+            rows,
+            columns,
+            row_stride: stride,
+        }
     }
 
     /// The transpose, by swapping strides.
@@ -72,7 +83,10 @@ impl<'a> Matrix<'a> {
 
 /// `out = left * right`, on this thread.
 pub(super) fn multiply(out: &mut MatrixMut<'_>, left: Matrix<'_>, right: Matrix<'_>) {
-    assert_eq!((out.rows, out.columns, left.columns), (left.rows, right.columns, right.rows));
+    assert_eq!(
+        (out.rows, out.columns, left.columns),
+        (left.rows, right.columns, right.rows)
+    );
     let last = (out.rows.max(1) - 1) * out.row_stride + out.columns.max(1) - 1;
     assert!(left.holds() && right.holds() && last < out.data.len());
     // SAFETY: the asserts above show that every element the shapes and strides name lies inside its

@@ -1,0 +1,127 @@
+//! Folders of PNG and JPEG files: one sub-folder a class as in ImageNet, or flat.
+
+use super::{DatasetError, Image};
+use mergevit_kernels::frame::PixelFormat;
+use std::path::{Path, PathBuf};
+
+pub(super) struct Folder {
+    files: Vec<(PathBuf, Option<usize>)>,
+}
+
+fn sorted(path: &Path) -> Result<Vec<PathBuf>, DatasetError> {
+    let io = |source| DatasetError::Io {
+        path: path.into(),
+        source,
+    };
+    let mut entries = std::fs::read_dir(path)
+        .and_then(|entries| {
+            entries
+                .map(|entry| Ok(entry?.path()))
+                .collect::<Result<Vec<_>, _>>()
+        })
+        .map_err(io)?;
+    entries.sort();
+    Ok(entries)
+}
+
+fn is_image(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    path.is_file()
+        && ["png", "jpg", "jpeg"]
+            .iter()
+            .any(|known| extension == *known)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+impl Folder {
+    pub(super) fn open(
+        path: &Path,
+        labels: &[String],
+        classes: usize,
+    ) -> Result<Self, DatasetError> {
+        let (folders, entries): (Vec<_>, Vec<_>) =
+            sorted(path)?.into_iter().partition(|entry| entry.is_dir());
+        let mut files: Vec<_> = entries
+            .into_iter()
+            .filter(|entry| is_image(entry))
+            .map(|file| (file, None))
+            .collect();
+        if files.is_empty() {
+            let known = |folder: &PathBuf| labels.iter().position(|label| *label == name(folder));
+            let by_name: Option<Vec<usize>> = folders.iter().map(known).collect();
+            for (number, folder) in folders.iter().enumerate() {
+                let label = by_name.as_ref().map_or(number, |by_name| by_name[number]);
+                if label >= classes {
+                    let (path, index) = (folder.clone(), files.len());
+                    return Err(DatasetError::Label {
+                        path,
+                        index,
+                        label,
+                        classes,
+                    });
+                }
+                let images = sorted(folder)?.into_iter().filter(|file| is_image(file));
+                files.extend(images.map(|file| (file, Some(label))));
+            }
+        }
+        if files.is_empty() {
+            let hint = " (*.png, *.jpg, *.jpeg) in it or in its sub-folders";
+            return Err(DatasetError::Empty {
+                path: path.into(),
+                hint,
+            });
+        }
+        Ok(Self { files })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Keeps `limit` files, evenly spread.
+    pub(super) fn thin(&mut self, limit: usize) {
+        let len = self.files.len();
+        if limit < len {
+            self.files = (0..limit)
+                .map(|i| self.files[i * len / limit].clone())
+                .collect();
+        }
+    }
+
+    pub(super) fn is_labelled(&self) -> bool {
+        self.files.iter().all(|(_, label)| label.is_some())
+    }
+
+    pub(super) fn path(&self, index: usize) -> &Path {
+        &self.files[index].0
+    }
+
+    pub(super) fn get(&self, index: usize) -> Result<Image, DatasetError> {
+        let (path, label) = &self.files[index];
+        let decoded = image::ImageReader::open(path)
+            .and_then(image::ImageReader::with_guessed_format)
+            .map_err(|source| DatasetError::Io {
+                path: path.clone(),
+                source,
+            })?
+            .decode()
+            .map_err(|error| DatasetError::Image {
+                path: path.clone(),
+                reason: error.to_string(),
+            })?;
+        let rgb = decoded.into_rgb8();
+        Ok(Image {
+            format: PixelFormat::Rgb,
+            width: rgb.width() as usize,
+            height: rgb.height() as usize,
+            bytes: rgb.into_raw(),
+            label: *label,
+        })
+    }
+}
