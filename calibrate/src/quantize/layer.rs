@@ -15,10 +15,10 @@ use mergevit_kernels::ops::HEAD_WIDTH;
 use rayon::prelude::*;
 
 /// Multiply-accumulates that one trial of a search may cost; bounds its rows.
-const TRIAL_MACS: usize = 1 << 30;
+const TRIAL_MACS: usize = 1 << 28;
 
 /// Fewest rows of a trial.
-const TRIAL_ROWS: usize = 384;
+const TRIAL_ROWS: usize = 256;
 
 /// Half the distance over which GELU's slope is measured: about a quantization step of its input.
 const SLOPE_REACH: f32 = 0.03;

@@ -16,7 +16,7 @@ const NARROWEST: f64 = 1e-4;
 /// Rows of one block of a parallel sum. Fixed, so that sums do not depend on the number of threads.
 const BLOCK: usize = 64;
 
-/// Ratios tried after the best one so far before a search gives up.
+/// Ratios worse than a candidate's best that are tried before it is given up.
 const PATIENCE: usize = 2;
 
 /// Centre and half width of each column's values.

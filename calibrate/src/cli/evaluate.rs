@@ -1,0 +1,172 @@
+//! `evaluate`: how good a pack is.
+
+use super::error::CommandError;
+use super::files;
+use super::images::{Images, progress};
+use crate::checkpoint::Checkpoint;
+use crate::evaluate::Evaluation;
+use crate::report::{Report, html};
+use clap::Args;
+use mergevit_kernels::ops::MAX_BATCH;
+use mergevit_runtime::{Backend, Engine, EngineOptions, ModelConfig};
+use std::path::{Path, PathBuf};
+
+/// Images over which the noise of the residual stream is measured.
+const NOISE_IMAGES: usize = 16;
+
+/// Measures a pack's accuracy on a data set.
+#[derive(Clone, Debug, Args)]
+pub(super) struct EvaluateArgs {
+    /// The pack.
+    #[arg(long, value_name = "M.mvit")]
+    model: PathBuf,
+    /// The checkpoint that the pack was made from: adds agreement with full precision, and noise.
+    #[arg(long, value_name = "DIR-or-FILE")]
+    checkpoint: Option<PathBuf>,
+    /// folder:DIR or idx:IMAGES[.gz],LABELS[.gz]
+    #[arg(long, value_name = "DATASET")]
+    images: String,
+    /// Only this many images, the first ones of an idx file, spread over the classes of a folder.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Only this schedule of the pack.
+    #[arg(long, value_name = "NAME")]
+    schedule: Option<String>,
+    /// Backend that runs the pack: auto, reference, cpu, or one of `mergevit doctor`'s.
+    #[arg(long, default_value = "auto")]
+    backend: String,
+    /// Writes everything as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Writes everything as a page.
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+}
+
+/// An engine for evaluating: largest batches.
+pub(super) fn engine(path: &Path, backend: &str) -> Result<Engine, CommandError> {
+    let options = EngineOptions {
+        backend: Backend::from(backend),
+        max_batch: MAX_BATCH,
+        // Images arrive at model resolution.
+        max_frame: (1, 1),
+        ..EngineOptions::default()
+    };
+    Ok(Engine::load(path, &options)?)
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`CommandError`]; no output file is then half-written.
+pub(super) fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
+    let engine = engine(&args.model, &args.backend)?;
+    let checkpoint = args
+        .checkpoint
+        .as_deref()
+        .map(Checkpoint::load)
+        .transpose()?;
+    if let Some(checkpoint) = &checkpoint {
+        check_shapes(&args.model, engine.pack().config(), &checkpoint.model)?;
+    }
+    let images = Images::open(&args.images, engine.pack().config(), args.limit)?;
+    let evaluation = Evaluation::new(engine, checkpoint.as_ref(), args.schedule.as_deref())?;
+    let report = measure(evaluation, images)?.1;
+    if let Some(path) = &args.json {
+        let mut text = serde_json::to_string_pretty(&report)
+            .map_err(|error| CommandError::io(path, "encode", error.into()))?;
+        text.push('\n');
+        files::write(path, text.as_bytes())?;
+    }
+    if let Some(path) = &args.report {
+        files::write(path, html(&report).as_bytes())?;
+    }
+    print(&report);
+    Ok(())
+}
+
+/// Classifies all images; then measures noise over the first few.
+pub(super) fn measure<'a>(
+    mut evaluation: Evaluation<'a>,
+    mut images: Images,
+) -> Result<(Evaluation<'a>, Report), CommandError> {
+    let bar = progress("evaluating", images.len() as u64);
+    let mut noise = None;
+    while let Some((pixels, labels)) = images.next_batch()? {
+        if noise.is_none() {
+            let image = pixels.len() / labels.len();
+            let some = NOISE_IMAGES.min(labels.len());
+            noise = Some(evaluation.residual_noise(&pixels[..some * image])?);
+        }
+        evaluation.classify(&pixels, &labels)?;
+        bar.inc(labels.len() as u64);
+    }
+    bar.finish_and_clear();
+    let report = Report::new(&evaluation, images.name(), noise.unwrap_or_default());
+    Ok((evaluation, report))
+}
+
+/// A pack and the checkpoint it was made from have the same shape.
+fn check_shapes(
+    path: &Path,
+    pack: &ModelConfig,
+    checkpoint: &ModelConfig,
+) -> Result<(), CommandError> {
+    let shape = |model: &ModelConfig| {
+        format!(
+            "{} x {} pixels, patches of {}, width {}, depth {}, {} classes",
+            model.image_size,
+            model.image_size,
+            model.patch_size,
+            model.width,
+            model.depth,
+            model.classes
+        )
+    };
+    let (found, expected) = (shape(pack), shape(checkpoint));
+    if found == expected {
+        Ok(())
+    } else {
+        Err(CommandError::Mismatch {
+            path: path.into(),
+            found,
+            expected,
+        })
+    }
+}
+
+/// A table on standard output.
+pub(super) fn print(report: &Report) {
+    let percent = |x: Option<f64>| x.map_or("-".into(), |x| format!("{:.2}", 100.0 * x));
+    println!(
+        "{} on {}: {} images, backend {}",
+        report.model, report.dataset, report.images, report.backend
+    );
+    println!(
+        "{:>10} {:>8} {:>8} {:>10} {:>8}",
+        "", "top-1 %", "top-5 %", "agreement %", "GMAC"
+    );
+    if report.top1_fp32.is_some() {
+        let (top1, top5) = (percent(report.top1_fp32), percent(report.top5_fp32));
+        println!("{:>10} {top1:>8} {top5:>8} {:>10} {:>8}", "FP32", "", "");
+    }
+    for schedule in &report.schedules {
+        println!(
+            "{:>10} {:>8} {:>8} {:>10} {:>8.3}",
+            schedule.name,
+            percent(schedule.top1),
+            percent(schedule.top5),
+            percent(schedule.agreement),
+            schedule.gmac
+        );
+    }
+    for noise in &report.noise {
+        let layer = noise
+            .layer
+            .map_or(String::new(), |layer| format!("layer {layer} "));
+        let ratio = noise
+            .signal_to_noise_db
+            .map_or("equal".into(), |db| format!("{db:.1} dB"));
+        println!("{layer}{:?}: {ratio}", noise.after);
+    }
+}

@@ -1,0 +1,227 @@
+//! `pack`: from a checkpoint to a pack.
+
+use super::error::CommandError;
+use super::evaluate::{engine, measure, print};
+use super::files;
+use super::images::{Images, progress};
+use crate::checkpoint::Checkpoint;
+use crate::evaluate::Evaluation;
+use crate::observe::{Observation, Observer, Statistics};
+use crate::pack::build;
+use crate::quantize::quantize_model;
+use clap::{Args, ValueEnum};
+use mergevit_runtime::{Pack, PackWriter, Provenance, Schedule};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Synthetic frames that a random model is calibrated on.
+const SYNTHETIC_IMAGES: usize = 16;
+
+/// Calibrates a checkpoint to INT8 and packs it.
+#[derive(Clone, Debug, Args)]
+pub(super) struct PackArgs {
+    /// The checkpoint's folder (model.safetensors and config.json) or file.
+    #[arg(
+        long,
+        value_name = "DIR-or-FILE",
+        required_unless_present = "random_weights"
+    )]
+    checkpoint: Option<PathBuf>,
+    /// Instead of a checkpoint: random weights of this architecture, to measure speed.
+    #[arg(long, value_name = "ARCHITECTURE", conflicts_with = "checkpoint")]
+    random_weights: Option<String>,
+    /// Seed of the random weights and frames.
+    #[arg(long, default_value_t = 0, requires = "random_weights")]
+    seed: u64,
+    /// Calibration set: folder:DIR or idx:IMAGES[.gz],LABELS[.gz]
+    #[arg(
+        long,
+        value_name = "DATASET",
+        required_unless_present = "random_weights"
+    )]
+    #[arg(conflicts_with = "random_weights")]
+    images: Option<String>,
+    /// Calibration images.
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    limit: u64,
+    /// The pack.
+    #[arg(long, value_name = "M.mvit")]
+    output: PathBuf,
+    /// Schedules of constant r, named r0, r8, ...
+    #[arg(long, value_name = "R", value_delimiter = ',', value_parser = merge, default_value = "0")]
+    merge: Vec<u16>,
+    /// A schedule with r for each layer; may be given again.
+    #[arg(long, value_name = "NAME=R0,R1,...", value_parser = schedule)]
+    schedule: Vec<Schedule>,
+    /// How ranges of activations are chosen.
+    #[arg(long, value_enum, default_value_t = ObserverName::Mse)]
+    observer: ObserverName,
+    /// What the percentile observer covers.
+    #[arg(long, value_name = "P", default_value_t = 99.99, value_parser = percentile)]
+    percentile: f64,
+    /// Labelled set on which the fresh pack is measured; the pack then holds its accuracy.
+    #[arg(long, value_name = "DATASET", conflicts_with = "random_weights")]
+    measure: Option<String>,
+    /// Only this many images of it.
+    #[arg(long, value_name = "N", requires = "measure")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    measure_limit: Option<u64>,
+}
+
+/// Names of the observers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ObserverName {
+    /// Everything seen is representable.
+    Minmax,
+    /// A percentage of the values is.
+    Percentile,
+    /// Least squared error of what depends on the activation.
+    Mse,
+}
+
+fn merge(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(r) => Ok(r),
+        Err(_) if text == "auto" => Err(
+            "this version does not search schedules; give r, or --schedule NAME=R0,R1,...".into(),
+        ),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn schedule(text: &str) -> Result<Schedule, String> {
+    let (name, list) = text.split_once('=').ok_or("expected NAME=R0,R1,...")?;
+    let merge: Result<Vec<u16>, _> = list.split(',').map(str::parse).collect();
+    Ok(Schedule {
+        name: name.into(),
+        merge: merge.map_err(|error| format!("{list:?}: {error}"))?,
+        accuracy: None,
+    })
+}
+
+fn percentile(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(value) if value > 50.0 && value <= 100.0 => Ok(value),
+        _ => Err("expected a number above 50, at most 100".into()),
+    }
+}
+
+impl PackArgs {
+    fn observer(&self) -> Observer {
+        match self.observer {
+            ObserverName::Minmax => Observer::MinMax,
+            ObserverName::Percentile => Observer::Percentile(self.percentile),
+            ObserverName::Mse => Observer::Mse,
+        }
+    }
+
+    fn schedules(&self, depth: usize) -> Vec<Schedule> {
+        let constant = self.merge.iter().map(|&r| Schedule::constant(r, depth));
+        constant.chain(self.schedule.iter().cloned()).collect()
+    }
+
+    fn provenance(&self, checkpoint: &Checkpoint, set: String, images: u64) -> Provenance {
+        Provenance {
+            checkpoint: checkpoint.name.clone(),
+            checkpoint_hash: checkpoint.hash.clone(),
+            calibration_set: set,
+            calibration_images: images,
+            tool: concat!("mergevit-calibrate ", env!("CARGO_PKG_VERSION")).into(),
+            settings: BTreeMap::from([("observer".into(), self.observer().to_string())]),
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`CommandError`]; the output is then what it was before.
+pub(super) fn run(args: &PackArgs) -> Result<(), CommandError> {
+    let checkpoint = match (&args.checkpoint, &args.random_weights) {
+        (Some(path), _) => Checkpoint::load(path)?,
+        (None, Some(architecture)) => Checkpoint::random(architecture, args.seed)?,
+        (None, None) => unreachable!("clap requires one of them"),
+    };
+    let (statistics, set) = match &args.images {
+        Some(images) => calibrate(&checkpoint, images, args.limit)?,
+        None => calibrate_synthetic(&checkpoint, args.seed)?,
+    };
+    let bar = progress("quantizing", checkpoint.model.depth as u64);
+    let model = quantize_model(args.observer(), &checkpoint, &statistics, || bar.inc(1));
+    bar.finish_and_clear();
+    let provenance = args.provenance(&checkpoint, set, statistics.images);
+    let schedules = args.schedules(checkpoint.model.depth);
+    let writer = build(&checkpoint, &model, schedules, provenance)?;
+    match &args.measure {
+        None => writer.finish(&args.output)?,
+        Some(images) => measured(args, &checkpoint, images, &writer)?,
+    }
+    println!("{}", args.output.display());
+    Ok(())
+}
+
+fn calibrate(
+    checkpoint: &Checkpoint,
+    set: &str,
+    limit: u64,
+) -> Result<(Statistics, String), CommandError> {
+    let mut images = Images::open(set, &checkpoint.model, Some(limit))?;
+    let bar = progress("observing", images.len() as u64);
+    let mut observation = Observation::new(checkpoint, images.len());
+    while let Some((pixels, labels)) = images.next_batch()? {
+        observation.see(&pixels);
+        bar.inc(labels.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok((observation.finish()?, images.name().into()))
+}
+
+fn calibrate_synthetic(
+    checkpoint: &Checkpoint,
+    seed: u64,
+) -> Result<(Statistics, String), CommandError> {
+    let mut observation = Observation::new(checkpoint, SYNTHETIC_IMAGES);
+    let bytes = SYNTHETIC_IMAGES * checkpoint.model.image_bytes();
+    observation.see(&noise(seed, bytes));
+    Ok((
+        observation.finish()?,
+        format!("{SYNTHETIC_IMAGES} random frames"),
+    ))
+}
+
+/// `len` random bytes: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// Measures the pack before it gets its name, and writes it with what was found.
+fn measured(
+    args: &PackArgs,
+    checkpoint: &Checkpoint,
+    set: &str,
+    writer: &PackWriter<'_>,
+) -> Result<(), CommandError> {
+    let folder = files::folder(&args.output);
+    let temporary = files::temporary(folder)
+        .map_err(|source| CommandError::io(folder, "create a temporary file in", source))?;
+    writer.finish(temporary.path())?;
+    let engine = engine(temporary.path(), "auto")?;
+    let images = Images::open(set, &checkpoint.model, args.measure_limit)?;
+    let evaluation = Evaluation::new(engine, Some(checkpoint), None)?;
+    let (evaluation, report) = measure(evaluation, images)?;
+    let schedules = evaluation.measured(&report.dataset);
+    print(&report);
+    let pack = Pack::open(temporary.path())?;
+    PackWriter::from_pack(&pack)
+        .with_schedules(schedules)
+        .finish(&args.output)?;
+    Ok(())
+}
