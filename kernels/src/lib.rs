@@ -1,7 +1,7 @@
 //! The arithmetic of an INT8 Vision Transformer with token merging.
 //!
 //! One operation, one meaning, several implementations. [`ops`] names the operations and their shapes;
-//! [`reference`] says what they mean, in scalar code written for reading; [`cpu`] computes the same bits
+//! [`mod@reference`] says what they mean, in scalar code written for reading; [`cpu`] computes the same bits
 //! with vector instructions and threads. `NUMERICS.md` in this folder is the contract that all of them
 //! follow: the same pack and frame give the same logits everywhere, so tests compare with `==`.
 //!

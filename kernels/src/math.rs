@@ -9,6 +9,7 @@ use crate::ops::MAX_TOKENS;
 /// `clamp(rne(x), -127, 127)`. Clamping first gives the same integer and makes NaN a defined -127,
 /// which is what `max` does in x86 (second operand), Arm (`fmaxnm`), CUDA and Rust alike.
 #[inline]
+#[expect(clippy::manual_clamp, reason = "clamp would keep NaN")]
 pub fn sat8(x: f32) -> i8 {
     x.max(-127.0).min(127.0).round_ties_even() as i8
 }

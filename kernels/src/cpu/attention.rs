@@ -11,6 +11,7 @@ use super::scratch::Scratch;
 use super::shared::SharedMut;
 use super::simd_math::{exp2_255, sat8};
 use super::threads::Team;
+use crate::math::log2_table;
 use crate::ops::{Attention, HEAD_WIDTH};
 
 /// Words (4 bytes) of a row of keys.
@@ -18,7 +19,7 @@ const HEAD_WORDS: usize = HEAD_WIDTH / 4;
 
 /// One thread's space for one head.
 #[derive(Debug)]
-pub(super) struct HeadScratch {
+struct HeadScratch {
     /// (T rounded up to 16, 64) i8 keys, and their row sums.
     keys: Vec<i8>,
     key_sums: Vec<i32>,
@@ -36,7 +37,7 @@ pub(super) struct HeadScratch {
 }
 
 impl HeadScratch {
-    pub(super) fn new(tokens: usize) -> Self {
+    fn new(tokens: usize) -> Self {
         let (keys, inner) = (
             tokens.next_multiple_of(CHANNELS),
             tokens.next_multiple_of(64),
@@ -93,12 +94,28 @@ impl HeadScratch {
     }
 }
 
-/// Attention over `qkv` (B, T, 3C) into `context` (B, T, C); `heads` holds one scratch a thread.
+/// Space for attention: one part a thread, and the logarithms of sizes.
+#[derive(Debug)]
+pub(super) struct AttentionScratch {
+    heads: Vec<HeadScratch>,
+    log2_size: Box<[f32]>,
+}
+
+impl AttentionScratch {
+    pub(super) fn new(threads: usize, tokens: usize) -> Self {
+        let tokens = tokens.next_multiple_of(CHANNELS);
+        Self {
+            heads: (0..threads).map(|_| HeadScratch::new(tokens)).collect(),
+            log2_size: log2_table(),
+        }
+    }
+}
+
+/// Attention over `qkv` (B, T, 3C) into `context` (B, T, C).
 pub(super) fn attention<I: Isa>(
     isa: I,
     team: &mut Team,
-    heads: &mut [HeadScratch],
-    log2_size: &[f32],
+    scratch: &mut AttentionScratch,
     shape: &Attention<'_>,
     qkv: &[i8],
     sizes: Option<&[u32]>,
@@ -108,7 +125,8 @@ pub(super) fn attention<I: Isa>(
     assert_eq!(qkv.len(), shape.batch * tokens * 3 * width);
     assert_eq!(context.len(), shape.batch * tokens * width);
     assert!(sizes.is_none_or(|s| s.len() == shape.batch * tokens));
-    let scratch = SharedMut::new(heads);
+    let log2_size = &*scratch.log2_size;
+    let scratch = SharedMut::new(&mut scratch.heads);
     let context = SharedMut::new(context);
     team.run(shape.batch * shape.heads, &|thread, task| {
         let (image, head) = (task / shape.heads, task % shape.heads);

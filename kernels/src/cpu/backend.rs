@@ -1,7 +1,7 @@
 //! The CPU backend: one instruction set, a team of threads and their scratch space.
 
-use super::attention::{HeadScratch, attention};
-use super::isa::{CHANNELS, Isa};
+use super::attention::{AttentionScratch, attention};
+use super::isa::Isa;
 use super::layer_norm::layer_norm;
 use super::linear::linear;
 use super::merge::{MergeScratch, merge};
@@ -9,7 +9,6 @@ use super::panel::panel_bytes;
 use super::scratch::Scratch;
 use super::shared::SharedMut;
 use super::threads::Team;
-use crate::math::log2_table;
 use crate::ops::{
     Attention, Capacity, Epilogue, Kernels, LayerNorm, LinearWeights, Merge, MergeInput,
     MergeOutput, Patchify, Pool,
@@ -24,25 +23,20 @@ pub(super) struct Cpu<I> {
     name: &'static str,
     team: Team,
     panel: Scratch,
-    heads: Vec<HeadScratch>,
+    attention: AttentionScratch,
     merging: MergeScratch,
-    log2_size: Box<[f32]>,
 }
 
 impl<I: Isa> Cpu<I> {
     pub(super) fn new(isa: I, name: &'static str, threads: usize, capacity: &Capacity) -> Self {
         let team = Team::new(threads);
         let rows = capacity.batch * capacity.tokens;
-        let tokens = capacity.tokens.next_multiple_of(CHANNELS);
         Self {
             isa,
             name,
             panel: Scratch::new(panel_bytes(rows, capacity.inner) / 4),
-            heads: (0..team.threads())
-                .map(|_| HeadScratch::new(tokens))
-                .collect(),
+            attention: AttentionScratch::new(team.threads(), capacity.tokens),
             merging: MergeScratch::new(capacity.batch, capacity.tokens),
-            log2_size: log2_table(),
             team,
         }
     }
@@ -113,17 +107,8 @@ impl<I: Isa> Kernels for Cpu<I> {
         sizes: Option<&[u32]>,
         context: &mut [i8],
     ) {
-        let (team, heads) = (&mut self.team, &mut self.heads[..]);
-        attention(
-            self.isa,
-            team,
-            heads,
-            &self.log2_size,
-            shape,
-            qkv,
-            sizes,
-            context,
-        );
+        let (team, scratch) = (&mut self.team, &mut self.attention);
+        attention(self.isa, team, scratch, shape, qkv, sizes, context);
     }
 
     fn merge(&mut self, shape: &Merge, tokens: MergeInput<'_>, output: MergeOutput<'_>) {

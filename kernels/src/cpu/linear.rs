@@ -66,7 +66,7 @@ pub(super) fn linear<I: Isa>(
             run(
                 team,
                 job,
-                Requantize {
+                &Requantize {
                     output,
                     stride: outputs,
                 },
@@ -82,7 +82,7 @@ pub(super) fn linear<I: Isa>(
             run(
                 team,
                 job,
-                GeluRequantize {
+                &GeluRequantize {
                     inverse_scale,
                     zero_point,
                     output,
@@ -96,7 +96,7 @@ pub(super) fn linear<I: Isa>(
             run(
                 team,
                 job,
-                ResidualAdd {
+                &ResidualAdd {
                     residual,
                     stride: outputs,
                 },
@@ -118,7 +118,7 @@ pub(super) fn linear<I: Isa>(
             run(
                 team,
                 job,
-                Position {
+                &Position {
                     position: embed.position,
                     residual,
                     first,
@@ -209,7 +209,7 @@ impl Finish for Position<'_> {
     }
 }
 
-fn run<I: Isa, F: Finish>(team: &mut Team, job: Job<'_, I>, finish: F) {
+fn run<I: Isa, F: Finish>(team: &mut Team, job: Job<'_, I>, finish: &F) {
     let groups = job.weights.outputs / CHANNELS;
     // Several neighbouring groups a task, so that the hardware's prefetcher runs on in the weights; but
     // enough tasks that threads end together.
@@ -220,7 +220,7 @@ fn run<I: Isa, F: Finish>(team: &mut Team, job: Job<'_, I>, finish: F) {
             || {
                 for group in task * chunk..((task + 1) * chunk).min(groups) {
                     // SAFETY: one task a group of channels.
-                    unsafe { group_of_channels(&job, group * CHANNELS, &finish) };
+                    unsafe { group_of_channels(&job, group * CHANNELS, finish) };
                 }
             },
         );

@@ -46,7 +46,7 @@ pub(super) fn merge<I: Isa>(
     scratch: &mut MergeScratch,
     shape: &Merge,
     input: MergeInput<'_>,
-    output: MergeOutput<'_>,
+    mut output: MergeOutput<'_>,
 ) {
     let (tokens, width) = (shape.tokens, shape.width);
     let kept = tokens - shape.merged;
@@ -68,7 +68,7 @@ pub(super) fn merge<I: Isa>(
             &mut scratch.origin[image * kept..][..kept],
         );
     }
-    rows(isa, team, scratch, shape, input, output);
+    rows(isa, team, scratch, shape, input, &mut output);
 }
 
 fn metrics<I: Isa>(
@@ -179,7 +179,7 @@ fn rows<I: Isa>(
     scratch: &MergeScratch,
     shape: &Merge,
     input: MergeInput<'_>,
-    output: MergeOutput<'_>,
+    output: &mut MergeOutput<'_>,
 ) {
     let (tokens, width) = (shape.tokens, shape.width);
     let kept = tokens - shape.merged;

@@ -1,10 +1,14 @@
 //! A fixed team of threads that run the parts of one operation.
 //!
 //! Why not a library: a frame has a hundred parallel steps of tens of microseconds, and none of them may
-//! allocate. Work-stealing pools allocate when work is handed over from outside. Here a step is one
-//! epoch: the caller publishes a closure and a number of tasks, everybody takes tasks from one counter,
-//! and the caller returns when all have left. Idle workers spin for a short while (the next step of the
-//! same frame is microseconds away), then park until the next frame.
+//! allocate. Work-stealing pools allocate when work is handed over from outside. Here the caller opens a
+//! gate with a closure and a number of tasks behind it; it and every worker that comes through take tasks
+//! from one counter; the caller closes the gate when no task is left, and returns when all inside have
+//! left. A worker that the operating system runs too late finds the gate closed, and nobody waits for it:
+//! a busy machine slows a step down to one thread's speed, not to a scheduler's time slice.
+//!
+//! Idle workers spin for a short while (the next step of the same frame is microseconds away), then park
+//! until the next frame.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
@@ -13,25 +17,29 @@ use std::thread::{JoinHandle, Thread};
 /// Turns of the spin loop before a worker parks: some 50 microseconds.
 const SPINS: u32 = 20_000;
 
+/// The gate's parts: how many workers are inside, whether more may come in, the number of the step.
+const COUNT: usize = 0xffff;
+const OPEN: usize = 0x1_0000;
+const STEP: usize = 0x2_0000;
+
 /// Called as `task(thread, index)`; `thread` is below [`Team::threads`] and names scratch space.
 type Task<'a> = &'a (dyn Fn(usize, usize) + Sync + 'a);
 
-/// One cache line each: workers write `left` and `next` while others poll `epoch`.
+/// One cache line each: some write `next` while others poll `gate`.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Padded<T>(T);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Grows by one per step. Odd values never occur twice: a worker runs a step once.
-    epoch: Padded<AtomicUsize>,
+    /// [`COUNT`], [`OPEN`] and, above them, the step.
+    gate: Padded<AtomicUsize>,
     /// Next task of the step.
     next: Padded<AtomicUsize>,
-    /// Workers that have not left the step.
-    inside: Padded<AtomicUsize>,
     tasks: AtomicUsize,
-    /// The step's closure: a pointer to the caller's `Task`, valid while `inside` is not zero.
+    /// The step's closure: a pointer to the caller's `Task`, valid while the gate is open or anybody inside.
     job: AtomicPtr<()>,
+    started: AtomicUsize,
     panicked: AtomicBool,
     quit: AtomicBool,
 }
@@ -49,7 +57,7 @@ impl Team {
     /// A team of `threads`, the caller's included; at least one.
     pub(super) fn new(threads: usize) -> Self {
         let shared = Arc::new(Shared::default());
-        let helpers = threads.max(1) - 1;
+        let helpers = threads.clamp(1, COUNT) - 1;
         let parked: Arc<[_]> = (0..helpers).map(|_| Padded::default()).collect();
         let workers: Vec<_> = (0..helpers)
             .map(|index| {
@@ -61,15 +69,16 @@ impl Team {
             })
             .collect();
         let handles = workers.iter().map(|w| w.thread().clone()).collect();
-        let mut team = Self {
+        // A thread allocates while it starts; frames must not.
+        while shared.started.load(Ordering::Acquire) < helpers {
+            std::thread::yield_now();
+        }
+        Self {
             shared,
             workers,
             parked,
             handles,
-        };
-        // A thread allocates while it starts: one empty step waits until every worker is past that.
-        team.run(threads, &|_, _| {});
-        team
+        }
     }
 
     /// Threads, the caller's included.
@@ -84,33 +93,36 @@ impl Team {
             return;
         }
         let shared = &*self.shared;
+        // Nobody is inside: `Closing` waited for that at the end of the step before.
         shared
             .job
             .store((&raw const task).cast_mut().cast(), Ordering::Relaxed);
         shared.tasks.store(tasks, Ordering::Relaxed);
         shared.next.0.store(0, Ordering::Relaxed);
-        shared.inside.0.store(self.workers.len(), Ordering::Relaxed);
-        // SeqCst pairs with the worker's `parked` store and `epoch` load: one of the two sees the other.
-        shared.epoch.0.fetch_add(1, Ordering::SeqCst);
-        for (parked, handle) in self.parked.iter().zip(&self.handles) {
-            if parked.0.load(Ordering::SeqCst) {
-                handle.unpark();
-            }
-        }
-        let leave = WaitForWorkers(shared);
+        // SeqCst pairs with the worker's `parked` store and `gate` load: one of the two sees the other.
+        shared.gate.0.fetch_add(STEP + OPEN, Ordering::SeqCst);
+        let closing = Closing(shared);
+        self.unpark();
         drain(shared, task, 0);
-        drop(leave);
+        drop(closing);
         assert!(
             !shared.panicked.load(Ordering::Relaxed),
             "a worker thread panicked"
         );
     }
+
+    fn unpark(&self) {
+        for (parked, handle) in self.parked.iter().zip(&self.handles) {
+            if parked.0.load(Ordering::SeqCst) {
+                handle.unpark();
+            }
+        }
+    }
 }
 
 impl Drop for Team {
     fn drop(&mut self) {
-        self.shared.quit.store(true, Ordering::Relaxed);
-        self.shared.epoch.0.fetch_add(1, Ordering::SeqCst);
+        self.shared.quit.store(true, Ordering::SeqCst);
         for (worker, handle) in self.workers.drain(..).zip(&self.handles) {
             handle.unpark();
             // A worker's panic was already reported by `run`.
@@ -119,13 +131,16 @@ impl Drop for Team {
     }
 }
 
-/// Keeps the step's closure alive until nobody uses it, also when the caller's own task panics.
-struct WaitForWorkers<'a>(&'a Shared);
+/// Closes the gate and waits until nobody is inside, also when the caller's own task panics: the step's
+/// closure lives on the caller's stack.
+struct Closing<'a>(&'a Shared);
 
-impl Drop for WaitForWorkers<'_> {
+impl Drop for Closing<'_> {
     fn drop(&mut self) {
+        let gate = &self.0.gate.0;
+        gate.fetch_and(!OPEN, Ordering::Relaxed);
         let mut turns = 0u32;
-        while self.0.inside.0.load(Ordering::Acquire) != 0 {
+        while gate.load(Ordering::Acquire) & COUNT != 0 {
             std::hint::spin_loop();
             turns += 1;
             // More threads than processors: let the others have one.
@@ -148,43 +163,50 @@ fn drain(shared: &Shared, task: Task<'_>, thread: usize) {
 }
 
 fn work(shared: &Shared, parked: &AtomicBool, thread: usize) {
-    let mut seen = 0;
-    loop {
-        seen = next_epoch(shared, parked, seen);
-        if shared.quit.load(Ordering::Relaxed) {
-            return;
-        }
+    shared.started.fetch_add(1, Ordering::Release);
+    let mut step = 0;
+    while enter(shared, parked, &mut step) {
         let job = shared.job.load(Ordering::Relaxed).cast::<Task<'_>>();
-        // SAFETY: `run` stored a pointer to its own live argument before it raised the epoch that this
-        // thread has just acquired, and does not return before this thread has lowered `inside`.
+        // SAFETY: `run` stored a pointer to its own live argument before it opened the gate through which
+        // this thread has just come, and does not return before this thread has left.
         let task = unsafe { *job };
-        let result =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drain(shared, task, thread)));
-        if result.is_err() {
+        let drained = std::panic::AssertUnwindSafe(|| drain(shared, task, thread));
+        if std::panic::catch_unwind(drained).is_err() {
             shared.panicked.store(true, Ordering::Relaxed);
         }
-        shared.inside.0.fetch_sub(1, Ordering::Release);
+        shared.gate.0.fetch_sub(1, Ordering::Release);
     }
 }
 
-/// Waits until the epoch differs from `seen`, spinning first, parked then.
-fn next_epoch(shared: &Shared, parked: &AtomicBool, seen: usize) -> usize {
+/// Waits for a step newer than `step` and goes in; `false` when the team ends. Spins first, parks then.
+fn enter(shared: &Shared, parked: &AtomicBool, step: &mut usize) -> bool {
+    let gate = &shared.gate.0;
+    let inviting = |value: usize| value & OPEN != 0 && value / STEP != *step;
     let mut turns = 0u32;
     loop {
-        let epoch = shared.epoch.0.load(Ordering::Acquire);
-        if epoch != seen {
-            return epoch;
-        }
-        if turns < SPINS {
+        let value = gate.load(Ordering::Relaxed);
+        if inviting(value) {
+            // Acquire: see what `run` stored before it opened the gate.
+            let entered =
+                gate.compare_exchange_weak(value, value + 1, Ordering::Acquire, Ordering::Relaxed);
+            if entered.is_ok() {
+                *step = value / STEP;
+                return true;
+            }
+        } else if turns < SPINS {
             turns += 1;
             std::hint::spin_loop();
-            continue;
+        } else {
+            parked.store(true, Ordering::SeqCst);
+            let quit = shared.quit.load(Ordering::SeqCst);
+            if !quit && !inviting(gate.load(Ordering::SeqCst)) {
+                std::thread::park();
+            }
+            parked.store(false, Ordering::Relaxed);
+            if quit {
+                return false;
+            }
         }
-        parked.store(true, Ordering::SeqCst);
-        if shared.epoch.0.load(Ordering::SeqCst) == seen {
-            std::thread::park();
-        }
-        parked.store(false, Ordering::Relaxed);
     }
 }
 

@@ -27,20 +27,20 @@ pub fn attention(
             for i in 0..tokens {
                 let query = row(i, 0, head);
                 let mut max = f32::NEG_INFINITY;
-                for j in 0..tokens {
+                for (j, score) in scores[..tokens].iter_mut().enumerate() {
                     let key = row(j, 1, head);
                     let acc: i32 = query
                         .iter()
                         .zip(key)
                         .map(|(&q, &k)| i32::from(q) * i32::from(k))
                         .sum();
-                    scores[j] = (acc as f32).mul_add(shape.score_scale[head], bias(j));
-                    max = max.max(scores[j]);
+                    *score = (acc as f32).mul_add(shape.score_scale[head], bias(j));
+                    max = max.max(*score);
                 }
                 let mut sum = 0u32;
                 let mut acc = [0i32; HEAD_WIDTH];
-                for j in 0..tokens {
-                    let p = exp2_255(scores[j] - max);
+                for (j, &score) in scores[..tokens].iter().enumerate() {
+                    let p = exp2_255(score - max);
                     sum += p;
                     for (acc, &v) in acc.iter_mut().zip(row(j, 2, head)) {
                         *acc += p as i32 * i32::from(v);

@@ -92,7 +92,7 @@ pub fn match_tokens(shape: &Merge, qkv: &[i8], out: &mut Matching) {
 pub fn merge(
     shape: &Merge,
     tokens: MergeInput<'_>,
-    output: MergeOutput<'_>,
+    output: &mut MergeOutput<'_>,
     matching: &mut Matching,
 ) {
     let (count, width) = (shape.tokens, shape.width);

@@ -102,8 +102,8 @@ impl Kernels for Reference {
         );
     }
 
-    fn merge(&mut self, shape: &Merge, tokens: MergeInput<'_>, output: MergeOutput<'_>) {
-        merge(shape, tokens, output, &mut self.matching);
+    fn merge(&mut self, shape: &Merge, tokens: MergeInput<'_>, mut output: MergeOutput<'_>) {
+        merge(shape, tokens, &mut output, &mut self.matching);
     }
 
     fn pool(&mut self, shape: &Pool, residual: &[f16], sizes: &[u32], pooled: &mut [f16]) {
