@@ -1,0 +1,418 @@
+//! The same small model under three namings; and every way a checkpoint can be wrong.
+
+use mergevit_calibrate::checkpoint::{Checkpoint, Defect};
+use mergevit_runtime::{Pooling, ResizeMode};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use std::collections::BTreeMap;
+
+const WIDTH: usize = 64;
+const MLP: usize = 128;
+const PATCH: usize = 8;
+const TOKENS: usize = 5;
+const CLASSES: usize = 3;
+
+type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// Different values in every tensor, the same ones in every run.
+fn tensor(key: &str, shape: &[usize]) -> (Vec<usize>, Vec<f32>) {
+    let seed = key
+        .bytes()
+        .fold(17u32, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
+    let value = |i: usize| {
+        let mixed = (seed ^ i as u32).wrapping_mul(2_654_435_761) >> 16;
+        mixed as f32 / 65_536.0 - 0.5
+    };
+    (
+        shape.to_vec(),
+        (0..shape.iter().product()).map(value).collect(),
+    )
+}
+
+/// Names of one family: globals, layer prefix, and the parts of a layer.
+struct Family {
+    globals: [(&'static str, &'static str); 8],
+    layer: &'static str,
+    parts: [(&'static str, &'static str); 6],
+    split: bool,
+}
+
+const KEYS: [(&str, &[usize]); 8] = [
+    ("patch.weight", &[WIDTH, 3, PATCH, PATCH]),
+    ("patch.bias", &[WIDTH]),
+    ("class", &[1, 1, WIDTH]),
+    ("position", &[1, TOKENS, WIDTH]),
+    ("norm.weight", &[WIDTH]),
+    ("norm.bias", &[WIDTH]),
+    ("head.weight", &[CLASSES, WIDTH]),
+    ("head.bias", &[CLASSES]),
+];
+
+const TIMM: Family = Family {
+    globals: [
+        ("patch.weight", "patch_embed.proj.weight"),
+        ("patch.bias", "patch_embed.proj.bias"),
+        ("class", "cls_token"),
+        ("position", "pos_embed"),
+        ("norm.weight", "norm.weight"),
+        ("norm.bias", "norm.bias"),
+        ("head.weight", "head.weight"),
+        ("head.bias", "head.bias"),
+    ],
+    layer: "blocks.{}.",
+    parts: [
+        ("norm1", "norm1"),
+        ("qkv", "attn.qkv"),
+        ("proj", "attn.proj"),
+        ("norm2", "norm2"),
+        ("fc1", "mlp.fc1"),
+        ("fc2", "mlp.fc2"),
+    ],
+    split: false,
+};
+
+const TRANSFORMERS: Family = Family {
+    globals: [
+        (
+            "patch.weight",
+            "vit.embeddings.patch_embeddings.projection.weight",
+        ),
+        (
+            "patch.bias",
+            "vit.embeddings.patch_embeddings.projection.bias",
+        ),
+        ("class", "vit.embeddings.cls_token"),
+        ("position", "vit.embeddings.position_embeddings"),
+        ("norm.weight", "vit.layernorm.weight"),
+        ("norm.bias", "vit.layernorm.bias"),
+        ("head.weight", "classifier.weight"),
+        ("head.bias", "classifier.bias"),
+    ],
+    layer: "vit.encoder.layer.{}.",
+    parts: [
+        ("norm1", "layernorm_before"),
+        ("qkv", "attention.attention."),
+        ("proj", "attention.output.dense"),
+        ("norm2", "layernorm_after"),
+        ("fc1", "intermediate.dense"),
+        ("fc2", "output.dense"),
+    ],
+    split: true,
+};
+
+const TORCHVISION: Family = Family {
+    globals: [
+        ("patch.weight", "conv_proj.weight"),
+        ("patch.bias", "conv_proj.bias"),
+        ("class", "class_token"),
+        ("position", "encoder.pos_embedding"),
+        ("norm.weight", "encoder.ln.weight"),
+        ("norm.bias", "encoder.ln.bias"),
+        ("head.weight", "heads.head.weight"),
+        ("head.bias", "heads.head.bias"),
+    ],
+    layer: "encoder.layers.encoder_layer_{}.",
+    parts: [
+        ("norm1", "ln_1"),
+        ("qkv", "self_attention.in_proj"),
+        ("proj", "self_attention.out_proj"),
+        ("norm2", "ln_2"),
+        ("fc1", "mlp.0"),
+        ("fc2", "mlp.3"),
+    ],
+    split: false,
+};
+
+fn model(family: &Family) -> Tensors {
+    let mut tensors = Tensors::new();
+    for ((key, shape), (_, name)) in KEYS.iter().zip(&family.globals) {
+        tensors.insert((*name).into(), tensor(key, shape));
+    }
+    for layer in 0..2 {
+        for (part, name) in &family.parts {
+            let shape: [usize; 2] = match *part {
+                "qkv" => [3 * WIDTH, WIDTH],
+                "fc1" => [MLP, WIDTH],
+                "fc2" => [WIDTH, MLP],
+                _ => [WIDTH, WIDTH],
+            };
+            let shape = if part.starts_with("norm") {
+                &shape[..1]
+            } else {
+                &shape[..]
+            };
+            for (suffix, shape) in [("weight", shape), ("bias", &shape[..1])] {
+                let value = tensor(&format!("{layer}.{part}.{suffix}"), shape);
+                let start = family.layer.replace("{}", &layer.to_string());
+                if *part == "qkv" && family.split {
+                    let third = value.1.len() / 3;
+                    let mut rows = shape.to_vec();
+                    rows[0] /= 3;
+                    for (i, which) in ["query", "key", "value"].iter().enumerate() {
+                        let data = value.1[i * third..(i + 1) * third].to_vec();
+                        tensors.insert(
+                            format!("{start}{name}{which}.{suffix}"),
+                            (rows.clone(), data),
+                        );
+                    }
+                } else {
+                    let join = if name.ends_with("in_proj") { "_" } else { "." };
+                    tensors.insert(format!("{start}{name}{join}{suffix}"), value);
+                }
+            }
+        }
+    }
+    tensors
+}
+
+fn bytes(tensors: &Tensors) -> Vec<u8> {
+    let raw: Vec<(&String, &Vec<usize>, Vec<u8>)> = tensors
+        .iter()
+        .map(|(name, (shape, data))| {
+            (
+                name,
+                shape,
+                data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            )
+        })
+        .collect();
+    let views: Vec<(&String, TensorView<'_>)> = raw
+        .iter()
+        .map(|(name, shape, data)| {
+            (
+                *name,
+                TensorView::new(Dtype::F32, (*shape).clone(), data).unwrap(),
+            )
+        })
+        .collect();
+    safetensors::serialize(views, None).unwrap()
+}
+
+const TIMM_CONFIG: &str = r#"{"architecture": "vit_test", "num_classes": 3, "global_pool": "token",
+    "pretrained_cfg": {"input_size": [3, 16, 16], "interpolation": "bicubic", "crop_pct": 0.9,
+    "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4], "label_names": ["a", "b", "c"]}}"#;
+
+fn parse(tensors: &Tensors, config: &str) -> Result<Checkpoint, Defect> {
+    Checkpoint::parse(&bytes(tensors), Some(config.as_bytes()), None)
+}
+
+/// The defect of the timm model after `change`.
+fn defect(config: &str, change: impl FnOnce(&mut Tensors)) -> Defect {
+    let mut tensors = model(&TIMM);
+    change(&mut tensors);
+    parse(&tensors, config).expect_err("must be refused")
+}
+
+#[test]
+fn three_namings_import_to_the_same_weights() {
+    let timm = parse(&model(&TIMM), TIMM_CONFIG).unwrap();
+    let transformers = r#"{"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 1,
+        "intermediate_size": 128, "image_size": 16, "patch_size": 8, "hidden_act": "gelu",
+        "layer_norm_eps": 1e-12, "id2label": {"0": "a", "1": "b", "2": "c"}}"#;
+    let preprocessor =
+        br#"{"size": {"height": 16, "width": 16}, "resample": 3, "image_mean": [0, 0, 0],
+        "image_std": [1, 1, 1]}"#;
+    let file = bytes(&model(&TRANSFORMERS));
+    let hf = Checkpoint::parse(&file, Some(transformers.as_bytes()), Some(preprocessor)).unwrap();
+    let torchvision = Checkpoint::parse(&bytes(&model(&TORCHVISION)), None, None).unwrap();
+    assert_eq!(timm.weights, hf.weights);
+    assert_eq!(timm.weights, torchvision.weights);
+    assert_eq!(timm.weights.blocks.len(), 2);
+    assert_eq!(timm.model.labels, hf.model.labels);
+    assert_eq!(
+        (timm.model.image_size, torchvision.model.image_size),
+        (16, 16)
+    );
+    assert_eq!(
+        timm.model.preprocessing.resize,
+        ResizeMode::ShortestSide(17)
+    );
+    assert_eq!(
+        hf.model.preprocessing.resize,
+        ResizeMode::Exact {
+            width: 16,
+            height: 16
+        }
+    );
+    assert_eq!((timm.mean, hf.std), ([0.5, 0.4, 0.3], [1.0; 3]));
+    assert_eq!(hf.model.epsilon, 1e-12);
+}
+
+#[test]
+fn layer_scale_class_token_and_absent_biases_are_folded() {
+    let mut tensors = model(&TIMM);
+    let plain = parse(&tensors, TIMM_CONFIG).unwrap();
+    let class = tensors["cls_token"].1.clone();
+    let position = tensors["pos_embed"].1.clone();
+    assert_eq!(plain.weights.position[3], position[3] + class[3]);
+    assert_eq!(plain.weights.position[WIDTH], position[WIDTH]);
+
+    tensors.insert("blocks.1.ls1.gamma".into(), (vec![WIDTH], vec![2.0; WIDTH]));
+    tensors.insert("blocks.1.ls2.gamma".into(), (vec![WIDTH], vec![0.5; WIDTH]));
+    tensors.remove("blocks.0.attn.qkv.bias");
+    let scaled = parse(&tensors, TIMM_CONFIG).unwrap();
+    let (before, after) = (&plain.weights.blocks[1], &scaled.weights.blocks[1]);
+    assert_eq!(after.proj_weight[5], 2.0 * before.proj_weight[5]);
+    assert_eq!(after.fc2_bias[5], 0.5 * before.fc2_bias[5]);
+    assert!(scaled.weights.blocks[0].qkv_bias.iter().all(|&b| b == 0.0));
+}
+
+#[test]
+fn mean_pooling_is_recognized_by_fc_norm() {
+    let mut tensors = model(&TIMM);
+    for suffix in ["weight", "bias"] {
+        let norm = tensors.remove(&format!("norm.{suffix}")).unwrap();
+        tensors.insert(format!("fc_norm.{suffix}"), norm);
+    }
+    let config = TIMM_CONFIG.replace("\"token\"", "\"avg\"");
+    assert_eq!(
+        parse(&tensors, &config).unwrap().model.pooling,
+        Pooling::Mean
+    );
+    let mixed = parse(&tensors, TIMM_CONFIG).expect_err("token pooling with fc_norm");
+    assert!(matches!(mixed, Defect::Unsupported(_)));
+}
+
+#[test]
+fn all_missing_and_unknown_tensors_are_named_at_once() {
+    let error = defect(TIMM_CONFIG, |tensors| {
+        tensors.remove("norm.bias");
+        tensors.remove("blocks.1.mlp.fc2.weight");
+        tensors.insert("blocks.0.extra".into(), tensor("x", &[2]));
+        tensors.insert("surprise".into(), tensor("y", &[2]));
+    });
+    let text = error.to_string();
+    for name in [
+        "norm.bias",
+        "blocks.1.mlp.fc2.weight",
+        "blocks.0.extra",
+        "surprise",
+    ] {
+        assert!(text.contains(name), "{text}");
+    }
+}
+
+#[test]
+fn wrong_shapes_types_and_values_are_named() {
+    let shape = defect(TIMM_CONFIG, |tensors| {
+        tensors.insert("blocks.1.attn.proj.weight".into(), tensor("x", &[64, 65]));
+    });
+    let text = shape.to_string();
+    assert!(
+        text.contains("blocks.1.attn.proj.weight") && text.contains("[64, 65]"),
+        "{text}"
+    );
+
+    for value in [f32::NAN, f32::INFINITY] {
+        let error = defect(TIMM_CONFIG, |tensors| {
+            tensors.get_mut("blocks.0.mlp.fc1.weight").unwrap().1[77] = value;
+        });
+        assert!(
+            matches!(&error, Defect::NonFinite { tensor, index: 77, .. }
+            if tensor == "blocks.0.mlp.fc1.weight"),
+            "{error}"
+        );
+    }
+
+    let mut raw = bytes(&model(&TIMM));
+    let at = raw.windows(3).position(|w| w == b"F32").unwrap();
+    raw[at..at + 3].copy_from_slice(b"I32");
+    let error = Checkpoint::parse(&raw, Some(TIMM_CONFIG.as_bytes()), None).unwrap_err();
+    assert!(matches!(error, Defect::Type { .. }), "{error}");
+}
+
+#[test]
+fn what_the_kernels_cannot_run_is_refused() {
+    let cases: [(&str, fn(&mut Tensors)); 3] = [
+        ("register", |t| {
+            drop(t.insert("reg_token".into(), tensor("r", &[1, 4, WIDTH])))
+        }),
+        ("distillation", |t| {
+            drop(t.insert("dist_token".into(), tensor("d", &[1, 1, WIDTH])))
+        }),
+        ("square number", |t| {
+            drop(t.insert("pos_embed".into(), tensor("p", &[1, 6, WIDTH])))
+        }),
+    ];
+    for (what, change) in cases {
+        let error = defect(TIMM_CONFIG, change);
+        assert!(
+            matches!(&error, Defect::Unsupported(text) if text.contains(what)),
+            "{error}"
+        );
+    }
+    let quick = r#"{"hidden_act": "quick_gelu"}"#;
+    let error = parse(&model(&TRANSFORMERS), quick).expect_err("quick_gelu");
+    assert!(error.to_string().contains("quick_gelu"));
+    let heads = r#"{"num_attention_heads": 2}"#;
+    assert!(matches!(
+        parse(&model(&TRANSFORMERS), heads),
+        Err(Defect::Unsupported(_))
+    ));
+    let unknown = Tensors::from([("decoder.weight".into(), tensor("z", &[4]))]);
+    assert!(matches!(
+        parse(&unknown, TIMM_CONFIG),
+        Err(Defect::Naming(_))
+    ));
+}
+
+#[test]
+fn configuration_that_contradicts_the_tensors_is_named() {
+    for (from, to, field) in [
+        ("[3, 16, 16]", "[3, 24, 24]", "image size"),
+        ("[3, 16, 16]", "[3, 16, 24]", "input_size"),
+        ("\"num_classes\": 3", "\"num_classes\": 4", "num_classes"),
+        ("\"bicubic\"", "\"lanczos\"", "interpolation"),
+        ("0.9", "-1", "crop_pct"),
+        ("[0.5, 0.4, 0.3]", "[0.5, 0.4]", "mean"),
+        ("[0.2, 0.3, 0.4]", "[0.2, 0, 0.4]", "std"),
+        ("[\"a\", \"b\", \"c\"]", "[\"a\"]", "label_names"),
+        ("{\"architecture\"", "[{\"architecture\"", "whole file"),
+    ] {
+        let config = TIMM_CONFIG.replacen(from, to, 1);
+        let error = parse(&model(&TIMM), &config).expect_err(field);
+        assert!(error.to_string().contains(field), "{field}: {error}");
+    }
+}
+
+#[test]
+fn truncated_and_damaged_files_are_errors() {
+    let whole = bytes(&model(&TIMM));
+    for cut in (0..whole.len()).step_by(997).chain(0..64) {
+        assert!(Checkpoint::parse(&whole[..cut], Some(TIMM_CONFIG.as_bytes()), None).is_err());
+    }
+    let header = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    for at in 0..8 + header {
+        let mut bad = whole.clone();
+        bad[at] ^= 0x15;
+        // A changed name or number may still parse; it must not panic.
+        let _ = Checkpoint::parse(&bad, Some(TIMM_CONFIG.as_bytes()), None);
+    }
+    let absurd = [&u64::MAX.to_le_bytes()[..], b"{}"].concat();
+    assert!(matches!(
+        Checkpoint::parse(&absurd, None, None),
+        Err(Defect::Format(_))
+    ));
+}
+
+#[test]
+fn random_weights_are_reproducible_and_names_are_checked() {
+    let one = Checkpoint::random("vit_tiny_patch32_224", 7).unwrap();
+    assert_eq!(one, Checkpoint::random("vit_tiny_patch32_224", 7).unwrap());
+    assert_ne!(
+        one.weights,
+        Checkpoint::random("vit_tiny_patch32_224", 8)
+            .unwrap()
+            .weights
+    );
+    for name in [
+        "vit_huge_patch14_224",
+        "resnet50",
+        "vit_base_patch16_225",
+        "vit_base_patch8_1024",
+    ] {
+        assert!(Checkpoint::random(name, 0).is_err(), "{name}");
+    }
+    let missing = Checkpoint::load("no/such/folder".as_ref()).unwrap_err();
+    assert!(missing.to_string().contains("no/such/folder"));
+}
