@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Synthetic frames that a random model is calibrated on.
-const SYNTHETIC_IMAGES: usize = 16;
+const SYNTHETIC_IMAGES: usize = 8;
 
 /// Calibrates a checkpoint to INT8 and packs it.
 #[derive(Clone, Debug, Args)]

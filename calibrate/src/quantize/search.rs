@@ -13,6 +13,9 @@ const SMOOTHING: [f64; 6] = [0.0, 0.25, 0.5, 0.65, 0.8, 1.0];
 /// dead channels would otherwise get steps without bound.
 const NARROWEST: f64 = 1e-4;
 
+/// A candidate this many times worse than the best is not tried with clipping: it could not catch up.
+const HOPELESS: f64 = 4.0;
+
 /// Rows of one block of a parallel sum. Fixed, so that sums do not depend on the number of threads.
 const BLOCK: usize = 64;
 
@@ -118,7 +121,7 @@ pub fn search(
     let mut best: Option<(f64, Fit)> = None;
     for (candidate, base) in candidates.iter().enumerate() {
         let variance = column_variance(&base.quantize(samples.input), linear.inputs);
-        let quantized = linear.quantize(&base, &variance);
+        let quantized = linear.quantize(base, &variance);
         let weights = quantized.as_f32();
         let (mut least, mut worse) = (f64::INFINITY, 0);
         for &ratio in ratios {
@@ -132,7 +135,8 @@ pub fn search(
             } else {
                 worse += 1;
             }
-            if best.as_ref().is_none_or(|(least, _)| error < *least) {
+            let leader = best.as_ref().map_or(f64::INFINITY, |best| best.0);
+            if best.is_none() || error < leader {
                 let fit = Fit {
                     candidate,
                     columns,
@@ -140,7 +144,7 @@ pub fn search(
                 };
                 best = Some((error, fit));
             }
-            if worse == PATIENCE {
+            if worse == PATIENCE || error > HOPELESS * leader {
                 break;
             }
         }
