@@ -32,7 +32,8 @@ impl<'a> Tensors<'a, '_> {
     ) -> Result<(), WriteError> {
         let (rows, columns) = kinds[0].shape(&self.checkpoint.model);
         let weight = linear.weight.as_slice();
-        self.writer.tensor_i8(kinds[0], layer, rows, columns, weight)?;
+        self.writer
+            .tensor_i8(kinds[0], layer, rows, columns, weight)?;
         self.f32(kinds[1], layer, &linear.scale)?;
         self.f32(kinds[2], layer, &linear.bias)
     }

@@ -56,7 +56,14 @@ pub fn html(report: &Report) -> String {
 
 fn schedules(page: &mut String, report: &Report) {
     page.push_str("<h2>Schedules</h2>\n<table>\n");
-    let header = ["schedule", "merged tokens", "top-1", "top-5", "agreement", "GMAC"];
+    let header = [
+        "schedule",
+        "merged tokens",
+        "top-1",
+        "top-5",
+        "agreement",
+        "GMAC",
+    ];
     row(page, "th", header.map(String::from));
     for schedule in &report.schedules {
         let merged: usize = schedule.merge.iter().map(|&r| usize::from(r)).sum();
@@ -85,9 +92,18 @@ fn noise(page: &mut String, report: &Report) {
             Place::Attention => "attention",
             Place::Mlp => "MLP",
         };
-        let place = noise.layer.map_or_else(|| part.into(), |layer| format!("layer {layer}, {part}"));
+        let place = noise
+            .layer
+            .map_or_else(|| part.into(), |layer| format!("layer {layer}, {part}"));
         let ratio = noise.signal_to_noise_db;
-        row(page, "td", [place, ratio.map_or_else(|| "-".into(), |db| format!("{db:.1} dB"))]);
+        row(
+            page,
+            "td",
+            [
+                place,
+                ratio.map_or_else(|| "-".into(), |db| format!("{db:.1} dB")),
+            ],
+        );
     }
     page.push_str("</table>\n");
 }
@@ -97,12 +113,22 @@ fn classes(page: &mut String, report: &Report) {
         return;
     };
     page.push_str("<h2>Classes, top-1</h2>\n<table>\n");
-    let names = report.schedules.iter().map(|schedule| schedule.name.clone());
+    let names = report
+        .schedules
+        .iter()
+        .map(|schedule| schedule.name.clone());
     let fixed = ["class", "images", "FP32"].map(String::from);
     row(page, "th", fixed.into_iter().chain(names));
     for (class, own) in first.classes.iter().enumerate() {
-        let fixed = [own.label.clone(), own.images.to_string(), percent(own.top1_fp32)];
-        let each = report.schedules.iter().map(|s| percent(s.classes[class].top1));
+        let fixed = [
+            own.label.clone(),
+            own.images.to_string(),
+            percent(own.top1_fp32),
+        ];
+        let each = report
+            .schedules
+            .iter()
+            .map(|s| percent(s.classes[class].top1));
         row(page, "td", fixed.into_iter().chain(each));
     }
     page.push_str("</table>\n");

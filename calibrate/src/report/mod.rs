@@ -71,12 +71,17 @@ impl Report {
             name.unwrap_or_else(|| class.to_string())
         };
         let schedules = evaluation.schedules().iter().map(|(schedule, tally)| {
-            let classes = tally.classes().iter().enumerate().map(|(class, own)| ClassReport {
-                label: label(class),
-                images: own.images,
-                top1: fraction(own.top1, own.images),
-                top1_fp32: full.and_then(|full| fraction(full.classes()[class].top1, own.images)),
-            });
+            let classes = tally
+                .classes()
+                .iter()
+                .enumerate()
+                .map(|(class, own)| ClassReport {
+                    label: label(class),
+                    images: own.images,
+                    top1: fraction(own.top1, own.images),
+                    top1_fp32: full
+                        .and_then(|full| fraction(full.classes()[class].top1, own.images)),
+                });
             ScheduleReport {
                 name: schedule.name.clone(),
                 merge: schedule.merge.clone(),
@@ -90,7 +95,10 @@ impl Report {
         Self {
             model: config.architecture.clone(),
             dataset: dataset.into(),
-            images: evaluation.schedules().first().map_or(0, |(_, tally)| tally.images()),
+            images: evaluation
+                .schedules()
+                .first()
+                .map_or(0, |(_, tally)| tally.images()),
             backend: evaluation.engine().backend().into(),
             top1_fp32: full.and_then(|full| full.top1()),
             top5_fp32: full.and_then(|full| full.top5()),
