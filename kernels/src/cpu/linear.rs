@@ -1,7 +1,7 @@
-//! Linear layers: interleave the activations, then 16 output channels a task, then the epilogue.
+//! Linear layers: interleave the activations, then up to 64 output channels a task, then the epilogue.
 //!
-//! Weights are read once from memory, by whole rows, and stay in the first-level cache while all tokens
-//! pass; the activation panel stays in the second level. A block of 16 channels by up to 48 tokens is
+//! Weights are read once from memory, by whole rows, and stay in the second-level cache while all tokens
+//! pass, 48 of them at a time in the first level. A block of 16 channels by up to 48 tokens is
 //! transposed in registers so that the epilogue sees rows of tokens, as everything else does.
 
 use super::isa::{Block, CHANNELS, Flip, Isa, MAX_LANES, Sign, Sums};
@@ -11,6 +11,7 @@ use super::simd_math::{gelu, sat8};
 use super::threads::Team;
 use crate::ops::{Epilogue, LinearWeights};
 use half::f16;
+use std::ops::Range;
 
 /// `LinearWeights` x panel: the shape of the work all tasks share.
 #[derive(Clone, Copy)]
@@ -209,35 +210,37 @@ impl Finish for Position<'_> {
     }
 }
 
+/// Most groups of channels of a task: 64 channels are one cache line of an i8 output row.
+const GROUPS: usize = 4;
+
 fn run<I: Isa, F: Finish>(team: &mut Team, job: Job<'_, I>, finish: &F) {
     let groups = job.weights.outputs / CHANNELS;
-    // Several neighbouring groups a task, so that the hardware's prefetcher runs on in the weights; but
-    // enough tasks that threads end together.
-    let chunk = (groups / (team.threads() * 6)).clamp(1, 8);
+    // Smaller tasks only where there would be too few for threads to end together.
+    let enough = |chunk: &usize| groups / chunk >= 3 * team.threads();
+    let chunk = [GROUPS, 2].into_iter().find(enough).unwrap_or(1);
     team.run(groups.div_ceil(chunk), &|_, task| {
+        let first = task * chunk;
         job.isa.vectorize(
             #[inline(always)]
             || {
-                for group in task * chunk..((task + 1) * chunk).min(groups) {
-                    // SAFETY: one task a group of channels.
-                    unsafe { group_of_channels(&job, group * CHANNELS, finish) };
-                }
+                // SAFETY: one task a range of channels.
+                unsafe { channels(&job, first..(first + chunk).min(groups), finish) };
             },
         );
     });
 }
 
-/// All tokens of output channels `n0..n0 + 16`.
+/// All tokens of some groups of output channels.
+///
+/// A block of tokens meets all of the task's channels before the next one: its panel stays in the first
+/// cache while the weights come from the second, and an output row's cache line is written at one go.
 ///
 /// # Safety
 /// No other thread works on these channels.
 #[inline(always)]
-unsafe fn group_of_channels<I: Isa, F: Finish>(job: &Job<'_, I>, n0: usize, finish: &F) {
+unsafe fn channels<I: Isa, F: Finish>(job: &Job<'_, I>, groups: Range<usize>, finish: &F) {
     let (isa, weights) = (job.isa, &job.weights);
     let inputs = weights.inputs;
-    let rows = &weights.data[n0 * inputs..(n0 + CHANNELS) * inputs];
-    let start: [i32; CHANNELS] =
-        std::array::from_fn(|c| job.flip.correction * weights.sums[n0 + c]);
     let vectors = job.rows.div_ceil(I::LANES);
     let words = inputs / 4 * I::LANES;
     let mut sums = Sums::ZERO;
@@ -245,23 +248,30 @@ unsafe fn group_of_channels<I: Isa, F: Finish>(job: &Job<'_, I>, n0: usize, fini
     while v < vectors {
         let count = block_vectors::<I>(vectors - v);
         let panel = &job.panel[v * words..(v + count) * words];
-        let block = Block {
-            panel: panel.as_ptr().cast(),
-            vector_stride: 4 * words,
-            weights: rows.as_ptr(),
-            weight_stride: inputs,
-            inner: inputs,
-            sign: Sign::Signed,
-        };
-        // The next channels' weights come from memory while these compute.
-        let ahead = rows.as_ptr().wrapping_add(rows.len());
-        for line in (v * rows.len() / vectors..(v + count) * rows.len() / vectors).step_by(64) {
-            isa.prefetch(ahead.wrapping_add(line));
+        for group in groups.clone() {
+            let n0 = group * CHANNELS;
+            let rows = &weights.data[n0 * inputs..(n0 + CHANNELS) * inputs];
+            let start: [i32; CHANNELS] =
+                std::array::from_fn(|c| job.flip.correction * weights.sums[n0 + c]);
+            // The next task's weights come from memory while these compute.
+            let ahead = rows.as_ptr().wrapping_add(groups.len() * rows.len());
+            let lines = v * rows.len() / vectors..(v + count) * rows.len() / vectors;
+            for line in lines.step_by(64) {
+                isa.prefetch(ahead.wrapping_add(line));
+            }
+            let block = Block {
+                panel: panel.as_ptr().cast(),
+                vector_stride: 4 * words,
+                weights: rows.as_ptr(),
+                weight_stride: inputs,
+                inner: inputs,
+                sign: Sign::Signed,
+            };
+            // SAFETY: `panel` and `rows` were sliced to exactly what the block describes.
+            unsafe { isa.block(&block, count, &start, &mut sums) };
+            // SAFETY: the caller's.
+            unsafe { epilogue(job, n0, v, count, &sums, finish) };
         }
-        // SAFETY: `panel` and `rows` were sliced to exactly what the block describes.
-        unsafe { isa.block(&block, count, &start, &mut sums) };
-        // SAFETY: the caller's.
-        unsafe { epilogue(job, n0, v, count, &sums, finish) };
         v += count;
     }
 }
