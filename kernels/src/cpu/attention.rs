@@ -78,17 +78,18 @@ impl HeadScratch {
         }
         let column = 2 * width + head * HEAD_WIDTH;
         self.value_sums = [0; HEAD_WIDTH];
-        for j in 0..inner {
-            if j < tokens {
-                let row = &qkv[j * 3 * width + column..][..HEAD_WIDTH];
-                for (d, (&v, sum)) in row.iter().zip(&mut self.value_sums).enumerate() {
-                    self.values[d * inner + j] = v;
+        for j in (0..inner).step_by(4) {
+            // Four tokens at a time: one word of each of the 64 rows.
+            let mut rows = [[0i8; HEAD_WIDTH]; 4];
+            for (i, row) in rows.iter_mut().enumerate().take(tokens.saturating_sub(j)) {
+                row.copy_from_slice(&qkv[(j + i) * 3 * width + column..][..HEAD_WIDTH]);
+                for (sum, &v) in self.value_sums.iter_mut().zip(&*row) {
                     *sum += i32::from(v);
                 }
-            } else {
-                for d in 0..HEAD_WIDTH {
-                    self.values[d * inner + j] = 0;
-                }
+            }
+            for d in 0..HEAD_WIDTH {
+                let word = [rows[0][d], rows[1][d], rows[2][d], rows[3][d]];
+                self.values[d * inner + j..][..4].copy_from_slice(&word);
             }
         }
     }
