@@ -322,6 +322,73 @@ fn wrong_shapes_types_and_values_are_named() {
 }
 
 #[test]
+fn a_missing_tensor_does_not_make_the_others_unknown() {
+    for name in [
+        "head.weight",
+        "patch_embed.proj.weight",
+        "blocks.0.mlp.fc1.weight",
+    ] {
+        let error = defect(TIMM_CONFIG, |tensors| drop(tensors.remove(name)));
+        let Defect::Names { missing, unknown } = &error else {
+            panic!("{error}");
+        };
+        assert_eq!(
+            (&missing[..], &unknown[..]),
+            (&[name.to_owned()][..], &[][..])
+        );
+    }
+}
+
+#[test]
+fn a_layer_scale_without_its_matrix_or_beyond_f32_is_an_error() {
+    let gamma = |value| (vec![WIDTH], vec![value; WIDTH]);
+    let missing = defect(TIMM_CONFIG, |tensors| {
+        tensors.insert("blocks.0.ls1.gamma".into(), gamma(1.0));
+        tensors.remove("blocks.0.attn.proj.weight");
+    });
+    assert!(
+        matches!(&missing, Defect::Names { missing, .. } if missing == &["blocks.0.attn.proj.weight"])
+    );
+    let overflow = defect(TIMM_CONFIG, |tensors| {
+        tensors.insert("blocks.0.ls2.gamma".into(), gamma(3e38));
+        tensors.get_mut("blocks.0.mlp.fc2.weight").unwrap().1[7] = 3e38;
+    });
+    assert!(
+        matches!(&overflow, Defect::NonFinite { tensor, index: 7, .. }
+            if tensor.contains("blocks.0.ls2.gamma")),
+        "{overflow}"
+    );
+}
+
+#[test]
+fn shapes_of_the_wrong_rank_or_of_huge_sides_are_named() {
+    for (name, shape) in [
+        ("patch_embed.proj.weight", vec![WIDTH, 1, PATCH, PATCH]),
+        ("pos_embed", vec![TOKENS, WIDTH]),
+        ("blocks.0.mlp.fc1.weight", vec![MLP, WIDTH, 1, 1]),
+        ("head.weight", vec![CLASSES]),
+    ] {
+        let values = vec![0.0; shape.iter().product()];
+        let error = defect(TIMM_CONFIG, |tensors| {
+            tensors.insert(name.into(), (shape, values));
+        });
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    // A position table and patches that hold nothing, and would overflow if multiplied.
+    let error = defect(TIMM_CONFIG, |tensors| {
+        let patch = vec![0, 3, 1 << 60, 1 << 60];
+        tensors.insert("patch_embed.proj.weight".into(), (patch, Vec::new()));
+        tensors.insert("pos_embed".into(), (vec![1, (1 << 40) + 1, 0], Vec::new()));
+        tensors.insert("blocks.0.mlp.fc1.weight".into(), (vec![MLP, 0], Vec::new()));
+        tensors.insert("head.weight".into(), (vec![CLASSES, 0], Vec::new()));
+    });
+    assert!(
+        matches!(error, Defect::Config { .. } | Defect::Model(_)),
+        "{error}"
+    );
+}
+
+#[test]
 fn what_the_kernels_cannot_run_is_refused() {
     let cases: [(&str, fn(&mut Tensors)); 3] = [
         ("register", |t| {

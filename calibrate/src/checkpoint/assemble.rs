@@ -2,18 +2,25 @@
 
 use super::error::Defect;
 use super::naming::{Kind, Names, Qkv};
-use super::tensors::Tensors;
+use super::tensors::{Inventory, Source, Tensors, finite};
 use super::{Block, Weights};
+use std::collections::BTreeSet;
 
 /// Dimensions that the tensors' shapes give. The image size is not among them: only its grid is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) width: usize,
     pub(super) patch_size: usize,
-    pub(super) depth: usize,
     pub(super) mlp_width: usize,
     pub(super) classes: usize,
     pub(super) tokens: usize,
+    pub(super) parts: Parts,
+}
+
+/// What the tensors' names alone say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Parts {
+    pub(super) depth: usize,
     pub(super) class_token: bool,
     /// Whether the last layer norm follows the pooling (timm's `fc_norm`).
     pub(super) fc_norm: bool,
@@ -23,63 +30,75 @@ fn suffixed(name: &str, suffix: &str) -> String {
     format!("{name}.{suffix}")
 }
 
+impl Parts {
+    /// Reads the parts off the names, and fails with every name that is missing or unknown.
+    pub(super) fn of(tensors: &Tensors<'_>, names: &Names) -> Result<Self, Defect> {
+        let present: BTreeSet<usize> = tensors.names().filter_map(|n| names.layer_of(n)).collect();
+        let parts = Self {
+            depth: (0..).take_while(|layer| present.contains(layer)).count(),
+            class_token: tensors.has(&names.global(names.class_token)),
+            fc_norm: names.kind == Kind::Timm && tensors.has("fc_norm.weight"),
+        };
+        let nothing = Shape {
+            width: 0,
+            patch_size: 0,
+            mlp_width: 0,
+            classes: 0,
+            tokens: 0,
+            parts,
+        };
+        let inventory = Inventory::new(tensors);
+        weights(&inventory, names, &nothing)?;
+        inventory.finish()?;
+        Ok(parts)
+    }
+}
+
 impl Shape {
     /// Reads the dimensions off the tensors that carry them.
-    pub(super) fn of(tensors: &Tensors<'_>, names: &Names) -> Result<Self, Defect> {
+    pub(super) fn of(tensors: &Tensors<'_>, names: &Names, parts: Parts) -> Result<Self, Defect> {
         let patch_name = names.global(&suffixed(names.patch, "weight"));
-        let patch = tensors.shape(&patch_name);
+        let patch = tensors.shape(&patch_name)?;
         let position_name = names.global(names.position);
-        let position = tensors.shape(&position_name);
-        let fc1 = tensors.shape(&names.in_layer(0, &suffixed(names.fc1, "weight")));
-        let head = tensors.shape(&suffixed(names.head, "weight"));
-        if [&patch, &position, &fc1, &head]
-            .iter()
-            .any(|shape| shape.is_empty())
-        {
-            // Names all that is missing, and not only the first.
-            tensors.finish()?;
+        let position = tensors.shape(&position_name)?;
+        let fc1_name = names.in_layer(0, &suffixed(names.fc1, "weight"));
+        let fc1 = tensors.shape(&fc1_name)?;
+        let head_name = suffixed(names.head, "weight");
+        let head = tensors.shape(&head_name)?;
+        let width = patch.first().copied().unwrap_or(0);
+        let patch_size = patch.last().copied().unwrap_or(0);
+        let first = |shape: &[usize]| shape.first().copied().unwrap_or(0);
+        let tokens = position.get(1).copied().unwrap_or(0);
+        let (mlp_width, classes) = (first(&fc1), first(&head));
+        // Whatever the rank, each shape must be the one that its own dimensions lead to.
+        for (name, found, expected) in [
+            (patch_name, &patch, vec![width, 3, patch_size, patch_size]),
+            (position_name, &position, vec![1, tokens, width]),
+            (fc1_name, &fc1, vec![mlp_width, width]),
+            (head_name, &head, vec![classes, width]),
+        ] {
+            if *found != expected {
+                return Err(Defect::Shape {
+                    tensor: name,
+                    found: found.clone(),
+                    expected,
+                });
+            }
         }
-        let &[width, 3, patch_size, square] = &patch[..] else {
-            return Err(shape_error(patch_name, &patch, &[0, 3, 0, 0]));
-        };
-        let &[1, tokens, _] = &position[..] else {
-            return Err(shape_error(position_name, &position, &[1, 0, width]));
-        };
-        if square != patch_size {
-            return Err(shape_error(
-                patch_name,
-                &patch,
-                &[width, 3, patch_size, patch_size],
-            ));
-        }
-        let layer = |index: usize| {
-            let start = names.in_layer(index, "");
-            tensors.names().any(|name| name.starts_with(&start))
-        };
         Ok(Self {
             width,
             patch_size,
-            depth: (0..).take_while(|&index| layer(index)).count(),
-            mlp_width: fc1[0],
-            classes: head[0],
+            mlp_width,
+            classes,
             tokens,
-            class_token: tensors.has(&names.global(names.class_token)),
-            fc_norm: names.kind == Kind::Timm && tensors.has("fc_norm.weight"),
+            parts,
         })
     }
 }
 
-fn shape_error(tensor: String, found: &[usize], expected: &[usize]) -> Defect {
-    Defect::Shape {
-        tensor,
-        found: found.to_vec(),
-        expected: expected.to_vec(),
-    }
-}
-
-/// Takes every tensor, fuses and folds, and checks that none is missing or left over.
+/// Takes every tensor, fuses and folds.
 pub(super) fn weights(
-    tensors: &Tensors<'_>,
+    tensors: &impl Source,
     names: &Names,
     shape: &Shape,
 ) -> Result<Weights, Defect> {
@@ -98,15 +117,17 @@ pub(super) fn weights(
         )?;
         (weight, tensors.take(&suffixed(&name, "bias"), &[width])?)
     };
-    let mut position = tensors.take(&names.global(names.position), &[1, tokens, width])?;
-    if shape.class_token {
+    let position_name = names.global(names.position);
+    let mut position = tensors.take(&position_name, &[1, tokens, width])?;
+    if shape.parts.class_token {
         let token = tensors.take(&names.global(names.class_token), &[1, 1, width])?;
         position.iter_mut().zip(token).for_each(|(p, t)| *p += t);
     }
-    let blocks = (0..shape.depth)
+    let position = finite(&format!("{position_name} with the class token"), position)?;
+    let blocks = (0..shape.parts.depth)
         .map(|index| block(tensors, names, shape, index))
         .collect::<Result<_, _>>()?;
-    let norm = if shape.fc_norm {
+    let norm = if shape.parts.fc_norm {
         "fc_norm".into()
     } else {
         names.global(names.norm)
@@ -115,7 +136,6 @@ pub(super) fn weights(
     let norm_bias = tensors.take(&suffixed(&norm, "bias"), &[width])?;
     let head_weight = tensors.take(&suffixed(names.head, "weight"), &[classes, width])?;
     let head_bias = tensors.take(&suffixed(names.head, "bias"), &[classes])?;
-    tensors.finish()?;
     Ok(Weights {
         patch_weight,
         patch_bias,
@@ -129,7 +149,7 @@ pub(super) fn weights(
 }
 
 fn block(
-    tensors: &Tensors<'_>,
+    tensors: &impl Source,
     names: &Names,
     shape: &Shape,
     index: usize,
@@ -154,26 +174,28 @@ fn block(
         fc2_bias: take(names.fc2, "bias", &[width])?,
     };
     if let Some([first, second]) = names.layer_scale {
-        let gamma = |name: &str| {
+        let scale = |name: &str, weight: &mut Vec<f32>, bias: &mut Vec<f32>| {
             let name = names.in_layer(index, name);
-            tensors
-                .has(&name)
-                .then(|| tensors.take(&name, &[width]))
-                .transpose()
+            if !tensors.has(&name) {
+                return Ok(());
+            }
+            let gamma = tensors.take(&name, &[width])?;
+            fold(
+                &format!("weight or bias times {name}"),
+                &gamma,
+                weight,
+                bias,
+            )
         };
-        if let Some(gamma) = gamma(first)? {
-            fold(&mut block.proj_weight, &mut block.proj_bias, &gamma);
-        }
-        if let Some(gamma) = gamma(second)? {
-            fold(&mut block.fc2_weight, &mut block.fc2_bias, &gamma);
-        }
+        scale(first, &mut block.proj_weight, &mut block.proj_bias)?;
+        scale(second, &mut block.fc2_weight, &mut block.fc2_bias)?;
     }
     Ok(block)
 }
 
 /// Queries, keys and values as one (3C, C) matrix; a model without their biases has zeros.
 fn qkv(
-    tensors: &Tensors<'_>,
+    tensors: &impl Source,
     names: &Names,
     width: usize,
     index: usize,
@@ -203,13 +225,21 @@ fn qkv(
 }
 
 /// Scales the outputs of a linear layer: LayerScale (Touvron et al., arXiv 2103.17239).
-fn fold(weight: &mut [f32], bias: &mut [f32], gamma: &[f32]) {
-    if bias.is_empty() {
-        return; // missing; `finish` will say so
-    }
-    let inputs = weight.len() / bias.len();
-    for ((row, bias), &gamma) in weight.chunks_exact_mut(inputs).zip(bias).zip(gamma) {
+fn fold(
+    name: &str,
+    gamma: &[f32],
+    weight: &mut Vec<f32>,
+    bias: &mut Vec<f32>,
+) -> Result<(), Defect> {
+    // An inventory hands out nothing.
+    let inputs = (weight.len() / gamma.len().max(1)).max(1);
+    for (row, gamma) in weight.chunks_exact_mut(inputs).zip(gamma) {
         row.iter_mut().for_each(|w| *w *= gamma);
-        *bias *= gamma;
     }
+    bias.iter_mut()
+        .zip(gamma)
+        .for_each(|(b, gamma)| *b *= gamma);
+    *weight = finite(name, std::mem::take(weight))?;
+    *bias = finite(name, std::mem::take(bias))?;
+    Ok(())
 }

@@ -7,7 +7,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[error("{}: {defect}", path.display())]
 pub struct CheckpointError {
-    /// The folder or file that was to be imported.
+    /// The weights file, if its content is at fault; else the folder or file that was to be imported.
     pub path: PathBuf,
     /// What is wrong with it.
     #[source]
@@ -38,15 +38,15 @@ pub enum Defect {
         expected: String,
     },
     /// The weights are not in the safetensors format.
-    #[error("model.safetensors: not a safetensors file: {0}")]
+    #[error("not a safetensors file: {0}")]
     Format(String),
     /// The tensors' names are none that this program knows.
     #[error(
-        "model.safetensors: tensor names are of no known kind (timm, transformers, torchvision); the first are: {0}"
+        "tensor names are of no known kind (timm, transformers, torchvision); the first are: {0}"
     )]
     Naming(String),
     /// Some tensors are missing, or are there and have no meaning. All of them.
-    #[error("model.safetensors: {}", names(missing, unknown))]
+    #[error("{}", names(missing, unknown))]
     Names {
         /// Tensors that the model needs and the file has not.
         missing: Vec<String>,
@@ -54,7 +54,7 @@ pub enum Defect {
         unknown: Vec<String>,
     },
     /// A tensor has another shape than the model's dimensions say.
-    #[error("model.safetensors: tensor {tensor}: shape {found:?}, expected {expected:?}")]
+    #[error("tensor {tensor}: shape {found:?}, expected {expected:?}")]
     Shape {
         /// Its name.
         tensor: String,
@@ -64,7 +64,7 @@ pub enum Defect {
         expected: Vec<usize>,
     },
     /// A tensor's type is none of F32, F16, BF16.
-    #[error("model.safetensors: tensor {tensor}: type {found}, expected F32, F16 or BF16")]
+    #[error("tensor {tensor}: type {found}, expected F32, F16 or BF16")]
     Type {
         /// Its name.
         tensor: String,
@@ -72,9 +72,7 @@ pub enum Defect {
         found: String,
     },
     /// A weight is NaN or infinite.
-    #[error(
-        "model.safetensors: tensor {tensor}: element {index} is {value}, expected a finite number"
-    )]
+    #[error("tensor {tensor}: element {index} is {value}, expected a finite number")]
     NonFinite {
         /// Its name.
         tensor: String,
@@ -89,6 +87,21 @@ pub enum Defect {
     /// The dimensions do not fit together, or exceed a limit.
     #[error(transparent)]
     Model(#[from] mergevit_runtime::ConfigError),
+}
+
+impl Defect {
+    /// Whether the file with the tensors is at fault.
+    pub(super) fn is_in_weights(&self) -> bool {
+        match self {
+            Self::Format(_)
+            | Self::Naming(_)
+            | Self::Names { .. }
+            | Self::Shape { .. }
+            | Self::Type { .. }
+            | Self::NonFinite { .. } => true,
+            Self::Io { .. } | Self::Config { .. } | Self::Unsupported(_) | Self::Model(_) => false,
+        }
+    }
 }
 
 fn names(missing: &[String], unknown: &[String]) -> String {

@@ -3,9 +3,11 @@
 mod assemble;
 mod config;
 mod error;
+mod json;
 mod naming;
 mod random;
 mod tensors;
+mod transformers;
 
 pub use error::{CheckpointError, Defect};
 
@@ -89,17 +91,18 @@ impl Checkpoint {
     /// Anything unreadable, missing, left over, of a wrong shape or type, not finite, or unsupported; with
     /// the file and the tensor or field named.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
-        let fail = |defect| CheckpointError {
-            path: path.into(),
-            defect,
-        };
         let (folder, weights) = if path.is_dir() {
-            (path.to_path_buf(), path.join("model.safetensors"))
+            (path, path.join("model.safetensors"))
         } else {
-            (
-                path.parent().unwrap_or(Path::new("")).into(),
-                path.to_path_buf(),
-            )
+            (path.parent().unwrap_or(Path::new("")), path.into())
+        };
+        let fail = |defect: Defect| CheckpointError {
+            path: if defect.is_in_weights() {
+                weights.clone()
+            } else {
+                path.into()
+            },
+            defect,
         };
         let bytes = read(&weights).map_err(fail)?;
         let config = read_optional(&folder.join("config.json")).map_err(fail)?;
@@ -125,7 +128,8 @@ impl Checkpoint {
         let tensors = Tensors::parse(safetensors)?;
         let names = naming::Names::detect(&tensors)?;
         names.refuse(&tensors)?;
-        let shape = assemble::Shape::of(&tensors, names)?;
+        let parts = assemble::Parts::of(&tensors, names)?;
+        let shape = assemble::Shape::of(&tensors, names, parts)?;
         let described = config::describe(names, &shape, config, preprocessor)?;
         Ok(Self {
             name: described.model.architecture.clone(),

@@ -1,7 +1,7 @@
 //! How timm, transformers and torchvision name the tensors of a Vision Transformer.
 
 use super::error::Defect;
-use super::tensors::Tensors;
+use super::tensors::{Source, Tensors};
 
 /// Names of one kind of file. Layer names follow `layer` with the layer's number in place of `{}`;
 /// `weight` and `bias` are appended where a name stands for both.
@@ -162,6 +162,14 @@ impl Names {
             self.prefix,
             self.layer.replace("{}", &index.to_string())
         )
+    }
+
+    /// The layer that a tensor's name belongs to.
+    pub(super) fn layer_of(&self, name: &str) -> Option<usize> {
+        let (before, after) = self.layer.split_once("{}")?;
+        let rest = name.strip_prefix(self.prefix)?.strip_prefix(before)?;
+        let (index, _) = rest.split_once(after)?;
+        index.parse().ok()
     }
 
     /// Tensors that make a model one that the kernels do not run, and why.

@@ -1,4 +1,4 @@
-//! The tensors of a safetensors file, as f32, taken one by one.
+//! The tensors of a safetensors file, as f32.
 
 use super::error::Defect;
 use half::{bf16, f16};
@@ -6,51 +6,62 @@ use safetensors::{Dtype, SafeTensors};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-/// Hands out tensors by name, and remembers which were asked for.
+/// Where the assembly of a model's weights asks for tensors by name.
+pub(super) trait Source {
+    /// Whether there is a tensor of this name.
+    fn has(&self, name: &str) -> bool;
+
+    /// The values of a tensor, row-major, which must have exactly this shape.
+    fn take(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Defect>;
+}
+
+/// Hands out values.
 pub(super) struct Tensors<'a> {
     file: SafeTensors<'a>,
-    left: RefCell<BTreeSet<String>>,
-    missing: RefCell<Vec<String>>,
 }
 
 impl<'a> Tensors<'a> {
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Defect> {
         let file = SafeTensors::deserialize(bytes).map_err(|e| Defect::Format(e.to_string()))?;
-        let left = file.names().into_iter().map(str::to_owned).collect();
-        Ok(Self {
-            file,
-            left: RefCell::new(left),
-            missing: RefCell::default(),
-        })
+        Ok(Self { file })
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.file.names().into_iter()
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(super) fn shape(&self, name: &str) -> Result<Vec<usize>, Defect> {
+        let tensor = self.file.tensor(name).map_err(|_| absent(name))?;
+        Ok(tensor.shape().to_vec())
+    }
+}
+
+fn absent(name: &str) -> Defect {
+    Defect::Names {
+        missing: vec![name.into()],
+        unknown: Vec::new(),
+    }
+}
+
+/// Passes finite values on.
+pub(super) fn finite(name: &str, values: Vec<f32>) -> Result<Vec<f32>, Defect> {
+    match values.iter().position(|x| !x.is_finite()) {
+        Some(index) => Err(Defect::NonFinite {
+            tensor: name.into(),
+            index,
+            value: values[index],
+        }),
+        None => Ok(values),
+    }
+}
+
+impl Source for Tensors<'_> {
+    fn has(&self, name: &str) -> bool {
         self.file.tensor(name).is_ok()
     }
 
-    /// Shape of a tensor; empty, and remembered as missing, if it is not there.
-    pub(super) fn shape(&self, name: &str) -> Vec<usize> {
-        match self.file.tensor(name) {
-            Ok(tensor) => tensor.shape().to_vec(),
-            Err(_) => {
-                self.missing.borrow_mut().push(name.into());
-                Vec::new()
-            }
-        }
-    }
-
-    /// A tensor of exactly this shape. If it is missing, that is remembered, and zeros stand for it until
-    /// [`Tensors::finish`] fails.
-    pub(super) fn take(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Defect> {
-        let Ok(tensor) = self.file.tensor(name) else {
-            self.missing.borrow_mut().push(name.into());
-            return Ok(Vec::new());
-        };
-        self.left.borrow_mut().remove(name);
+    fn take(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Defect> {
+        let tensor = self.file.tensor(name).map_err(|_| absent(name))?;
         if tensor.shape() != shape {
             return Err(Defect::Shape {
                 tensor: name.into(),
@@ -62,27 +73,49 @@ impl<'a> Tensors<'a> {
             tensor: name.into(),
             found: format!("{:?}", tensor.dtype()),
         })?;
-        match values.iter().position(|x| !x.is_finite()) {
-            Some(index) => Err(Defect::NonFinite {
-                tensor: name.into(),
-                index,
-                value: values[index],
-            }),
-            None => Ok(values),
+        finite(name, values)
+    }
+}
+
+/// Hands out nothing, and notes which tensors were asked for: so every missing and every unknown name is
+/// known before the first shape is looked at.
+pub(super) struct Inventory<'a> {
+    tensors: &'a Tensors<'a>,
+    left: RefCell<BTreeSet<&'a str>>,
+    missing: RefCell<BTreeSet<String>>,
+}
+
+impl<'a> Inventory<'a> {
+    pub(super) fn new(tensors: &'a Tensors<'a>) -> Self {
+        Self {
+            tensors,
+            left: RefCell::new(tensors.names().collect()),
+            missing: RefCell::default(),
         }
     }
 
-    /// Fails if a tensor was missing or was never asked for.
-    pub(super) fn finish(&self) -> Result<(), Defect> {
-        let mut missing = self.missing.take();
-        missing.sort();
-        missing.dedup();
-        let unknown: Vec<String> = self.left.take().into_iter().collect();
+    /// Fails if a tensor that was asked for is missing, or one was never asked for.
+    pub(super) fn finish(self) -> Result<(), Defect> {
+        let missing = Vec::from_iter(self.missing.into_inner());
+        let unknown = Vec::from_iter(self.left.into_inner().into_iter().map(str::to_owned));
         if missing.is_empty() && unknown.is_empty() {
             Ok(())
         } else {
             Err(Defect::Names { missing, unknown })
         }
+    }
+}
+
+impl Source for Inventory<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.tensors.has(name)
+    }
+
+    fn take(&self, name: &str, _: &[usize]) -> Result<Vec<f32>, Defect> {
+        if !self.left.borrow_mut().remove(name) && !self.has(name) {
+            self.missing.borrow_mut().insert(name.into());
+        }
+        Ok(Vec::new())
     }
 }
 

@@ -1,0 +1,255 @@
+//! The configuration files of transformers' `ViTForImageClassification` and `DeiTForImageClassification`.
+
+use super::assemble::Shape;
+use super::config::{Described, heads, image_size, model};
+use super::error::Defect;
+use super::json::Object;
+use mergevit_runtime::{Interpolation, Preprocessing, ResizeMode};
+use serde_json::Value;
+
+/// Reads `config.json` and `preprocessor_config.json`.
+pub(super) fn describe(
+    shape: &Shape,
+    config: Object<'_>,
+    preprocessor: Object<'_>,
+) -> Result<Described, Defect> {
+    config.agrees("hidden_size", shape.width)?;
+    config.agrees("num_hidden_layers", shape.parts.depth)?;
+    config.agrees("intermediate_size", shape.mlp_width)?;
+    config.agrees("patch_size", shape.patch_size)?;
+    heads(shape, config, "num_attention_heads")?;
+    match config.text("hidden_act")? {
+        None | Some("gelu") => {}
+        Some(other) => {
+            return Err(Defect::Unsupported(format!(
+                "activation {other}; supported is gelu (erf)"
+            )));
+        }
+    }
+    let size = image_size(shape, config, config.size("image_size")?)?;
+    let name = config.text("model_type")?.unwrap_or("vit");
+    let mut model = model(shape, name, size);
+    model.epsilon = config.number("layer_norm_eps")?.unwrap_or(1e-12) as f32;
+    model.labels = id_labels(shape, config)?;
+    let preprocessing = Preprocessor::read(preprocessor, name, size)?;
+    model.preprocessing = Preprocessing {
+        resize: preprocessing.resize,
+        interpolation: preprocessing.interpolation,
+    };
+    Ok(Described {
+        model,
+        mean: preprocessing.mean,
+        std: preprocessing.std,
+    })
+}
+
+/// `id2label`, an object from "0", "1", ... to names.
+fn id_labels(shape: &Shape, config: Object<'_>) -> Result<Vec<String>, Defect> {
+    let Some(value) = config.get("id2label") else {
+        return Ok(Vec::new());
+    };
+    let name = |index: usize| value.get(index.to_string())?.as_str().map(str::to_owned);
+    let count = value.as_object().map_or(0, serde_json::Map::len);
+    match (0..shape.classes).map(name).collect::<Option<Vec<_>>>() {
+        Some(names) if count == shape.classes => Ok(names),
+        _ => Err(config.wrong(
+            "id2label",
+            &format!("{count} names"),
+            format!(
+                "a name for each of 0 to {}",
+                shape.classes.saturating_sub(1)
+            ),
+        )),
+    }
+}
+
+/// What `preprocessor_config.json` says, as transformers' image processors take it: resize, crop the centre,
+/// scale to 0 to 1, normalize.
+struct Preprocessor {
+    resize: ResizeMode,
+    interpolation: Interpolation,
+    mean: [f32; 3],
+    std: [f32; 3],
+}
+
+impl Preprocessor {
+    /// A file without a field, or no file, leaves the defaults of the model type's own processor.
+    fn read(of: Object<'_>, model_type: &str, size: usize) -> Result<Self, Defect> {
+        let kind = match of.text("image_processor_type")? {
+            Some(kind) => Some(kind),
+            None => of.text("feature_extractor_type")?,
+        };
+        let deit = kind.map_or(model_type == "deit", |kind| kind.starts_with("DeiT"));
+        for step in ["do_resize", "do_rescale"] {
+            if of.flag(step)? == Some(false) {
+                return Err(of.wrong(step, &false, "true"));
+            }
+        }
+        let factor = of.number("rescale_factor")?.unwrap_or(1.0 / 255.0);
+        if (factor * 255.0 - 1.0).abs() > 1e-3 {
+            return Err(of.wrong("rescale_factor", &factor, "1/255"));
+        }
+        let filter = of.size("resample")?.unwrap_or(if deit { 3 } else { 2 });
+        let interpolation = match filter {
+            2 => Interpolation::Bilinear,
+            3 => Interpolation::Bicubic,
+            n => return Err(of.wrong("resample", &n, "2 (bilinear) or 3 (bicubic)")),
+        };
+        let (mean, std) = if of.flag("do_normalize")?.unwrap_or(true) {
+            (of.colours("image_mean")?, of.colours("image_std")?)
+        } else {
+            (Some([0.0; 3]), Some([1.0; 3]))
+        };
+        Ok(Self {
+            resize: resize(of, kind.unwrap_or("ViT"), deit, size)?,
+            interpolation,
+            mean: mean.unwrap_or([0.5; 3]),
+            std: std.unwrap_or([0.5; 3]),
+        })
+    }
+}
+
+/// The size before the centre crop to the model's `size`; only DeiT's processor crops unless told to.
+fn resize(of: Object<'_>, kind: &str, deit: bool, size: usize) -> Result<ResizeMode, Defect> {
+    // Only these processors read one number as both sides; the others mean the shorter one.
+    let one_number_is_both = kind.starts_with("ViT") || deit;
+    let crops = of.flag("do_center_crop")?.unwrap_or(deit);
+    let exact = |width, height| ResizeMode::Exact { width, height };
+    let side = if crops && deit && of.get("size").is_none() {
+        256
+    } else {
+        size
+    };
+    let resize = match of.get("size") {
+        None => exact(side, side),
+        Some(Value::Object(_)) => {
+            let sides = of.inner("size", "size.")?;
+            let lengths = ["width", "height", "shortest_edge"].map(|name| sides.size(name));
+            match lengths {
+                [Ok(Some(width)), Ok(Some(height)), Ok(None)] => exact(width, height),
+                [Ok(None), Ok(None), Ok(Some(side))] => ResizeMode::ShortestSide(side),
+                _ => {
+                    let expected = "height and width, or shortest_edge";
+                    return Err(of.wrong("size", sides.value, expected));
+                }
+            }
+        }
+        Some(_) => match of.size("size")? {
+            Some(side) if one_number_is_both => exact(side, side),
+            side => ResizeMode::ShortestSide(side.unwrap_or(size)),
+        },
+    };
+    if crops {
+        let crop = match of.get("crop_size") {
+            Some(Value::Object(_)) => {
+                let sides = of.inner("crop_size", "crop_size.")?;
+                [sides.size("width")?, sides.size("height")?]
+            }
+            _ => [of.size("crop_size")?; 2],
+        };
+        if let Some(side) = crop.into_iter().flatten().find(|side| *side != size) {
+            return Err(of.wrong(
+                "crop_size",
+                &side,
+                format!("{size}, the model's image size"),
+            ));
+        }
+    } else if resize != exact(size, size) {
+        let found = of.get("size").unwrap_or(&Value::Null);
+        let expected = format!("{size} x {size}, the model's image size, without do_center_crop");
+        return Err(of.wrong("size", found, expected));
+    }
+    Ok(resize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<Preprocessor, Defect> {
+        let value: Value = serde_json::from_str(json).unwrap();
+        let of = Object {
+            file: "preprocessor_config.json",
+            path: "",
+            value: &value,
+        };
+        Preprocessor::read(of, "vit", 224)
+    }
+
+    const fn exact(side: usize) -> ResizeMode {
+        ResizeMode::Exact {
+            width: side,
+            height: side,
+        }
+    }
+
+    #[test]
+    fn published_processors_are_understood() {
+        let shortest = ResizeMode::ShortestSide(256);
+        for (json, resize, interpolation) in [
+            ("{}", exact(224), Interpolation::Bilinear),
+            // google/vit-base-patch16-224
+            (
+                r#"{"do_normalize": true, "do_resize": true, "size": 224, "resample": 2}"#,
+                exact(224),
+                Interpolation::Bilinear,
+            ),
+            // facebook/deit-base-patch16-224
+            (
+                r#"{"crop_size": 224, "do_center_crop": true, "size": 256, "resample": 3,
+                    "feature_extractor_type": "DeiTFeatureExtractor"}"#,
+                exact(256),
+                Interpolation::Bicubic,
+            ),
+            (
+                r#"{"image_processor_type": "DeiTImageProcessor"}"#,
+                exact(256),
+                Interpolation::Bicubic,
+            ),
+            (
+                r#"{"image_processor_type": "BitImageProcessor", "do_center_crop": true, "resample": 3,
+                    "size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}}"#,
+                shortest,
+                Interpolation::Bicubic,
+            ),
+            (
+                r#"{"image_processor_type": "CLIPImageProcessor", "do_center_crop": true, "size": 256}"#,
+                shortest,
+                Interpolation::Bilinear,
+            ),
+        ] {
+            let found = read(json).unwrap();
+            assert_eq!(
+                (found.resize, found.interpolation),
+                (resize, interpolation),
+                "{json}"
+            );
+        }
+        let raw = read(r#"{"do_normalize": false, "image_mean": [0.5, 0.5, 0.5]}"#).unwrap();
+        assert_eq!((raw.mean, raw.std), ([0.0; 3], [1.0; 3]));
+    }
+
+    #[test]
+    fn what_would_change_the_pixels_unseen_is_refused() {
+        for (json, field) in [
+            (r#"{"do_resize": false}"#, "do_resize"),
+            (r#"{"do_rescale": false}"#, "do_rescale"),
+            (r#"{"do_normalize": "yes"}"#, "do_normalize"),
+            (r#"{"rescale_factor": 0.0078}"#, "rescale_factor"),
+            (r#"{"resample": 0}"#, "resample"),
+            (r#"{"size": 384}"#, "size"),
+            (r#"{"size": {"shortest_edge": 224}}"#, "size"),
+            (r#"{"size": {"longest_edge": 224}}"#, "size"),
+            (r#"{"size": {"height": 224, "width": -1}}"#, "size"),
+            (
+                r#"{"size": 256, "do_center_crop": true, "crop_size": 192}"#,
+                "crop_size",
+            ),
+        ] {
+            let Err(Defect::Config { field: found, .. }) = read(json) else {
+                panic!("{json} was accepted");
+            };
+            assert_eq!(found, field, "{json}");
+        }
+    }
+}
