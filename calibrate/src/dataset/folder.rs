@@ -20,6 +20,8 @@ fn sorted(path: &Path) -> Result<Vec<PathBuf>, DatasetError> {
                 .collect::<Result<Vec<_>, _>>()
         })
         .map_err(io)?;
+    // What tools leave behind (.DS_Store, .ipynb_checkpoints) is neither an image nor a class.
+    entries.retain(|entry| !name(entry).starts_with('.'));
     entries.sort();
     Ok(entries)
 }
@@ -37,6 +39,20 @@ fn name(path: &Path) -> String {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned()
+}
+
+/// A stray image beside class folders would make the whole set look flat.
+fn refuse_mixed(path: &Path, file: &Path, folders: &[PathBuf]) -> Result<(), DatasetError> {
+    for folder in folders {
+        if sorted(folder)?.iter().any(|entry| is_image(entry)) {
+            return Err(DatasetError::Mixed {
+                path: path.into(),
+                file: name(file),
+                folder: name(folder),
+            });
+        }
+    }
+    Ok(())
 }
 
 impl Folder {
@@ -69,6 +85,8 @@ impl Folder {
                 let images = sorted(folder)?.into_iter().filter(|file| is_image(file));
                 files.extend(images.map(|file| (file, Some(label))));
             }
+        } else {
+            refuse_mixed(path, &files[0].0, &folders)?;
         }
         if files.is_empty() {
             let hint = " (*.png, *.jpg, *.jpeg) in it or in its sub-folders";

@@ -34,6 +34,19 @@ pub enum DatasetError {
         /// What would count as an image.
         hint: &'static str,
     },
+    /// Images both in it and in its sub-folders.
+    #[error(
+        "{}: image {file} beside the sub-folder {folder} with images, expected one or the other",
+        path.display()
+    )]
+    Mixed {
+        /// The folder.
+        path: PathBuf,
+        /// An image in it.
+        file: String,
+        /// A sub-folder with images.
+        folder: String,
+    },
     /// An image file could not be decoded.
     #[error("{}: not a readable PNG or JPEG image: {reason}", path.display())]
     Image {

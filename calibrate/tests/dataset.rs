@@ -1,0 +1,191 @@
+//! Folders and IDX files: what is read, in which order, with which labels; and what is refused.
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use mergevit_calibrate::dataset::{Dataset, DatasetError};
+use mergevit_kernels::frame::PixelFormat;
+use std::io::Write;
+use std::path::Path;
+
+/// Writes a PNG or JPEG of one colour, and the folders above it.
+fn image(folder: &Path, name: &str, colour: [u8; 3]) {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    image::RgbImage::from_pixel(5, 3, image::Rgb(colour))
+        .save(path)
+        .unwrap();
+}
+
+fn folder(path: &Path, labels: &[&str], classes: usize) -> Result<Dataset, DatasetError> {
+    let labels: Vec<String> = labels.iter().map(|&label| label.into()).collect();
+    Dataset::open(&format!("folder:{}", path.display()), &labels, classes)
+}
+
+fn labels(dataset: &Dataset) -> Vec<Option<usize>> {
+    let label = |index| dataset.get(index).unwrap().label;
+    (0..dataset.len()).map(label).collect()
+}
+
+/// An IDX file of `magic`, sizes and bytes.
+fn idx(path: &Path, magic: u32, sizes: &[u32], data: &[u8]) {
+    let words = [&[magic], sizes].concat();
+    let header: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+    let bytes = [&header, data].concat();
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&bytes).unwrap();
+        std::fs::write(path, encoder.finish().unwrap()).unwrap();
+    } else {
+        std::fs::write(path, bytes).unwrap();
+    }
+}
+
+#[test]
+fn class_folders_are_matched_by_name_or_numbered_in_order() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["shoe/b.png", "shoe/a.PNG", "bag/c.jpg", "bag/notes.txt"] {
+        if name.ends_with("txt") {
+            std::fs::write(root.path().join(name), "not an image").unwrap();
+        } else {
+            image(root.path(), name, [9, 8, 7]);
+        }
+    }
+    image(root.path(), ".cache/hidden.png", [0; 3]);
+    let by_name = folder(root.path(), &["coat", "shoe", "bag"], 3).unwrap();
+    assert_eq!(labels(&by_name), [Some(2), Some(1), Some(1)]);
+    assert!(by_name.is_labelled());
+    let numbered = folder(root.path(), &["coat", "shoe", "hat"], 3).unwrap();
+    assert_eq!(labels(&numbered), [Some(0), Some(1), Some(1)]);
+    let first = by_name.get(1).unwrap();
+    assert_eq!(
+        (first.format, first.width, first.height),
+        (PixelFormat::Rgb, 5, 3)
+    );
+    assert_eq!(first.bytes, [9, 8, 7].repeat(15));
+    assert!(matches!(
+        folder(root.path(), &[], 1),
+        Err(DatasetError::Label {
+            label: 1,
+            classes: 1,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn flat_folders_have_no_labels_and_limits_spread() {
+    let root = tempfile::tempdir().unwrap();
+    for n in 0..10u8 {
+        image(root.path(), &format!("{n}.png"), [n; 3]);
+    }
+    std::fs::create_dir(root.path().join("empty")).unwrap();
+    let mut flat = folder(root.path(), &[], 2).unwrap();
+    assert_eq!((flat.len(), flat.is_labelled()), (10, false));
+    flat.limit(4);
+    let seen: Vec<u8> = (0..4).map(|i| flat.get(i).unwrap().bytes[0]).collect();
+    assert_eq!(seen, [0, 2, 5, 7]);
+    flat.limit(100);
+    assert_eq!(flat.len(), 4);
+}
+
+#[test]
+fn bad_folders_name_what_is_wrong() {
+    let root = tempfile::tempdir().unwrap();
+    assert!(matches!(
+        folder(root.path(), &[], 2),
+        Err(DatasetError::Empty { .. })
+    ));
+    let nowhere = folder(&root.path().join("nowhere"), &[], 2).unwrap_err();
+    assert!(nowhere.to_string().contains("nowhere"));
+    image(root.path(), "class/a.png", [1; 3]);
+    image(root.path(), "stray.png", [1; 3]);
+    let mixed = folder(root.path(), &[], 2).unwrap_err().to_string();
+    assert!(
+        mixed.contains("stray.png") && mixed.contains("class"),
+        "{mixed}"
+    );
+
+    std::fs::remove_file(root.path().join("stray.png")).unwrap();
+    let whole = std::fs::read(root.path().join("class/a.png")).unwrap();
+    for (name, bytes) in [
+        ("cut.png", &whole[..whole.len() / 2]),
+        ("text.jpg", b"hello"),
+    ] {
+        let path = root.path().join("class").join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let dataset = folder(root.path(), &[], 2).unwrap();
+        let error = dataset.get(1).unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn idx_files_are_read_plain_and_compressed() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name);
+    let pixels: Vec<u8> = (0..3 * 2 * 4).collect();
+    for end in ["", ".gz"] {
+        idx(&at(&format!("i{end}")), 0x803, &[3, 2, 4], &pixels);
+        idx(&at(&format!("l{end}")), 0x801, &[3], &[2, 0, 1]);
+        let images = at(&format!("i{end}")).display().to_string();
+        let spec = format!("idx:{images},{}", at(&format!("l{end}")).display());
+        let mut dataset = Dataset::open(&spec, &[], 3).unwrap();
+        assert_eq!(labels(&dataset), [Some(2), Some(0), Some(1)]);
+        let second = dataset.get(1).unwrap();
+        assert_eq!((second.width, second.height), (4, 2));
+        assert_eq!(second.bytes, pixels[8..16]);
+        dataset.limit(2);
+        assert_eq!(dataset.len(), 2);
+        let unlabelled = Dataset::open(&format!("idx:{images}"), &[], 3).unwrap();
+        assert!(!unlabelled.is_labelled());
+    }
+}
+
+#[test]
+fn bad_idx_files_name_what_is_wrong() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name);
+    idx(&at("good"), 0x803, &[2, 1, 1], &[0, 0]);
+    idx(&at("labels"), 0x801, &[2], &[0, 2]);
+    idx(&at("three-labels"), 0x801, &[3], &[0, 0, 0]);
+    idx(&at("magic"), 0x801, &[2, 1, 1], &[0, 0]);
+    idx(&at("short"), 0x803, &[2, 1, 1], &[0]);
+    idx(&at("long"), 0x803, &[2, 1, 1], &[0, 0, 0]);
+    idx(&at("none"), 0x803, &[0, 1, 1], &[]);
+    idx(&at("flat"), 0x803, &[2, 0, 1], &[]);
+    idx(&at("wide"), 0x803, &[1, 1, 9000], &[0; 9000]);
+    idx(&at("overflow"), 0x803, &[u32::MAX; 3], &[]);
+    std::fs::write(at("header"), [0, 0, 8, 3, 0]).unwrap();
+    idx(&at("cut.gz"), 0x803, &[2, 1, 1], &[0, 0]);
+    let whole = std::fs::read(at("cut.gz")).unwrap();
+    std::fs::write(at("cut.gz"), &whole[..whole.len() - 9]).unwrap();
+    for (files, what) in [
+        ("good,labels", "label 2"),
+        ("good,three-labels", "expected 2"),
+        ("good,nowhere", "nowhere"),
+        ("magic", "magic number"),
+        ("short", "data"),
+        ("long", "data"),
+        ("none", "no images"),
+        ("flat", "rows"),
+        ("wide", "columns"),
+        ("overflow", "data"),
+        ("header", "header"),
+        ("cut.gz", "cut.gz"),
+    ] {
+        let paths: Vec<String> = files
+            .split(',')
+            .map(|f| at(f).display().to_string())
+            .collect();
+        let error = Dataset::open(&format!("idx:{}", paths.join(",")), &[], 2).unwrap_err();
+        assert!(error.to_string().contains(what), "{files}: {error}");
+    }
+    for spec in ["", "idx:", "folder:", "tar:x", "images"] {
+        let error = Dataset::open(spec, &[], 2).unwrap_err();
+        assert!(
+            matches!(error, DatasetError::Spec { .. }),
+            "{spec}: {error}"
+        );
+    }
+}
