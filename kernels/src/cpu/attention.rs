@@ -87,9 +87,9 @@ impl HeadScratch {
                     *sum += i32::from(v);
                 }
             }
-            for d in 0..HEAD_WIDTH {
-                let word = [rows[0][d], rows[1][d], rows[2][d], rows[3][d]];
-                self.values[d * inner + j..][..4].copy_from_slice(&word);
+            let columns = rows[0].iter().zip(&rows[1]).zip(&rows[2]).zip(&rows[3]);
+            for (d, (((&v0, &v1), &v2), &v3)) in columns.enumerate() {
+                self.values[d * inner + j..][..4].copy_from_slice(&[v0, v1, v2, v3]);
             }
         }
     }
