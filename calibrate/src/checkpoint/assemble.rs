@@ -4,7 +4,7 @@ use super::error::Defect;
 use super::naming::{Kind, Names, Qkv};
 use super::tensors::{Inventory, Source, Tensors, finite};
 use super::{Block, Weights};
-use std::collections::BTreeSet;
+use mergevit_runtime::limits::MAX_LAYERS;
 
 /// Dimensions that the tensors' shapes give. The image size is not among them: only its grid is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +33,17 @@ fn suffixed(name: &str, suffix: &str) -> String {
 impl Parts {
     /// Reads the parts off the names, and fails with every name that is missing or unknown.
     pub(super) fn of(tensors: &Tensors<'_>, names: &Names) -> Result<Self, Defect> {
-        let present: BTreeSet<usize> = tensors.names().filter_map(|n| names.layer_of(n)).collect();
+        // Up to the highest number, so that a layer missing below it is named as missing; bounded first,
+        // because every absent layer costs a list of names.
+        let last = tensors.names().filter_map(|n| names.layer_of(n)).max();
+        if let Some(last) = last.filter(|last| *last >= MAX_LAYERS) {
+            return Err(Defect::Unsupported(format!(
+                "its tensors name layer {last}; supported are layers 0 to {}",
+                MAX_LAYERS - 1
+            )));
+        }
         let parts = Self {
-            depth: (0..).take_while(|layer| present.contains(layer)).count(),
+            depth: last.map_or(0, |last| last + 1),
             class_token: tensors.has(&names.global(names.class_token)),
             fc_norm: names.kind == Kind::Timm && tensors.has("fc_norm.weight"),
         };

@@ -125,14 +125,35 @@ fn interpolation(of: Object<'_>, field: &str, name: &str) -> Result<Interpolatio
     }
 }
 
+/// Multiples of 64 at which the published models have 16 heads of another width: SO400M, ViT-H, ViT-g, ViT-G
+/// (timm, torchvision). No tensor's shape tells the heads.
+const AMBIGUOUS_WIDTHS: [usize; 4] = [1152, 1280, 1408, 1664];
+
 pub(super) fn heads(shape: &Shape, of: Object<'_>, field: &str) -> Result<(), Defect> {
-    match of.size(field)? {
-        Some(heads) if heads * HEAD_WIDTH != shape.width => Err(Defect::Unsupported(format!(
-            "{} channels in {heads} heads; the kernels need heads of {HEAD_WIDTH} channels",
-            shape.width
-        ))),
-        _ => Ok(()),
+    let stated = of.size(field)?;
+    let heads = stated.unwrap_or(if AMBIGUOUS_WIDTHS.contains(&shape.width) {
+        16
+    } else {
+        shape.width / HEAD_WIDTH
+    });
+    // A width that is no multiple of 64 at all is the model's own defect, reported when it is validated.
+    if heads * HEAD_WIDTH == shape.width
+        || stated.is_none() && !shape.width.is_multiple_of(HEAD_WIDTH)
+    {
+        return Ok(());
     }
+    Err(Defect::Unsupported(format!(
+        "{} channels in {heads} heads{}; the kernels need heads of {HEAD_WIDTH} channels",
+        shape.width,
+        if stated.is_some() {
+            String::new()
+        } else {
+            format!(
+                ", as published models of this width have ({}{field} states no other number)",
+                of.path
+            )
+        }
+    )))
 }
 
 /// What a configuration without the field means.
