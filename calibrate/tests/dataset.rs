@@ -4,6 +4,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use mergevit_calibrate::dataset::{Dataset, DatasetError};
 use mergevit_kernels::frame::PixelFormat;
+use mergevit_runtime::testing;
 use std::io::Write;
 use std::path::Path;
 
@@ -89,6 +90,81 @@ fn flat_folders_have_no_labels_and_limits_spread() {
 }
 
 #[test]
+fn a_limit_takes_as_many_images_of_every_class() {
+    let root = tempfile::tempdir().unwrap();
+    for class in ["a", "b", "c"] {
+        for n in 0..4 {
+            image(root.path(), &format!("{class}/{n}.png"), [n; 3]);
+        }
+    }
+    for (limit, expected) in [
+        (6, vec![0, 0, 1, 1, 2, 2]),
+        (3, vec![0, 1, 2]),
+        (1, vec![0]),
+    ] {
+        let mut dataset = folder(root.path(), &[], 3).unwrap();
+        dataset.limit(limit);
+        let expected: Vec<_> = expected.into_iter().map(Some).collect();
+        assert_eq!(labels(&dataset), expected);
+    }
+}
+
+#[test]
+fn pixels_are_the_same_from_grey_idx_and_rgb_files() {
+    let root = tempfile::tempdir().unwrap();
+    let model = testing::model(16, 8, 1, 1, 3);
+    let (width, height) = (7, 5);
+    let mut random = testing::Random(5);
+    let grey = random.bytes(4 * width * height);
+    idx(
+        &root.path().join("images"),
+        0x803,
+        &[4, height as u32, width as u32],
+        &grey,
+    );
+    for (n, image) in grey.chunks_exact(width * height).enumerate() {
+        let rgb = image.iter().flat_map(|&v| [v; 3]).collect();
+        image::RgbImage::from_raw(width as u32, height as u32, rgb)
+            .unwrap()
+            .save(root.path().join(format!("{n}.png")))
+            .unwrap();
+        image::GrayImage::from_raw(width as u32, height as u32, image.to_vec())
+            .unwrap()
+            .save(root.path().join(format!("{}.png", 4 + n)))
+            .unwrap();
+    }
+    let spec = format!("idx:{}", root.path().join("images").display());
+    let from_idx = Dataset::open(&spec, &[], 3).unwrap();
+    let files = folder(root.path(), &[], 3).unwrap();
+    let (expected, labels) = from_idx.pixels(0..4, &model).unwrap();
+    assert_eq!((expected.len(), labels), (4 * 16 * 16 * 3, vec![None; 4]));
+    assert!(
+        expected
+            .chunks_exact(3)
+            .all(|p| p[0] == p[1] && p[1] == p[2])
+    );
+    assert_eq!(files.pixels(0..4, &model).unwrap().0, expected);
+    assert_eq!(files.pixels(4..8, &model).unwrap().0, expected);
+    let (part, _) = from_idx.pixels(1..3, &model).unwrap();
+    assert_eq!(part, expected[16 * 16 * 3..3 * 16 * 16 * 3]);
+    assert_eq!(from_idx.pixels(2..2, &model).unwrap(), (vec![], vec![]));
+}
+
+#[test]
+fn an_unreadable_image_among_others_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    let model = testing::model(16, 8, 1, 1, 3);
+    for n in 0..5 {
+        image(root.path(), &format!("class/{n}.png"), [n; 3]);
+    }
+    std::fs::write(root.path().join("class/2.png"), "not an image").unwrap();
+    let dataset = folder(root.path(), &[], 3).unwrap();
+    let error = dataset.pixels(0..5, &model).unwrap_err();
+    assert!(error.to_string().contains("2.png"), "{error}");
+    assert_eq!(dataset.pixels(3..5, &model).unwrap().1, [Some(0); 2]);
+}
+
+#[test]
 fn bad_folders_name_what_is_wrong() {
     let root = tempfile::tempdir().unwrap();
     assert!(matches!(
@@ -150,6 +226,8 @@ fn bad_idx_files_name_what_is_wrong() {
     idx(&at("labels"), 0x801, &[2], &[0, 2]);
     idx(&at("three-labels"), 0x801, &[3], &[0, 0, 0]);
     idx(&at("magic"), 0x801, &[2, 1, 1], &[0, 0]);
+    idx(&at("labels-magic"), 0x803, &[2], &[0, 0]);
+    idx(&at("labels-short"), 0x801, &[2], &[0]);
     idx(&at("short"), 0x803, &[2, 1, 1], &[0]);
     idx(&at("long"), 0x803, &[2, 1, 1], &[0, 0, 0]);
     idx(&at("none"), 0x803, &[0, 1, 1], &[]);
@@ -163,6 +241,8 @@ fn bad_idx_files_name_what_is_wrong() {
     for (files, what) in [
         ("good,labels", "label 2"),
         ("good,three-labels", "expected 2"),
+        ("good,labels-magic", "magic number"),
+        ("good,labels-short", "labels-short: data"),
         ("good,nowhere", "nowhere"),
         ("magic", "magic number"),
         ("short", "data"),

@@ -1,4 +1,5 @@
 //! Any bytes give a pack or an error. `tests/mutations.rs` runs the same function in ordinary tests.
+//! `seeds/pack/tiny` is `testing::bytes(&testing::tiny(), &[0, 1, 9], 1)`.
 
 #![no_main]
 
