@@ -1,0 +1,2 @@
+#include "gemm.cuh"
+GEMM_TILES(EMBED, embed)

@@ -1,0 +1,58 @@
+// One wrapper for each Tensor Core and asynchronous-copy instruction.
+// PTX ISA manual 8.5: 9.7.14 "Warp Level Matrix Multiply-Accumulate", 9.7.9.25 "cp.async".
+#pragma once
+#include "types.cuh"
+
+DEVICE u32 shared_address(const void *p) { return (u32)__cvta_generic_to_shared(p); }
+
+// Copies 16 bytes from global to shared memory behind the caller's back; zeros if `valid` is false.
+DEVICE void copy_async_16(u32 shared, const void *global, bool valid) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+                 :: "r"(shared), "l"(global), "r"(valid ? 16 : 0)
+                 : "memory");
+}
+
+// Closes a group of this thread's copies.
+DEVICE void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+
+// Waits until at most PENDING of this thread's groups are under way.
+template <u32 PENDING>
+DEVICE void copy_async_wait() {
+    asm volatile("cp.async.wait_group %0;" :: "n"(PENDING) : "memory");
+}
+
+// Four 8 x 8 matrices of 16-bit elements (8 rows of 16 bytes each). Lane l gives the address of row l % 8
+// of matrix l / 8 and receives bytes 4 (l % 4) .. of row l / 4 of each matrix.
+DEVICE void load_matrices(u32 (&r)[4], u32 shared) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(shared)
+                 : "memory");
+}
+
+// As above, transposed: the lane receives 16-bit column l / 4 of rows 2 (l % 4) and 2 (l % 4) + 1.
+DEVICE void load_matrices_transposed(u32 (&r)[4], u32 shared) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(shared)
+                 : "memory");
+}
+
+// c (16 x 8) += a (16 x 32, signed bytes) * b (32 x 8, signed bytes). With g = lane / 4 and q = lane % 4:
+// a[0], a[1]: rows g, g + 8, bytes k = 4q ..; a[2], a[3]: the same rows, k = 16 + 4q ..
+// b[0], b[1]: column g, bytes k = 4q .. and 16 + 4q ..
+// c[0], c[1]: row g, columns 2q, 2q + 1; c[2], c[3]: row g + 8.
+DEVICE void multiply_s8(i32 (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+    asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%0, %1, %2, %3};"
+        : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// As above with unsigned bytes in a.
+DEVICE void multiply_u8s8(i32 (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+    asm("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%0, %1, %2, %3};"
+        : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}

@@ -1,0 +1,40 @@
+// Integer types by width (NVRTC compiles without any header) and small helpers that every kernel uses.
+#pragma once
+
+typedef signed char i8;
+typedef unsigned char u8;
+typedef short i16;
+typedef unsigned short u16;
+typedef int i32;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+#define DEVICE __device__ __forceinline__
+// A kernel's parameters are one struct, passed by value; `kernels/src/cuda/params.rs` has the same in Rust.
+#define PARAMS(type) const __grid_constant__ type
+
+// Lanes of a warp, and the mask of all of them.
+constexpr u32 WARP = 32;
+constexpr u32 ALL = 0xffffffffu;
+
+// Channels of one attention head.
+constexpr u32 HEAD_WIDTH = 64;
+
+DEVICE constexpr u32 ceil_div(u32 a, u32 b) { return (a + b - 1) / b; }
+DEVICE constexpr u32 round_up(u32 a, u32 b) { return ceil_div(a, b) * b; }
+
+DEVICE u32 lane_id() { return threadIdx.x % WARP; }
+DEVICE u32 warp_id() { return threadIdx.x / WARP; }
+
+DEVICE u32 float_bits(float x) { return __float_as_uint(x); }
+DEVICE float bits_float(u32 x) { return __uint_as_float(x); }
+
+// A load that reads what other blocks of this launch have written (cached in L2 only).
+DEVICE uint4 load_from_l2(const uint4 *p) {
+    uint4 v;
+    asm volatile("ld.global.cg.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "l"(p)
+                 : "memory");
+    return v;
+}

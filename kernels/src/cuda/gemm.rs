@@ -1,0 +1,237 @@
+//! Linear layers: which tile shape, how many parts of K, and the launch.
+
+use super::images::Image;
+use super::params::GemmParams;
+use super::{Address, Kernel, Launch, Target};
+
+/// A tile shape of `gemm.cuh`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tile {
+    /// Rows of the output.
+    pub rows: u32,
+    /// Columns of the output.
+    pub columns: u32,
+    /// Threads of a block.
+    pub threads: u32,
+    /// Steps of K in flight.
+    stages: u32,
+    /// Blocks that an SM holds at once, by its registers and shared memory.
+    resident: u32,
+    names: [&'static str; 4],
+}
+
+macro_rules! tile {
+    ($rows:literal, $columns:literal, $threads:literal, $stages:literal, $resident:literal) => {
+        Tile {
+            rows: $rows,
+            columns: $columns,
+            threads: $threads,
+            stages: $stages,
+            resident: $resident,
+            names: [
+                concat!("gemm_", $rows, "x", $columns, "_requantize"),
+                concat!("gemm_", $rows, "x", $columns, "_gelu"),
+                concat!("gemm_", $rows, "x", $columns, "_residual"),
+                concat!("gemm_", $rows, "x", $columns, "_embed"),
+            ],
+        }
+    };
+}
+
+/// All tile shapes, largest first.
+pub const TILES: [Tile; 4] = [
+    tile!(128, 128, 256, 4, 2),
+    tile!(64, 128, 256, 4, 2),
+    tile!(64, 64, 128, 5, 4),
+    tile!(32, 64, 128, 6, 4),
+];
+
+/// Bytes of K a step.
+const STEP: u32 = 64;
+
+/// Most parts that K is split into.
+pub const MAX_SPLITS: u32 = 8;
+
+/// What happens to the sums.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Epilogue {
+    /// To i8.
+    Requantize,
+    /// GELU, then to i8.
+    Gelu {
+        /// One over the output's quantization step.
+        inverse_scale: f32,
+        /// The integer that stands for zero.
+        zero_point: f32,
+    },
+    /// Added to the residual stream.
+    Residual,
+    /// The residual stream's first content, and token sizes of 1.
+    Embed {
+        /// (T, N) f32
+        position: Address,
+        /// (B, T) u32
+        sizes: Address,
+        /// B
+        batch: u32,
+        /// Whether row 0 of an image is a class token.
+        class_token: bool,
+    },
+}
+
+/// (M, N, K) of a linear layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// M
+    pub rows: u32,
+    /// N, a multiple of 64.
+    pub outputs: u32,
+    /// K, a multiple of 64.
+    pub inputs: u32,
+}
+
+/// How a linear layer is spread over a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tiling {
+    /// Tile shape.
+    pub tile: Tile,
+    /// Parts of K.
+    pub splits: u32,
+}
+
+/// The arrays of a linear layer in device memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Operands {
+    /// (M, K) i8
+    pub input: Address,
+    /// (N, K) i8
+    pub weights: Address,
+    /// (N) f32
+    pub scale: Address,
+    /// (N) f32
+    pub bias: Address,
+    /// (M, N) i8, or the residual stream, f16
+    pub output: Address,
+    /// Scratch space of [`Tiling::partial_bytes`].
+    pub partial: Address,
+    /// [`Tiling::tiles`] counters, u32, zero before the first launch; every launch leaves them zero.
+    pub arrived: Address,
+}
+
+impl Tile {
+    /// Dynamic shared memory of a block, in bytes.
+    pub const fn shared_bytes(&self) -> u32 {
+        self.stages * (self.rows + self.columns) * STEP
+    }
+}
+
+impl Tiling {
+    /// Whether this tiling can compute the shape at all.
+    pub const fn fits(&self, shape: &Shape) -> bool {
+        shape.outputs.is_multiple_of(self.tile.columns)
+            && self.splits >= 1
+            && self.splits <= MAX_SPLITS
+            && self.splits <= shape.inputs / STEP
+    }
+
+    /// Tiles of the output.
+    pub const fn tiles(&self, shape: &Shape) -> u32 {
+        shape.rows.div_ceil(self.tile.rows) * (shape.outputs / self.tile.columns)
+    }
+
+    /// Bytes of scratch space for sums of parts.
+    pub const fn partial_bytes(&self, shape: &Shape) -> usize {
+        if self.splits == 1 {
+            return 0;
+        }
+        let sums = self.tiles(shape) as usize * (self.tile.rows * self.tile.columns) as usize;
+        sums * self.splits as usize * size_of::<i32>()
+    }
+
+    /// The tiling that should take the least time on a device.
+    pub fn best(shape: &Shape, target: &Target) -> Self {
+        let candidates = TILES.iter().flat_map(|&tile| {
+            [1, 2, 3, 4, 6, 8].map(|splits| Self { tile, splits })
+        });
+        candidates
+            .filter(|tiling| tiling.fits(shape))
+            .min_by_key(|tiling| tiling.clocks(shape, target))
+            .expect("64 divides the outputs, so the smallest tiles fit")
+    }
+
+    /// Clocks that a launch takes by a simple model: rounds of blocks over the SMs, each block bound by its
+    /// multiplications (2048 a clock and SM, shared by the blocks that an SM holds) or by its shared-memory
+    /// fill (32 bytes a clock), plus what filling the pipeline and reducing parts costs.
+    fn clocks(&self, shape: &Shape, target: &Target) -> u64 {
+        let tile = &self.tile;
+        let blocks = u64::from(self.tiles(shape) * self.splits);
+        let steps = u64::from((shape.inputs / STEP).div_ceil(self.splits));
+        let multiply = u64::from(tile.rows * tile.columns * STEP) / 2048;
+        let fill = u64::from((tile.rows + tile.columns) * STEP) / 32;
+        let sms = u64::from(target.multiprocessors);
+        // Blocks that share an SM share its units: a round of them takes as long as all of them one by one,
+        // but hides each other's latency.
+        let per_sm = blocks.div_ceil(sms);
+        let alone = per_sm.min(u64::from(tile.resident)) < 2;
+        let step = multiply.max(fill) * if alone { 3 } else { 2 } / 2;
+        let sums = u64::from(tile.rows * tile.columns);
+        let reduce = if self.splits > 1 { sums / 8 + 1500 } else { 0 };
+        let finish = sums / 16;
+        let rounds = per_sm.div_ceil(u64::from(tile.resident));
+        per_sm * (steps * step + reduce + finish) + rounds * 800
+    }
+}
+
+/// One linear layer.
+///
+/// # Panics
+/// If the tiling does not fit the shape.
+pub fn linear(shape: &Shape, tiling: &Tiling, operands: &Operands, epilogue: &Epilogue) -> Launch {
+    assert!(tiling.fits(shape), "{tiling:?} for {shape:?}");
+    let mut params = GemmParams {
+        input: operands.input,
+        weights: operands.weights,
+        scale: operands.scale,
+        bias: operands.bias,
+        output: operands.output,
+        partial: operands.partial,
+        arrived: operands.arrived,
+        rows: shape.rows,
+        outputs: shape.outputs,
+        inputs: shape.inputs,
+        ..GemmParams::default()
+    };
+    let (image, name) = match *epilogue {
+        Epilogue::Requantize => (Image::GemmRequantize, 0),
+        Epilogue::Gelu {
+            inverse_scale,
+            zero_point,
+        } => {
+            (params.inverse_scale, params.zero_point) = (inverse_scale, zero_point);
+            (Image::GemmGelu, 1)
+        }
+        Epilogue::Residual => (Image::GemmResidual, 2),
+        Epilogue::Embed {
+            position,
+            sizes,
+            batch,
+            class_token,
+        } => {
+            (params.position, params.sizes) = (position, sizes);
+            (params.batch, params.patches) = (batch, shape.rows / batch);
+            params.class_token = class_token.into();
+            (Image::GemmEmbed, 3)
+        }
+    };
+    let kernel = Kernel {
+        image,
+        name: tiling.tile.names[name],
+    };
+    let grid = [
+        shape.rows.div_ceil(tiling.tile.rows),
+        shape.outputs / tiling.tile.columns,
+        tiling.splits,
+    ];
+    let tile = &tiling.tile;
+    Launch::new(kernel, grid, tile.threads, tile.shared_bytes(), &params)
+}

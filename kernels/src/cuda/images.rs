@@ -1,0 +1,70 @@
+//! The compiled kernels, embedded: machine code for compute capability 8.7 (Orin), and PTX for compute
+//! capability 8.0, which the driver compiles for any later GPU.
+//!
+//! `cargo run -p mergevit-kernel-compiler` makes them from `kernels/cuda`.
+
+macro_rules! images {
+    ($($(#[$doc:meta])* $variant:ident $name:literal,)*) => {
+        /// One compiled source file.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Image {
+            $($(#[$doc])* $variant,)*
+        }
+
+        /// All images, in the order of their discriminants.
+        pub const IMAGES: &[Image] = &[$(Image::$variant,)*];
+
+        impl Image {
+            /// Name of the source file without its extension.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// Machine code for compute capability 8.7.
+            pub const fn cubin(self) -> &'static [u8] {
+                match self {
+                    $(Self::$variant => include_bytes!(concat!("../../images/", $name, ".sm_87.cubin")),)*
+                }
+            }
+
+            /// PTX for compute capability 8.0 and later.
+            pub const fn ptx(self) -> &'static str {
+                match self {
+                    $(Self::$variant => include_str!(concat!("../../images/", $name, ".compute_80.ptx")),)*
+                }
+            }
+        }
+    };
+}
+
+images! {
+    /// `gemm_*_requantize`
+    GemmRequantize "gemm_requantize",
+    /// `gemm_*_gelu`
+    GemmGelu "gemm_gelu",
+    /// `gemm_*_residual`
+    GemmResidual "gemm_residual",
+    /// `gemm_*_embed`
+    GemmEmbed "gemm_embed",
+    /// `layer_norm`
+    LayerNorm "layer_norm",
+    /// `attention`
+    Attention "attention",
+    /// `merge_match`
+    MergeMatch "merge_match",
+    /// `merge_norm`
+    MergeNorm "merge_norm",
+    /// `pool_norm`
+    PoolNorm "pool_norm",
+    /// `head`
+    Head "head",
+    /// `top_classes`
+    TopClasses "top_classes",
+    /// `patchify`
+    Patchify "patchify",
+    /// `resample_columns`, `resample_rows`
+    Preprocess "preprocess",
+}

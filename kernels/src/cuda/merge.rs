@@ -1,0 +1,46 @@
+//! Token merging: two launches, of which the second takes the place of the layer norm that follows.
+
+use super::images::Image;
+use super::norm::ROWS;
+use super::params::{MergeMatchParams, MergeNormParams};
+use super::{Kernel, Launch};
+use crate::ops::HEAD_WIDTH;
+
+const MATCH: Kernel = Kernel {
+    image: Image::MergeMatch,
+    name: "merge_match",
+};
+
+const NORM: Kernel = Kernel {
+    image: Image::MergeNorm,
+    name: "merge_norm",
+};
+
+/// A tokens of a block, the height of one Tensor Core product.
+const SOURCES: u32 = 16;
+
+/// Threads of a block of `merge_match`.
+const MATCH_THREADS: u32 = 128;
+
+/// B tokens are taken in blocks of this many.
+const BLOCK: u32 = 32;
+
+/// Dynamic shared memory of `merge_match` for images of `tokens` tokens: two bytes for each channel of the
+/// metric, and a norm, of every B token and of 16 A tokens.
+pub const fn match_shared_bytes(tokens: u32) -> u32 {
+    let rows = (tokens / 2).next_multiple_of(BLOCK) + SOURCES;
+    rows * (2 * HEAD_WIDTH as u32 + 4)
+}
+
+/// Finds the partner of every A token of `batch` images.
+pub fn match_tokens(batch: u32, params: &MergeMatchParams) -> Launch {
+    let grid = [params.tokens.div_ceil(2).div_ceil(SOURCES), batch, 1];
+    let shared = match_shared_bytes(params.tokens);
+    Launch::new(MATCH, grid, MATCH_THREADS, shared, params)
+}
+
+/// Merges the most similar tokens of `batch` images, then normalizes and quantizes all that are left.
+pub fn merge_norm(batch: u32, params: &MergeNormParams) -> Launch {
+    let grid = [(params.tokens - params.merged).div_ceil(ROWS), batch, 1];
+    Launch::new(NORM, grid, 32 * ROWS, 0, params)
+}
