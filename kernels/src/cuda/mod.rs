@@ -17,6 +17,7 @@
 //! | `pool_norm`, `head`, `top_classes` | [`head`]: pooling with the last layer norm, classifier, best classes |
 
 mod attention;
+mod device;
 pub mod gemm;
 pub mod head;
 mod images;
@@ -27,6 +28,7 @@ pub mod params;
 pub mod preprocess;
 
 pub use attention::{attention, attention_shared_bytes};
+pub use device::{Device, DeviceError, Graph, Shared};
 pub use images::{IMAGES, Image};
 pub use launch::{Address, Kernel, Launch, Target};
 pub use norm::layer_norm;

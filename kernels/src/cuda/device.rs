@@ -1,0 +1,95 @@
+//! What a device does for its user: memory, launches, recorded graphs.
+//!
+//! NVIDIA's driver is one implementation; the tests' emulator is another, so that everything above this
+//! interface runs in tests as it runs on a GPU.
+
+use super::{Address, Launch, Target};
+use thiserror::Error;
+
+/// Why a device did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{device}: {action}: {reason}")]
+pub struct DeviceError {
+    /// Name of the device, or `cuda` before there is one.
+    pub device: String,
+    /// What was asked of it, as `allocate 96 MB`.
+    pub action: String,
+    /// What it answered.
+    pub reason: String,
+}
+
+/// A recorded list of launches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Graph(pub usize);
+
+/// Memory that both the host and the device see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shared(pub usize);
+
+/// A device with one stream: everything asked of it happens in order.
+pub trait Device: Send {
+    /// Its name, as `NVIDIA Orin`.
+    fn name(&self) -> &str;
+
+    /// What launches for it should be shaped by.
+    fn target(&self) -> Target;
+
+    /// `bytes` of device memory, all zero, at a multiple of 256, until the device is dropped.
+    ///
+    /// # Errors
+    /// [`DeviceError`], out of memory above all.
+    fn allocate(&mut self, bytes: usize) -> Result<Address, DeviceError>;
+
+    /// `bytes` of memory that the device reads and writes in place and the host sees too, all zero, at a
+    /// multiple of 64 on both sides, until the device is dropped.
+    ///
+    /// # Errors
+    /// [`DeviceError`], out of memory above all.
+    fn allocate_shared(&mut self, bytes: usize) -> Result<Shared, DeviceError>;
+
+    /// Where the device sees shared memory.
+    fn shared_address(&self, shared: Shared) -> Address;
+
+    /// Where the host sees shared memory. After [`synchronize`](Self::synchronize) it holds what earlier
+    /// launches wrote; what is written here is seen by later launches.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device failed.
+    fn shared_bytes(&mut self, shared: Shared) -> Result<&mut [u8], DeviceError>;
+
+    /// Copies to device memory, before anything that is asked later.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device failed.
+    fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), DeviceError>;
+
+    /// Copies from device memory, after everything that was asked before.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device failed.
+    fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), DeviceError>;
+
+    /// Starts one kernel. Does not allocate.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device refused it.
+    fn launch(&mut self, launch: &Launch) -> Result<(), DeviceError>;
+
+    /// Records launches, to be started together.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device refused one.
+    fn record(&mut self, launches: &[Launch]) -> Result<Graph, DeviceError>;
+
+    /// Starts recorded launches. Does not allocate.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device refused.
+    fn replay(&mut self, graph: Graph) -> Result<(), DeviceError>;
+
+    /// Waits until everything asked so far has happened.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if anything of it failed.
+    fn synchronize(&mut self) -> Result<(), DeviceError>;
+}
