@@ -2,28 +2,10 @@
 
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
-use half::f16;
-use mergevit_kernels::ops::{Capacity, LinearWeights, row_sums};
-use mergevit_kernels::{Kernels, cpu};
+pub mod checks;
 
-/// Every implementation this machine has, on one, two and three threads.
-///
-/// Compiled into the crate's own unit tests, only the one that those emulate where the machine lacks it;
-/// none without AVX-512.
-pub fn candidates(capacity: &Capacity) -> Vec<Box<dyn Kernels>> {
-    let mut all = Vec::new();
-    let inside = module_path!().starts_with("mergevit_kernels::");
-    for implementation in cpu::implementations() {
-        if inside && implementation.name != "cpu/amx-int8" {
-            continue;
-        }
-        for threads in 1..=3 {
-            all.extend(implementation.make(threads, capacity));
-        }
-    }
-    assert!(inside || !all.is_empty());
-    all
-}
+use half::f16;
+use mergevit_kernels::ops::{LinearWeights, row_sums};
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
 pub struct Random(pub u64);
