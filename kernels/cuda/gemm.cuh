@@ -14,6 +14,9 @@
 // f-th 8-column fragment is output column 8q + 2f + e of a group of 32. Which weight row stands for which
 // column of a fragment is ours to choose, and so no shuffle or staging is needed before 8 and 16 byte stores.
 //
+// Of the last rows' blocks, warps skip groups of 16 rows that are all beyond M: with M = 197 that is a fifth of
+// the work of tiles 128 high.
+//
 // Bytes: (M + N) K read, M N (i8) or 4 M N (f16, read and written) moved; M N K multiply-accumulates.
 // Orin Nano Super (8 SMs, 1.02 GHz, 16.7 T multiply-accumulates/s, 80 GB/s measured), ViT-B/16 at batch 1:
 // qkv 197 x 2304 x 768 is 0.35 GMAC: 21 us of compute against 22 us of weights.
@@ -92,25 +95,24 @@ struct Gemm {
         }
     };
 
-    // Multiplies one stage into the sums. `a` and `b` are this lane's `ldmatrix` addresses.
-    static DEVICE void multiply(Sums &sums, u32 a, u32 b) {
+    // Multiplies one stage into the sums. `a` and `b` are this lane's `ldmatrix` addresses; of the warp's
+    // groups of 16 rows only the first `live` hold rows of the input.
+    template <bool ALL_LIVE>
+    static DEVICE void multiply(Sums &sums, u32 a, u32 b, u32 live) {
 #pragma unroll
         for (u32 k = 0; k < 2; k++) {
-            u32 fragment[MI][4];
+            u32 w[2 * NI][4];
 #pragma unroll
-            for (u32 mi = 0; mi < MI; mi++) load_matrices(fragment[mi], (a ^ (k * 32)) + mi * 16 * STEP);
+            for (u32 i = 0; i < 2 * NI; i++)
+                load_matrices(w[i], (b ^ (k * 32)) + (i / 2 * GROUP + i % 2 * 4) * STEP);
 #pragma unroll
-            for (u32 ni = 0; ni < NI; ni++) {
+            for (u32 mi = 0; mi < MI; mi++) {
+                if (!ALL_LIVE && mi >= live) break;
+                u32 fragment[4];
+                load_matrices(fragment, (a ^ (k * 32)) + mi * 16 * STEP);
 #pragma unroll
-                for (u32 pair = 0; pair < 2; pair++) {
-                    u32 w[4];
-                    load_matrices(w, (b ^ (k * 32)) + ni * GROUP * STEP + pair * 4 * STEP);
-#pragma unroll
-                    for (u32 mi = 0; mi < MI; mi++) {
-                        multiply_s8(sums[mi][ni][2 * pair], fragment[mi], w[0], w[1]);
-                        multiply_s8(sums[mi][ni][2 * pair + 1], fragment[mi], w[2], w[3]);
-                    }
-                }
+                for (u32 i = 0; i < 4 * NI; i++)
+                    multiply_s8(sums[mi][i / 4][i % 4], fragment, w[i / 2][i % 2 * 2], w[i / 2][i % 2 * 2 + 1]);
             }
         }
     }
@@ -131,13 +133,17 @@ struct Gemm {
         // B: matrices are both chunks of one 8-column fragment, then of the next.
         u32 b_row = wn * WN + 8 * (lane % 8 / 2) + 2 * (lane / 16) + lane % 2;
         u32 b = shared + BM * STEP + b_row * STEP + ((lane / 8 % 2) ^ (b_row / 8 % 4)) * CHUNK;
+        u32 row = m0 + wm * WM, live = row < p.rows ? min(ceil_div(p.rows - row, 16), MI) : 0;
         u32 stage = 0, next = STAGES - 1;
         for (u32 step = 0; step < steps; step++) {
             copy_async_wait<STAGES - 2>();
             __syncthreads();
             if (step + STAGES - 1 < steps) loader.load(p, next);
             copy_async_commit();
-            multiply(sums, a + stage * STAGE_BYTES, b + stage * STAGE_BYTES);
+            if (live == MI)
+                multiply<true>(sums, a + stage * STAGE_BYTES, b + stage * STAGE_BYTES, live);
+            else if (live > 0)
+                multiply<false>(sums, a + stage * STAGE_BYTES, b + stage * STAGE_BYTES, live);
             stage = stage + 1 == STAGES ? 0 : stage + 1;
             next = next + 1 == STAGES ? 0 : next + 1;
         }
@@ -275,6 +281,6 @@ typedef Gemm<32, 64, 16, 32, 6> Gemm32x64;
     }
 #define GEMM_TILES(epilogue, name)                                                                         \
     GEMM(128x128, epilogue, name, 2)                                                                       \
-    GEMM(64x128, epilogue, name, 2)                                                                        \
+    GEMM(64x128, epilogue, name, 3)                                                                        \
     GEMM(64x64, epilogue, name, 4)                                                                         \
     GEMM(32x64, epilogue, name, 4)

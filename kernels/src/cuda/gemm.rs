@@ -41,7 +41,7 @@ macro_rules! tile {
 /// All tile shapes, largest first.
 pub const TILES: [Tile; 4] = [
     tile!(128, 128, 256, 4, 2),
-    tile!(64, 128, 256, 4, 2),
+    tile!(64, 128, 256, 4, 3),
     tile!(64, 64, 128, 5, 4),
     tile!(32, 64, 128, 6, 4),
 ];
@@ -159,26 +159,24 @@ impl Tiling {
             .expect("64 divides the outputs, so the smallest tiles fit")
     }
 
-    /// Clocks that a launch takes by a simple model: rounds of blocks over the SMs, each block bound by its
-    /// multiplications (2048 a clock and SM, shared by the blocks that an SM holds) or by its shared-memory
-    /// fill (32 bytes a clock), plus what filling the pipeline and reducing parts costs.
+    /// Clocks that a launch takes by a simple model: the blocks of the busiest SM one after another, each
+    /// step bound by its multiplications (2048 a clock and SM) or by its fill of shared memory (48 bytes a
+    /// clock), longer where an SM has a single block and nothing hides its latency; then what filling the
+    /// pipeline, adding parts and the epilogue cost.
     fn clocks(&self, shape: &Shape, target: &Target) -> u64 {
         let tile = &self.tile;
         let blocks = u64::from(self.tiles(shape) * self.splits);
+        let per_sm = blocks.div_ceil(target.multiprocessors.into());
         let steps = u64::from((shape.inputs / STEP).div_ceil(self.splits));
-        let multiply = u64::from(tile.rows * tile.columns * STEP) / 2048;
-        let fill = u64::from((tile.rows + tile.columns) * STEP) / 32;
-        let sms = u64::from(target.multiprocessors);
-        // Blocks that share an SM share its units: a round of them takes as long as all of them one by one,
-        // but hides each other's latency.
-        let per_sm = blocks.div_ceil(sms);
-        let alone = per_sm.min(u64::from(tile.resident)) < 2;
-        let step = multiply.max(fill) * if alone { 3 } else { 2 } / 2;
-        let sums = u64::from(tile.rows * tile.columns);
+        // Groups of 16 rows beyond the last are skipped: what a block multiplies on average.
+        let rows = shape.rows.next_multiple_of(16) / shape.rows.div_ceil(tile.rows);
+        let multiply = u64::from(rows * tile.columns * STEP) / 2048;
+        let fill = u64::from((rows + tile.columns) * STEP) / 48;
+        let step = multiply.max(fill) * if per_sm == 1 { 3 } else { 2 } / 2;
+        let sums = u64::from(rows * tile.columns);
         let reduce = if self.splits > 1 { sums / 8 + 1500 } else { 0 };
-        let finish = sums / 16;
-        let rounds = per_sm.div_ceil(u64::from(tile.resident));
-        per_sm * (steps * step + reduce + finish) + rounds * 800
+        let rounds = per_sm.div_ceil(tile.resident.into());
+        per_sm * (steps * step + sums / 16 + reduce) + rounds * 800
     }
 }
 
