@@ -21,8 +21,9 @@ pub const MAX_WIDTH: usize = 2048;
 /// K = 66,000), and covers four times [`MAX_WIDTH`].
 pub const MAX_INNER: usize = 4 * MAX_WIDTH;
 
-/// Most images of a batch.
-pub const MAX_BATCH: usize = 8;
+/// Most images of a batch. A discrete GPU is busy from about 32 images of ViT-B on; Orin, and processors,
+/// from fewer.
+pub const MAX_BATCH: usize = 32;
 
 /// A row of weights, and of activations that meet weights, is a multiple of this many bytes.
 pub const ROW_ALIGN: usize = 64;

@@ -471,8 +471,8 @@ fn options_that_do_not_fit_are_refused() {
         LoadError::MaxBatch { found: 0 }
     ));
     assert!(matches!(
-        load(|o| o.max_batch = 9),
-        LoadError::MaxBatch { found: 9 }
+        load(|o| o.max_batch = 33),
+        LoadError::MaxBatch { found: 33 }
     ));
     assert!(matches!(
         load(|o| o.max_frame = (0, 1)),

@@ -5,7 +5,7 @@ use mergevit_runtime::plan::{Access, MAX_OPS};
 use mergevit_runtime::{ModelConfig, OpKind, Plan, PlanError, Pooling, Schedule, Span, testing};
 use proptest::prelude::*;
 
-/// A value in the arena: where it lies, and the operations between which it must stay.
+/// A value in the arena: where it lies, and the groups of operations between which it must stay.
 struct Live {
     span: Span,
     first: usize,
@@ -25,7 +25,8 @@ fn lifetimes(plan: &Plan) -> Vec<Live> {
             .rposition(|live| live.span == span)
             .unwrap_or_else(|| panic!("{span:?} is read before it is written"))
     };
-    for (index, op) in plan.ops().iter().enumerate() {
+    let groups = plan.groups().enumerate();
+    for (index, op) in groups.flat_map(|(index, group)| group.iter().map(move |op| (index, op))) {
         for (span, access) in op.spans() {
             if access.reads() {
                 let at = newest(&mut values, span);
@@ -144,14 +145,15 @@ proptest! {
     fn any_model_and_schedule_plans(
         config in models(),
         merge in prop::collection::vec(prop_oneof![0u16..40, Just(u16::MAX)], 48),
-        batch in 1usize..=8,
+        batch in 1usize..=32,
     ) {
         let schedule = Schedule {
             name: "any".into(),
             merge: merge[..config.depth].into(),
             accuracy: None,
         };
-        check(&config, &schedule, batch, 1.1);
+        // Models of no usual proportions: buffers may not fit into each other's places.
+        check(&config, &schedule, batch, 1.35);
     }
 }
 
@@ -169,7 +171,7 @@ fn the_usual_models_plan() {
             let mut config = testing::model(image, patch, heads, depth, 1000);
             config.mlp_width = 4 * config.width;
             for r in [0, 8, 13, 16, 200] {
-                for batch in [1, 3, 8] {
+                for batch in [1, 3, 8, 32] {
                     check(&config, &Schedule::constant(r, depth), batch, 1.01);
                 }
             }
@@ -208,7 +210,7 @@ fn the_largest_plan_fits() {
     let mut config = testing::model(512, 16, 32, 48, 65_536);
     config.labels.clear();
     config.mlp_width = 8192;
-    let plan = Plan::new(&config, &Schedule::constant(1, 48), 8).unwrap();
+    let plan = Plan::new(&config, &Schedule::constant(1, 48), 32).unwrap();
     assert_eq!(plan.ops().len(), MAX_OPS);
 }
 
@@ -216,7 +218,7 @@ fn the_largest_plan_fits() {
 fn impossible_plans_are_refused() {
     let config = base();
     let schedule = Schedule::constant(0, 12);
-    for found in [0, 9, usize::MAX] {
+    for found in [0, 33, usize::MAX] {
         let error = Plan::new(&config, &schedule, found).unwrap_err();
         assert_eq!(error, PlanError::Batch { found });
     }

@@ -124,8 +124,8 @@ impl Builder<'_> {
             output: residual,
         };
         self.push(None, patchify);
-        self.push(None, embed);
         self.push(None, OpKind::ResetSizes { sizes });
+        self.push(None, embed);
         (residual, sizes)
     }
 
@@ -152,6 +152,9 @@ impl Builder<'_> {
             _ => self.merge(layer, r, qkv, residual, sizes),
         };
         let normed = self.norm(layer, Norm::Second, residual);
+        // Beside its residual stream: query, key and value lie beyond when tokens merge, and later in their
+        // place, in one piece, the hidden activations.
+        self.buffers[normed.offset].wish = self.buffers[residual.offset].wish;
         let hidden = self.token_buffer(mlp);
         self.linear(layer, Linear::Fc1, (width, mlp), normed, hidden);
         self.linear(layer, Linear::Fc2, (mlp, width), hidden, residual);
@@ -265,17 +268,24 @@ impl Builder<'_> {
 
     /// Places the buffers and puts their offsets into every span. `input` is filled before the first
     /// operation; `outputs` are read after the last.
+    ///
+    /// Lifetimes count in steps, which are groups of operations that a backend may run as one: it then reads
+    /// what the first needs while it writes what the last gives, so all their buffers are alive together.
     fn resolve(
         mut self,
         input: &mut Span,
         outputs: [&mut Span; 2],
     ) -> (heapless::Vec<Op, MAX_OPS>, usize) {
         let buffers = &mut self.buffers;
-        for (index, op) in self.ops.iter_mut().enumerate() {
+        let groups = self.ops.chunk_by_mut(|op, next| op.fuses_with(next));
+        for (step, op) in groups
+            .enumerate()
+            .flat_map(|(step, group)| group.iter_mut().map(move |op| (step, op)))
+        {
             op.visit_spans(|span, _| {
                 let buffer = &mut buffers[span.offset];
-                buffer.first = buffer.first.min(index);
-                buffer.last = index;
+                buffer.first = buffer.first.min(step);
+                buffer.last = step;
             });
         }
         for output in &outputs {

@@ -86,6 +86,12 @@ impl Plan {
         &self.ops
     }
 
+    /// The operations in groups, in order: those of a group may run as one, so no two of its spans share a
+    /// byte unless they are the same value.
+    pub fn groups(&self) -> impl Iterator<Item = &[Op]> {
+        self.ops.chunk_by(|op, next| op.fuses_with(next))
+    }
+
     /// Images.
     pub fn batch(&self) -> usize {
         self.batch

@@ -225,6 +225,22 @@ impl Op {
         }
     }
 
+    /// Whether a backend may compute this operation and the next as one: token sizes are reset by the patch
+    /// embedding, tokens merge on their way through the layer norm, and so they are pooled.
+    pub const fn fuses_with(&self, next: &Self) -> bool {
+        matches!(
+            (&self.kind, &next.kind),
+            (
+                OpKind::ResetSizes { .. },
+                OpKind::Linear {
+                    linear: Linear::Patch,
+                    ..
+                }
+            ) | (OpKind::Merge { .. }, OpKind::LayerNorm { .. })
+                | (OpKind::Pool { .. }, OpKind::LayerNormWide { .. })
+        )
+    }
+
     /// The spans it touches.
     pub fn spans(&self) -> heapless::Vec<(Span, Access), MAX_SPANS> {
         let mut spans = heapless::Vec::new();
