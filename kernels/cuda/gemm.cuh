@@ -151,7 +151,8 @@ struct Gemm {
     }
 
     // Adds up the parts of K. Returns whether this block is the last of its tile, which then has the whole sum.
-    static DEVICE bool reduce(const GemmParams &p, Sums &sums) {
+    // `before` is a word of the stages' shared memory: how many parts had arrived before this one.
+    static DEVICE bool reduce(const GemmParams &p, Sums &sums, volatile u32 *before) {
         if (gridDim.z == 1) return true;
         constexpr u32 VECTORS = MI * NI * 4;
         u32 tile = blockIdx.y * gridDim.x + blockIdx.x;
@@ -162,13 +163,12 @@ struct Gemm {
             const i32(&s)[4] = sums[i / (4 * NI)][i / 4 % NI][i % 4];
             own[i * THREADS] = make_int4(s[0], s[1], s[2], s[3]);
         }
-        __shared__ u32 before;
         __threadfence();
         __syncthreads();
         // The counter wraps to zero with the last arrival, ready for the next launch.
-        if (threadIdx.x == 0) before = atomicInc(p.arrived + tile, gridDim.z - 1);
+        if (threadIdx.x == 0) *before = atomicInc(p.arrived + tile, gridDim.z - 1);
         __syncthreads();
-        if (before != gridDim.z - 1) return false;
+        if (*before != gridDim.z - 1) return false;
         __threadfence();
         for (u32 z = 0; z < gridDim.z; z++) {
             if (z == blockIdx.z) continue;
@@ -242,7 +242,7 @@ struct Gemm {
         u32 m0 = blockIdx.x * BM, n0 = blockIdx.y * BN;
         Sums sums = {};
         main_loop(p, sums, shared_address(shared), m0, n0);
-        if (!reduce(p, sums)) return;
+        if (!reduce(p, sums, (volatile u32 *)shared)) return;
         if constexpr (E == EMBED) start_tokens(p, n0);
         u32 lane = lane_id(), wm = warp_id() % (BM / WM), wn = warp_id() / (BM / WM);
 #pragma unroll

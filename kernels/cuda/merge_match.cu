@@ -40,18 +40,21 @@ struct Metric {
     DEVICE Metric(u8 *shared, u32 rows)
         : high(shared), low(shared + rows * HEAD_WIDTH), inverse_norm((float *)(shared + 2 * rows * HEAD_WIDTH)) {}
 
-    // Four neighbouring lanes make the metric of one token, 16 channels each. `keys` is null for no token.
-    DEVICE void make(u32 row, const i8 *keys, u32 width) {
+    // Four neighbouring lanes make the metric of one token, 16 channels each; zeros if there is no such token.
+    // Every lane takes part, whatever its row, so that the exchange below is one instruction.
+    DEVICE void make(u32 row, u32 rows, const i8 *keys, u32 width, bool valid) {
         u32 chunk = threadIdx.x % CHUNKS;
         i32 sum[CHUNK] = {};
-        if (keys)
 #pragma unroll 4
-            for (u32 head = 0; head < width; head += HEAD_WIDTH) {
-                uint4 k = *(const uint4 *)(keys + head + chunk * CHUNK);
-                const i32 word[4] = {(i32)k.x, (i32)k.y, (i32)k.z, (i32)k.w};
+        for (u32 head = 0; head < width; head += HEAD_WIDTH) {
+            uint4 k = *(const uint4 *)(keys + head + chunk * CHUNK);
+            const i32 word[4] = {(i32)k.x, (i32)k.y, (i32)k.z, (i32)k.w};
 #pragma unroll
-                for (u32 i = 0; i < CHUNK; i++) sum[i] = __dp4a(word[i / 4], 1 << 8 * (i % 4), sum[i]);
-            }
+            for (u32 i = 0; i < CHUNK; i++) sum[i] = __dp4a(word[i / 4], 1 << 8 * (i % 4), sum[i]);
+        }
+        if (!valid)
+#pragma unroll
+            for (u32 i = 0; i < CHUNK; i++) sum[i] = 0;
         i32 norm = 0;
         u32 h[4], l[4];
 #pragma unroll
@@ -67,11 +70,12 @@ struct Metric {
             // The low byte of x is that of x - 256 h.
             l[i] = pack4(sum[4 * i], sum[4 * i + 1], sum[4 * i + 2], sum[4 * i + 3]);
         }
+        norm += __shfl_xor_sync(ALL, norm, 1);
+        norm += __shfl_xor_sync(ALL, norm, 2);
+        if (row >= rows) return;
         u32 at = place(row, chunk);
         *(uint4 *)(high + at) = make_uint4(h[0], h[1], h[2], h[3]);
         *(uint4 *)(low + at) = make_uint4(l[0], l[1], l[2], l[3]);
-        norm += __shfl_xor_sync(ALL, norm, 1);
-        norm += __shfl_xor_sync(ALL, norm, 2);
         if (chunk == 0) inverse_norm[row] = norm ? __fdiv_rn(1.0f, __fsqrt_rn((float)norm)) : 0.0f;
     }
 };
@@ -142,9 +146,11 @@ extern "C" __global__ void __launch_bounds__(THREADS) merge_match(PARAMS(MergeMa
     u32 rows = SOURCES + round_up(targets, BLOCK);
     Metric metric(shared, rows);
     const i8 *keys = p.qkv + (u64)blockIdx.y * p.tokens * 3 * p.width + p.width;
-    for (u32 row = threadIdx.x / CHUNKS; row < rows; row += THREADS / CHUNKS) {
+    for (u32 start = 0; start < rows; start += THREADS / CHUNKS) {
+        u32 row = start + threadIdx.x / CHUNKS;
         u32 token = row < SOURCES ? 2 * (first + row) : 2 * (row - SOURCES) + 1;
-        metric.make(row, token < p.tokens ? keys + (u64)token * 3 * p.width : nullptr, p.width);
+        bool valid = token < p.tokens;
+        metric.make(row, rows, keys + (u64)(valid ? token : 0) * 3 * p.width, p.width, valid);
     }
     __syncthreads();
     Best best[2] = {{-__int_as_float(0x7f800000), ~0u}, {-__int_as_float(0x7f800000), ~0u}};
