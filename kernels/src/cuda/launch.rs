@@ -61,6 +61,15 @@ impl fmt::Debug for Kernel {
     }
 }
 
+/// What a launch makes an SM do: the basis of estimates. Tests hold it against what the emulator counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Multiply-accumulates that Tensor Cores execute, those on padding included.
+    pub tensor_macs: u64,
+    /// Instructions that warps issue, to a few per cent.
+    pub instructions: u64,
+}
+
 /// One kernel on a grid of blocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Launch {
@@ -72,6 +81,8 @@ pub struct Launch {
     pub threads: u32,
     /// Dynamic shared memory of a block, in bytes.
     pub shared_bytes: u32,
+    /// What it costs.
+    pub work: Work,
     params: [u64; MAX_PARAMS / 8],
     params_len: usize,
 }
@@ -93,9 +104,14 @@ impl Launch {
             grid,
             threads,
             shared_bytes,
+            work: Work::default(),
             params: words,
             params_len: len,
         }
+    }
+
+    pub(super) fn with_work(self, work: Work) -> Self {
+        Self { work, ..self }
     }
 
     /// The bytes of its parameter, at a multiple of 8 bytes.

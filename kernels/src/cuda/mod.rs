@@ -30,5 +30,5 @@ pub mod preprocess;
 pub use attention::{attention, attention_shared_bytes};
 pub use device::{Device, DeviceError, Graph, Shared};
 pub use images::{IMAGES, Image};
-pub use launch::{Address, Kernel, Launch, Target};
+pub use launch::{Address, Kernel, Launch, Target, Work};
 pub use norm::layer_norm;
