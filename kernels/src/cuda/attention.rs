@@ -2,7 +2,7 @@
 
 use super::images::Image;
 use super::params::AttentionParams;
-use super::{Kernel, Launch};
+use super::{Kernel, Launch, Work};
 use crate::ops::HEAD_WIDTH;
 
 const KERNEL: Kernel = Kernel {
@@ -25,5 +25,12 @@ pub const fn attention_shared_bytes(tokens: u32) -> u32 {
 pub fn attention(batch: u32, params: &AttentionParams) -> Launch {
     let grid = [params.tokens.div_ceil(QUERIES), params.heads, batch];
     let shared = attention_shared_bytes(params.tokens);
-    Launch::new(KERNEL, grid, 2 * QUERIES, shared, params)
+    let groups = u64::from(params.tokens.div_ceil(16) * params.heads * batch);
+    let padded = u64::from(params.tokens.next_multiple_of(BLOCK));
+    let work = Work {
+        // Scores twice, values once.
+        tensor_macs: groups * 16 * padded * 3 * HEAD_WIDTH as u64,
+        instructions: 0,
+    };
+    Launch::new(KERNEL, grid, 2 * QUERIES, shared, params).with_work(work)
 }

@@ -2,7 +2,7 @@
 
 use super::images::Image;
 use super::params::GemmParams;
-use super::{Address, Kernel, Launch, Target};
+use super::{Address, Kernel, Launch, Target, Work};
 
 /// A tile shape of `gemm.cuh`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,5 +231,11 @@ pub fn linear(shape: &Shape, tiling: &Tiling, operands: &Operands, epilogue: &Ep
         tiling.splits,
     ];
     let tile = &tiling.tile;
-    Launch::new(kernel, grid, tile.threads, tile.shared_bytes(), &params)
+    // Groups of 16 rows beyond the last are skipped.
+    let rows = u64::from(shape.rows.next_multiple_of(16));
+    let work = Work {
+        tensor_macs: rows * u64::from(shape.outputs) * u64::from(shape.inputs),
+        instructions: 0,
+    };
+    Launch::new(kernel, grid, tile.threads, tile.shared_bytes(), &params).with_work(work)
 }

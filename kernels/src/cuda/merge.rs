@@ -3,7 +3,7 @@
 use super::images::Image;
 use super::norm::ROWS;
 use super::params::{MergeMatchParams, MergeNormParams};
-use super::{Kernel, Launch};
+use super::{Kernel, Launch, Work};
 use crate::ops::HEAD_WIDTH;
 
 const MATCH: Kernel = Kernel {
@@ -36,7 +36,13 @@ pub const fn match_shared_bytes(tokens: u32) -> u32 {
 pub fn match_tokens(batch: u32, params: &MergeMatchParams) -> Launch {
     let grid = [params.tokens.div_ceil(2).div_ceil(SOURCES), batch, 1];
     let shared = match_shared_bytes(params.tokens);
-    Launch::new(MATCH, grid, MATCH_THREADS, shared, params)
+    let pairs = SOURCES * (params.tokens / 2).next_multiple_of(8);
+    let work = Work {
+        // Products of high and low bytes with each other.
+        tensor_macs: u64::from(grid[0] * batch * pairs) * 4 * HEAD_WIDTH as u64,
+        instructions: 0,
+    };
+    Launch::new(MATCH, grid, MATCH_THREADS, shared, params).with_work(work)
 }
 
 /// Merges the most similar tokens of `batch` images, then normalizes and quantizes all that are left.
