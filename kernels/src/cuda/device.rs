@@ -4,6 +4,7 @@
 //! interface runs in tests as it runs on a GPU.
 
 use super::{Address, Launch, Target};
+use std::time::{Duration, Instant};
 use thiserror::Error;
 
 /// Why a device did not do what it was asked.
@@ -92,4 +93,19 @@ pub trait Device: Send {
     /// # Errors
     /// [`DeviceError`] if anything of it failed.
     fn synchronize(&mut self) -> Result<(), DeviceError>;
+
+    /// How long one kernel takes, on average over `repeats` in a row after one that is not counted.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device failed.
+    fn time(&mut self, launch: &Launch, repeats: u32) -> Result<Duration, DeviceError> {
+        self.launch(launch)?;
+        self.synchronize()?;
+        let start = Instant::now();
+        for _ in 0..repeats {
+            self.launch(launch)?;
+        }
+        self.synchronize()?;
+        Ok(start.elapsed() / repeats.max(1))
+    }
 }

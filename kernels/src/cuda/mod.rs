@@ -2,7 +2,7 @@
 //!
 //! A [`Launch`] is plain data: which kernel, how many blocks of how many threads, how much shared memory, and
 //! the bytes of its one parameter. The functions of this module make launches from shapes and device
-//! addresses; NVIDIA's driver executes them on a device, and the tests' emulator executes the same ones on
+//! addresses; NVIDIA's [`driver`] executes them on a device, and the tests' emulator executes the same ones on
 //! the processor.
 //!
 //! | kernel | operation |
@@ -18,6 +18,7 @@
 
 mod attention;
 mod device;
+pub mod driver;
 pub mod gemm;
 pub mod head;
 mod images;

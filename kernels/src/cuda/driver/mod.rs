@@ -1,0 +1,367 @@
+//! NVIDIA's driver as a [`Device`]. Its library is loaded when the program runs; nothing links to it.
+//!
+//! Everything that is needed while frames run is made before: the images are loaded and their kernels
+//! looked up in [`open`], memory is allocated and graphs are recorded by the caller at load. Launching,
+//! replaying and waiting do not allocate.
+
+mod error;
+mod handles;
+mod info;
+
+pub use error::OpenError;
+pub use info::{Capability, Code, DeviceInfo, DriverInfo, Version, probe};
+
+use super::{Address, Device, DeviceError, Graph, IMAGES, Image, Kernel, Launch, Shared, Target};
+use cudarc::driver::sys::{self, CUfunction, CUfunction_attribute};
+use cudarc::driver::{DriverError, result};
+use error::{During, reason};
+use handles::{Context, DeviceMemory, Event, Executable, HostMemory, Module, Stream};
+use std::ffi::c_void;
+use std::time::Duration;
+
+/// A device that is open. Fields are dropped in this order.
+pub struct Driver {
+    graphs: Vec<Executable>,
+    kernels: Vec<(Kernel, CUfunction)>,
+    /// What the kernels belong to.
+    _modules: Vec<Module>,
+    shared: Vec<HostMemory>,
+    memory: Vec<DeviceMemory>,
+    stream: Stream,
+    context: Context,
+    info: DeviceInfo,
+    /// Whether the stream may still be at work.
+    busy: bool,
+}
+
+// SAFETY: the driver's handles may be used by any thread whose current context is theirs, which every method
+// makes sure of first; the one pointer to memory is used through `&mut self` alone.
+unsafe impl Send for Driver {}
+
+/// Opens a device: loads all kernels.
+///
+/// # Errors
+/// [`OpenError`]: no driver, no such device, an old driver or device, or an image that the driver refuses.
+pub fn open(ordinal: usize) -> Result<Driver, OpenError> {
+    let driver = probe()?;
+    let info = driver.usable(ordinal)?.clone();
+    let context = Context::retain(info.ordinal as i32).during(&info.name, make_context)?;
+    context.bind().during(&info.name, make_context)?;
+    let stream = Stream::new().during(&info.name, || "make a stream".into())?;
+    let mut modules = Vec::with_capacity(IMAGES.len());
+    let mut kernels = Vec::new();
+    for &image in IMAGES {
+        let module = load(&info, image)?;
+        for name in entries(image) {
+            kernels.push(function(&info, &module, Kernel { image, name })?);
+        }
+        modules.push(module);
+    }
+    Ok(Driver {
+        graphs: Vec::new(),
+        kernels,
+        _modules: modules,
+        shared: Vec::new(),
+        memory: Vec::new(),
+        stream,
+        context,
+        info,
+        busy: false,
+    })
+}
+
+fn make_context() -> String {
+    "make a context".into()
+}
+
+/// The names of an image's kernels, as its PTX declares them.
+fn entries(image: Image) -> impl Iterator<Item = &'static str> {
+    let declarations = image.ptx().split(".entry ").skip(1);
+    declarations.map(|rest| rest.split('(').next().unwrap_or(rest).trim())
+}
+
+fn load(info: &DeviceInfo, image: Image) -> Result<Module, OpenError> {
+    let code = info.code();
+    let module = match code {
+        Code::Machine => Module::load(image.cubin()),
+        Code::Ptx => Module::load(&[image.ptx().as_bytes(), b"\0"].concat()),
+    };
+    module.map_err(|(error, message)| OpenError::Image {
+        device: info.name.clone(),
+        code,
+        image,
+        reason: match message.as_str() {
+            "" => reason(error),
+            message => format!("{}; {message}", reason(error)),
+        },
+    })
+}
+
+/// Looks a kernel up, and lets it use all shared memory that the device has for a block.
+fn function(
+    info: &DeviceInfo,
+    module: &Module,
+    kernel: Kernel,
+) -> Result<(Kernel, CUfunction), DeviceError> {
+    use CUfunction_attribute as Attribute;
+    let prepare = || {
+        let function = module.function(kernel.name)?;
+        let fixed = Attribute::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES;
+        let dynamic = Attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        // SAFETY: the function has just been found.
+        let fixed = unsafe { result::function::get_function_attribute(function, fixed)? };
+        let rest = info.shared_bytes as i32 - fixed;
+        // SAFETY: as above.
+        unsafe { result::function::set_function_attribute(function, dynamic, rest)? };
+        Ok((kernel, function))
+    };
+    prepare().during(&info.name, || format!("prepare kernel {kernel:?}"))
+}
+
+impl Driver {
+    /// The device.
+    pub fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    /// Names what went wrong.
+    fn check<T>(
+        &self,
+        result: Result<T, DriverError>,
+        action: impl FnOnce() -> String,
+    ) -> Result<T, DeviceError> {
+        result.during(&self.info.name, action)
+    }
+
+    fn bind(&self) -> Result<(), DeviceError> {
+        self.check(self.context.bind(), || "select the device".into())
+    }
+
+    /// As [`check`](Self::check), and says how much memory there is.
+    fn check_memory<T>(
+        &self,
+        result: Result<T, DriverError>,
+        what: &str,
+        bytes: usize,
+    ) -> Result<T, DeviceError> {
+        let error = match result {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let mut reason = reason(error);
+        if error.0 == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY
+            && let Ok((free, total)) = result::mem_get_info()
+        {
+            reason += &format!(", {free} bytes free of {total}");
+        }
+        Err(DeviceError {
+            device: self.info.name.clone(),
+            action: format!("allocate {bytes} bytes of {what}"),
+            reason,
+        })
+    }
+
+    fn function(&self, kernel: Kernel) -> Option<CUfunction> {
+        let mut known = self.kernels.iter();
+        known
+            .find(|(known, _)| *known == kernel)
+            .map(|&(_, function)| function)
+    }
+
+    /// Puts a launch on the stream. The context is current.
+    fn enqueue(&self, launch: &Launch) -> Result<(), DeviceError> {
+        let action = || format!("launch {:?} on {:?} blocks", launch.kernel, launch.grid);
+        let Some(function) = self.function(launch.kernel) else {
+            return Err(DeviceError {
+                device: self.info.name.clone(),
+                action: action(),
+                reason: "no such kernel".into(),
+            });
+        };
+        let mut arguments = [launch.params().as_ptr().cast::<c_void>().cast_mut()];
+        let [x, y, z] = launch.grid;
+        // SAFETY: the function belongs to a module of ours and takes one parameter, of which the launch holds
+        // all bytes; the driver copies them before it returns. What the kernel reads and writes are addresses
+        // of the caller's, who got them from this device.
+        let result = unsafe {
+            result::launch_kernel(
+                function,
+                (x, y, z),
+                (launch.threads, 1, 1),
+                launch.shared_bytes,
+                self.stream.0,
+                &mut arguments,
+            )
+        };
+        self.check(result, action)
+    }
+
+    /// Records an event after the launches so far.
+    fn event(&self) -> Result<Event, DriverError> {
+        let event = Event::new()?;
+        event.record(&self.stream)?;
+        Ok(event)
+    }
+}
+
+impl Device for Driver {
+    fn name(&self) -> &str {
+        &self.info.name
+    }
+
+    fn target(&self) -> Target {
+        self.info.target()
+    }
+
+    fn allocate(&mut self, bytes: usize) -> Result<Address, DeviceError> {
+        self.bind()?;
+        let memory = DeviceMemory::zeroed(bytes.max(1), &self.stream);
+        let memory = self.check_memory(memory, "device memory", bytes)?;
+        let address = Address(memory.0);
+        self.memory.push(memory);
+        Ok(address)
+    }
+
+    fn allocate_shared(&mut self, bytes: usize) -> Result<Shared, DeviceError> {
+        self.bind()?;
+        let memory = HostMemory::zeroed(bytes.max(1));
+        let memory = self.check_memory(memory, "page-locked memory", bytes)?;
+        self.shared.push(memory);
+        Ok(Shared(self.shared.len() - 1))
+    }
+
+    fn shared_address(&self, shared: Shared) -> Address {
+        Address(self.shared[shared.0].device)
+    }
+
+    fn shared_bytes(&mut self, shared: Shared) -> Result<&mut [u8], DeviceError> {
+        if self.busy {
+            self.synchronize()?;
+        }
+        Ok(self.shared[shared.0].bytes())
+    }
+
+    fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), DeviceError> {
+        self.bind()?;
+        // SAFETY: `to` is the caller's claim to as much device memory; the stream is waited for before
+        // `bytes` can change.
+        let result = unsafe { result::memcpy_htod_async(to.0, bytes, self.stream.0) };
+        self.check(result, || format!("write {} bytes", bytes.len()))?;
+        self.synchronize()
+    }
+
+    fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), DeviceError> {
+        self.bind()?;
+        // SAFETY: `from` is the caller's claim to as much device memory; the stream is waited for before
+        // `bytes` can be looked at.
+        let result = unsafe { result::memcpy_dtoh_async(bytes, from.0, self.stream.0) };
+        self.check(result, || format!("read {} bytes", bytes.len()))?;
+        self.synchronize()
+    }
+
+    fn launch(&mut self, launch: &Launch) -> Result<(), DeviceError> {
+        self.bind()?;
+        self.busy = true;
+        self.enqueue(launch)
+    }
+
+    fn record(&mut self, launches: &[Launch]) -> Result<Graph, DeviceError> {
+        self.bind()?;
+        let action = || format!("record a graph of {} launches", launches.len());
+        self.check(self.stream.begin(), action)?;
+        let enqueued = launches.iter().try_for_each(|launch| self.enqueue(launch));
+        // Recording ends, whatever came of it.
+        let executable = self.stream.end();
+        enqueued?;
+        let executable = self.check(executable, action)?;
+        // SAFETY: graph and stream live.
+        let uploaded = unsafe { result::graph::upload(executable.0, self.stream.0) };
+        self.check(uploaded, action)?;
+        self.graphs.push(executable);
+        Ok(Graph(self.graphs.len() - 1))
+    }
+
+    fn replay(&mut self, graph: Graph) -> Result<(), DeviceError> {
+        self.bind()?;
+        self.busy = true;
+        // SAFETY: graph and stream live.
+        let result = unsafe { result::graph::launch(self.graphs[graph.0].0, self.stream.0) };
+        self.check(result, || "replay a graph".into())
+    }
+
+    fn synchronize(&mut self) -> Result<(), DeviceError> {
+        self.bind()?;
+        self.check(self.stream.synchronize(), || "wait for the device".into())?;
+        self.busy = false;
+        Ok(())
+    }
+
+    fn time(&mut self, launch: &Launch, repeats: u32) -> Result<Duration, DeviceError> {
+        self.launch(launch)?;
+        let start = self.event();
+        let start = self.check(start, || "time a launch".into())?;
+        for _ in 0..repeats {
+            self.enqueue(launch)?;
+        }
+        let end = self.event();
+        let end = self.check(end, || "time a launch".into())?;
+        self.synchronize()?;
+        let milliseconds = self.check(end.since(&start), || "time a launch".into())?;
+        Ok(Duration::from_secs_f32(milliseconds.max(0.0) / 1e3) / repeats.max(1))
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // What is left is given back in order, by a thread that may be another than before, when the device
+        // has come to rest.
+        if let Err(error) = self.synchronize() {
+            log::warn!("{error}");
+        }
+    }
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver")
+            .field("info", &self.info)
+            .field("graphs", &self.graphs.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_image_has_kernels_with_names() {
+        let count = |image| entries(image).count();
+        for &image in IMAGES {
+            assert!(count(image) > 0, "{}", image.name());
+            for name in entries(image) {
+                assert!(
+                    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'),
+                    "{name:?}"
+                );
+            }
+        }
+        assert_eq!(
+            entries(Image::LayerNorm).collect::<Vec<_>>(),
+            ["layer_norm"]
+        );
+        assert_eq!(count(Image::GemmGelu), super::super::gemm::TILES.len());
+    }
+
+    /// Without a GPU: that the reason is told. With one: that all kernels load and nothing leaks.
+    #[test]
+    fn a_device_opens_or_says_why_not() {
+        for _ in 0..2 {
+            match open(0) {
+                Ok(driver) => assert!(driver.kernels.len() >= IMAGES.len()),
+                Err(error) => assert!(!error.to_string().is_empty()),
+            }
+        }
+        assert!(open(usize::MAX).is_err());
+    }
+}
