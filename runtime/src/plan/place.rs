@@ -98,7 +98,7 @@ fn place_in_order(buffers: &mut Buffers, least: usize, first: impl Fn(&Buffer) -
         let buffer = buffers[usize::from(index)];
         let others = placed.iter().map(|&i| &buffers[usize::from(i)]);
         let high = match buffer.wish {
-            Wish::End => last_fit(&buffer, least, others.clone()),
+            Wish::End => last_fit(&buffer, least, &others),
             Wish::None | Wish::Start => None,
         };
         let offset = high.unwrap_or_else(|| first_fit(&buffer, others));
@@ -129,7 +129,7 @@ fn first_fit<'a>(buffer: &Buffer, others: impl Iterator<Item = &'a Buffer>) -> u
 fn last_fit<'a>(
     buffer: &Buffer,
     mut end: usize,
-    others: impl Iterator<Item = &'a Buffer> + Clone,
+    others: &(impl Iterator<Item = &'a Buffer> + Clone),
 ) -> Option<usize> {
     loop {
         let start = end.checked_sub(buffer.size())?;
