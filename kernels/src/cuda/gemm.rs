@@ -150,9 +150,9 @@ impl Tiling {
 
     /// The tiling that should take the least time on a device.
     pub fn best(shape: &Shape, target: &Target) -> Self {
-        let candidates = TILES.iter().flat_map(|&tile| {
-            [1, 2, 3, 4, 6, 8].map(|splits| Self { tile, splits })
-        });
+        let candidates = TILES
+            .iter()
+            .flat_map(|&tile| [1, 2, 3, 4, 6, 8].map(|splits| Self { tile, splits }));
         candidates
             .filter(|tiling| tiling.fits(shape))
             .min_by_key(|tiling| tiling.clocks(shape, target))

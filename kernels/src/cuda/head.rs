@@ -1,6 +1,60 @@
-//! From the residual stream to classes.
+//! The ends of the network: pixels to patches, and the residual stream to classes.
 
 use super::images::Image;
 use super::params::{HeadParams, PatchifyParams, PoolNormParams, TopParams};
-use super::{Kernel, Launch};
-use crate::ops::Patchify;
+use super::{Kernel, Launch, Work};
+
+const PATCHIFY: Kernel = Kernel {
+    image: Image::Patchify,
+    name: "patchify",
+};
+
+const POOL_NORM: Kernel = Kernel {
+    image: Image::PoolNorm,
+    name: "pool_norm",
+};
+
+const HEAD: Kernel = Kernel {
+    image: Image::Head,
+    name: "head",
+};
+
+const TOP: Kernel = Kernel {
+    image: Image::TopClasses,
+    name: "top_classes",
+};
+
+/// Classes, and images, of a block of `head`.
+const HEAD_BLOCK: u32 = 8;
+
+/// Cuts `batch` images into patches.
+pub fn patchify(batch: u32, params: &PatchifyParams) -> Launch {
+    let side = params.image_size / params.patch_size;
+    Launch::new(PATCHIFY, [side * side, batch, 1], 128, 0, params)
+}
+
+/// Pools `batch` images and normalizes what comes of it to 16 bits.
+pub fn pool_norm(batch: u32, params: &PoolNormParams) -> Launch {
+    Launch::new(POOL_NORM, [batch, 1, 1], 256, 0, params)
+}
+
+/// The classifier.
+pub fn head(params: &HeadParams) -> Launch {
+    let grid = [
+        params.classes.div_ceil(HEAD_BLOCK),
+        params.batch.div_ceil(HEAD_BLOCK),
+        1,
+    ];
+    // Rows of a product are the high and the low bytes of eight images.
+    let products = u64::from(grid[0] * grid[1]) * u64::from(2 * HEAD_BLOCK * HEAD_BLOCK);
+    let work = Work {
+        tensor_macs: products * u64::from(params.inputs),
+        instructions: 0,
+    };
+    Launch::new(HEAD, grid, 128, 0, params).with_work(work)
+}
+
+/// The best classes of `batch` images.
+pub fn top_classes(batch: u32, params: &TopParams) -> Launch {
+    Launch::new(TOP, [batch, 1, 1], 256, 0, params)
+}

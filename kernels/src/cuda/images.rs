@@ -65,6 +65,4 @@ images! {
     TopClasses "top_classes",
     /// `patchify`
     Patchify "patchify",
-    /// `resample_columns`, `resample_rows`
-    Preprocess "preprocess",
 }

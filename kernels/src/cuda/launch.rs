@@ -5,7 +5,9 @@ use super::params::Params;
 use std::fmt;
 
 /// An address in device memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, bytemuck::Pod, bytemuck::Zeroable)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, bytemuck::Pod, bytemuck::Zeroable,
+)]
 #[repr(transparent)]
 pub struct Address(pub u64);
 
@@ -44,7 +46,7 @@ impl Target {
 }
 
 /// Most bytes of a kernel's parameter.
-pub const MAX_PARAMS: usize = 128;
+const MAX_PARAMS: usize = 128;
 
 /// A kernel of an image.
 #[derive(Clone, Copy, PartialEq, Eq)]
