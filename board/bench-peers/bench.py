@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import engines
+from serving import Mergevit
 
 BASELINE = "onnxruntime int8"
 # Largest difference of two FP32 engines, relative to the largest logit: summation order only.
@@ -66,7 +67,7 @@ def load_engines(arguments, pixels):
         for schedule in arguments.schedules.split(","):
             if any(part in f"mergevit {schedule}" for part in wanted):
                 loaded.append(
-                    engines.Mergevit(arguments.program, arguments.pack, schedule, arguments.threads, arguments.backend)
+                    Mergevit(arguments.program, arguments.pack, schedule, arguments.threads, arguments.backend)
                 )
     return loaded
 

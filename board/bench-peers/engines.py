@@ -5,7 +5,6 @@
 """
 
 import json
-import subprocess
 import time
 from pathlib import Path
 
@@ -38,40 +37,6 @@ class InProcess:
 
     def close(self):
         pass
-
-
-class Mergevit:
-    """`mergevit bench --serve`: a line with a count in, a line with that many latencies out.
-
-    Its threads sleep between lines, so it takes nothing from the engine that is being timed.
-    """
-
-    def __init__(self, program, pack, schedule, threads, backend):
-        self.name = f"mergevit {schedule}"
-        self.logits = None
-        command = [program, "bench", "--model", pack, "--schedule", schedule, "--threads", threads, "--serve"]
-        if backend:
-            command += ["--backend", backend]
-        self.process = subprocess.Popen(
-            [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.time(1)
-
-    def time(self, count):
-        try:
-            self.process.stdin.write(f"{count}\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass
-        answer = self.process.stdout.readline().split()
-        if len(answer) != count:
-            code = self.process.poll()
-            raise SystemExit(f"{self.name}: expected {count} latencies, got {answer!r}, exit code {code}")
-        return [float(latency) for latency in answer]
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(timeout=10)
 
 
 def onnxruntime_session(path, threads):

@@ -1,0 +1,38 @@
+"""mergevit as an engine that answers requests for timed inferences. Needs the standard library only."""
+
+import subprocess
+
+
+class Mergevit:
+    """`mergevit bench --serve`: a line with a count in, a line with that many latencies out.
+
+    Its threads sleep between lines, so it takes nothing from the engine that is being timed.
+    """
+
+    def __init__(self, program, pack, schedule, threads=None, backend=None, batch=1, check=True):
+        self.name = f"mergevit {schedule}"
+        self.logits = None
+        command = [program, "bench", "--model", pack, "--schedule", schedule, "--batch", batch, "--serve"]
+        command += ["--threads", threads] if threads else []
+        command += ["--backend", backend] if backend else []
+        command += [] if check else ["--no-check"]
+        self.command = [str(part) for part in command]
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.time(1)
+
+    def time(self, count):
+        """Latencies of `count` inferences in microseconds."""
+        try:
+            self.process.stdin.write(f"{count}\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        answer = self.process.stdout.readline().split()
+        if len(answer) != count:
+            code = self.process.poll()
+            raise SystemExit(f"{self.name}: expected {count} latencies, got {answer!r}, exit code {code}")
+        return [float(latency) for latency in answer]
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(timeout=10)
