@@ -57,7 +57,7 @@ pub fn open(ordinal: usize) -> Result<Driver, OpenError> {
         }
         modules.push(module);
     }
-    Ok(Driver {
+    let mut driver = Driver {
         graphs: Vec::new(),
         kernels,
         _modules: modules,
@@ -67,7 +67,9 @@ pub fn open(ordinal: usize) -> Result<Driver, OpenError> {
         context,
         info,
         busy: false,
-    })
+    };
+    driver.warm_up()?;
+    Ok(driver)
 }
 
 fn make_context() -> String {
@@ -131,6 +133,13 @@ impl Driver {
         action: impl FnOnce() -> String,
     ) -> Result<T, DeviceError> {
         result.during(&self.info.name, action)
+    }
+
+    /// Replays a graph of nothing: what the driver's functions need when first called, they get now.
+    fn warm_up(&mut self) -> Result<(), DeviceError> {
+        let graph = self.record(&[])?;
+        self.replay(graph)?;
+        self.synchronize()
     }
 
     fn bind(&self) -> Result<(), DeviceError> {
@@ -257,6 +266,22 @@ impl Device for Driver {
         let result = unsafe { result::memcpy_dtoh_async(bytes, from.0, self.stream.0) };
         self.check(result, || format!("read {} bytes", bytes.len()))?;
         self.synchronize()
+    }
+
+    fn copy(
+        &mut self,
+        from: Address,
+        bytes: usize,
+        to: Shared,
+        offset: usize,
+    ) -> Result<(), DeviceError> {
+        self.bind()?;
+        self.busy = true;
+        let to = &mut self.shared[to.0].bytes()[offset..][..bytes];
+        // SAFETY: `from` is the caller's claim to as much device memory; `to` stays where it is until `self`
+        // is dropped, and nobody looks at it before the stream has been waited for.
+        let result = unsafe { result::memcpy_dtoh_async(to, from.0, self.stream.0) };
+        self.check(result, || format!("copy {bytes} bytes"))
     }
 
     fn launch(&mut self, launch: &Launch) -> Result<(), DeviceError> {
