@@ -2,7 +2,8 @@
 //!
 //! [`Pack`] maps a file and checks all of it once; `FORMAT.md` in this folder is its specification.
 //! [`Plan`] is the model under one merge schedule as data: operations over spans of one arena.
-//! [`Engine`] walks a plan with one of the kernels' backends. After [`Engine::new`] nothing allocates.
+//! [`Engine`] runs a plan with one of the kernels' backends: operation by operation on the processor, as one
+//! recorded graph on a CUDA device. After [`Engine::new`] nothing allocates.
 //!
 //! This crate knows neither calibration nor cameras nor command lines.
 
@@ -24,7 +25,7 @@ pub use config::{
 };
 pub use engine::{
     ArenaView, Backend, BackendStatus, Engine, EngineOptions, LoadError, Output, RunError, Top,
-    backends,
+    backends, launches,
 };
 pub use pack::{Defect, Pack, PackError, PackWriter, Section, TensorKind, WriteError};
 pub use plan::{Op, OpKind, Plan, PlanError, Span};

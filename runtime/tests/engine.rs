@@ -452,7 +452,7 @@ fn options_that_do_not_fit_are_refused() {
         change(&mut options);
         Engine::new(testing::pack(&testing::tiny(), &[0], 1), &options).expect_err("refused")
     };
-    let error = load(|o| o.backend = "cuda".into());
+    let error = load(|o| o.backend = "vulkan".into());
     assert!(matches!(error, LoadError::UnknownBackend { .. }));
     assert!(
         error.to_string().contains("cpu/portable, reference"),
@@ -487,16 +487,49 @@ fn options_that_do_not_fit_are_refused() {
         let error = Engine::new(testing::pack(&testing::tiny(), &[0], 1), &options)
             .expect_err("refused")
             .to_string();
-        assert!(error.contains(unavailable.needs), "{error}");
+        let refusal = unavailable.refusal.expect("a reason");
+        let reason = refusal.strip_prefix("needs ").unwrap_or(&refusal);
+        assert!(error.contains(reason), "{error}");
     }
 }
 
 #[test]
+fn cuda_devices_come_first_with_what_refuses_them() {
+    let first = backends().next().unwrap();
+    assert_eq!(first.name, "cuda");
+    assert_eq!(first.available, first.refusal.is_none());
+    let load = |name: &str| {
+        let pack = testing::pack(&testing::tiny(), &[0], 1);
+        Engine::new(pack, &options(name, 1, 1)).map(|engine| engine.backend())
+    };
+    for name in ["cuda", "cuda:0"] {
+        match (load(name), &first.refusal) {
+            (Ok(backend), None) => assert_eq!(backend, "cuda"),
+            (Err(error), Some(refusal)) => {
+                assert_eq!(error.to_string(), format!("backend cuda: {refusal}"));
+            }
+            (result, refusal) => panic!("{result:?}, {refusal:?}"),
+        }
+    }
+    // No machine of ours has sixteen.
+    assert!(matches!(load("cuda:15"), Err(LoadError::Cuda(_))));
+    assert!(matches!(
+        load("cuda:16"),
+        Err(LoadError::UnknownBackend { .. })
+    ));
+}
+
+#[test]
 fn the_backend_is_named() {
-    let best = backends().find(|b| b.available).unwrap().name;
-    for (asked, got) in [("auto", best), ("cpu", best), ("reference", "reference")] {
+    let best = |prefix| available().find(|name| name.starts_with(prefix)).unwrap();
+    for (asked, got) in [
+        ("auto", best("")),
+        ("cpu", best("cpu")),
+        ("reference", "reference"),
+    ] {
         let engine = engine(&testing::tiny(), &[0], &options(asked, 1, 1));
         assert_eq!(engine.backend(), got);
+        assert_eq!(engine.device().is_some(), got.starts_with("cuda"));
         assert_eq!(Backend::from(asked).to_string(), asked);
     }
 }

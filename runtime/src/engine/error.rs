@@ -2,6 +2,8 @@
 
 use crate::limits::MAX_THREADS;
 use crate::pack::PackError;
+use mergevit_kernels::cuda::DeviceError;
+use mergevit_kernels::cuda::driver::OpenError;
 use mergevit_kernels::frame::MAX_SIDE;
 use mergevit_kernels::ops::MAX_BATCH;
 use thiserror::Error;
@@ -28,6 +30,12 @@ pub enum LoadError {
         /// What it needs.
         needs: &'static str,
     },
+    /// A CUDA device that cannot be used.
+    #[error("backend cuda: {0}")]
+    Cuda(#[from] OpenError),
+    /// A device that refuses the model, for lack of memory above all.
+    #[error("backend cuda: {0}")]
+    Device(#[from] DeviceError),
     /// No threads, or too many.
     #[error("threads: {found}, expected 1 to {MAX_THREADS}")]
     Threads {
@@ -80,6 +88,9 @@ pub enum RunError {
     /// [`Engine::run`](super::Engine::run) without pixels.
     #[error("no pixels: preprocess frames first, after each run and each change of schedule")]
     NoPixels,
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// No schedule of that name in the pack.
     #[error("schedule {name:?}: unknown, expected one of {known}")]
     UnknownSchedule {

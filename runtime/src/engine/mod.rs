@@ -1,23 +1,29 @@
-//! The engine: a pack, a plan, an arena and a backend. It walks the plan.
+//! The engine: a pack, a plan, and what runs it.
 
 mod backend;
+mod device;
 mod error;
 mod execute;
+mod executor;
+mod host;
 mod output;
 mod weights;
 
 pub use backend::{Backend, BackendStatus, backends};
+pub use device::launches;
 pub use error::{LoadError, RunError};
 pub use output::{ArenaView, Output, Top};
 
-use crate::aligned::AlignedBytes;
 use crate::config::{ModelConfig, Schedule};
 use crate::pack::Pack;
-use crate::plan::{Op, Plan, capacity};
-use mergevit_kernels::frame::{Frame, MAX_SIDE, Preprocessor};
-use mergevit_kernels::ops::{Kernels, MAX_BATCH};
+use crate::plan::{Op, Plan};
+use device::Accelerator;
+use executor::{Executor, Job};
+use mergevit_kernels::cuda::{Device, Launch};
+use mergevit_kernels::frame::{Frame, MAX_SIDE};
+use mergevit_kernels::ops::MAX_BATCH;
 use std::path::Path;
-use weights::{RowSums, Weights};
+use std::time::Duration;
 
 /// How to run a pack.
 #[derive(Clone, Debug)]
@@ -43,17 +49,29 @@ impl Default for EngineOptions {
     }
 }
 
-/// A model ready to classify. After [`Engine::new`] nothing allocates, except to make an error.
+impl EngineOptions {
+    fn check(&self) -> Result<(), LoadError> {
+        let (max_batch, max_frame) = (self.max_batch, self.max_frame);
+        if !(1..=MAX_BATCH).contains(&max_batch) {
+            return Err(LoadError::MaxBatch { found: max_batch });
+        }
+        let sides = 1..=MAX_SIDE;
+        if !(sides.contains(&max_frame.0) && sides.contains(&max_frame.1)) {
+            return Err(LoadError::MaxFrame { found: max_frame });
+        }
+        Ok(())
+    }
+}
+
+/// A model ready to classify. After [`Engine::new`] nothing allocates, except to make an error, and the first
+/// [`observe`](Engine::observe) on a device.
 pub struct Engine {
     pack: Pack,
-    sums: RowSums,
-    kernels: Box<dyn Kernels>,
-    preprocessor: Preprocessor,
-    arena: AlignedBytes,
+    executor: Box<dyn Executor>,
     plan: Box<Plan>,
     /// Index of the plan's schedule.
     schedule: usize,
-    /// Whether the arena holds pixels that the plan has not consumed.
+    /// Whether there are pixels that the plan has not consumed.
     has_pixels: bool,
     max_batch: usize,
     max_frame: (usize, usize),
@@ -64,6 +82,11 @@ const VALID: &str = "a valid pack plans for every batch in range and preprocesse
 
 fn plan(config: &ModelConfig, schedule: &Schedule, batch: usize) -> Plan {
     Plan::new(config, schedule, batch).expect(VALID)
+}
+
+/// The images of a batch.
+fn image_chunks<'a>(pack: &Pack, pixels: &'a mut [u8]) -> impl Iterator<Item = &'a mut [u8]> {
+    pixels.chunks_exact_mut(pack.config().image_bytes())
 }
 
 impl Engine {
@@ -81,38 +104,36 @@ impl Engine {
     /// # Errors
     /// [`LoadError`]: the options do not fit this program or machine.
     pub fn new(pack: Pack, options: &EngineOptions) -> Result<Self, LoadError> {
-        let (max_batch, max_frame) = (options.max_batch, options.max_frame);
-        if !(1..=MAX_BATCH).contains(&max_batch) {
-            return Err(LoadError::MaxBatch { found: max_batch });
-        }
-        let sides = 1..=MAX_SIDE;
-        if !(sides.contains(&max_frame.0) && sides.contains(&max_frame.1)) {
-            return Err(LoadError::MaxFrame { found: max_frame });
-        }
-        let config = pack.config();
-        let threads = backend::threads(options.threads)?;
-        let kernels = backend::make(&options.backend, threads, &capacity(config, max_batch))?;
-        let geometry = config.geometry().expect(VALID);
-        let arena_len = pack
-            .schedules()
-            .iter()
-            .flat_map(|schedule| (1..=max_batch).map(move |batch| (schedule, batch)))
-            .map(|(schedule, batch)| plan(config, schedule, batch).arena_len())
-            .max()
-            .unwrap_or(0);
-        let first = plan(config, &pack.schedules()[0], 1);
-        Ok(Self {
-            sums: RowSums::new(&pack),
-            kernels,
-            preprocessor: Preprocessor::new(geometry, max_frame.0, max_frame.1),
-            arena: AlignedBytes::zeroed(arena_len),
-            plan: Box::new(first),
+        options.check()?;
+        let executor = backend::make(&pack, options)?;
+        Ok(Self::with_executor(pack, executor, options))
+    }
+
+    /// An engine on a device of the caller's: one among several, or one that tests emulate. The options'
+    /// backend and threads do not count.
+    ///
+    /// # Errors
+    /// [`LoadError`]: the options are impossible, or the device refuses.
+    pub fn on_device(
+        pack: Pack,
+        device: Box<dyn Device>,
+        options: &EngineOptions,
+    ) -> Result<Self, LoadError> {
+        options.check()?;
+        let executor = Accelerator::new(&pack, device, backend::CUDA, options)?;
+        Ok(Self::with_executor(pack, Box::new(executor), options))
+    }
+
+    fn with_executor(pack: Pack, executor: Box<dyn Executor>, options: &EngineOptions) -> Self {
+        Self {
+            plan: Box::new(plan(pack.config(), &pack.schedules()[0], 1)),
+            executor,
             schedule: 0,
             has_pixels: false,
-            max_batch,
-            max_frame,
+            max_batch: options.max_batch,
+            max_frame: options.max_frame,
             pack,
-        })
+        }
     }
 
     /// The pack.
@@ -120,19 +141,24 @@ impl Engine {
         &self.pack
     }
 
-    /// Name of the backend that runs: `cpu/avx512-vnni`, say.
+    /// Name of the backend that runs: `cuda` or `cpu/avx512-vnni`, say.
     pub fn backend(&self) -> &'static str {
-        self.kernels.name()
+        self.executor.name()
+    }
+
+    /// Name of the device that it runs on, unless that is the processor: `NVIDIA Orin`, say.
+    pub fn device(&self) -> Option<&str> {
+        self.executor.device()
     }
 
     /// Threads it runs on, the caller's included.
     pub fn threads(&self) -> usize {
-        self.kernels.threads()
+        self.executor.threads()
     }
 
     /// Bytes of the arena: activations of the largest plan.
     pub fn arena_bytes(&self) -> usize {
-        self.arena.len()
+        self.executor.arena_bytes()
     }
 
     /// Most images a batch.
@@ -167,7 +193,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Plans again if anything differs. The arena's content is then meaningless.
+    /// Plans again if anything differs. What the arena holds is then meaningless.
     fn replan(&mut self, schedule: usize, batch: usize) {
         self.has_pixels = false;
         if (self.schedule, self.plan.batch()) != (schedule, batch) {
@@ -187,10 +213,20 @@ impl Engine {
         }
     }
 
+    /// The executor, and what it is to run.
+    fn job(&mut self) -> (&mut dyn Executor, Job<'_>) {
+        let job = Job {
+            pack: &self.pack,
+            plan: &self.plan,
+            schedule: self.schedule,
+        };
+        (&mut *self.executor, job)
+    }
+
     /// Classifies frames of any resolution and format.
     ///
     /// # Errors
-    /// [`RunError`] for too many frames, or one that is larger than was reserved for.
+    /// [`RunError`] for too many frames, or one that is larger than was reserved for, or a device that fails.
     pub fn classify(&mut self, frames: &[Frame<'_>]) -> Result<Output<'_>, RunError> {
         self.preprocess(frames)?;
         self.run()
@@ -199,13 +235,14 @@ impl Engine {
     /// Classifies images at model resolution, (B, S, S, 3) u8 RGB.
     ///
     /// # Errors
-    /// [`RunError`] for too many images, or bytes that are not whole images.
+    /// [`RunError`] for too many images, or bytes that are not whole images, or a device that fails.
     pub fn classify_pixels(&mut self, pixels: &[u8]) -> Result<Output<'_>, RunError> {
         self.set_pixels(pixels)?;
         self.run()
     }
 
-    /// [`classify_pixels`](Self::classify_pixels), with a look at the arena after every operation.
+    /// [`classify_pixels`](Self::classify_pixels), with a look at the arena after every operation; on a device
+    /// that computes some of them as one, after the last of those.
     ///
     /// # Errors
     /// As [`classify_pixels`](Self::classify_pixels).
@@ -215,10 +252,30 @@ impl Engine {
         observer: &mut dyn FnMut(&Op, &ArenaView<'_>),
     ) -> Result<Output<'_>, RunError> {
         self.set_pixels(pixels)?;
-        self.walk(observer)
+        self.has_pixels = false;
+        let (executor, job) = self.job();
+        Ok(executor.observe(&job, observer)?)
     }
 
-    /// The first half of [`classify`](Self::classify): frames to pixels at model resolution, in the arena.
+    /// Times every launch of the current plan on a device, each `repeats` times in a row on whatever the
+    /// arena holds. `timer` gets the operations that a launch computes, in the plan's order; merging is two
+    /// launches, of which the first counts as the merge and the second as the layer norm. Returns whether
+    /// there were launches at all: operations on the processor are timed by [observing](Self::observe) them.
+    /// Pixels that were preprocessed and not run are dropped.
+    ///
+    /// # Errors
+    /// [`RunError::Device`]
+    pub fn time_launches(
+        &mut self,
+        repeats: u32,
+        timer: &mut dyn FnMut(&[Op], &Launch, Duration),
+    ) -> Result<bool, RunError> {
+        self.has_pixels = false;
+        let (executor, job) = self.job();
+        Ok(executor.time(&job, repeats, timer)?)
+    }
+
+    /// The first half of [`classify`](Self::classify): frames to pixels at model resolution, or beyond.
     ///
     /// # Errors
     /// As [`classify`](Self::classify).
@@ -234,13 +291,8 @@ impl Engine {
             });
         }
         self.replan(self.schedule, frames.len());
-        let pixels = &mut self.arena[self.plan.pixels().range()];
-        let images = pixels.chunks_exact_mut(self.pack.config().image_bytes());
-        for (frame, image) in frames.iter().zip(images) {
-            self.preprocessor
-                .preprocess(frame, image)
-                .expect("the preprocessor crops to the model's image size");
-        }
+        let (executor, job) = self.job();
+        executor.preprocess(&job, frames)?;
         self.has_pixels = true;
         Ok(())
     }
@@ -256,41 +308,24 @@ impl Engine {
         let batch = pixels.len() / image;
         self.check_batch(batch)?;
         self.replan(self.schedule, batch);
-        self.arena[self.plan.pixels().range()].copy_from_slice(pixels);
+        let (executor, job) = self.job();
+        executor.set_pixels(&job, pixels)?;
         self.has_pixels = true;
         Ok(())
     }
 
-    /// The second half of [`classify`](Self::classify): the network on the pixels in the arena, which it
+    /// The second half of [`classify`](Self::classify): the network on what was preprocessed, which it
     /// consumes.
     ///
     /// # Errors
-    /// [`RunError::NoPixels`] if nothing was preprocessed since the last run or change of schedule.
+    /// [`RunError::NoPixels`] if nothing was preprocessed since the last run or change of schedule;
+    /// [`RunError::Device`].
     pub fn run(&mut self) -> Result<Output<'_>, RunError> {
-        self.walk(&mut |_, _| {})
-    }
-
-    fn walk(
-        &mut self,
-        observer: &mut dyn FnMut(&Op, &ArenaView<'_>),
-    ) -> Result<Output<'_>, RunError> {
         if !std::mem::take(&mut self.has_pixels) {
             return Err(RunError::NoPixels);
         }
-        let weights = Weights {
-            pack: &self.pack,
-            sums: &self.sums,
-        };
-        for op in self.plan.ops() {
-            execute::execute(op, weights, &mut *self.kernels, &mut self.arena);
-            observer(op, &ArenaView { bytes: &self.arena });
-        }
-        let view = ArenaView { bytes: &self.arena };
-        Ok(Output {
-            batch: self.plan.batch(),
-            logits: view.f32(self.plan.logits()),
-            sizes: view.u32(self.plan.sizes()),
-        })
+        let (executor, job) = self.job();
+        Ok(executor.run(&job)?)
     }
 }
 
@@ -300,6 +335,7 @@ impl std::fmt::Debug for Engine {
             .field("architecture", &self.pack.config().architecture)
             .field("schedule", &self.schedule().name)
             .field("backend", &self.backend())
+            .field("device", &self.device())
             .field("threads", &self.threads())
             .field("max_batch", &self.max_batch)
             .field("arena_bytes", &self.arena_bytes())

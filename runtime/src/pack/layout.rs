@@ -189,7 +189,7 @@ impl TensorKind {
     }
 
     /// Index of its section in the table; `layer` counts only for kinds that every layer has.
-    pub(super) fn index(self, layer: usize, depth: usize) -> usize {
+    pub(crate) fn index(self, layer: usize, depth: usize) -> usize {
         let position = |kinds: &[Self]| kinds.iter().position(|&kind| kind == self);
         let layers = 1 + EMBEDDING.len();
         if let Some(index) = position(&LAYER) {

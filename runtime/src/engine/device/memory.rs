@@ -1,0 +1,169 @@
+//! What a pack's plans need of a device's memory, beside the weights.
+
+use super::super::plan;
+use super::lower::tiling;
+use super::weights::ALIGN;
+use crate::pack::Pack;
+use crate::plan::{OpKind, Plan};
+use mergevit_kernels::cuda::{
+    Address, Device, DeviceError, Shared, Target, attention_shared_bytes, merge,
+};
+use mergevit_kernels::math::log2_table;
+
+/// Bytes of each array: the most that any plan needs.
+#[derive(Clone, Copy, Debug, Default)]
+struct Needs {
+    arena: usize,
+    /// Sums of parts of a linear layer, and a counter for each of its tiles.
+    partial: usize,
+    arrived: usize,
+    /// A similarity, or a partner, for each A token.
+    matching: usize,
+    pixels: usize,
+    logits: usize,
+    sizes: usize,
+    /// Shared memory of a block.
+    block: usize,
+}
+
+impl Needs {
+    fn new(pack: &Pack, max_batch: usize, target: &Target) -> Self {
+        let mut needs = Self::default();
+        for schedule in pack.schedules() {
+            for batch in 1..=max_batch {
+                needs.include(&plan(pack.config(), schedule, batch), target);
+            }
+        }
+        needs
+    }
+
+    fn include(&mut self, plan: &Plan, target: &Target) {
+        let most = |all: &mut usize, one: usize| *all = (*all).max(one);
+        most(&mut self.arena, plan.arena_len());
+        most(&mut self.pixels, plan.pixels().len);
+        most(&mut self.logits, plan.logits().len);
+        most(&mut self.sizes, plan.sizes().len);
+        for op in plan.ops() {
+            match op.kind {
+                OpKind::Linear {
+                    rows,
+                    inputs,
+                    outputs,
+                    ..
+                } => {
+                    let (shape, tiling) = tiling((rows, outputs, inputs), target);
+                    most(&mut self.partial, tiling.partial_bytes(&shape));
+                    most(
+                        &mut self.arrived,
+                        tiling.tiles(&shape) as usize * size_of::<u32>(),
+                    );
+                    most(&mut self.block, tiling.tile.shared_bytes() as usize);
+                }
+                OpKind::Attention { tokens, .. } => {
+                    let block = attention_shared_bytes(tokens as u32);
+                    most(&mut self.block, block as usize);
+                }
+                OpKind::Merge { shape, .. } => {
+                    let sources = shape.batch * shape.tokens.div_ceil(2);
+                    most(&mut self.matching, sources * size_of::<u32>());
+                    let block = merge::match_shared_bytes(shape.tokens as u32);
+                    most(&mut self.block, block as usize);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Where the device sees everything that launches work on, beside the weights.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Addresses {
+    pub(super) arena: Address,
+    /// (MAX_TOKENS + 1) f32
+    pub(super) log2_size: Address,
+    pub(super) partial: Address,
+    pub(super) arrived: Address,
+    /// (B, ceil(T / 2)) f32
+    pub(super) similarity: Address,
+    /// (B, ceil(T / 2)) u32
+    pub(super) partner: Address,
+    /// (B, S, S, 3) u8
+    pub(super) pixels: Address,
+    /// (B, classes) f32
+    pub(super) logits: Address,
+    /// (B, T) u32
+    pub(super) sizes: Address,
+}
+
+/// A device's memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Memory {
+    pub(super) addresses: Addresses,
+    pub(super) arena_len: usize,
+    /// What the host sees of the pixels.
+    pub(super) pixels: Shared,
+    /// What the host sees of the results: logits, and sizes from `sizes_offset` on.
+    pub(super) results: Shared,
+    pub(super) sizes_offset: usize,
+}
+
+impl Memory {
+    /// Reserves what every schedule and every batch of up to `max_batch` images needs.
+    pub(super) fn new(
+        pack: &Pack,
+        max_batch: usize,
+        device: &mut dyn Device,
+    ) -> Result<Self, DeviceError> {
+        let target = device.target();
+        let needs = Needs::new(pack, max_batch, &target);
+        if needs.block > target.shared_bytes as usize {
+            return Err(DeviceError {
+                device: device.name().into(),
+                action: format!("run images of {} tokens", pack.config().tokens()),
+                reason: format!(
+                    "a block has {} bytes of shared memory, {} are needed",
+                    target.shared_bytes, needs.block
+                ),
+            });
+        }
+        let log2 = log2_table();
+        let log2: &[u8] = bytemuck::cast_slice(&log2);
+        let scratch = [
+            needs.arena,
+            log2.len(),
+            needs.partial,
+            needs.arrived,
+            needs.matching,
+            needs.matching,
+        ];
+        let aligned = |bytes: &usize| bytes.next_multiple_of(ALIGN);
+        let mut next = device.allocate(scratch.iter().map(aligned).sum())?;
+        let [arena, log2_size, partial, arrived, similarity, partner] = scratch.map(|bytes| {
+            let address = next;
+            next = next.offset(aligned(&bytes));
+            address
+        });
+        device.write(log2_size, log2)?;
+        let pixels = device.allocate_shared(needs.pixels)?;
+        let sizes_offset = aligned(&needs.logits);
+        let results = device.allocate_shared(sizes_offset + needs.sizes)?;
+        let logits = device.shared_address(results);
+        Ok(Self {
+            addresses: Addresses {
+                arena,
+                log2_size,
+                partial,
+                arrived,
+                similarity,
+                partner,
+                pixels: device.shared_address(pixels),
+                logits,
+                sizes: logits.offset(sizes_offset),
+            },
+            arena_len: needs.arena,
+            pixels,
+            results,
+            sizes_offset,
+        })
+    }
+}

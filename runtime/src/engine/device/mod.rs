@@ -1,0 +1,273 @@
+//! Plans on a device: recorded once for each schedule and batch size, then replayed.
+//!
+//! Weights are copied to the device once. Pixels go in and results come out through memory that both sides
+//! see: on a device that shares its memory with the processor nothing is copied, on another the kernels read
+//! pixels once, and write results once, over the bus.
+
+mod lower;
+mod memory;
+mod weights;
+
+use super::executor::{Executor, Job, Observer, Timer};
+use super::output::{ArenaView, Output};
+use super::{EngineOptions, VALID, image_chunks, plan};
+use crate::aligned::AlignedBytes;
+use crate::pack::Pack;
+use crate::plan::{Op, OpKind, Plan, Span};
+pub use lower::launches;
+use lower::{Lowering, makes_patches, reads_last_sizes};
+use memory::Memory;
+use mergevit_kernels::cuda::{Device, DeviceError, Graph, Launch};
+use mergevit_kernels::frame::{Frame, Preprocessor};
+use std::ops::Range;
+use weights::DeviceWeights;
+
+/// Batches of up to this many images have a recorded graph for every schedule, and so has the largest. For
+/// those between the kernels, which then run long, are launched one by one.
+const RECORDED: usize = 8;
+
+/// A device with a pack's weights, and graphs for its plans.
+pub(super) struct Accelerator {
+    device: Box<dyn Device>,
+    name: &'static str,
+    weights: DeviceWeights,
+    memory: Memory,
+    preprocessor: Preprocessor,
+    max_batch: usize,
+    /// By schedule, then by batch.
+    graphs: Box<[Option<Graph>]>,
+    /// Room for the launches of any plan.
+    launches: Vec<Launch>,
+    /// What an observer sees of the arena; empty until there is one.
+    observed: AlignedBytes,
+}
+
+impl Accelerator {
+    /// Copies the weights, reserves all memory, records all graphs.
+    pub(super) fn new(
+        pack: &Pack,
+        mut device: Box<dyn Device>,
+        name: &'static str,
+        options: &EngineOptions,
+    ) -> Result<Self, DeviceError> {
+        let (max_batch, max_frame) = (options.max_batch, options.max_frame);
+        let weights = DeviceWeights::upload(pack, &mut *device)?;
+        let memory = Memory::new(pack, max_batch, &mut *device)?;
+        let geometry = pack.config().geometry().expect(VALID);
+        let mut accelerator = Self {
+            device,
+            name,
+            weights,
+            memory,
+            preprocessor: Preprocessor::new(geometry, max_frame.0, max_frame.1),
+            max_batch,
+            graphs: vec![None; pack.schedules().len() * max_batch].into(),
+            launches: Vec::new(),
+            observed: AlignedBytes::zeroed(0),
+        };
+        accelerator.record(pack)?;
+        accelerator.device.synchronize()?;
+        Ok(accelerator)
+    }
+
+    fn record(&mut self, pack: &Pack) -> Result<(), DeviceError> {
+        for (index, schedule) in pack.schedules().iter().enumerate() {
+            for batch in 1..=self.max_batch {
+                // Lowered even where nothing is recorded: to have room for the launches.
+                let plan = plan(pack.config(), schedule, batch);
+                self.lower_network(&Job {
+                    pack,
+                    plan: &plan,
+                    schedule: index,
+                });
+                if batch <= RECORDED || batch == self.max_batch {
+                    let graph = self.device.record(&self.launches)?;
+                    self.graphs[index * self.max_batch + batch - 1] = Some(graph);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs `lower` on the job's plan and the emptied list of launches.
+    fn lower(&mut self, job: &Job<'_>, lower: impl FnOnce(&Lowering<'_>, &mut Vec<Launch>)) {
+        let addresses = &self.memory.addresses;
+        let lowering = Lowering {
+            pack: job.pack,
+            plan: job.plan,
+            weights: &self.weights,
+            addresses,
+            target: self.device.target(),
+            last_sizes: match reads_last_sizes(job.plan) {
+                true => addresses.arena.offset(job.plan.sizes().offset),
+                false => addresses.sizes,
+            },
+        };
+        self.launches.clear();
+        lower(&lowering, &mut self.launches);
+    }
+
+    fn lower_network(&mut self, job: &Job<'_>) {
+        self.lower(job, |lowering, launches| lowering.network(launches));
+    }
+
+    fn lower_group(&mut self, job: &Job<'_>, group: &[Op]) {
+        self.lower(job, |lowering, launches| lowering.group(group, launches));
+    }
+
+    fn launch_all(&mut self) -> Result<(), DeviceError> {
+        let mut launches = self.launches.iter();
+        launches.try_for_each(|launch| self.device.launch(launch))
+    }
+
+    /// The pixels' bytes, on the host.
+    fn pixels(&mut self, plan: &Plan) -> Result<&mut [u8], DeviceError> {
+        let pixels = self.device.shared_bytes(self.memory.pixels)?;
+        Ok(&mut pixels[..plan.pixels().len])
+    }
+
+    /// Pixels to patches, from which the recorded graphs start.
+    fn patchify(&mut self, job: &Job<'_>) -> Result<(), DeviceError> {
+        let group = job.plan.groups().find(|group| makes_patches(group));
+        self.lower_group(job, group.expect("every plan starts with patches"));
+        self.launch_all()
+    }
+
+    /// The results' bytes, on the host: logits and sizes.
+    fn results(&mut self, plan: &Plan) -> Result<[&[u8]; 2], DeviceError> {
+        self.device.synchronize()?;
+        let results = self.device.shared_bytes(self.memory.results)?;
+        let (logits, sizes) = results.split_at(self.memory.sizes_offset);
+        Ok([&logits[..plan.logits().len], &sizes[..plan.sizes().len]])
+    }
+
+    fn output(&mut self, plan: &Plan) -> Result<Output<'_>, DeviceError> {
+        if reads_last_sizes(plan) {
+            let from = self.memory.addresses.arena.offset(plan.sizes().offset);
+            let (to, offset) = (self.memory.results, self.memory.sizes_offset);
+            self.device.copy(from, plan.sizes().len, to, offset)?;
+        }
+        let [logits, sizes] = self.results(plan)?;
+        Ok(Output {
+            batch: plan.batch(),
+            logits: bytemuck::cast_slice(logits),
+            sizes: bytemuck::cast_slice(sizes),
+        })
+    }
+
+    /// Reads the arena back, and puts what does not lie in it, but in memory that the host sees, where the
+    /// plan has it.
+    fn read_arena(&mut self, plan: &Plan, group: &[Op]) -> Result<(), DeviceError> {
+        let arena = self.memory.addresses.arena;
+        self.device
+            .read(arena, &mut self.observed[..plan.arena_len()])?;
+        for op in group {
+            if let Some((span, results)) = result_of(op, plan, &self.memory) {
+                let bytes = self.device.shared_bytes(self.memory.results)?;
+                self.observed[span.range()].copy_from_slice(&bytes[results]);
+            }
+            if let OpKind::Patchify { pixels, .. } = op.kind {
+                let bytes = self.device.shared_bytes(self.memory.pixels)?;
+                self.observed[pixels.range()].copy_from_slice(&bytes[..pixels.len]);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which of an operation's spans lies among the results, and where.
+fn result_of(op: &Op, plan: &Plan, memory: &Memory) -> Option<(Span, Range<usize>)> {
+    let sizes = match op.kind {
+        OpKind::Head { logits, .. } => return Some((logits, 0..logits.len)),
+        OpKind::ResetSizes { sizes } | OpKind::Pool { sizes, .. } => sizes,
+        OpKind::Attention { sizes, .. } => sizes?,
+        OpKind::Merge { merged_sizes, .. } => merged_sizes,
+        _ => return None,
+    };
+    let start = memory.sizes_offset;
+    let here = sizes == plan.sizes() && !reads_last_sizes(plan);
+    here.then_some((sizes, start..start + sizes.len))
+}
+
+impl Executor for Accelerator {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn threads(&self) -> usize {
+        1
+    }
+
+    fn device(&self) -> Option<&str> {
+        Some(self.device.name())
+    }
+
+    fn arena_bytes(&self) -> usize {
+        self.memory.arena_len
+    }
+
+    fn set_pixels(&mut self, job: &Job<'_>, pixels: &[u8]) -> Result<(), DeviceError> {
+        self.pixels(job.plan)?.copy_from_slice(pixels);
+        self.patchify(job)
+    }
+
+    fn preprocess(&mut self, job: &Job<'_>, frames: &[Frame<'_>]) -> Result<(), DeviceError> {
+        let pixels = self.device.shared_bytes(self.memory.pixels)?;
+        for (frame, image) in frames.iter().zip(image_chunks(job.pack, pixels)) {
+            self.preprocessor.preprocess(frame, image).expect(VALID);
+        }
+        self.patchify(job)
+    }
+
+    fn run(&mut self, job: &Job<'_>) -> Result<Output<'_>, DeviceError> {
+        match self.graphs[job.schedule * self.max_batch + job.plan.batch() - 1] {
+            Some(graph) => self.device.replay(graph)?,
+            None => {
+                self.lower_network(job);
+                self.launch_all()?;
+            }
+        }
+        self.output(job.plan)
+    }
+
+    fn observe(
+        &mut self,
+        job: &Job<'_>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Output<'_>, DeviceError> {
+        if self.observed.is_empty() {
+            self.observed = AlignedBytes::zeroed(self.memory.arena_len);
+        }
+        for group in job.plan.groups() {
+            self.lower_group(job, group);
+            self.launch_all()?;
+            self.device.synchronize()?;
+            self.read_arena(job.plan, group)?;
+            let view = ArenaView {
+                bytes: &self.observed,
+            };
+            group.iter().for_each(|op| observer(op, &view));
+        }
+        self.output(job.plan)
+    }
+
+    fn time(
+        &mut self,
+        job: &Job<'_>,
+        repeats: u32,
+        timer: &mut Timer<'_>,
+    ) -> Result<bool, DeviceError> {
+        for group in job.plan.groups() {
+            self.lower_group(job, group);
+            let last = self.launches.len() - 1;
+            for (index, launch) in self.launches.iter().enumerate() {
+                let ops = match index == last {
+                    true => &group[index..],
+                    false => &group[index..=index],
+                };
+                timer(ops, launch, self.device.time(launch, repeats)?);
+            }
+        }
+        Ok(true)
+    }
+}

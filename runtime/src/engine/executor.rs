@@ -1,0 +1,63 @@
+//! What runs a plan: the processor, or a device.
+
+use super::output::{ArenaView, Output};
+use crate::pack::Pack;
+use crate::plan::{Op, Plan};
+use mergevit_kernels::cuda::{DeviceError, Launch};
+use mergevit_kernels::frame::Frame;
+use std::time::Duration;
+
+/// A plan with what it belongs to.
+#[derive(Clone, Copy)]
+pub(super) struct Job<'a> {
+    pub(super) pack: &'a Pack,
+    pub(super) plan: &'a Plan,
+    /// Index of the plan's schedule.
+    pub(super) schedule: usize,
+}
+
+/// Called after operations, with a look at the arena.
+pub(super) type Observer<'a> = dyn FnMut(&Op, &ArenaView<'_>) + 'a;
+
+/// Called with the operations that a launch computes, the launch, and how long it takes.
+pub(super) type Timer<'a> = dyn FnMut(&[Op], &Launch, Duration) + 'a;
+
+/// Runs plans of one pack, of as many images as it was made for. Does not allocate unless it says so.
+pub(super) trait Executor: Send {
+    /// Name of the backend.
+    fn name(&self) -> &'static str;
+
+    /// Threads, the caller's included.
+    fn threads(&self) -> usize;
+
+    /// Name of the device, unless it is the processor.
+    fn device(&self) -> Option<&str>;
+
+    /// Bytes of the arena.
+    fn arena_bytes(&self) -> usize;
+
+    /// Takes (B, S, S, 3) u8 as what the next run classifies.
+    fn set_pixels(&mut self, job: &Job<'_>, pixels: &[u8]) -> Result<(), DeviceError>;
+
+    /// Turns frames, one an image, into what the next run classifies.
+    fn preprocess(&mut self, job: &Job<'_>, frames: &[Frame<'_>]) -> Result<(), DeviceError>;
+
+    /// Runs the network on what was set.
+    fn run(&mut self, job: &Job<'_>) -> Result<Output<'_>, DeviceError>;
+
+    /// Runs the network on pixels that were set, operation by operation. May allocate the first time.
+    fn observe(
+        &mut self,
+        job: &Job<'_>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Output<'_>, DeviceError>;
+
+    /// Times every launch, each `repeats` times in a row. Returns whether there are any launches: operations
+    /// on the processor are timed by observing them.
+    fn time(
+        &mut self,
+        job: &Job<'_>,
+        repeats: u32,
+        timer: &mut Timer<'_>,
+    ) -> Result<bool, DeviceError>;
+}

@@ -1,0 +1,101 @@
+//! Plans on the processor: one operation after the other, over slices of one arena.
+
+use super::execute::execute;
+use super::executor::{Executor, Job, Observer, Timer};
+use super::output::{ArenaView, Output};
+use super::weights::{RowSums, Weights};
+use super::{EngineOptions, VALID, image_chunks, plan};
+use crate::aligned::AlignedBytes;
+use crate::pack::Pack;
+use mergevit_kernels::cuda::DeviceError;
+use mergevit_kernels::frame::{Frame, Preprocessor};
+use mergevit_kernels::ops::Kernels;
+
+/// The arena, and the kernels that work in it.
+pub(super) struct Host {
+    sums: RowSums,
+    kernels: Box<dyn Kernels>,
+    preprocessor: Preprocessor,
+    arena: AlignedBytes,
+}
+
+impl Host {
+    pub(super) fn new(pack: &Pack, kernels: Box<dyn Kernels>, options: &EngineOptions) -> Self {
+        let config = pack.config();
+        let geometry = config.geometry().expect(VALID);
+        let arena_len = pack
+            .schedules()
+            .iter()
+            .flat_map(|schedule| (1..=options.max_batch).map(move |batch| (schedule, batch)))
+            .map(|(schedule, batch)| plan(config, schedule, batch).arena_len())
+            .max()
+            .unwrap_or(0);
+        let (width, height) = options.max_frame;
+        Self {
+            sums: RowSums::new(pack),
+            kernels,
+            preprocessor: Preprocessor::new(geometry, width, height),
+            arena: AlignedBytes::zeroed(arena_len),
+        }
+    }
+}
+
+impl Executor for Host {
+    fn name(&self) -> &'static str {
+        self.kernels.name()
+    }
+
+    fn threads(&self) -> usize {
+        self.kernels.threads()
+    }
+
+    fn device(&self) -> Option<&str> {
+        None
+    }
+
+    fn arena_bytes(&self) -> usize {
+        self.arena.len()
+    }
+
+    fn set_pixels(&mut self, job: &Job<'_>, pixels: &[u8]) -> Result<(), DeviceError> {
+        self.arena[job.plan.pixels().range()].copy_from_slice(pixels);
+        Ok(())
+    }
+
+    fn preprocess(&mut self, job: &Job<'_>, frames: &[Frame<'_>]) -> Result<(), DeviceError> {
+        let pixels = &mut self.arena[job.plan.pixels().range()];
+        for (frame, image) in frames.iter().zip(image_chunks(job.pack, pixels)) {
+            self.preprocessor.preprocess(frame, image).expect(VALID);
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, job: &Job<'_>) -> Result<Output<'_>, DeviceError> {
+        self.observe(job, &mut |_, _| {})
+    }
+
+    fn observe(
+        &mut self,
+        job: &Job<'_>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Output<'_>, DeviceError> {
+        let weights = Weights {
+            pack: job.pack,
+            sums: &self.sums,
+        };
+        for op in job.plan.ops() {
+            execute(op, weights, &mut *self.kernels, &mut self.arena);
+            observer(op, &ArenaView { bytes: &self.arena });
+        }
+        let view = ArenaView { bytes: &self.arena };
+        Ok(Output {
+            batch: job.plan.batch(),
+            logits: view.f32(job.plan.logits()),
+            sizes: view.u32(job.plan.sizes()),
+        })
+    }
+
+    fn time(&mut self, _: &Job<'_>, _: u32, _: &mut Timer<'_>) -> Result<bool, DeviceError> {
+        Ok(false)
+    }
+}

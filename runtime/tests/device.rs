@@ -1,0 +1,137 @@
+//! The engine on a device. What it asks of one is checked with a recorder; what comes out is that of the
+//! processor, bit for bit.
+
+mod common;
+
+use common::recorder::{Counts, Recorder};
+use mergevit_kernels::cuda::{Device, Target};
+use mergevit_runtime::testing::{self, Random};
+use mergevit_runtime::{Engine, EngineOptions, LoadError, ModelConfig, Pooling, launches};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+fn options(max_batch: usize) -> EngineOptions {
+    EngineOptions {
+        backend: "cpu".into(),
+        threads: Some(1),
+        max_batch,
+        max_frame: (64, 64),
+    }
+}
+
+/// Models of both poolings, with and without class token.
+fn models() -> Vec<ModelConfig> {
+    let variants = [
+        (true, Pooling::ClassToken),
+        (true, Pooling::Mean),
+        (false, Pooling::Mean),
+    ];
+    let model = |(class_token, pooling)| ModelConfig {
+        mlp_width: 320,
+        class_token,
+        pooling,
+        ..testing::model(35, 5, 2, 3, 13)
+    };
+    variants.map(model).into()
+}
+
+fn recorded(config: &ModelConfig, merged: &[u16], max_batch: usize) -> (Engine, Arc<Counts>) {
+    let (device, counts) = Recorder::new(usize::MAX);
+    let pack = testing::pack(config, merged, 21);
+    let engine = Engine::on_device(pack, Box::new(device), &options(max_batch)).unwrap();
+    (engine, counts)
+}
+
+fn take(count: &AtomicUsize) -> usize {
+    count.swap(0, Relaxed)
+}
+
+/// The recorder refuses a launch that touches memory outside its arrays, or writes what it also reads.
+#[test]
+fn launches_keep_to_their_memory() {
+    for config in models() {
+        let (mut engine, counts) = recorded(&config, &[0, 3, 9, 60], 12);
+        assert_eq!(take(&counts.records), 4 * 9, "batches of 1 to 8, and 12");
+        let pixels = Random(1).bytes(12 * config.image_bytes());
+        for schedule in ["r60", "r0", "r9", "r3"] {
+            engine.set_schedule(schedule).unwrap();
+            for batch in 1..=12 {
+                let pixels = &pixels[..batch * config.image_bytes()];
+                let output = engine.classify_pixels(pixels).unwrap();
+                assert_eq!(output.logits().len(), batch * config.classes);
+            }
+        }
+        assert_eq!(take(&counts.records), 0, "all is recorded at load");
+        assert_eq!(take(&counts.replays), 4 * 9);
+    }
+    let large = ModelConfig {
+        mlp_width: 3072,
+        ..testing::model(224, 16, 12, 12, 1000)
+    };
+    recorded(&large, &[0, 8, 13], 2);
+}
+
+#[test]
+fn a_layer_is_seven_launches_and_eight_where_tokens_merge() {
+    let config = &models()[0];
+    for (r, layer) in [(0, 7), (2, 8)] {
+        let (mut engine, counts) = recorded(config, &[r], 1);
+        let around = ["embed", "pool and final norm", "head"].len();
+        assert_eq!(take(&counts.recorded), around + layer * config.depth);
+        let target = Target::ORIN_NANO;
+        let listed =
+            launches(engine.pack(), engine.plan(), target).map(|(_, launches)| launches.len());
+        assert_eq!(listed.sum::<usize>(), 1 + around + layer * config.depth);
+        // Replaying launches nothing but what turns pixels into patches.
+        let pixels = vec![0; config.image_bytes()];
+        take(&counts.launches);
+        engine.classify_pixels(&pixels).unwrap();
+        assert_eq!((take(&counts.launches), take(&counts.replays)), (1, 1));
+    }
+}
+
+#[test]
+fn an_observer_sees_every_operation_and_a_timer_every_launch() {
+    let config = &models()[0];
+    let (mut engine, counts) = recorded(config, &[2], 1);
+    let pixels = Random(2).bytes(config.image_bytes());
+    let names: Vec<_> = engine.plan().ops().iter().map(|op| op.name()).collect();
+    let mut seen = Vec::new();
+    let mut same_pixels = false;
+    engine
+        .observe(&pixels, &mut |op, arena| {
+            let (span, _) = op.spans()[0];
+            same_pixels |= op.name() == "patchify" && arena.bytes(span) == pixels;
+            seen.push(op.name());
+        })
+        .unwrap();
+    assert!(same_pixels);
+    assert_eq!(seen, names);
+    let launches = take(&counts.recorded) + 1;
+    let (mut timed, mut operations) = (0, Vec::new());
+    let any = engine.time_launches(3, &mut |ops, _, _| {
+        timed += 1;
+        operations.extend(ops.iter().map(|op| op.name()));
+    });
+    assert!(any.unwrap());
+    assert_eq!((timed, operations), (launches, names));
+}
+
+#[test]
+fn a_device_that_refuses_is_an_error() {
+    let pack = || testing::pack(&testing::tiny(), &[0], 1);
+    let (device, counts) = Recorder::new(usize::MAX);
+    Engine::on_device(pack(), Box::new(device), &options(1)).unwrap();
+    let enough = take(&counts.bytes);
+    for limit in [0, enough / 2, enough - 1] {
+        let device = Box::new(Recorder::new(limit).0);
+        let error = Engine::on_device(pack(), device, &options(1)).expect_err("refused");
+        assert!(matches!(error, LoadError::Device(_)));
+        let text = error.to_string();
+        assert!(text.contains("allocate"), "{text}");
+        assert!(text.contains("out of memory"), "{text}");
+    }
+    let device: Box<dyn Device> = Box::new(Recorder::new(usize::MAX).0);
+    let error = Engine::on_device(pack(), device, &options(33)).expect_err("refused");
+    assert!(matches!(error, LoadError::MaxBatch { found: 33 }));
+}
