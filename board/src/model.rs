@@ -39,9 +39,9 @@ pub(crate) fn failure(error: &LoadError) -> Failure {
         LoadError::Pack(_) => {
             failure.hint("packs are made by `mergevit-calibrate pack`; `mergevit demo` needs none")
         }
-        LoadError::UnknownBackend { name, .. } if name.starts_with("cuda") => {
-            failure.hint("the CUDA backend is not in this version")
-        }
+        LoadError::Cuda(_) | LoadError::Device(_) => failure.hint(
+            "`mergevit doctor` tells what the GPU and its driver are; `--backend cpu` runs without",
+        ),
         _ => failure.hint("`mergevit doctor` lists the backends of this machine"),
     }
 }
@@ -51,6 +51,14 @@ pub(crate) fn set_schedule(engine: &mut Engine, name: &str) -> Result<(), Failur
     engine
         .set_schedule(name)
         .map_err(|error| Failure::work(&error))
+}
+
+/// What runs the engine, and where.
+pub(crate) fn place(engine: &Engine) -> String {
+    match engine.device() {
+        Some(device) => format!("{} on {device}", engine.backend()),
+        None => format!("{} on {} threads", engine.backend(), engine.threads()),
+    }
 }
 
 /// Whether a schedule merges nothing.

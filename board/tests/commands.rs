@@ -193,13 +193,7 @@ fn inspect_shows_everything() {
 #[test]
 fn doctor_lists_backends_and_says_why_not() {
     let stdout = finish(mergevit().arg("doctor")).code(0).stdout();
-    for part in [
-        "processor",
-        "cuda",
-        "not in this version",
-        "reference",
-        "camera",
-    ] {
+    for part in ["processor", "cuda", "reference", "camera"] {
         assert!(stdout.contains(part), "{part} is not in: {stdout}");
     }
     let report = &finish(mergevit().args(["doctor", "--json"])).code(0).json()[0];

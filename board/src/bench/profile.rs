@@ -4,10 +4,11 @@ use super::measure::{Limit, Pixels, nanoseconds};
 use crate::failure::Failure;
 use crate::output;
 use crate::telemetry::quantile;
+use mergevit_kernels::cuda::Launch;
 use mergevit_runtime::plan::Cost;
-use mergevit_runtime::{ArenaView, Engine, Op};
+use mergevit_runtime::{ArenaView, Engine, Op, RunError};
 use serde::Serialize;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Time and work of one operation, or of all operations of a kind.
 #[derive(Clone, Debug, Serialize)]
@@ -16,7 +17,7 @@ pub(super) struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     layer: Option<usize>,
     operations: usize,
-    /// Sum of the medians of each operation's times.
+    /// Sum of each operation's time.
     time_us: f64,
     macs: u64,
     weight_bytes: u64,
@@ -25,10 +26,34 @@ pub(super) struct Row {
     percent_of_peak: Option<f64>,
 }
 
+/// What was timed.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Method {
+    /// Operations on the processor, as the engine went through them.
+    Operations,
+    /// Launches on a device, each several times in a row.
+    Launches,
+}
+
+impl Method {
+    const fn describe(self) -> &'static str {
+        match self {
+            Self::Operations => {
+                "medians; profiled runs wait at each operation, so the total exceeds the latency"
+            }
+            Self::Launches => {
+                "means of each launch in a row, which finds its data nearer than between others"
+            }
+        }
+    }
+}
+
 /// A profile of one plan.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Profile {
     runs: usize,
+    method: Method,
     kinds: Vec<Row>,
     operations: Vec<Row>,
 }
@@ -66,13 +91,56 @@ impl Row {
     }
 }
 
-/// Times every operation until the limit.
+/// Runs of each launch on a device: enough for the clocks to rise, and for the timer's resolution.
+const REPEATS: u32 = 50;
+
+/// Times every launch, or else every operation until the limit.
 pub(super) fn profile(
     engine: &mut Engine,
     pixels: &Pixels,
     limit: Limit,
     peak: Option<f64>,
 ) -> Result<Profile, Failure> {
+    let (runs, operations, method) = match launches(engine, pixels)? {
+        Some(rows) => (REPEATS as usize, rows, Method::Launches),
+        None => {
+            let (runs, rows) = operations(engine, pixels, limit)?;
+            (runs, rows, Method::Operations)
+        }
+    };
+    Ok(Profile {
+        runs,
+        method,
+        kinds: by_kind(&operations)
+            .into_iter()
+            .map(|row| row.rate(peak))
+            .collect(),
+        operations: operations.into_iter().map(|row| row.rate(peak)).collect(),
+    })
+}
+
+/// Times every launch on a device, each named after the last operation that it computes.
+fn launches(engine: &mut Engine, pixels: &Pixels) -> Result<Option<Vec<Row>>, Failure> {
+    let failure = |error: RunError| Failure::work(&error);
+    // The arena then holds what real runs leave there.
+    engine.classify_pixels(pixels.all()).map_err(failure)?;
+    let mut rows: Vec<Row> = Vec::new();
+    let mut timer = |ops: &[Op], _: &Launch, time: Duration| {
+        let cost = ops.iter().map(Op::cost).sum();
+        let last = ops.last().map(|op| (op.name(), op.layer));
+        let (name, layer) = last.unwrap_or_default();
+        rows.push(Row::new(name, layer, time.as_secs_f64() * 1e6, cost));
+    };
+    let any = engine.time_launches(REPEATS, &mut timer).map_err(failure)?;
+    Ok(any.then_some(rows))
+}
+
+/// Times every operation on the processor until the limit.
+fn operations(
+    engine: &mut Engine,
+    pixels: &Pixels,
+    limit: Limit,
+) -> Result<(usize, Vec<Row>), Failure> {
     let count = engine.plan().ops().len();
     let mut times = vec![Vec::new(); count];
     let mut runs = 0;
@@ -93,7 +161,7 @@ pub(super) fn profile(
         runs += 1;
     }
     let ops = engine.plan().ops().iter();
-    let operations: Vec<Row> = ops
+    let rows = ops
         .zip(&mut times)
         .map(|(op, times)| {
             times.sort_unstable();
@@ -101,14 +169,7 @@ pub(super) fn profile(
             Row::new(op.name(), op.layer, time_us, op.cost())
         })
         .collect();
-    Ok(Profile {
-        runs,
-        kinds: by_kind(&operations)
-            .into_iter()
-            .map(|row| row.rate(peak))
-            .collect(),
-        operations: operations.into_iter().map(|row| row.rate(peak)).collect(),
-    })
+    Ok((runs, rows))
 }
 
 /// Sums over operations of the same name, the slowest first, and the sum over all.
@@ -177,9 +238,9 @@ impl std::fmt::Display for Profile {
         let kinds = self.rows(["operations", "number"], &self.kinds, count);
         write!(
             f,
-            "{operations}\n{kinds}(medians of {} runs; profiled runs wait at each operation, so the total \
-             exceeds the latency)\n",
-            self.runs
+            "{operations}\n{kinds}({} runs: {})\n",
+            self.runs,
+            self.method.describe()
         )
     }
 }

@@ -13,6 +13,8 @@ use std::fmt;
 pub(super) struct Report {
     architecture: String,
     backend: &'static str,
+    /// Unless that is the processor.
+    device: Option<String>,
     threads: usize,
     schedule: String,
     /// Tokens an image that enter each layer, then those that leave the last.
@@ -58,6 +60,7 @@ impl Report {
         Self {
             architecture: engine.pack().config().architecture.clone(),
             backend: engine.backend(),
+            device: engine.device().map(String::from),
             threads: engine.threads(),
             schedule: engine.schedule().name.clone(),
             tokens: plan.tokens().to_vec(),
@@ -96,11 +99,14 @@ impl fmt::Display for Report {
             _ => String::new(),
         };
         writeln!(f, "model       {}, batch {}", self.architecture, self.batch)?;
-        writeln!(
-            f,
-            "backend     {} on {} threads",
-            self.backend, self.threads
-        )?;
+        match &self.device {
+            Some(device) => writeln!(f, "backend     {} on {device}", self.backend)?,
+            None => writeln!(
+                f,
+                "backend     {} on {} threads",
+                self.backend, self.threads
+            )?,
+        }
         writeln!(f, "schedule    {}: {}", self.schedule, tokens.join("→"))?;
         writeln!(f, "check       {}", self.check)?;
         writeln!(

@@ -30,6 +30,8 @@ struct ModelRecord<'a> {
     architecture: &'a str,
     pack_bytes: usize,
     backend: &'a str,
+    /// Unless that is the processor.
+    device: Option<&'a str>,
     threads: usize,
 }
 
@@ -66,6 +68,7 @@ fn introduce(engine: &Engine, frames: usize, json: bool) -> Result<(), Failure> 
         architecture: &config.architecture,
         pack_bytes: engine.pack().len(),
         backend: engine.backend(),
+        device: engine.device(),
         threads: engine.threads(),
     };
     if json {
@@ -74,12 +77,11 @@ fn introduce(engine: &Engine, frames: usize, json: bool) -> Result<(), Failure> 
     output::print(&format!(
         "model    {}, {size} x {size} pixels, {} layers, {}; embedded\n\
          frames   {frames} Fashion-MNIST test images, embedded\n\
-         backend  {} on {} threads\n\n",
+         backend  {}\n\n",
         record.architecture,
         config.depth,
         output::bytes(record.pack_bytes as u64),
-        record.backend,
-        record.threads,
+        model::place(engine),
         size = config.image_size,
     ))
 }
@@ -180,10 +182,9 @@ fn summary(engine: &Engine, results: &[evaluate::Result]) -> String {
     }
     let frames = results.first().map_or(0, |result| result.frames);
     format!(
-        "{}\n{frames} frames, one at a time, {} on {} threads; accuracy against the labels, agreement and \
+        "{}\n{frames} frames, one at a time, {}; accuracy against the labels, agreement and \
          speed against no merging.\n",
         output::table(&rows),
-        engine.backend(),
-        engine.threads()
+        model::place(engine)
     )
 }

@@ -1,20 +1,15 @@
-//! NVIDIA's driver, if there is one. Nothing here links to it or needs it.
-//!
-//! This version has no CUDA backend; the probe tells whether the machine is ready for one.
+//! NVIDIA's driver and its devices, if there are any.
 
-use cudarc::driver::sys::{self, CUdevice_attribute, CUresult};
-use cudarc::driver::{DriverError, result};
+use crate::output;
+use mergevit_kernels::cuda::driver::{self, DeviceInfo, OpenError};
 use serde::Serialize;
-use std::ffi::c_int;
 
 #[derive(Default, Serialize)]
 pub(super) struct Cuda {
-    /// Whether the driver's library can be loaded.
-    driver_present: bool,
-    /// As `12.6`.
+    /// CUDA version of the driver, as `12.6`.
     driver_version: Option<String>,
     devices: Vec<Device>,
-    /// What went wrong on the way.
+    /// Why no device can be used at all.
     error: Option<String>,
 }
 
@@ -22,88 +17,91 @@ pub(super) struct Cuda {
 struct Device {
     name: String,
     /// Compute capability, as `8.7`.
-    sm: String,
-    multiprocessors: i32,
+    compute_capability: String,
+    multiprocessors: u32,
+    shared_bytes_per_block: u32,
     memory_bytes: usize,
+    /// Highest clocks.
+    clock_khz: u32,
+    memory_clock_khz: u32,
+    memory_bus_bits: u32,
     /// Whether it shares its memory with the processor, as on Jetson.
     integrated: bool,
+    /// Which form of the kernels it loads.
+    image: String,
+    /// Why it cannot be used.
+    refusal: Option<String>,
+}
+
+impl Device {
+    /// Opens the device, to know whether it would.
+    fn new(info: &DeviceInfo) -> Self {
+        let refusal = driver::open(info.ordinal).err();
+        Self {
+            name: info.name.clone(),
+            compute_capability: info.capability.to_string(),
+            multiprocessors: info.multiprocessors,
+            shared_bytes_per_block: info.shared_bytes,
+            memory_bytes: info.memory_bytes,
+            clock_khz: info.clock_khz,
+            memory_clock_khz: info.memory_clock_khz,
+            memory_bus_bits: info.memory_bus_bits,
+            integrated: info.integrated,
+            image: info.code().to_string(),
+            refusal: refusal.map(|error: OpenError| error.to_string()),
+        }
+    }
+
+    fn lines(&self) -> impl Iterator<Item = String> {
+        let memory = output::bytes(self.memory_bytes as u64);
+        let shared = match self.integrated {
+            true => "shared with the processor",
+            false => "of its own",
+        };
+        let device = format!(
+            "{}, compute capability {}, {} multiprocessors at up to {} MHz, {memory} {shared}",
+            self.name,
+            self.compute_capability,
+            self.multiprocessors,
+            self.clock_khz / 1000
+        );
+        let kernels = match &self.refusal {
+            None => format!("{}: loads {}", self.name, self.image),
+            Some(refusal) => format!("refused: {refusal}"),
+        };
+        [device, kernels].into_iter()
+    }
 }
 
 impl Cuda {
     pub(super) fn lines(&self) -> Vec<String> {
-        if !self.driver_present {
-            return vec!["no driver (libcuda.so.1 cannot be loaded)".into()];
-        }
-        let version = self.driver_version.as_deref().unwrap_or("unknown");
-        let mut lines = vec![format!("driver for CUDA {version}")];
-        lines.extend(self.devices.iter().map(|device| {
-            format!(
-                "{}, SM {}, {} multiprocessors, {}{}",
-                device.name,
-                device.sm,
-                device.multiprocessors,
-                crate::output::bytes(device.memory_bytes as u64),
-                if device.integrated {
-                    ", integrated"
-                } else {
-                    ""
-                }
-            )
-        }));
-        lines.extend(self.error.iter().map(|error| format!("error: {error}")));
-        lines
+        let version = self.driver_version.iter();
+        let version = version.map(|version| format!("driver for CUDA {version}"));
+        let devices = self.devices.iter().flat_map(Device::lines);
+        version
+            .chain(devices)
+            .chain(self.error.iter().cloned())
+            .collect()
+    }
+
+    /// Why a device cannot be used, which is known better here than before it was opened.
+    pub(super) fn refusal(&self, device: usize) -> Option<&str> {
+        self.devices.get(device)?.refusal.as_deref()
     }
 }
 
 pub(super) fn probe() -> Cuda {
-    // SAFETY: this loads and unloads the driver's library, whose initializers are the driver's concern; it
-    // is what every CUDA program does first.
-    if !unsafe { sys::is_culib_present() } {
-        return Cuda::default();
+    match driver::probe() {
+        Ok(driver) => Cuda {
+            driver_version: Some(driver.version.to_string()),
+            devices: driver.devices.iter().map(Device::new).collect(),
+            error: None,
+        },
+        Err(error) => Cuda {
+            error: Some(error.to_string()),
+            ..Cuda::default()
+        },
     }
-    let mut cuda = Cuda {
-        driver_present: true,
-        ..Cuda::default()
-    };
-    cuda.error = fill(&mut cuda).err().map(|error| {
-        let name = error.error_name();
-        let name = name.map(|name| name.to_string_lossy().into_owned());
-        name.unwrap_or_else(|_| format!("{error:?}"))
-    });
-    cuda
-}
-
-fn fill(cuda: &mut Cuda) -> Result<(), DriverError> {
-    let mut version: c_int = 0;
-    // SAFETY: the library is present, and `version` is a valid place for the result.
-    check(unsafe { sys::cuDriverGetVersion(&raw mut version) })?;
-    cuda.driver_version = Some(format!("{}.{}", version / 1000, version % 1000 / 10));
-    result::init()?;
-    for ordinal in 0..result::device::get_count()? {
-        cuda.devices.push(device(ordinal)?);
-    }
-    Ok(())
-}
-
-fn check(status: CUresult) -> Result<(), DriverError> {
-    status.result()
-}
-
-fn device(ordinal: c_int) -> Result<Device, DriverError> {
-    use CUdevice_attribute as Attribute;
-    let device = result::device::get(ordinal)?;
-    // SAFETY: `device` is a handle that the initialized driver has just given.
-    let attribute = |which| unsafe { result::device::get_attribute(device, which) };
-    let major = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
-    let minor = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
-    Ok(Device {
-        name: result::device::get_name(device)?,
-        sm: format!("{major}.{minor}"),
-        multiprocessors: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
-        // SAFETY: as above.
-        memory_bytes: unsafe { result::device::total_mem(device)? },
-        integrated: attribute(Attribute::CU_DEVICE_ATTRIBUTE_INTEGRATED)? != 0,
-    })
 }
 
 #[cfg(test)]
@@ -111,9 +109,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn probing_never_panics() {
+    fn there_is_always_something_to_say() {
         let cuda = probe();
-        assert!(cuda.driver_present || cuda.devices.is_empty());
+        assert_eq!(cuda.error.is_none(), !cuda.devices.is_empty());
         assert!(!cuda.lines().is_empty());
+        assert_eq!(cuda.refusal(usize::MAX), None);
     }
 }

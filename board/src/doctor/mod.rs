@@ -38,13 +38,14 @@ struct Backend {
 
 pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
     let memory = memory::machine();
+    let cuda = cuda::probe();
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
         cpu: cpu::probe(),
         memory_bytes: memory.map(|(total, _)| total),
         memory_available_bytes: memory.map(|(_, available)| available),
-        backends: list_backends(),
-        cuda: cuda::probe(),
+        backends: list_backends(&cuda),
+        cuda,
         jetson: jetson::probe(),
         camera_support: cfg!(feature = "camera"),
         cameras: cameras::list(),
@@ -56,25 +57,26 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
     }
 }
 
-fn list_backends() -> Vec<Backend> {
+fn list_backends(cuda: &cuda::Cuda) -> Vec<Backend> {
     let mut chosen = false;
-    let cuda = Backend {
-        name: "cuda",
-        available: false,
-        refusal: Some("not in this version".into()),
-        chosen: false,
-    };
+    let mut devices = 0..;
     let known = backends().map(|backend| {
-        let best = backend.available && !chosen;
+        let device = match backend.name.starts_with("cuda") {
+            true => devices.next(),
+            false => None,
+        };
+        let refusal = device.and_then(|device| cuda.refusal(device));
+        let refusal = refusal.map(String::from).or(backend.refusal);
+        let best = refusal.is_none() && !chosen;
         chosen |= best;
         Backend {
             name: backend.name,
-            available: backend.available,
-            refusal: (!backend.available).then(|| format!("needs {}", backend.needs)),
+            available: refusal.is_none(),
+            refusal,
             chosen: best,
         }
     });
-    std::iter::once(cuda).chain(known).collect()
+    known.collect()
 }
 
 fn text(report: &Report) -> String {

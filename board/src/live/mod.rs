@@ -31,9 +31,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     };
     let source = sources::open(&args.source, &options).map_err(|error| open_failure(&error))?;
     let max_frame = (source.max_width, source.max_height);
-    let mut engine = model::load(&args.model, 1, max_frame)?;
     let exchange = Arc::new(Exchange::new(source.policy, source.slot_bytes));
+    // Before the model is loaded: the thread that waits for signals then allocates while that is allowed.
     stop_on_signals(&exchange)?;
+    let mut engine = model::load(&args.model, 1, max_frame)?;
     let mut session = Session::new(args, &source.names, &engine);
     if !args.json {
         announce(&source, &engine);
@@ -96,10 +97,9 @@ fn stop_on_signals(exchange: &Arc<Exchange>) -> Result<(), Failure> {
 
 fn announce(source: &Source, engine: &Engine) {
     output::warn(&format!(
-        "{} · {} on {} threads · schedule {}",
+        "{} · {} · schedule {}",
         source.description,
-        engine.backend(),
-        engine.threads(),
+        model::place(engine),
         engine.schedule().name
     ));
 }
