@@ -1,11 +1,12 @@
 //! After an engine is made, nothing allocates: not in the caller's thread, not in the backend's.
 
-mod common;
+#[path = "common/recorder.rs"]
+mod recorder;
 
-use common::recorder::Recorder;
 use mergevit_kernels::frame::{Frame, PixelFormat};
 use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{Engine, EngineOptions, Top, backends};
+use recorder::Recorder;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
