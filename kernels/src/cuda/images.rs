@@ -65,4 +65,6 @@ images! {
     TopClasses "top_classes",
     /// `patchify`
     Patchify "patchify",
+    /// `resample_columns`, `resample_rows`
+    Preprocess "preprocess",
 }

@@ -7,6 +7,7 @@
 //!
 //! | kernel | operation |
 //! |---|---|
+//! | `resample_columns`, `resample_rows` | [`preprocess`]: a camera frame to pixels or patches |
 //! | `patchify` | [`head`]: pixels to patches |
 //! | `gemm_*_embed` | [`gemm`]: patch embedding, class token, token sizes |
 //! | `layer_norm` | layer norm, quantized |
@@ -25,6 +26,7 @@ mod launch;
 pub mod merge;
 mod norm;
 pub mod params;
+pub mod preprocess;
 
 pub use attention::{attention, attention_shared_bytes};
 pub use device::{Device, DeviceError, Graph, Shared};

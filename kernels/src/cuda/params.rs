@@ -226,4 +226,70 @@ params! {
         /// Nothing
         padding: u32,
     }
+
+    /// `resample_columns` of `preprocess.cu`
+    ResampleColumnsParams {
+        /// The frame's planes, without padding, u8
+        frame: Address,
+        /// (W, 2) u32: first source column, number of columns
+        windows: Address,
+        /// (W, taps) i32 with 22 fractional bits
+        coefficients: Address,
+        /// (R, W, 3) u8
+        out: Address,
+        /// Bytes of a row of the first plane
+        stride: u32,
+        /// Where the first chroma plane starts, in bytes
+        chroma: u32,
+        /// Bytes of a chroma row
+        chroma_stride: u32,
+        /// Bytes from the first chroma plane to the second
+        second_chroma: u32,
+        /// Source row that block 0 takes
+        first_row: u32,
+        /// First source column that is read
+        first_column: u32,
+        /// Source columns that are read
+        pixels: u32,
+        /// W
+        columns: u32,
+        /// Coefficients of a window
+        taps: u32,
+        /// Index of the pixel format
+        format: u32,
+        /// Six coefficients of the colour space with 13 fractional bits, the first an offset
+        color: [i32; 6],
+    }
+
+    /// `resample_rows` of `preprocess.cu`
+    ResampleRowsParams {
+        /// (R, W, 3) u8
+        rows: Address,
+        /// (kept, 2) u32: first source row, number of rows
+        windows: Address,
+        /// (kept, taps) i32
+        coefficients: Address,
+        /// Pixels (height, width, 3) u8, or patches (patches, row bytes) i8
+        out: Address,
+        /// Source row that `rows` starts with
+        first_row: u32,
+        /// W
+        columns: u32,
+        /// Black columns before them
+        left: u32,
+        /// Output rows that are not black
+        kept: u32,
+        /// Black rows before them
+        top: u32,
+        /// Coefficients of a window
+        taps: u32,
+        /// Output pixels of a row
+        width: u32,
+        /// Side of a patch, 0 for pixels
+        patch_size: u32,
+        /// Bytes of a patch
+        row_bytes: u32,
+        /// Nothing
+        padding: u32,
+    }
 }

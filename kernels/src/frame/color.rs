@@ -21,7 +21,7 @@ const BITS: u32 = 13;
 
 /// Coefficients of one colour space, in units of 2⁻¹³.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct YuvToRgb {
+pub(crate) struct YuvToRgb {
     black: i16,
     luma: i16,
     red_cr: i16,
@@ -31,7 +31,7 @@ pub(super) struct YuvToRgb {
 }
 
 impl YuvToRgb {
-    pub(super) const fn of(color: ColorSpace) -> Self {
+    pub(crate) const fn of(color: ColorSpace) -> Self {
         const BT601_LIMITED: YuvToRgb = YuvToRgb::derive(2990, 1140, true);
         const BT601_FULL: YuvToRgb = YuvToRgb::derive(2990, 1140, false);
         const BT709_LIMITED: YuvToRgb = YuvToRgb::derive(2126, 722, true);
@@ -57,6 +57,19 @@ impl YuvToRgb {
             green_cr: fixed(2 * kr * (ONE - kr) * 255, kg * ONE * chroma_range),
             blue_cb: fixed(2 * (ONE - kb) * 255, ONE * chroma_range),
         }
+    }
+
+    /// The offset of luma, then the factors of luma, Cr in red, Cb in green, Cr in green, Cb in blue.
+    pub(crate) fn coefficients(&self) -> [i32; 6] {
+        let Self {
+            black,
+            luma,
+            red_cr,
+            green_cb,
+            green_cr,
+            blue_cb,
+        } = *self;
+        [black, luma, red_cr, green_cb, green_cr, blue_cb].map(i32::from)
     }
 
     /// R, G, B of a pixel from its Y, Cb, Cr, all in 0..=255.

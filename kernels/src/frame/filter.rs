@@ -18,7 +18,7 @@ pub enum Interpolation {
 
 impl Interpolation {
     /// Half the filter's width at scale 1, in pixels.
-    pub(super) const fn radius(self) -> usize {
+    pub(crate) const fn radius(self) -> usize {
         match self {
             Self::Bilinear => 1,
             Self::Bicubic => 2,
@@ -39,7 +39,7 @@ impl Interpolation {
 
 /// Resampling of one axis from `input` to `output` samples.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     interpolation: Interpolation,
     input: usize,
     scale: f64,
@@ -49,18 +49,18 @@ pub(super) struct Axis {
 
 /// The source samples that one output sample reads, and their weights before normalization.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Window {
+pub(crate) struct Window {
     axis: Axis,
     center: f64,
     sum: f64,
     /// First source sample.
-    pub(super) start: usize,
+    pub(crate) start: usize,
     /// Number of source samples, at least 1.
-    pub(super) len: usize,
+    pub(crate) len: usize,
 }
 
 impl Axis {
-    pub(super) fn new(interpolation: Interpolation, input: usize, output: usize) -> Self {
+    pub(crate) fn new(interpolation: Interpolation, input: usize, output: usize) -> Self {
         let scale = input as f64 / output as f64;
         let filter_scale = if scale < 1.0 { 1.0 } else { scale };
         Self {
@@ -78,7 +78,7 @@ impl Axis {
     }
 
     /// The window of output sample `index`. Starts and ends never decrease as `index` grows.
-    pub(super) fn window(&self, index: usize) -> Window {
+    pub(crate) fn window(&self, index: usize) -> Window {
         let center = (index as f64 + 0.5) * self.scale;
         // C's conversion truncates; a float-to-integer `as` saturates a negative value to 0, Pillow's clamp.
         let start = (center - self.support + 0.5) as usize;
@@ -106,7 +106,7 @@ impl Window {
     }
 
     /// The coefficient of source sample `start + i` with [`PRECISION_BITS`] fractional bits.
-    pub(super) fn coefficient(&self, i: usize) -> i32 {
+    pub(crate) fn coefficient(&self, i: usize) -> i32 {
         let mut weight = self.weight(i);
         if self.sum != 0.0 {
             weight /= self.sum;

@@ -121,7 +121,7 @@ impl Geometry {
     }
 
     /// Most rows that one output row reads, over all frames of at most `max_width` × `max_height`.
-    pub(super) fn max_row_taps(&self, max_width: usize, max_height: usize) -> usize {
+    pub(crate) fn max_row_taps(&self, max_width: usize, max_height: usize) -> usize {
         let scale = match self.resize {
             // The long side's scale exceeds the short side's by the floor in its length: at most (n + 1) / n.
             Resize::ShortestSide(side) => {
@@ -138,19 +138,19 @@ impl Geometry {
 
 /// Where the crop meets the resized image along one axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
+pub(crate) struct Span {
     /// First sample of the resized image that is kept.
-    pub(super) first: usize,
+    pub(crate) first: usize,
     /// Samples kept; at least 1.
-    pub(super) count: usize,
+    pub(crate) count: usize,
     /// Zeros before them in the output.
-    pub(super) pad: usize,
+    pub(crate) pad: usize,
 }
 
 impl Span {
     /// torchvision's `center_crop`: pads `(crop - resized) // 2` before, or drops
     /// `round((resized - crop) / 2)`, half to even.
-    pub(super) const fn center(resized: usize, crop: usize) -> Self {
+    pub(crate) const fn center(resized: usize, crop: usize) -> Self {
         if crop > resized {
             return Self {
                 first: 0,

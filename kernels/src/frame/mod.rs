@@ -30,7 +30,10 @@ mod simd;
 mod table;
 mod view;
 
+pub(crate) use color::YuvToRgb;
+pub(crate) use filter::Axis;
 pub use filter::Interpolation;
+pub(crate) use geometry::Span;
 pub use geometry::{Geometry, GeometryError, Resize};
 pub use preprocess::{OutputLengthError, Preprocessor};
 pub use simd::Isa;

@@ -306,6 +306,30 @@ impl<'a> Frame<'a> {
         self.height
     }
 
+    /// Bytes that [`copy_packed`](Self::copy_packed) writes.
+    #[must_use]
+    pub const fn packed_bytes(&self) -> usize {
+        self.format.frame_bytes(self.width, self.height)
+    }
+
+    /// Copies the planes one after another, without padding between rows.
+    ///
+    /// # Panics
+    /// If `out` is not [`packed_bytes`](Self::packed_bytes) long.
+    pub fn copy_packed(&self, out: &mut [u8]) {
+        assert_eq!(out.len(), self.packed_bytes());
+        let luma = (0..self.height).map(|y| self.row(y));
+        let chroma = (0..self.format.chroma_planes()).flat_map(|plane| {
+            let rows = (0..self.height).step_by(2);
+            rows.map(move |y| self.chroma_row(plane, y))
+        });
+        let mut at = 0;
+        for row in luma.chain(chroma) {
+            out[at..][..row.len()].copy_from_slice(row);
+            at += row.len();
+        }
+    }
+
     /// Row `y < height` of the first plane, `row_bytes(width)` bytes.
     #[inline]
     pub(super) fn row(&self, y: usize) -> &'a [u8] {
