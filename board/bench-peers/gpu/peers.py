@@ -102,6 +102,8 @@ def peers(fp32, pixels, calibration, device):
     `fp32` is the network on the processor; `calibration`, pixels too, sets the static INT8 peer's ranges.
     """
     half = torch.float16
+    # What was compiled for another batch counts against the limit of recompilations.
+    torch.compiler.reset()
 
     def peer(name, prepare):
         return name, lambda: Peer(name, prepare(copy.deepcopy(fp32)), pixels, device)

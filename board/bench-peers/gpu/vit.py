@@ -123,11 +123,14 @@ class Int8Linear(nn.Module):
         self.register_buffer("weight", (weight / scale[:, None]).round().to(torch.int8))
         self.register_buffer("scale", scale)
         self.register_buffer("bias", linear.bias.detach().float())
-        self.input_scale = input_scale
+        # A tensor, so that a compiler makes one program for all layers of a shape.
+        self.register_buffer("input_scale", None if input_scale is None else torch.tensor(input_scale))
 
     def forward(self, x):
         rows = x.flatten(0, -2).float()
-        scale = self.input_scale or rows.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
+        scale = self.input_scale
+        if scale is None:
+            scale = rows.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
         quantized = (rows / scale).round().clamp(-127, 127).to(torch.int8)
         product = torch._int_mm(quantized, self.weight.t())
         y = product.float() * (scale * self.scale) + self.bias
@@ -140,7 +143,7 @@ def input_scales(network, pixels):
 
     def record(name):
         def hook(_, inputs):
-            scales[name] = float(inputs[0].abs().max()) / 127
+            scales[name] = float(inputs[0].detach().abs().max()) / 127
 
         return hook
 

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""Gathers what a machine with a GPU needs to test and time mergevit: programs, test programs, scripts.
+
+The folder needs neither cargo nor this repository where it runs: NVIDIA's driver, Python 3.9 or newer and, for the
+engines beside mergevit, PyTorch. The large model is made there, from a seed. Start its `run`.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+PROGRAMS = ["-p", "mergevit-board", "-p", "mergevit-calibrate", "--bins"]
+TESTS = ["-p", "mergevit-kernels", "-p", "mergevit-runtime", "--test", "cuda*", "--test", "device*"]
+SCRIPTS = ["run.py", "programs.py", "device.py", "summary.py", "report.py", "model.py", "vit.py", "peers.py"]
+RUN = """#!/usr/bin/env bash
+exec "${PYTHON:-python3}" "$(dirname "${BASH_SOURCE[0]}")/scripts/run.py" "$@"
+"""
+
+
+def executables(command):
+    """Runs a cargo build; the executables that it made, by the name of their target."""
+    command = ["cargo", *command, "--locked", "--message-format=json-render-diagnostics"]
+    # Line tables are most of a program's size.
+    command += ["--config", 'profile.release.strip="symbols"']
+    print("+", " ".join(command), flush=True)
+    built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    if built.returncode:
+        sys.exit(f"cargo failed with exit code {built.returncode}")
+    messages = [json.loads(line) for line in built.stdout.splitlines() if line.startswith("{")]
+    made = {}
+    for message in messages:
+        if message.get("reason") == "compiler-artifact" and message.get("executable"):
+            name = message["target"]["name"]
+            if name in made:
+                sys.exit(f"two targets are called {name}")
+            made[name] = Path(message["executable"])
+    return made
+
+
+def newest_glibc(path):
+    """The newest version of the C library's symbols that a program asks for, as (2, 34)."""
+    versions = re.findall(rb"GLIBC_(\d+)\.(\d+)", path.read_bytes())
+    return max((tuple(int(part) for part in version) for version in versions), default=(0, 0))
+
+
+def check_paths(path):
+    """A test that opens files of this repository fails elsewhere, so a path to one in its code is an error here."""
+    if re.search(re.escape(bytes(ROOT)) + rb"/(?!target/)", path.read_bytes()):
+        sys.exit(f"{path.name} holds a path below {ROOT}; it must embed its data instead")
+
+
+def said(*command):
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=ROOT / "target/gpu-bundle")
+    parser.add_argument("--target", help="cargo's target triple; this machine's by default")
+    arguments = parser.parse_args()
+
+    triple = ["--target", arguments.target] if arguments.target else []
+    programs = executables(["build", "--release", *triple, *PROGRAMS])
+    tests = executables(["test", "--no-run", "--release", *triple, *TESTS])
+
+    output = arguments.output
+    for folder in ("bin", "tests", "scripts"):
+        shutil.rmtree(output / folder, ignore_errors=True)
+        (output / folder).mkdir(parents=True)
+    for name in ("mergevit", "mergevit-calibrate"):
+        shutil.copy2(programs[name], output / "bin")
+    for name, path in tests.items():
+        check_paths(path)
+        shutil.copy2(path, output / "tests" / name)
+    for path in [*(HERE / name for name in SCRIPTS), HERE.parent / "serving.py"]:
+        shutil.copy2(path, output / "scripts")
+    shutil.copy2(ROOT / "board/assets/garments.mvit", output)
+    (output / "run").write_text(RUN)
+    (output / "run").chmod(0o755)
+
+    made = [path for folder in ("bin", "tests") for path in sorted((output / folder).iterdir())]
+    glibc = max(newest_glibc(path) for path in made)
+    build = {
+        "commit": said("git", "rev-parse", "HEAD"),
+        "changed files": len(said("git", "status", "--porcelain", "--untracked-files=no").splitlines()),
+        "compiler": said("rustc", "--version"),
+        "target": arguments.target or re.search(r"host: (\S+)", said("rustc", "-vV")).group(1),
+        "glibc": f"{glibc[0]}.{glibc[1]} or newer",
+        "date": date.today().isoformat(),
+    }
+    (output / "build.json").write_text(json.dumps(build, indent=1) + "\n")
+    size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+    print(f"{output}: {size / 1e6:.0f} MB, {len(tests)} test programs ({', '.join(sorted(tests))}); {build}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""What the device is and what it could reach: attributes from the driver, clocks from nvidia-smi."""
+
+import ctypes
+import subprocess
+
+# cudaDriver API, CUdevice_attribute.
+ATTRIBUTES = {
+    "clock_khz": 13,
+    "multiprocessors": 16,
+    "integrated": 18,
+    "memory_clock_khz": 36,
+    "memory_bus_bits": 37,
+    "l2_bytes": 38,
+    "capability_major": 75,
+    "capability_minor": 76,
+}
+
+# INT8 multiply-accumulates a clock a multiprocessor, dense, by compute capability: the data sheet's INT8 rate
+# over multiprocessors and boost clock. Hopper reaches its figure only with wgmma; `mma.sync`, which code for
+# compute 8.0 uses, reaches about five eighths of it.
+INT8_MACS_PER_CLOCK = {
+    "8.0": 2048,  # A100: 624 TOPS, 108 SMs, 1.41 GHz
+    "8.6": 1024,  # RTX 3090: 284 TOPS, 82 SMs, 1.695 GHz
+    "8.7": 2048,  # AGX Orin 64GB: 85 TOPS on Tensor Cores, 16 SMs, 1.3 GHz
+    "8.9": 1024,  # RTX 4090: 661 TOPS, 128 SMs, 2.52 GHz
+    "9.0": 4096,  # H100 SXM: 1979 TOPS, 132 SMs, 1.83 GHz
+    "12.0": 1024,  # RTX 5090: 838 TOPS, 170 SMs, 2.407 GHz
+}
+
+SMI_FIELDS = (
+    "name,driver_version,clocks.sm,clocks.mem,clocks.max.sm,clocks.max.mem,power.draw,power.limit,temperature.gpu"
+)
+# Why clocks are held down; newer and older drivers' name.
+SMI_REASONS = ("clocks_event_reasons.active", "clocks_throttle_reasons.active")
+
+
+class NoDevice(Exception):
+    """Why there is no GPU to run on."""
+
+
+def call(function, *arguments):
+    if code := function(*arguments):
+        raise NoDevice(f"{function.__name__} returned {code}")
+
+
+def probe():
+    """The first device's name, attributes and the driver's CUDA version."""
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError as error:
+        raise NoDevice(f"NVIDIA's driver is not installed: {error}") from error
+    call(cuda.cuInit, 0)
+    device, version, name = ctypes.c_int(), ctypes.c_int(), ctypes.create_string_buffer(128)
+    call(cuda.cuDriverGetVersion, ctypes.byref(version))
+    call(cuda.cuDeviceGet, ctypes.byref(device), 0)
+    call(cuda.cuDeviceGetName, name, len(name), device)
+    found = {"name": name.value.decode(), "cuda": f"{version.value // 1000}.{version.value % 1000 // 10}"}
+    for attribute, number in ATTRIBUTES.items():
+        value = ctypes.c_int()
+        call(cuda.cuDeviceGetAttribute, ctypes.byref(value), number, device)
+        found[attribute] = value.value
+    found["capability"] = f"{found.pop('capability_major')}.{found.pop('capability_minor')}"
+    return {**found, **peaks(found)}
+
+
+def peaks(found):
+    """INT8 multiply-accumulates and memory bytes a second; None where the device's are not known."""
+    macs = INT8_MACS_PER_CLOCK.get(found["capability"])
+    bandwidth = 2 * found["memory_clock_khz"] * 1e3 * found["memory_bus_bits"] / 8
+    return {
+        "peak_macs_per_second": macs and macs * found["multiprocessors"] * found["clock_khz"] * 1e3,
+        # Two transfers a clock.
+        "peak_bytes_per_second": bandwidth or None,
+    }
+
+
+def clocks():
+    """nvidia-smi's present view, or None where it has none, as on Jetson."""
+    for reasons in SMI_REASONS:
+        fields = f"{SMI_FIELDS},{reasons}"
+        command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader", "--id=0"]
+        try:
+            answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+        except (OSError, subprocess.SubprocessError):
+            continue
+        values = [value.strip() for value in answer.strip().split(",")]
+        if len(values) == fields.count(",") + 1:
+            return dict(zip(fields.split(","), values))
+    return None
+
+
+def floor_us(macs, byte_count, peaks_of):
+    """Least time of so much work, in microseconds: whichever of arithmetic and memory takes longer."""
+    macs_per_second, bytes_per_second = peaks_of["peak_macs_per_second"], peaks_of["peak_bytes_per_second"]
+    if not macs_per_second or not bytes_per_second:
+        return None
+    return 1e6 * max(macs / macs_per_second, byte_count / bytes_per_second)
+
+
+def roofline(operations, peaks_of):
+    """Sums a profile's operations by name, slowest first, each beside the sum of its operations' floors."""
+    kinds = {}
+    for operation in operations:
+        kind = kinds.setdefault(operation["name"], {"name": operation["name"], "operations": 0})
+        byte_count = operation["weight_bytes"] + operation["activation_bytes"]
+        floor = floor_us(operation["macs"], byte_count, peaks_of)
+        kind["operations"] += operation.get("operations", 1)
+        sums = {"time_us": operation["time_us"], "macs": operation["macs"], "bytes": byte_count}
+        for field, value in sums.items():
+            kind[field] = kind.get(field, 0) + value
+        kind["floor_us"] = None if floor is None else kind.get("floor_us", 0) + floor
+    return sorted(kinds.values(), key=lambda kind: -kind["time_us"])

@@ -1,0 +1,147 @@
+"""The report in Markdown, from what report.json holds. A part that was not run says so."""
+
+NOT_MEASURED = "not measured"
+
+
+def table(header, rows):
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
+
+
+def milliseconds(microseconds):
+    return NOT_MEASURED if microseconds is None else f"{microseconds / 1e3:.3f}"
+
+
+def number(value, form="{:.2f}"):
+    return NOT_MEASURED if value is None else form.format(value)
+
+
+def section(title, *parts):
+    return f"## {title}\n\n" + "\n".join(part for part in parts if part)
+
+
+def machine(found):
+    device = found.get("device")
+    if not device:
+        return section("Device", f"{NOT_MEASURED}\n")
+    macs, bandwidth = device.get("peak_macs_per_second"), device.get("peak_bytes_per_second")
+    rows = [
+        ("device", device["name"]),
+        ("compute capability", device.get("capability", "none")),
+        ("driver's CUDA", device.get("cuda", "none")),
+        ("peak INT8", number(macs and macs / 1e12, "{:.1f} TMAC/s (twice that in TOPS)")),
+        ("peak memory", number(bandwidth and bandwidth / 1e9, "{:.0f} GB/s")),
+        *(found.get("versions") or {}).items(),
+        *((f"mergevit's {key}", value) for key, value in found.get("build", {}).items()),
+    ]
+    for moment, clocks in (found.get("clocks") or {}).items():
+        rows.append((f"nvidia-smi, {moment}", ", ".join(f"{key} {value}" for key, value in (clocks or {}).items())))
+    doctor = f"```text\n{found['doctor'].strip()}\n```\n" if found.get("doctor") else ""
+    return section("Device", table(["what", "value"], [row for row in rows if row[1]]), doctor)
+
+
+def tests(found):
+    rows = [[t["name"], t["passed"], t["ignored"], f"{t['seconds']:.1f}"] for t in found.get("tests", [])]
+    text = table(["program", "passed", "ignored", "seconds"], rows) if rows else f"{NOT_MEASURED}\n"
+    return section("Tests on the device", text)
+
+
+def checks(found):
+    rows = [[c["pack"], c["schedule"], c["batch"], c["check"]] for c in found.get("checks", [])]
+    head = "Logits and token sizes against the scalar reference, bit for bit; in a batch the first image, and the \
+others against batches of one.\n"
+    text = table(["pack", "schedule", "batch", "result"], rows) if rows else f"{NOT_MEASURED}\n"
+    return section("Whole model", head, text)
+
+
+def timing(batch, found):
+    quality = found["quality"]
+    rows = []
+    for row in found["engines"]:
+        name = row["engine"]
+        device = found["device_us"].get(name)
+        cosine = quality.get(name, {}).get("cosine")
+        rows.append(
+            [
+                f"**{name}**" if name.startswith("mergevit") else name,
+                *(milliseconds(row[f"latency_us_{key}"]) for key in ("median", "min", "p90")),
+                milliseconds(device) if device else "",
+                f"{row['frames_per_second']:.0f}",
+                number(row["speedup"]),
+                number(cosine, "{:.5f}"),
+            ]
+        )
+    header = ["engine", "median ms", "min ms", "p90 ms", "device ms", "frames/s", "× PyTorch FP32", "cosine"]
+    left = "".join(f"- left out: {name}: {why}\n" for name, why in found["left_out"].items())
+    return f"### Batch {batch}\n\n{table(header, rows)}{chr(10) + left if left else ''}"
+
+
+def timings(found):
+    parts = [timing(batch, part) for batch, part in sorted(found.get("timings", {}).items(), key=lambda t: int(t[0]))]
+    if not parts:
+        return section("Beside PyTorch", f"{NOT_MEASURED}\n")
+    settings = next(iter(found["timings"].values()))["settings"]
+    head = (
+        f"{settings['rounds']} rounds of {settings['per_turn']} timed inferences an engine, in turns. Latency is from "
+        "pixels in host memory to logits in host memory; *device ms* leaves out the copies. × is the median over rounds "
+        "of the ratio within a round; the cosine is the least of the batch with PyTorch's FP32 on the processor.\n"
+    )
+    return section("Beside PyTorch", head, *parts)
+
+
+def targets(found):
+    verdicts = {None: NOT_MEASURED, True: "met", False: "**missed**"}
+    rows = []
+    for t in found.get("targets", []):
+        relation = "faster than" if t["target"] == 1 else f"≥ {t['target']} ×"
+        what = f"{t['schedule']}, batch {t['batch']}: {relation} {t['engine']}"
+        rows.append([what, number(t["ratio"]), verdicts[t["met"]]])
+    return section("Targets", table(["target", "found ×", "verdict"], rows) if rows else f"{NOT_MEASURED}\n")
+
+
+def roofline(entry):
+    total = sum(kind["time_us"] for kind in entry["kinds"])
+    rows = []
+    for kind in entry["kinds"]:
+        floor = kind["floor_us"]
+        time = kind["time_us"]
+        rows.append(
+            [
+                kind["name"],
+                kind["operations"],
+                f"{time:.1f}",
+                f"{100 * time / total:.1f} %" if total else "",
+                f"{kind['macs'] / 1e9:.3f}",
+                f"{kind['bytes'] / 1e6:.2f}",
+                number(floor, "{:.1f}"),
+                number(100 * floor / time if floor is not None and time else None, "{:.1f} %"),
+            ]
+        )
+    header = ["operation", "launches", "µs", "share", "GMAC", "MB", "floor µs", "of roofline"]
+    title = f"### {entry['schedule']}, batch {entry['batch']}"
+    told = f"Sum {total:.1f} µs; the whole network takes {entry['latency_us_p50']:.1f} µs, host to host (median)."
+    return f"{title}\n\n{told}\n\n{table(header, rows)}"
+
+
+def profiles(found):
+    entries = sorted(found.get("profiles", {}).values(), key=lambda e: (e["batch"], int(e["schedule"][1:])))
+    if not entries:
+        return section("Where the time goes", f"{NOT_MEASURED}\n")
+    head = (
+        "The floor is the longer of multiplications at the peak rate and bytes at the peak bandwidth, summed over the "
+        "operations; weights or activations that stay in the second-level cache can beat it.\n"
+    )
+    return section("Where the time goes", head, *(roofline(entry) for entry in entries))
+
+
+def commands(found):
+    lines = "\n".join(found.get("commands", []))
+    return section("Commands", f"```sh\n{lines}\n```\n")
+
+
+def render(found):
+    """The whole report."""
+    parts = (machine, targets, timings, tests, checks, profiles, commands)
+    name = (found.get("device") or {}).get("name", "no device")
+    verdict = found.get("verdict", "unfinished")
+    return f"# mergevit on {name}\n\nVerdict: {verdict}\n\n" + "\n".join(part(found) for part in parts)
