@@ -77,6 +77,11 @@ fn use_device(device: &mut Driver) -> Result<(), DeviceError> {
     expected[32..48].fill(7);
     assert_eq!(device.shared_bytes(shared)?, expected);
 
+    device.send(shared, 48, address)?;
+    device.read(address, &mut bytes[..64])?;
+    assert_eq!(bytes[..48], expected[..48]);
+    assert_eq!(bytes[48..64], [7; 16]);
+
     let launch: Launch = layer_norm(&LayerNormParams {
         rows: 5,
         width: 64,

@@ -21,7 +21,7 @@ fn options(max_batch: usize) -> EngineOptions {
         backend: "cpu".into(),
         threads: Some(1),
         max_batch,
-        max_frame: (64, 64),
+        max_frame: (3900, 64),
     }
 }
 
@@ -48,20 +48,24 @@ fn recorded(config: &ModelConfig, merged: &[u16], max_batch: usize) -> (Engine, 
     (engine, counts)
 }
 
-/// The device that computes.
-fn device() -> Box<dyn Device> {
+/// The device that computes. The interpreter is as it is told to be.
+fn device(integrated: bool) -> Box<dyn Device> {
     match std::env::var("MERGEVIT_TEST_DEVICE").as_deref() {
         Ok("cuda") => Box::new(driver::open(0).expect("a CUDA device")),
         Ok(other) => panic!("MERGEVIT_TEST_DEVICE={other}: expected cuda"),
-        Err(_) => Box::new(Interpreter::new()),
+        Err(_) => Box::new(Interpreter::new(integrated)),
     }
 }
 
 /// Engines for the same pack: on the processor, on the device.
 fn engines(pack: impl Fn() -> Pack, max_batch: usize) -> [Engine; 2] {
+    engines_on(device(true), pack, max_batch)
+}
+
+fn engines_on(device: Box<dyn Device>, pack: impl Fn() -> Pack, max_batch: usize) -> [Engine; 2] {
     [
         Engine::new(pack(), &options(max_batch)).unwrap(),
-        Engine::on_device(pack(), device(), &options(max_batch)).unwrap(),
+        Engine::on_device(pack(), device, &options(max_batch)).unwrap(),
     ]
 }
 
@@ -141,21 +145,32 @@ fn every_operation_leaves_what_it_leaves_on_the_processor() {
 #[test]
 fn frames_of_every_format_give_what_they_give_on_the_processor() {
     let config = &models()[0];
-    let mut engines = engines(|| testing::pack(config, &[4], 23), 3);
     let mut random = Random(6);
-    for format in PixelFormat::ALL {
-        let sizes = [(61, 47), (35, 64), (64, 64)];
-        let data = sizes.map(|(width, height)| random.bytes(format.frame_bytes(width, height)));
-        let frame = |index: usize| {
-            let (width, height) = sizes[index];
-            Frame::packed(format, width, height, &data[index]).unwrap()
-        };
-        for frames in [&[frame(0)][..], &[frame(2), frame(0), frame(1)]] {
-            let [expected, found] = engines
-                .each_mut()
-                .map(|engine| bits(&engine.classify(frames).unwrap()));
-            assert_eq!(found, expected, "{format:?}, {} frames", frames.len());
+    for integrated in [true, false] {
+        let pack = || testing::pack(config, &[4], 23);
+        let mut engines = engines_on(device(integrated), pack, 3);
+        for format in PixelFormat::ALL {
+            // The last is wider than what has room on a device.
+            let sizes = [(61, 47), (35, 64), (64, 64), (3841, 40)];
+            let data = sizes.map(|(width, height)| random.bytes(format.frame_bytes(width, height)));
+            let frame = |index: usize| {
+                let (width, height) = sizes[index];
+                Frame::packed(format, width, height, &data[index]).unwrap()
+            };
+            let batches = [vec![0], vec![2, 0, 1], vec![1, 3]];
+            for batch in batches.map(|batch| batch.into_iter().map(frame).collect::<Vec<_>>()) {
+                let [expected, found] = engines
+                    .each_mut()
+                    .map(|engine| bits(&engine.classify(&batch).unwrap()));
+                assert_eq!(found, expected, "{format:?}, {} frames", batch.len());
+            }
         }
+        // Pixels after frames, on a device that copies them on.
+        let pixels = random.bytes(config.image_bytes());
+        let [expected, found] = engines
+            .each_mut()
+            .map(|engine| bits(&engine.classify_pixels(&pixels).unwrap()));
+        assert_eq!(found, expected);
     }
 }
 

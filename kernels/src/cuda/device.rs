@@ -35,6 +35,11 @@ pub trait Device: Send {
     /// What launches for it should be shaped by.
     fn target(&self) -> Target;
 
+    /// Whether it shares the processor's memory, so that it reads [`Shared`] memory as fast as its own.
+    fn integrated(&self) -> bool {
+        true
+    }
+
     /// `bytes` of device memory, all zero, at a multiple of 256, until the device is dropped.
     ///
     /// # Errors
@@ -69,6 +74,21 @@ pub trait Device: Send {
     /// # Errors
     /// [`DeviceError`] if the device failed.
     fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), DeviceError>;
+
+    /// Copies the first bytes of shared memory to device memory, before anything that is asked later. Does not
+    /// allocate.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device failed.
+    fn send(&mut self, from: Shared, bytes: usize, to: Address) -> Result<(), DeviceError> {
+        let mut piece = [0; 1024];
+        for start in (0..bytes).step_by(piece.len()) {
+            let piece = &mut piece[..(bytes - start).min(1024)];
+            piece.copy_from_slice(&self.shared_bytes(from)?[start..][..piece.len()]);
+            self.write(to.offset(start), piece)?;
+        }
+        Ok(())
+    }
 
     /// Copies device memory to byte `offset` of `to` and on, after everything that was asked before. Does not
     /// allocate.

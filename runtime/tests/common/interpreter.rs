@@ -2,11 +2,12 @@
 //! checks them, as the recorder does.
 
 use super::recorder::Recorder;
+use super::resample;
 use bytemuck::{Pod, cast_slice as view, cast_slice_mut as view_mut, pod_read_unaligned as params};
 use half::f16;
 use mergevit_kernels::cuda::params::{
     AttentionParams, GemmParams, HeadParams, LayerNormParams, MergeMatchParams, MergeNormParams,
-    PatchifyParams, PoolNormParams,
+    PatchifyParams, PoolNormParams, ResampleColumnsParams, ResampleRowsParams,
 };
 use mergevit_kernels::cuda::{Address, Device, DeviceError, Graph, Launch, Shared, Target};
 use mergevit_kernels::ops::{
@@ -18,6 +19,8 @@ use mergevit_runtime::aligned::AlignedBytes;
 
 /// The device.
 pub(crate) struct Interpreter {
+    /// Whether it claims to share the processor's memory.
+    integrated: bool,
     checks: Recorder,
     kernels: Reference,
     /// First address and bytes of every allocation.
@@ -30,8 +33,9 @@ pub(crate) struct Interpreter {
 }
 
 impl Interpreter {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(integrated: bool) -> Self {
         Self {
+            integrated,
             checks: Recorder::new(usize::MAX).0,
             kernels: Reference::new(),
             memory: Vec::new(),
@@ -47,7 +51,7 @@ impl Interpreter {
 
     fn bytes(&mut self, address: Address, len: usize) -> &mut [u8] {
         let inside = |memory: &&mut (Address, AlignedBytes)| {
-            (memory.0.0..memory.0.0 + memory.1.len() as u64).contains(&address.0)
+            (memory.0.0..=memory.0.0 + memory.1.len() as u64).contains(&address.0)
         };
         let (base, bytes) = self.memory.iter_mut().find(inside).expect("an allocation");
         &mut bytes[(address.0 - base.0) as usize..][..len]
@@ -77,6 +81,8 @@ impl Interpreter {
             "merge_norm" => self.merge_norm(&params(bytes), y),
             "pool_norm" => self.pool_norm(&params(bytes), x),
             "head" => self.head(&params(bytes)),
+            "resample_columns" => self.resample_columns(&params(bytes), x),
+            "resample_rows" => self.resample_rows(&params(bytes), x),
             name => {
                 let epilogue = name.rsplit('_').next().expect("gemm_TILE_epilogue");
                 self.gemm(&params(bytes), epilogue);
@@ -228,6 +234,69 @@ impl Interpreter {
         self.put(p.logits, &logits);
     }
 
+    fn resample_columns(&mut self, p: &ResampleColumnsParams, rows: usize) {
+        let (columns, taps) = (p.columns as usize, p.taps as usize);
+        let frame = |device: &mut Self, at: u32, len: usize| {
+            device.get::<u8>(p.frame.offset(at as usize), len)
+        };
+        let windows = self.get::<[u32; 2]>(p.windows, columns);
+        let coefficients = self.get::<i32>(p.coefficients, columns * taps);
+        for row in 0..rows {
+            let y = p.first_row + row as u32;
+            let luma = frame(self, y * p.stride, p.stride as usize);
+            let at = p.chroma + y / 2 * p.chroma_stride;
+            let chroma = frame(self, at, p.chroma_stride as usize);
+            let second = match p.format {
+                7 => frame(self, at + p.second_chroma, p.chroma_stride as usize),
+                _ => Vec::new(),
+            };
+            let line = (0..p.pixels).map(|x| (p.first_column + x) as usize);
+            let line: Vec<[u8; 3]> = line
+                .map(|x| resample::pixel(p, x, &luma, &chroma, &second))
+                .collect();
+            let out = (0..3 * columns).map(|i| {
+                let [start, len] = windows[i / 3];
+                let samples = line[(start - p.first_column) as usize..]
+                    .iter()
+                    .map(|rgb| rgb[i % 3]);
+                resample::weigh(samples.take(len as usize), &coefficients[i / 3 * taps..])
+            });
+            let out: Vec<u8> = out.collect();
+            self.put(p.out.offset(row * 3 * columns), &out);
+        }
+    }
+
+    fn resample_rows(&mut self, p: &ResampleRowsParams, lines: usize) {
+        let (columns, kept, taps) = (p.columns as usize, p.kept as usize, p.taps as usize);
+        let (width, patch) = (p.width as usize, p.patch_size as usize);
+        let windows = self.get::<[u32; 2]>(p.windows, kept);
+        let coefficients = self.get::<i32>(p.coefficients, kept * taps);
+        let sources = windows.iter().map(|[start, len]| start + len - p.first_row);
+        let sources = sources.max().unwrap_or(0) as usize;
+        let rows = self.get::<u8>(p.rows, 3 * columns * sources);
+        let sample = |y: usize, i: usize| {
+            let (row, column) = (
+                y.wrapping_sub(p.top as usize),
+                (i / 3).wrapping_sub(p.left as usize),
+            );
+            if row >= kept || column >= columns {
+                return 0;
+            }
+            let [start, len] = windows[row];
+            let first = ((start - p.first_row) as usize * columns + column) * 3 + i % 3;
+            let samples = rows[first..].iter().step_by(3 * columns).copied();
+            resample::weigh(samples.take(len as usize), &coefficients[row * taps..])
+        };
+        let line = 3 * patch;
+        let mut out = vec![0; (width / patch).pow(2) * p.row_bytes as usize];
+        for (y, i) in (0..lines).flat_map(|y| (0..3 * width).map(move |i| (y, i))) {
+            let index = y / patch * (width / patch) + i / line;
+            let at = index * p.row_bytes as usize + y % patch * line + i % line;
+            out[at] = sample(y, i) ^ 0x80;
+        }
+        self.put(p.out, &out);
+    }
+
     fn gemm(&mut self, p: &GemmParams, epilogue: &str) {
         let (rows, outputs, inputs) = (p.rows as usize, p.outputs as usize, p.inputs as usize);
         let input = self.get(p.input, rows * inputs);
@@ -289,6 +358,10 @@ impl Device for Interpreter {
 
     fn target(&self) -> Target {
         self.checks.target()
+    }
+
+    fn integrated(&self) -> bool {
+        self.integrated
     }
 
     fn allocate(&mut self, bytes: usize) -> Result<Address, DeviceError> {

@@ -2,3 +2,4 @@
 
 pub(crate) mod interpreter;
 pub(crate) mod recorder;
+pub(crate) mod resample;

@@ -4,7 +4,7 @@
 use bytemuck::pod_read_unaligned as params;
 use mergevit_kernels::cuda::params::{
     AttentionParams, GemmParams, HeadParams, LayerNormParams, MergeMatchParams, MergeNormParams,
-    PatchifyParams, PoolNormParams,
+    PatchifyParams, PoolNormParams, ResampleColumnsParams, ResampleRowsParams,
 };
 use mergevit_kernels::cuda::{Address, Device, DeviceError, Graph, Launch, Shared, Target};
 use mergevit_kernels::ops::MAX_TOKENS;
@@ -95,7 +95,6 @@ impl Recorder {
                 self.allocations.iter().any(inside),
                 "{launch:?}: {access:?} of {len} bytes at {address:?}"
             );
-            assert!(address.0.is_multiple_of(4), "{launch:?}: {address:?}");
             for &(other, start, other_len) in accesses[..index].iter().filter(|a| real(a)) {
                 let apart = end <= start.0 || start.0 + other_len as u64 <= address.0;
                 assert!(
@@ -203,9 +202,45 @@ fn accesses(launch: &Launch) -> Accesses {
                 (Write, p.logits, 4 * batch * classes),
             ]);
         }
+        "resample_columns" => return columns_accesses(launch),
+        "resample_rows" => {
+            let p: ResampleRowsParams = params(bytes);
+            let (columns, kept, taps) = (p.columns as usize, p.kept as usize, p.taps as usize);
+            let side = launch.grid[0] as usize;
+            let out = match p.patch_size as usize {
+                0 => 3 * side * p.width as usize,
+                patch => (side / patch).pow(2) * p.row_bytes as usize,
+            };
+            put(&[
+                (Read, p.rows, 3 * columns * taps),
+                (Read, p.windows, 8 * kept),
+                (Read, p.coefficients, 4 * kept * taps),
+                (Write, p.out, out),
+            ]);
+        }
         name if name.starts_with("gemm_") => return gemm_accesses(launch),
         name => panic!("{name}: no such kernel"),
     }
+    all
+}
+
+fn columns_accesses(launch: &Launch) -> Accesses {
+    let p: ResampleColumnsParams = params(launch.params());
+    let (rows, columns, taps) = (launch.grid[0], p.columns as usize, p.taps as usize);
+    let last = p.first_row + rows;
+    let chroma = p.frame.offset(p.chroma as usize);
+    let chroma_rows = (last.div_ceil(2) * p.chroma_stride) as usize;
+    let second = chroma.offset(p.second_chroma as usize);
+    let planar = |len| if p.format == 7 { len } else { 0 };
+    let mut all = [NONE; 10];
+    all[..6].copy_from_slice(&[
+        (Read, p.frame, (last * p.stride) as usize),
+        (Read, chroma, chroma_rows),
+        (Read, second, planar(chroma_rows)),
+        (Read, p.windows, 8 * columns),
+        (Read, p.coefficients, 4 * columns * taps),
+        (Write, p.out, 3 * rows as usize * columns),
+    ]);
     all
 }
 

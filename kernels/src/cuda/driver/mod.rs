@@ -222,6 +222,10 @@ impl Device for Driver {
         self.info.target()
     }
 
+    fn integrated(&self) -> bool {
+        self.info.integrated
+    }
+
     fn allocate(&mut self, bytes: usize) -> Result<Address, DeviceError> {
         self.bind()?;
         let memory = DeviceMemory::zeroed(bytes.max(1), &self.stream);
@@ -266,6 +270,16 @@ impl Device for Driver {
         let result = unsafe { result::memcpy_dtoh_async(bytes, from.0, self.stream.0) };
         self.check(result, || format!("read {} bytes", bytes.len()))?;
         self.synchronize()
+    }
+
+    fn send(&mut self, from: Shared, bytes: usize, to: Address) -> Result<(), DeviceError> {
+        self.bind()?;
+        self.busy = true;
+        let from = &self.shared[from.0].bytes()[..bytes];
+        // SAFETY: `to` is the caller's claim to as much device memory; `from` stays where it is until `self`
+        // is dropped, and nobody changes it before the stream has been waited for.
+        let result = unsafe { result::memcpy_htod_async(to.0, from, self.stream.0) };
+        self.check(result, || format!("send {bytes} bytes"))
     }
 
     fn copy(

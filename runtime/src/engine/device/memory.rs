@@ -1,6 +1,7 @@
 //! What a pack's plans need of a device's memory, beside the weights.
 
 use super::super::plan;
+use super::inbox::Inbox;
 use super::lower::tiling;
 use super::weights::ALIGN;
 use crate::pack::Pack;
@@ -100,8 +101,7 @@ pub(super) struct Addresses {
 pub(super) struct Memory {
     pub(super) addresses: Addresses,
     pub(super) arena_len: usize,
-    /// What the host sees of the pixels.
-    pub(super) pixels: Shared,
+    pub(super) pixels: Inbox,
     /// What the host sees of the results: logits, and sizes from `sizes_offset` on.
     pub(super) results: Shared,
     pub(super) sizes_offset: usize,
@@ -144,7 +144,7 @@ impl Memory {
             address
         });
         device.write(log2_size, log2)?;
-        let pixels = device.allocate_shared(needs.pixels)?;
+        let pixels = Inbox::new(needs.pixels, device)?;
         let sizes_offset = aligned(&needs.logits);
         let results = device.allocate_shared(sizes_offset + needs.sizes)?;
         let logits = device.shared_address(results);
@@ -156,7 +156,7 @@ impl Memory {
                 arrived,
                 similarity,
                 partner,
-                pixels: device.shared_address(pixels),
+                pixels: pixels.address,
                 logits,
                 sizes: logits.offset(sizes_offset),
             },

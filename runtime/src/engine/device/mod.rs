@@ -1,9 +1,11 @@
 //! Plans on a device: recorded once for each schedule and batch size, then replayed.
 //!
-//! Weights are copied to the device once. Pixels go in and results come out through memory that both sides
-//! see: on a device that shares its memory with the processor nothing is copied, on another the kernels read
-//! pixels once, and write results once, over the bus.
+//! Weights are copied to the device once. Frames and pixels go in through memory that both sides see, and are
+//! read there by a device that shares the processor's memory; to another they are copied on. A graph starts
+//! from patches, made of either. Its last launches write the results where the host sees them.
 
+mod frames;
+mod inbox;
 mod lower;
 mod memory;
 mod weights;
@@ -14,11 +16,14 @@ use super::{EngineOptions, VALID, image_chunks, plan};
 use crate::aligned::AlignedBytes;
 use crate::pack::Pack;
 use crate::plan::{Op, OpKind, Plan, Span};
+use frames::Frames;
 pub use lower::launches;
 use lower::{Lowering, makes_patches, reads_last_sizes};
 use memory::Memory;
+use mergevit_kernels::cuda::preprocess::Destination;
 use mergevit_kernels::cuda::{Device, DeviceError, Graph, Launch};
 use mergevit_kernels::frame::{Frame, Preprocessor};
+use mergevit_kernels::ops::Patchify;
 use std::ops::Range;
 use weights::DeviceWeights;
 
@@ -32,6 +37,8 @@ pub(super) struct Accelerator {
     name: &'static str,
     weights: DeviceWeights,
     memory: Memory,
+    frames: Frames,
+    /// For frames that have no room on the device.
     preprocessor: Preprocessor,
     max_batch: usize,
     /// By schedule, then by batch.
@@ -54,11 +61,13 @@ impl Accelerator {
         let weights = DeviceWeights::upload(pack, &mut *device)?;
         let memory = Memory::new(pack, max_batch, &mut *device)?;
         let geometry = pack.config().geometry().expect(VALID);
+        let frames = Frames::new(geometry, max_frame, &mut *device)?;
         let mut accelerator = Self {
             device,
             name,
             weights,
             memory,
+            frames,
             preprocessor: Preprocessor::new(geometry, max_frame.0, max_frame.1),
             max_batch,
             graphs: vec![None; pack.schedules().len() * max_batch].into(),
@@ -122,14 +131,16 @@ impl Accelerator {
 
     /// The pixels' bytes, on the host.
     fn pixels(&mut self, plan: &Plan) -> Result<&mut [u8], DeviceError> {
-        let pixels = self.device.shared_bytes(self.memory.pixels)?;
+        let pixels = self.memory.pixels.bytes(&mut *self.device)?;
         Ok(&mut pixels[..plan.pixels().len])
     }
 
     /// Pixels to patches, from which the recorded graphs start.
     fn patchify(&mut self, job: &Job<'_>) -> Result<(), DeviceError> {
+        let len = job.plan.pixels().len;
+        self.memory.pixels.send(len, &mut *self.device)?;
         let group = job.plan.groups().find(|group| makes_patches(group));
-        self.lower_group(job, group.expect("every plan starts with patches"));
+        self.lower_group(job, group.expect(PATCHES));
         self.launch_all()
     }
 
@@ -167,12 +178,24 @@ impl Accelerator {
                 self.observed[span.range()].copy_from_slice(&bytes[results]);
             }
             if let OpKind::Patchify { pixels, .. } = op.kind {
-                let bytes = self.device.shared_bytes(self.memory.pixels)?;
+                let bytes = self.memory.pixels.bytes(&mut *self.device)?;
                 self.observed[pixels.range()].copy_from_slice(&bytes[..pixels.len]);
             }
         }
         Ok(())
     }
+}
+
+/// The recorded graphs start behind it.
+const PATCHES: &str = "every plan makes patches";
+
+/// Where a plan's patches lie, and their shape.
+fn patches(plan: &Plan) -> (Span, Patchify) {
+    let patches = |op: &Op| match op.kind {
+        OpKind::Patchify { shape, patches, .. } => Some((patches, shape)),
+        _ => None,
+    };
+    plan.ops().iter().find_map(patches).expect(PATCHES)
 }
 
 /// Which of an operation's spans lies among the results, and where.
@@ -212,7 +235,17 @@ impl Executor for Accelerator {
     }
 
     fn preprocess(&mut self, job: &Job<'_>, frames: &[Frame<'_>]) -> Result<(), DeviceError> {
-        let pixels = self.device.shared_bytes(self.memory.pixels)?;
+        let (patches, shape) = patches(job.plan);
+        if frames.iter().all(|frame| self.frames.takes(frame)) {
+            let patches = self.memory.addresses.arena.offset(patches.offset);
+            let image = shape.patches() * shape.row();
+            for (index, frame) in frames.iter().enumerate() {
+                let destination = Destination::Patches(patches.offset(index * image), shape);
+                self.frames.start(frame, &destination, &mut *self.device)?;
+            }
+            return Ok(());
+        }
+        let pixels = self.memory.pixels.bytes(&mut *self.device)?;
         for (frame, image) in frames.iter().zip(image_chunks(job.pack, pixels)) {
             self.preprocessor.preprocess(frame, image).expect(VALID);
         }
