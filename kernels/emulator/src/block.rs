@@ -18,10 +18,10 @@ const TURN: usize = 256;
 
 /// A fault whose kernel and line are not spelled out yet.
 pub(crate) struct Failure {
-    kernel: String,
+    kernel: Box<str>,
     line: u32,
     block: [u32; 3],
-    threads: Vec<u32>,
+    threads: Box<[u32]>,
     rule: Rule,
 }
 
@@ -30,7 +30,7 @@ impl Failure {
         Fault {
             kernel: self.kernel,
             line: self.line,
-            instruction: module.line(self.line),
+            instruction: module.line(self.line).into(),
             block: self.block,
             threads: self.threads,
             rule: self.rule,
@@ -215,7 +215,7 @@ impl<'a> Block<'a> {
     fn fail(&self, warp: usize, line: u32, lanes: u32, rule: Rule) -> Failure {
         let first = (warp * LANES) as u32;
         Failure {
-            kernel: self.kernel.name.clone(),
+            kernel: self.kernel.name.as_str().into(),
             line,
             block: self.index,
             threads: crate::warp::lanes(lanes)

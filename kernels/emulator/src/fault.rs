@@ -145,15 +145,15 @@ pub enum Rule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The kernel.
-    pub kernel: String,
+    pub kernel: Box<str>,
     /// Line of the PTX, from 1 on; 0 where the launch itself is refused.
     pub line: u32,
     /// That line's text.
-    pub instruction: String,
+    pub instruction: Box<str>,
     /// Block index in x, y, z.
     pub block: [u32; 3],
     /// Threads of the block, counted in x, then y, then z.
-    pub threads: Vec<u32>,
+    pub threads: Box<[u32]>,
     /// What was wrong.
     pub rule: Rule,
 }
@@ -170,7 +170,7 @@ impl fmt::Display for Fault {
             "; PTX line {} `{}`, block ({x}, {y}, {z})",
             self.line, self.instruction
         )?;
-        match self.threads.as_slice() {
+        match &*self.threads {
             [] => Ok(()),
             [one] => write!(f, ", thread {one}"),
             [first, .., last] => {

@@ -44,9 +44,9 @@ pub fn run(
     let refuse = |what: String| Fault {
         kernel: launch.kernel.into(),
         line: 0,
-        instruction: String::new(),
+        instruction: "".into(),
         block: [0; 3],
-        threads: Vec::new(),
+        threads: Box::default(),
         rule: Rule::Launch(what),
     };
     let kernel = module

@@ -39,9 +39,9 @@ impl Module {
         self.kernels.iter().map(|kernel| kernel.name.as_str())
     }
 
-    pub(crate) fn line(&self, line: u32) -> String {
+    pub(crate) fn line(&self, line: u32) -> &str {
         let index = (line as usize).wrapping_sub(1);
-        self.lines.get(index).cloned().unwrap_or_default()
+        self.lines.get(index).map_or("", String::as_str)
     }
 }
 

@@ -88,7 +88,7 @@ fn multiply(parts: &[&str]) -> Option<Map> {
         ["mul", "lo", "s16" | "u16"] => ww_w!(|a, b| a.wrapping_mul(b) & 0xffff),
         ["mul", "lo", "s32" | "u32"] => ww_w!(|a, b| a.wrapping_mul(b)),
         ["mul", "lo", "s64" | "u64"] => ll_l!(|a, b| a.wrapping_mul(b)),
-        ["mul", "hi", "s16"] => ww_w!(|a, b| (s16(a) * s16(b) >> 16) as u32 & 0xffff),
+        ["mul", "hi", "s16"] => ww_w!(|a, b| ((s16(a) * s16(b)) >> 16) as u32 & 0xffff),
         ["mul", "hi", "u16"] => ww_w!(|a, b| a.wrapping_mul(b) >> 16),
         ["mul", "hi", "s32"] => ww_w!(|a, b| (wide_s(a, b) >> 32) as u32),
         ["mul", "hi", "u32"] => ww_w!(|a, b| (wide_u(a, b) >> 32) as u32),

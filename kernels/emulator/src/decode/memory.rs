@@ -147,7 +147,7 @@ impl<'a> Decoder<'a> {
             return Ok(Address { base: None, offset });
         };
         if let Some(variable) = self.names.find_variable(name) {
-            let offset = offset.wrapping_add(variable.address);
+            let offset = offset.wrapping_add(variable);
             return Ok(Address { base: None, offset });
         }
         match self.names.place(&Operand::Word(name, 0))? {
@@ -170,18 +170,7 @@ impl<'a> Decoder<'a> {
         let Some(ty) = found.ty.filter(|ty| ty.bytes() > 0 && found.kind.is_none()) else {
             return self.unknown(parts);
         };
-        let single = std::slice::from_ref(value);
-        let elements = match value {
-            Operand::Vector(elements) => elements.as_slice(),
-            _ => single,
-        };
-        if elements.len() != usize::from(found.vector) {
-            return self.names.fail(format!(
-                "{} elements for {}",
-                elements.len(),
-                parts.join(".")
-            ));
-        }
+        let elements = self.elements(value, found.vector.into())?;
         let mut places = [Place::Nowhere; 4];
         for (slot, element) in places.iter_mut().zip(elements) {
             *slot = if loads {
@@ -288,7 +277,7 @@ impl<'a> Decoder<'a> {
         };
         let [d, address] = self.exactly(operands)?;
         let mut registers = [0; 4];
-        self.fragment(d, &mut registers[..count])?;
+        self.fragment_destination(d, &mut registers[..count])?;
         let load = LoadMatrix {
             address: self.address(address)?,
             space,
@@ -299,27 +288,49 @@ impl<'a> Decoder<'a> {
         Ok((Class::LoadMatrix, Op::LoadMatrix(load)))
     }
 
-    /// The registers of a matrix fragment.
+    /// The registers of a matrix fragment to read.
     pub(super) fn fragment(
         &mut self,
         operand: &Operand<'a>,
         registers: &mut [Reg],
     ) -> Result<(), ParseError> {
-        let single = std::slice::from_ref(operand);
-        let elements = match operand {
-            Operand::Vector(elements) => elements.as_slice(),
-            _ => single,
-        };
-        if elements.len() != registers.len() {
-            let (found, wanted) = (elements.len(), registers.len());
-            return self.names.fail(format!(
-                "a fragment of {found} registers, expected {wanted}"
-            ));
-        }
+        let elements = self.elements(operand, registers.len())?;
         for (slot, element) in registers.iter_mut().zip(elements) {
             *slot = self.names.word(element, 32)?;
         }
         Ok(())
+    }
+
+    /// The registers of a matrix fragment to write.
+    pub(super) fn fragment_destination(
+        &self,
+        operand: &Operand<'a>,
+        registers: &mut [Reg],
+    ) -> Result<(), ParseError> {
+        let elements = self.elements(operand, registers.len())?;
+        for (slot, element) in registers.iter_mut().zip(elements) {
+            *slot = self.names.word_destination(element)?;
+        }
+        Ok(())
+    }
+
+    /// `{a, b}`, or `a` alone.
+    fn elements<'o>(
+        &self,
+        operand: &'o Operand<'a>,
+        count: usize,
+    ) -> Result<&'o [Operand<'a>], ParseError> {
+        let elements = match operand {
+            Operand::Vector(elements) => elements.as_slice(),
+            single => std::slice::from_ref(single),
+        };
+        if elements.len() != count {
+            let found = elements.len();
+            return self
+                .names
+                .fail(format!("{found} elements, expected {count}"));
+        }
+        Ok(elements)
     }
 
     /// PTX ISA "cp.async", "cp.async.commit_group", "cp.async.wait_group".

@@ -17,7 +17,7 @@ use crate::module::Image;
 use crate::op::{Compare, Condition, Instruction, Kernel, Logic, Map, Op, Place, Reg};
 use crate::syntax::types::{Type, VariableSpace};
 use crate::syntax::{self, Item, Operand, ParseError};
-use names::{Labels, Names, Variable};
+use names::{Labels, Names};
 
 /// Decodes a kernel of an image whose variables have been placed.
 pub(crate) fn decode<'a>(
@@ -51,7 +51,7 @@ pub(crate) fn decode<'a>(
                 decoder.names.line = *line;
                 decoder.names.declare_registers(*ty, name, *count)?;
             }
-            Item::Targets(name, targets, _) => decoder.names.declare_table(name, targets.clone()),
+            Item::Targets(name, targets) => decoder.names.declare_table(name, targets.clone()),
             Item::Instruction(instruction) => decoder.instruction(instruction)?,
         }
     }
@@ -100,9 +100,7 @@ impl<'a> Decoder<'a> {
         image: &Image<'a>,
     ) -> Result<(), ParseError> {
         for (name, address) in image.addresses() {
-            let space = VariableSpace::Global;
-            self.names
-                .declare_variable(name, Variable { space, address });
+            self.names.declare_variable(name, address);
         }
         let inner = syntax.items.iter().filter_map(|item| match item {
             Item::Variable(variable) if variable.space == VariableSpace::Shared => Some(variable),
@@ -118,10 +116,8 @@ impl<'a> Decoder<'a> {
         let dynamic = bytes.next_multiple_of(align);
         for variable in image.shared() {
             if variable.external {
-                let space = VariableSpace::Shared;
                 let address = dynamic.into();
-                self.names
-                    .declare_variable(variable.name, Variable { space, address });
+                self.names.declare_variable(variable.name, address);
             } else {
                 self.declare(variable)?;
             }
@@ -147,9 +143,7 @@ impl<'a> Decoder<'a> {
             }
         };
         let address = frame.place(bytes, variable.align).into();
-        let space = variable.space;
-        self.names
-            .declare_variable(variable.name, Variable { space, address });
+        self.names.declare_variable(variable.name, address);
         Ok(())
     }
 

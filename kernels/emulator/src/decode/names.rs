@@ -1,23 +1,16 @@
 //! Names to registers, variables and labels; constants to registers.
 
 use crate::op::{Condition, Kernel, Place, Reg, Special};
-use crate::syntax::types::{Type, VariableSpace};
+use crate::syntax::types::Type;
 use crate::syntax::{Operand, ParseError};
 use std::collections::HashMap;
 
 /// A declared register.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Register {
-    Word(Reg, Type),
-    Long(Reg, Type),
+    Word(Reg),
+    Long(Reg),
     Predicate(Reg),
-}
-
-/// A variable's address within its space.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Variable {
-    pub(super) space: VariableSpace,
-    pub(super) address: u64,
 }
 
 /// `%r<7>`: a run of numbered registers.
@@ -36,7 +29,7 @@ pub(super) type Labels<'a> = HashMap<&'a str, u32>;
 struct Scope<'a> {
     runs: HashMap<&'a str, Run>,
     registers: HashMap<&'a str, Run>,
-    variables: HashMap<&'a str, Variable>,
+    variables: HashMap<&'a str, u64>,
     labels: Labels<'a>,
     tables: HashMap<&'a str, Vec<&'a str>>,
 }
@@ -87,8 +80,9 @@ impl<'a> Names<'a> {
         &mut self.scopes[last]
     }
 
-    pub(super) fn declare_variable(&mut self, name: &'a str, variable: Variable) {
-        self.innermost().variables.insert(name, variable);
+    /// A variable by its address within its space.
+    pub(super) fn declare_variable(&mut self, name: &'a str, address: u64) {
+        self.innermost().variables.insert(name, address);
     }
 
     pub(super) fn declare_table(&mut self, name: &'a str, targets: Vec<&'a str>) {
@@ -143,7 +137,7 @@ impl<'a> Names<'a> {
         None
     }
 
-    pub(super) fn find_variable(&self, name: &str) -> Option<Variable> {
+    pub(super) fn find_variable(&self, name: &str) -> Option<u64> {
         self.scopes
             .iter()
             .rev()
@@ -216,7 +210,7 @@ impl<'a> Names<'a> {
             Operand::Integer(value) => Ok(self.word_constant(value as u32 & mask)),
             Operand::Float32(value) => Ok(self.word_constant(value)),
             Operand::Word(name, offset) => match self.find_register(name) {
-                Some(Register::Word(reg, _)) if offset == 0 => Ok(reg),
+                Some(Register::Word(reg)) if offset == 0 => Ok(reg),
                 Some(_) => self.fail(format!("{name} is no register of up to 32 bits")),
                 None => {
                     if let Some(reg) = self.special(name) {
@@ -225,7 +219,7 @@ impl<'a> Names<'a> {
                     let Some(variable) = self.find_variable(name) else {
                         return self.fail(format!("unknown name {name}"));
                     };
-                    Ok(self.word_constant(variable.address.wrapping_add(offset) as u32))
+                    Ok(self.word_constant(variable.wrapping_add(offset) as u32))
                 }
             },
             ref other => self.fail(format!(
@@ -239,13 +233,13 @@ impl<'a> Names<'a> {
         match *operand {
             Operand::Integer(value) | Operand::Float64(value) => Ok(self.long_constant(value)),
             Operand::Word(name, offset) => match self.find_register(name) {
-                Some(Register::Long(reg, _)) if offset == 0 => Ok(reg),
+                Some(Register::Long(reg)) if offset == 0 => Ok(reg),
                 Some(_) => self.fail(format!("{name} is no register of 64 bits")),
                 None => {
                     let Some(variable) = self.find_variable(name) else {
                         return self.fail(format!("unknown name {name}"));
                     };
-                    Ok(self.long_constant(variable.address.wrapping_add(offset)))
+                    Ok(self.long_constant(variable.wrapping_add(offset)))
                 }
             },
             ref other => self.fail(format!("expected a value of 64 bits, found {other:?}")),
@@ -256,8 +250,8 @@ impl<'a> Names<'a> {
     pub(super) fn value(&mut self, operand: &Operand<'a>, bytes: u32) -> Result<Place, ParseError> {
         if let Operand::Word(name, 0) = operand {
             match self.find_register(name) {
-                Some(Register::Word(reg, _)) => return Ok(Place::Word(reg)),
-                Some(Register::Long(reg, _)) => return Ok(Place::Long(reg)),
+                Some(Register::Word(reg)) => return Ok(Place::Word(reg)),
+                Some(Register::Long(reg)) => return Ok(Place::Long(reg)),
                 Some(Register::Predicate(_)) => return self.fail(format!("{name} is a predicate")),
                 None => {}
             }
@@ -281,7 +275,7 @@ impl<'a> Names<'a> {
     /// A register of up to 32 bits to write.
     pub(super) fn word_destination(&self, operand: &Operand<'a>) -> Result<Reg, ParseError> {
         match self.destination(operand)? {
-            Register::Word(reg, _) => Ok(reg),
+            Register::Word(reg) => Ok(reg),
             _ => self.fail("expected a register of up to 32 bits"),
         }
     }
@@ -289,7 +283,7 @@ impl<'a> Names<'a> {
     /// A register of 64 bits to write.
     pub(super) fn long_destination(&self, operand: &Operand<'a>) -> Result<Reg, ParseError> {
         match self.destination(operand)? {
-            Register::Long(reg, _) => Ok(reg),
+            Register::Long(reg) => Ok(reg),
             _ => self.fail("expected a register of 64 bits"),
         }
     }
@@ -300,20 +294,9 @@ impl<'a> Names<'a> {
             return Ok(Place::Nowhere);
         }
         match self.destination(operand)? {
-            Register::Word(reg, _) => Ok(Place::Word(reg)),
-            Register::Long(reg, _) => Ok(Place::Long(reg)),
+            Register::Word(reg) => Ok(Place::Word(reg)),
+            Register::Long(reg) => Ok(Place::Long(reg)),
             Register::Predicate(_) => self.fail("expected a register, found a predicate"),
-        }
-    }
-
-    /// Bits of a register as declared.
-    pub(super) fn width(&self, operand: &Operand<'a>) -> Option<u32> {
-        let Operand::Word(name, 0) = operand else {
-            return None;
-        };
-        match self.find_register(name)? {
-            Register::Word(_, ty) | Register::Long(_, ty) => Some(8 * ty.bytes()),
-            Register::Predicate(_) => None,
         }
     }
 
@@ -361,8 +344,8 @@ impl Run {
         let reg = self.first + number;
         match self.ty {
             Type::Pred => Register::Predicate(reg),
-            ty if ty.bytes() == 8 => Register::Long(reg, ty),
-            ty => Register::Word(reg, ty),
+            ty if ty.bytes() == 8 => Register::Long(reg),
+            _ => Register::Word(reg),
         }
     }
 }

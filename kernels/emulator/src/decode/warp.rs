@@ -4,7 +4,7 @@
 
 use super::{Decoded, Decoder};
 use crate::counts::Class;
-use crate::op::{AtomicKind, Barrier, BarrierKind, Mma, Op, Reg, Shuffle, ShuffleMode, VoteKind};
+use crate::op::{AtomicKind, Barrier, BarrierKind, Mma, Op, Shuffle, ShuffleMode, VoteKind};
 use crate::syntax::{Operand, ParseError};
 
 impl<'a> Decoder<'a> {
@@ -242,15 +242,10 @@ impl<'a> Decoder<'a> {
             b_signed: *b_type == "s8",
             saturate,
         };
-        let fragments: [(&Operand<'a>, &mut [Reg]); 4] = [
-            (d, &mut mma.d),
-            (a, &mut mma.a),
-            (b, &mut mma.b),
-            (c, &mut mma.c),
-        ];
-        for (operand, registers) in fragments {
-            self.fragment(operand, registers)?;
-        }
+        self.fragment_destination(d, &mut mma.d)?;
+        self.fragment(a, &mut mma.a)?;
+        self.fragment(b, &mut mma.b)?;
+        self.fragment(c, &mut mma.c)?;
         Ok(Op::Mma(mma))
     }
 }

@@ -80,7 +80,7 @@ pub(crate) enum Item<'a> {
     Variable(Variable<'a>),
     Label(&'a str, u32),
     /// `name: .branchtargets a, b`.
-    Targets(&'a str, Vec<&'a str>, u32),
+    Targets(&'a str, Vec<&'a str>),
     /// Which bytes of the next load matter (`.pragma "used_bytes_mask"`).
     UsedBytes(u64),
     Instruction(Instruction<'a>),

@@ -326,7 +326,7 @@ impl<'a> Parser<'a> {
                 if self.take_word(".branchtargets") {
                     let targets = self.names()?;
                     self.expect(';')?;
-                    items.push(Item::Targets(name, targets, line));
+                    items.push(Item::Targets(name, targets));
                 } else {
                     items.push(Item::Label(name, line));
                 }
