@@ -2,7 +2,8 @@
 //!
 //! [`SealedAllocator`] is the program's global allocator, a shell around the system's. While a [`Seal`]
 //! lives, an allocation on any thread ends the process with a backtrace on stderr, except on threads inside
-//! [`exempt`]: image decoders allocate, and so does opening a camera again. Freeing is always allowed.
+//! [`exempt`], as image decoders allocate, and so does opening a camera again, and on the one that waits for
+//! signals. Freeing is always allowed.
 //!
 //! The price of an allocation outside the seal is one relaxed load.
 
@@ -18,6 +19,10 @@ pub(crate) struct SealedAllocator;
 
 #[global_allocator]
 static ALLOCATOR: SealedAllocator = SealedAllocator;
+
+/// The thread on which the `ctrlc` crate waits for signals. It is no part of the loop, and allocates when it
+/// starts, which is whenever the system lets it.
+const SIGNALS: &str = "ctrl-c";
 
 static SEALED: AtomicBool = AtomicBool::new(false);
 
@@ -69,8 +74,11 @@ fn check_thread(bytes: usize) {
         return;
     }
     EXEMPT.set(true);
-    let backtrace = Backtrace::force_capture();
     let thread = std::thread::current();
+    if thread.name() == Some(SIGNALS) {
+        return;
+    }
+    let backtrace = Backtrace::force_capture();
     let name = thread.name().unwrap_or("unnamed");
     let mut text = Vec::new();
     // Writing to a vector cannot fail; to a closed stderr it may, and then there is nobody to tell.

@@ -31,10 +31,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
     };
     let source = sources::open(&args.source, &options).map_err(|error| open_failure(&error))?;
     let max_frame = (source.max_width, source.max_height);
-    let exchange = Arc::new(Exchange::new(source.policy, source.slot_bytes));
-    // Before the model is loaded: the thread that waits for signals then allocates while that is allowed.
-    stop_on_signals(&exchange)?;
     let mut engine = model::load(&args.model, 1, max_frame)?;
+    let exchange = Arc::new(Exchange::new(source.policy, source.slot_bytes));
+    stop_on_signals(&exchange)?;
     let mut session = Session::new(args, &source.names, &engine);
     if !args.json {
         announce(&source, &engine);
