@@ -5,6 +5,8 @@
 //! bounds or misaligned, a read of bytes that nothing wrote, a race between warps or between blocks, a barrier
 //! that not all threads reach, a wrong member mask, a `cp.async` that was not waited for.
 //!
+//! [`Emulated`] is all of it as a device of the kernels' crate: what drives a GPU drives it too.
+//!
 //! Instructions mean what NVIDIA's "Parallel Thread Execution ISA, version 8.5" says; section names in this
 //! crate refer to it. Arithmetic is exact IEEE-754; approximate instructions are refused.
 //!
@@ -47,6 +49,7 @@ mod block;
 mod counts;
 mod decode;
 mod device;
+mod emulated;
 mod exec;
 mod fault;
 mod launch;
@@ -58,6 +61,7 @@ mod warp;
 
 pub use counts::{Class, Counts, Executed, Instructions, Matrix, ReadWrite, Traffic};
 pub use device::memory::Memory;
+pub use emulated::{Emulated, test_device};
 pub use fault::{Fault, MemoryError, Rule, Space};
 pub use launch::{Launch, run};
 pub use module::Module;

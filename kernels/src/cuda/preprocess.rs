@@ -96,7 +96,7 @@ impl Resampling {
         };
         let columns = words(self.max_frame.0, self.geometry.crop_width());
         let rows = words(self.max_frame.1, self.geometry.crop_height());
-        (columns + rows) * size_of::<i32>()
+        (columns + 1 + rows) * size_of::<i32>()
     }
 
     /// Bytes of the rows between the passes, for the largest frame.
@@ -131,7 +131,9 @@ impl Resampling {
 
     fn append(&mut self, axis: &Axis, span: Span) -> AxisTable {
         let window = |index: usize| axis.window(span.first + index);
-        let windows = self.tables.len();
+        // Windows are read as pairs.
+        let windows = self.tables.len().next_multiple_of(2);
+        self.tables.resize(windows, 0);
         for index in 0..span.count {
             let window = window(index);
             self.tables.extend([window.start as i32, window.len as i32]);

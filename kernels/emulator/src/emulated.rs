@@ -1,0 +1,170 @@
+//! The emulator as a [`Device`]: whatever runs on a GPU runs on it.
+
+use crate::{Counts, Memory, Module, Options};
+use mergevit_kernels::cuda::{
+    Address, Device, DeviceError, Graph, IMAGES, Image, Launch, Shared, Target, driver,
+};
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+/// Parsed once a process.
+static MODULES: [OnceLock<Module>; IMAGES.len()] = [const { OnceLock::new() }; IMAGES.len()];
+
+fn module(image: Image) -> Result<&'static Module, String> {
+    let slot = &MODULES[image as usize];
+    if let Some(module) = slot.get() {
+        return Ok(module);
+    }
+    let module = Module::parse(image.ptx())
+        .map_err(|error| format!("{}.compute_80.ptx: {error}", image.name()))?;
+    Ok(slot.get_or_init(|| module))
+}
+
+/// A device without hardware.
+pub struct Emulated {
+    memory: Memory,
+    options: Options,
+    target: Target,
+    graphs: Vec<Vec<Launch>>,
+    /// Where it is in the device's memory, and what the host sees of it.
+    shared: Vec<(u64, Vec<u8>)>,
+    counts: BTreeMap<&'static str, Counts>,
+}
+
+impl Emulated {
+    /// A device that launches are shaped for as for `target`.
+    pub fn new(target: Target, options: Options) -> Self {
+        Self {
+            memory: Memory::new(),
+            options,
+            target,
+            graphs: Vec::new(),
+            shared: Vec::new(),
+            counts: BTreeMap::new(),
+        }
+    }
+
+    /// What each kernel has done so far, by name.
+    pub fn counts(&self) -> &BTreeMap<&'static str, Counts> {
+        &self.counts
+    }
+
+    fn error(&self, action: String, reason: &dyn ToString) -> DeviceError {
+        DeviceError {
+            device: self.name().into(),
+            action,
+            reason: reason.to_string(),
+        }
+    }
+
+    fn run(&mut self, launch: &Launch) -> Result<(), String> {
+        if launch.shared_bytes > self.target.shared_bytes {
+            return Err(format!(
+                "{} bytes of shared memory, at most {} are to be had",
+                launch.shared_bytes, self.target.shared_bytes
+            ));
+        }
+        let request = crate::Launch {
+            kernel: launch.kernel.name,
+            grid: launch.grid,
+            block: [launch.threads, 1, 1],
+            shared_bytes: launch.shared_bytes,
+            params: launch.params(),
+        };
+        let module = module(launch.kernel.image)?;
+        let counts = crate::run(module, &request, &mut self.memory, &self.options)
+            .map_err(|fault| fault.to_string())?;
+        *self.counts.entry(launch.kernel.name).or_default() += counts;
+        Ok(())
+    }
+
+    /// Host memory to the device before launches, and back after them.
+    fn mapped(&mut self, launches: &[Launch]) -> Result<(), DeviceError> {
+        for (address, bytes) in &self.shared {
+            let written = self.memory.write(*address, bytes);
+            written.map_err(|error| self.error("map".into(), &error))?;
+        }
+        for launch in launches {
+            self.run(launch)
+                .map_err(|reason| self.error(format!("launch {:?}", launch.kernel), &reason))?;
+        }
+        for index in 0..self.shared.len() {
+            let (address, bytes) = &self.shared[index];
+            let read = self.memory.read(*address, bytes.len());
+            self.shared[index].1 = read.map_err(|error| self.error("map".into(), &error))?;
+        }
+        Ok(())
+    }
+}
+
+impl Device for Emulated {
+    fn name(&self) -> &str {
+        "emulator"
+    }
+
+    fn target(&self) -> Target {
+        self.target
+    }
+
+    fn allocate(&mut self, bytes: usize) -> Result<Address, DeviceError> {
+        Ok(Address(self.memory.upload(&vec![0; bytes])))
+    }
+
+    fn allocate_shared(&mut self, bytes: usize) -> Result<Shared, DeviceError> {
+        let address = self.allocate(bytes)?;
+        self.shared.push((address.0, vec![0; bytes]));
+        Ok(Shared(self.shared.len() - 1))
+    }
+
+    fn shared_address(&self, shared: Shared) -> Address {
+        Address(self.shared[shared.0].0)
+    }
+
+    fn shared_bytes(&mut self, shared: Shared) -> Result<&mut [u8], DeviceError> {
+        Ok(&mut self.shared[shared.0].1)
+    }
+
+    fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), DeviceError> {
+        let written = self.memory.write(to.0, bytes);
+        written.map_err(|error| self.error(format!("write {} bytes", bytes.len()), &error))
+    }
+
+    fn read(&mut self, from: Address, bytes: &mut [u8]) -> Result<(), DeviceError> {
+        let read = self.memory.read(from.0, bytes.len());
+        let read =
+            read.map_err(|error| self.error(format!("read {} bytes", bytes.len()), &error))?;
+        bytes.copy_from_slice(&read);
+        Ok(())
+    }
+
+    fn launch(&mut self, launch: &Launch) -> Result<(), DeviceError> {
+        self.mapped(std::slice::from_ref(launch))
+    }
+
+    fn record(&mut self, launches: &[Launch]) -> Result<Graph, DeviceError> {
+        self.graphs.push(launches.to_vec());
+        Ok(Graph(self.graphs.len() - 1))
+    }
+
+    fn replay(&mut self, graph: Graph) -> Result<(), DeviceError> {
+        let launches = self.graphs[graph.0].clone();
+        self.mapped(&launches)
+    }
+
+    fn synchronize(&mut self) -> Result<(), DeviceError> {
+        Ok(())
+    }
+}
+
+/// The device that tests run on: the emulator with these options, or with `MERGEVIT_TEST_DEVICE=cuda` the
+/// first GPU.
+///
+/// # Panics
+/// If a GPU was asked for and there is none.
+pub fn test_device(options: Options) -> Box<dyn Device> {
+    match std::env::var("MERGEVIT_TEST_DEVICE").as_deref() {
+        Ok("cuda") => Box::new(driver::open(0).expect("a GPU was asked for")),
+        Ok(other) => panic!("MERGEVIT_TEST_DEVICE={other}, expected cuda"),
+        Err(_) => Box::new(Emulated::new(Target::ORIN_NANO, options)),
+    }
+}

@@ -1,0 +1,315 @@
+//! The CUDA kernels as an implementation of [`Kernels`]: every operation uploads its operands, launches, and
+//! downloads the results. Slow, and just what the equality checks want.
+
+use half::f16;
+use mergevit_kernels::Kernels;
+use mergevit_kernels::cuda::gemm::{self, Operands, Shape, TILES, Tiling};
+use mergevit_kernels::cuda::params::{
+    AttentionParams, HeadParams, LayerNormParams, MergeMatchParams, MergeNormParams,
+    PatchifyParams, PoolNormParams,
+};
+use mergevit_kernels::cuda::{self, Address, Device, Launch, head, merge};
+use mergevit_kernels::math::log2_table;
+use mergevit_kernels::ops::{
+    Attention, Epilogue, HEAD_WIDTH, LayerNorm, LinearWeights, Merge, MergeInput, MergeOutput,
+    Patchify, Pool, Pooling,
+};
+use mergevit_kernels::reference;
+
+/// Operations on a device. Linear layers take the tiling given, or the nearest that fits.
+pub(crate) struct OnDevice {
+    pub(crate) device: Box<dyn Device>,
+    pub(crate) tile: usize,
+    pub(crate) splits: u32,
+}
+
+impl OnDevice {
+    fn upload<T: bytemuck::Pod>(&mut self, data: &[T]) -> Address {
+        let bytes: &[u8] = bytemuck::cast_slice(data);
+        let address = self.device.allocate(bytes.len()).unwrap();
+        self.device.write(address, bytes).unwrap();
+        address
+    }
+
+    fn download<T: bytemuck::Pod>(&mut self, address: Address, out: &mut [T]) {
+        let bytes = bytemuck::cast_slice_mut(out);
+        self.device.read(address, bytes).unwrap();
+    }
+
+    fn launch(&mut self, launch: &Launch) {
+        self.device.launch(launch).unwrap();
+    }
+
+    /// Memory for as many elements as `like` has.
+    fn room<T>(&mut self, like: &[T]) -> Address {
+        self.device.allocate(size_of_val(like)).unwrap()
+    }
+
+    fn tiling(&self, shape: &Shape) -> Tiling {
+        let wish = Tiling {
+            tile: TILES[self.tile],
+            splits: self.splits.min(shape.inputs / 64),
+        };
+        if wish.fits(shape) {
+            return wish;
+        }
+        let tile = TILES[3];
+        Tiling { tile, ..wish }
+    }
+
+    /// A layer norm, from an upload of its gain and bias.
+    fn norm(&mut self, norm: &LayerNorm<'_>) -> (Address, Address) {
+        (self.upload(norm.gain), self.upload(norm.bias))
+    }
+}
+
+impl Kernels for OnDevice {
+    fn name(&self) -> &'static str {
+        "cuda"
+    }
+
+    fn threads(&self) -> usize {
+        1
+    }
+
+    fn patchify(&mut self, shape: &Patchify, pixels: &[u8], patches: &mut [i8]) {
+        let params = PatchifyParams {
+            pixels: self.upload(pixels),
+            patches: self.room(patches),
+            image_size: shape.image_size as u32,
+            patch_size: shape.patch_size as u32,
+            row: shape.row() as u32,
+            padding: 0,
+        };
+        self.launch(&head::patchify(shape.batch as u32, &params));
+        self.download(params.patches, patches);
+    }
+
+    fn linear(
+        &mut self,
+        rows: usize,
+        input: &[i8],
+        weights: &LinearWeights<'_>,
+        epilogue: Epilogue<'_>,
+    ) {
+        let shape = Shape {
+            rows: rows as u32,
+            outputs: weights.outputs as u32,
+            inputs: weights.inputs as u32,
+        };
+        let tiling = self.tiling(&shape);
+        let counters = vec![0u32; tiling.tiles(&shape) as usize];
+        let mut operands = Operands {
+            input: self.upload(input),
+            weights: self.upload(weights.data),
+            scale: self.upload(weights.scale),
+            bias: self.upload(weights.bias),
+            output: Address::NULL,
+            partial: self
+                .device
+                .allocate(tiling.partial_bytes(&shape).max(1))
+                .unwrap(),
+            arrived: self.upload(&counters),
+        };
+        match epilogue {
+            Epilogue::Requantize { output } => {
+                operands.output = self.room(output);
+                let launch = gemm::linear(&shape, &tiling, &operands, &gemm::Epilogue::Requantize);
+                self.launch(&launch);
+                self.download(operands.output, output);
+            }
+            Epilogue::GeluRequantize {
+                inverse_scale,
+                zero_point,
+                output,
+            } => {
+                operands.output = self.room(output);
+                let gelu = gemm::Epilogue::Gelu {
+                    inverse_scale,
+                    zero_point,
+                };
+                self.launch(&gemm::linear(&shape, &tiling, &operands, &gelu));
+                self.download(operands.output, output);
+            }
+            Epilogue::ResidualAdd { residual } => {
+                operands.output = self.upload(residual);
+                let launch = gemm::linear(&shape, &tiling, &operands, &gemm::Epilogue::Residual);
+                self.launch(&launch);
+                self.download(operands.output, residual);
+            }
+            Epilogue::Embed(embed) => {
+                operands.output = self.room(embed.residual);
+                let tokens = embed.position.len() / weights.outputs;
+                let mut sizes = vec![7u32; embed.batch * tokens];
+                let start = gemm::Epilogue::Embed {
+                    position: self.upload(embed.position),
+                    sizes: self.upload(&sizes),
+                    batch: embed.batch as u32,
+                    class_token: embed.class_token,
+                };
+                self.launch(&gemm::linear(&shape, &tiling, &operands, &start));
+                self.download(operands.output, embed.residual);
+                let gemm::Epilogue::Embed { sizes: at, .. } = start else {
+                    unreachable!()
+                };
+                self.download(at, &mut sizes);
+                assert!(sizes.iter().all(|&size| size == 1), "sizes start at 1");
+            }
+        }
+        let mut after = counters.clone();
+        self.download(operands.arrived, &mut after);
+        assert_eq!(after, counters, "counters are left as they were");
+    }
+
+    fn layer_norm(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [i8]) {
+        let (gain, bias) = self.norm(norm);
+        let params = LayerNormParams {
+            input: self.upload(input),
+            gain,
+            bias,
+            output: self.room(output),
+            rows: (input.len() / norm.gain.len()) as u32,
+            width: norm.gain.len() as u32,
+            epsilon: norm.epsilon,
+            padding: 0,
+        };
+        self.launch(&cuda::layer_norm(&params));
+        self.download(params.output, output);
+    }
+
+    fn layer_norm_wide(
+        &mut self,
+        norm: &LayerNorm<'_>,
+        input: &[f16],
+        high: &mut [i8],
+        low: &mut [i8],
+    ) {
+        let width = norm.gain.len();
+        let (gain, bias) = self.norm(norm);
+        let rows = input.len() / width;
+        let ones = vec![1u32; rows];
+        // Images of one token each: pooling takes it as it is.
+        let params = PoolNormParams {
+            residual: self.upload(input),
+            sizes: self.upload(&ones),
+            gain,
+            bias,
+            pooled: self.room(input),
+            high: self.room(high),
+            low: self.room(low),
+            tokens: 1,
+            width: width as u32,
+            class_token: 0,
+            mean: 0,
+            epsilon: norm.epsilon,
+            padding: 0,
+        };
+        self.launch(&head::pool_norm(rows as u32, &params));
+        self.download(params.high, high);
+        self.download(params.low, low);
+    }
+
+    fn attention(
+        &mut self,
+        shape: &Attention<'_>,
+        qkv: &[i8],
+        sizes: Option<&[u32]>,
+        context: &mut [i8],
+    ) {
+        let params = AttentionParams {
+            qkv: self.upload(qkv),
+            sizes: sizes.map_or(Address::NULL, |sizes| self.upload(sizes)),
+            log2_size: self.upload(&log2_table()),
+            score_scale: self.upload(shape.score_scale),
+            context_scale: self.upload(shape.context_scale),
+            context: self.room(context),
+            tokens: shape.tokens as u32,
+            heads: shape.heads as u32,
+        };
+        assert_eq!(qkv.len(), context.len() * 3);
+        assert_eq!(context.len() % HEAD_WIDTH, 0);
+        self.launch(&cuda::attention(shape.batch as u32, &params));
+        self.download(params.context, context);
+    }
+
+    fn merge(&mut self, shape: &Merge, tokens: MergeInput<'_>, output: MergeOutput<'_>) {
+        let sources = shape.batch * shape.tokens.div_ceil(2);
+        let matching = MergeMatchParams {
+            qkv: self.upload(tokens.qkv),
+            similarity: self.upload(&vec![0f32; sources]),
+            partner: self.upload(&vec![0u32; sources]),
+            tokens: shape.tokens as u32,
+            width: shape.width as u32,
+            class_token: shape.class_token.into(),
+            padding: 0,
+        };
+        self.launch(&merge::match_tokens(shape.batch as u32, &matching));
+        let (gain, bias) = (vec![30.0; shape.width], vec![-3.0; shape.width]);
+        let norm = LayerNorm {
+            gain: &gain,
+            bias: &bias,
+            epsilon: 1e-6,
+        };
+        let mut normed = vec![0i8; output.residual.len()];
+        let params = MergeNormParams {
+            similarity: matching.similarity,
+            partner: matching.partner,
+            residual: self.upload(tokens.residual),
+            sizes: self.upload(tokens.sizes),
+            merged_residual: self.room(output.residual),
+            merged_sizes: self.room(output.sizes),
+            gain: self.upload(&gain),
+            bias: self.upload(&bias),
+            normed: self.room(&normed),
+            tokens: shape.tokens as u32,
+            width: shape.width as u32,
+            merged: shape.merged as u32,
+            epsilon: norm.epsilon,
+        };
+        self.launch(&merge::merge_norm(shape.batch as u32, &params));
+        self.download(params.merged_residual, output.residual);
+        self.download(params.merged_sizes, output.sizes);
+        self.download(params.normed, &mut normed);
+        let mut want = normed.clone();
+        reference::layer_norm(&norm, output.residual, &mut want);
+        assert!(normed == want, "the layer norm after merging, {shape:?}");
+    }
+
+    fn pool(&mut self, shape: &Pool, residual: &[f16], sizes: &[u32], pooled: &mut [f16]) {
+        let bytes = vec![0i8; pooled.len()];
+        let params = PoolNormParams {
+            residual: self.upload(residual),
+            sizes: self.upload(sizes),
+            gain: self.upload(&vec![1f32; shape.width]),
+            bias: self.upload(&vec![0f32; shape.width]),
+            pooled: self.room(pooled),
+            high: self.room(&bytes),
+            low: self.room(&bytes),
+            tokens: shape.tokens as u32,
+            width: shape.width as u32,
+            class_token: shape.class_token.into(),
+            mean: (shape.pooling == Pooling::Mean).into(),
+            epsilon: 1e-6,
+            padding: 0,
+        };
+        self.launch(&head::pool_norm(shape.batch as u32, &params));
+        self.download(params.pooled, pooled);
+    }
+
+    fn head(&mut self, high: &[i8], low: &[i8], weights: &LinearWeights<'_>, logits: &mut [f32]) {
+        let params = HeadParams {
+            high: self.upload(high),
+            low: self.upload(low),
+            weights: self.upload(weights.data),
+            scale: self.upload(weights.scale),
+            bias: self.upload(weights.bias),
+            logits: self.room(logits),
+            batch: (high.len() / weights.inputs) as u32,
+            classes: weights.outputs as u32,
+            inputs: weights.inputs as u32,
+            padding: 0,
+        };
+        self.launch(&head::head(&params));
+        self.download(params.logits, logits);
+    }
+}

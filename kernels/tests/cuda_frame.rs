@@ -1,0 +1,194 @@
+//! Frames preprocessed by the CUDA kernels are the reference's pixels and patches.
+//!
+//! The kernels run on an emulator of the shipped PTX, or, with `MERGEVIT_TEST_DEVICE=cuda`, on a GPU.
+
+mod common;
+
+use common::Random;
+use mergevit_emulator::{Options, test_device};
+use mergevit_kernels::cuda::preprocess::{Destination, Resampling, Workspace};
+use mergevit_kernels::cuda::{Address, Device};
+use mergevit_kernels::frame::{
+    ColorSpace, Frame, Geometry, Interpolation, PixelFormat, Planes, Resize, reference,
+};
+use mergevit_kernels::ops::{Kernels, Patchify};
+use mergevit_kernels::reference::Reference;
+
+/// Noise with runs of extremes, which bicubic overshoots.
+fn samples(random: &mut Random, len: usize) -> Vec<u8> {
+    let byte = |i: usize| match (i / 6) % 3 {
+        0 => random.bits() as u8,
+        1 => 0,
+        _ => 255,
+    };
+    (0..len).map(byte).collect()
+}
+
+/// A device with room for frames up to a size, and what preprocesses them.
+struct Rig {
+    device: Box<dyn Device>,
+    resampling: Resampling,
+    workspace: Workspace,
+    geometry: Geometry,
+}
+
+impl Rig {
+    fn new(geometry: Geometry, max_frame: (usize, usize)) -> Self {
+        let mut device = test_device(Options::default());
+        let resampling = Resampling::new(geometry, max_frame);
+        let mut room = |bytes| device.allocate(bytes).unwrap();
+        let workspace = Workspace {
+            frame: room(resampling.frame_bytes()),
+            tables: room(resampling.table_bytes()),
+            scratch: room(resampling.scratch_bytes()),
+        };
+        Self {
+            device,
+            resampling,
+            workspace,
+            geometry,
+        }
+    }
+
+    fn run(&mut self, frame: &Frame<'_>, destination: &Destination) {
+        let mut packed = vec![0; frame.packed_bytes()];
+        frame.copy_packed(&mut packed);
+        self.device.write(self.workspace.frame, &packed).unwrap();
+        if self.resampling.prepare(frame.width(), frame.height()) {
+            let tables = self.resampling.tables();
+            assert!(tables.len() <= self.resampling.table_bytes());
+            self.device.write(self.workspace.tables, tables).unwrap();
+        }
+        let launches = self
+            .resampling
+            .launches(frame, &self.workspace, destination);
+        for launch in launches {
+            self.device.launch(&launch).unwrap();
+        }
+    }
+
+    fn read(&mut self, address: Address, bytes: usize) -> Vec<u8> {
+        let mut out = vec![0; bytes];
+        self.device.read(address, &mut out).unwrap();
+        out
+    }
+
+    /// Pixels, and patches where the crop is made of them, are the reference's.
+    fn check(&mut self, frame: &Frame<'_>, patch_size: Option<usize>) {
+        let what = format!("{frame:?}").chars().take(160).collect::<String>();
+        let want = reference::preprocess(&self.geometry, frame);
+        // Stale bytes must not survive where a padded crop is black.
+        let stale = vec![77; want.len()];
+        let out = self.device.allocate(want.len()).unwrap();
+        self.device.write(out, &stale).unwrap();
+        self.run(frame, &Destination::Pixels(out));
+        assert!(self.read(out, want.len()) == want, "pixels of {what}");
+        let Some(patch_size) = patch_size else { return };
+        let shape = Patchify {
+            batch: 1,
+            image_size: self.geometry.crop_width(),
+            patch_size,
+        };
+        let mut patches = vec![0i8; shape.patches() * shape.row()];
+        Reference::new().patchify(&shape, &want, &mut patches);
+        let out = self.device.allocate(patches.len()).unwrap();
+        self.device.write(out, &vec![77; patches.len()]).unwrap();
+        self.run(frame, &Destination::Patches(out, shape));
+        let found = self.read(out, patches.len());
+        assert!(
+            found == bytemuck::cast_slice::<i8, u8>(&patches),
+            "patches of {what}"
+        );
+    }
+}
+
+fn square(resize: Resize, side: usize, interpolation: Interpolation) -> Geometry {
+    Geometry::new(resize, (side, side), interpolation).unwrap()
+}
+
+#[test]
+fn every_format_and_color_space() {
+    let geometry = square(Resize::ShortestSide(20), 16, Interpolation::Bicubic);
+    let mut rig = Rig::new(geometry, (64, 64));
+    let mut random = Random(1);
+    for format in PixelFormat::ALL {
+        for color in ColorSpace::ALL {
+            for (width, height) in [(48, 36), (37, 41)] {
+                let data = samples(&mut random, format.frame_bytes(width, height));
+                let frame = Frame::packed(format, width, height, &data).unwrap();
+                rig.check(&frame.with_color(color), Some(8));
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_with_padding() {
+    let geometry = square(Resize::ShortestSide(14), 14, Interpolation::Bilinear);
+    let mut rig = Rig::new(geometry, (40, 40));
+    let mut random = Random(2);
+    for format in PixelFormat::ALL {
+        let (width, height) = (23, 19);
+        let stride = format.row_bytes(width) + 5;
+        let planes = Planes {
+            stride,
+            chroma_offset: stride * height + 7,
+            chroma_stride: format.chroma_row_bytes(width) + 3,
+        };
+        let data = samples(&mut random, 4000);
+        let frame = Frame::with_planes(format, width, height, planes, &data).unwrap();
+        rig.check(&frame, Some(7));
+    }
+}
+
+#[test]
+fn sizes_larger_smaller_and_narrow() {
+    let mut random = Random(3);
+    let resizes = [
+        Resize::ShortestSide(9),
+        Resize::ShortestSide(40),
+        Resize::Exact {
+            width: 24,
+            height: 24,
+        },
+        Resize::Exact {
+            width: 7,
+            height: 50,
+        },
+    ];
+    for resize in resizes {
+        for interpolation in [Interpolation::Bilinear, Interpolation::Bicubic] {
+            let mut rig = Rig::new(square(resize, 24, interpolation), (130, 130));
+            for (width, height) in [(1, 1), (2, 3), (24, 24), (130, 17), (5, 90), (101, 100)] {
+                let data = samples(&mut random, 3 * width * height);
+                let frame = Frame::packed(PixelFormat::Rgb, width, height, &data).unwrap();
+                rig.check(&frame, Some(4));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_crop_that_is_no_square() {
+    let resize = Resize::ShortestSide(12);
+    let geometry = Geometry::new(resize, (31, 9), Interpolation::Bicubic).unwrap();
+    let mut rig = Rig::new(geometry, (64, 48));
+    let mut random = Random(4);
+    for (width, height) in [(64, 48), (33, 47), (3, 3)] {
+        let data = samples(&mut random, PixelFormat::Nv12.frame_bytes(width, height));
+        let frame = Frame::packed(PixelFormat::Nv12, width, height, &data).unwrap();
+        rig.check(&frame, None);
+    }
+}
+
+#[test]
+fn camera_sizes() {
+    let geometry = square(Resize::ShortestSide(32), 32, Interpolation::Bicubic);
+    let mut rig = Rig::new(geometry, (640, 480));
+    let mut random = Random(5);
+    for format in [PixelFormat::Nv12, PixelFormat::Yuyv, PixelFormat::Rgb] {
+        let data = samples(&mut random, format.frame_bytes(640, 480));
+        let frame = Frame::packed(format, 640, 480, &data).unwrap();
+        rig.check(&frame, Some(16));
+    }
+}
