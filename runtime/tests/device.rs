@@ -10,9 +10,9 @@ use mergevit_kernels::cuda::{Device, Target, driver};
 use mergevit_kernels::frame::{Frame, PixelFormat};
 use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{
-    Engine, EngineOptions, LoadError, ModelConfig, Output, Pack, Pooling, Schedule, launches,
+    Engine, EngineOptions, LoadError, ModelConfig, Output, Pack, Pooling, Schedule, include_pack,
+    launches,
 };
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -176,8 +176,9 @@ fn frames_of_every_format_give_what_they_give_on_the_processor() {
 
 #[test]
 fn garments_are_classified_as_on_the_processor() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../board/assets/garments.mvit");
-    let mut engines = engines(|| Pack::open(&path).unwrap(), 2);
+    // Embedded, as this program also runs where the repository is not.
+    static GARMENTS: &[u8] = include_pack!("../../board/assets/garments.mvit");
+    let mut engines = engines(|| Pack::from_static(GARMENTS).unwrap(), 2);
     let config = engines[0].pack().config();
     let pixels = Random(7).bytes(2 * config.image_bytes());
     let schedules = engines[0].pack().schedules();
