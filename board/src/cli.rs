@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::bench::ModuleName;
 use crate::sources::{SourceSpec, parse_color, parse_size};
 use clap::{Args, Parser, Subcommand};
 use mergevit_kernels::frame::ColorSpace;
@@ -38,7 +39,7 @@ pub(crate) enum Command {
 /// Which implementation runs, on how many threads.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct BackendArgs {
-    /// Backend: auto, cpu, reference, or one that `mergevit doctor` lists
+    /// Backend: auto, cuda, cpu, reference, or one that `mergevit doctor` lists
     #[arg(long, default_value = "auto", value_name = "NAME")]
     pub(crate) backend: String,
     /// Threads [default: one a core]
@@ -143,6 +144,9 @@ pub(crate) struct BenchArgs {
     /// Read counts from standard input, one a line; answer each with so many latencies in microseconds
     #[arg(long, conflicts_with_all = ["profile", "iterations", "json"])]
     pub(crate) serve: bool,
+    /// Measure nothing: estimate what the plan takes on a Jetson module
+    #[arg(long, value_name = "MODULE", conflicts_with_all = ["profile", "iterations", "seconds", "serve", "backend", "threads"])]
+    pub(crate) estimate: Option<ModuleName>,
     /// End with one line of JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,6 +1,7 @@
 //! `mergevit bench`: is a backend right, and how fast is it?
 
 mod check;
+mod estimate;
 mod measure;
 mod profile;
 mod report;
@@ -10,6 +11,7 @@ use crate::cli::BenchArgs;
 use crate::failure::Failure;
 use crate::telemetry::memory;
 use crate::{model, output};
+pub(crate) use estimate::ModuleName;
 use measure::{Limit, Pixels};
 use mergevit_kernels::cpu;
 use mergevit_runtime::Engine;
@@ -19,6 +21,9 @@ use report::Report;
 const WARM_UP: u32 = 3;
 
 pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
+    if let Some(module) = args.estimate {
+        return estimate::run(args, module);
+    }
     let mut engine = model::load(&args.model, args.batch, measure::FRAME)?;
     let pixels = Pixels::random(engine.pack().config().image_bytes(), args.batch);
     measure::latencies(&mut engine, &pixels, Limit::Iterations(WARM_UP))?;
