@@ -1,11 +1,12 @@
 //! The emulator as a [`Device`]: whatever runs on a GPU runs on it.
 
 use crate::{Counts, Memory, Module, Options};
+use mergevit_kernels::cuda::Work;
 use mergevit_kernels::cuda::{
     Address, Device, DeviceError, Graph, IMAGES, Image, Launch, Shared, Target, driver,
 };
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Parsed once a process.
 static MODULES: [OnceLock<Module>; IMAGES.len()] = [const { OnceLock::new() }; IMAGES.len()];
@@ -20,6 +21,40 @@ fn module(image: Image) -> Result<&'static Module, String> {
     Ok(slot.get_or_init(|| module))
 }
 
+/// What a kernel has done in all its launches.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Record {
+    /// Launches.
+    pub launches: u64,
+    /// What the launches said they would cost.
+    pub work: Work,
+    /// What they did.
+    pub counts: Counts,
+}
+
+/// What every kernel has done, by name; shared with the device that it is of.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger(Arc<Mutex<BTreeMap<&'static str, Record>>>);
+
+impl Ledger {
+    fn add(&self, launch: &Launch, counts: Counts) {
+        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = records.entry(launch.kernel.name).or_default();
+        record.launches += 1;
+        record.work.tensor_macs += launch.work.tensor_macs;
+        record.work.instructions += launch.work.instructions;
+        record.counts += counts;
+    }
+
+    /// All records so far.
+    pub fn records(&self) -> BTreeMap<&'static str, Record> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
 /// A device without hardware.
 pub struct Emulated {
     memory: Memory,
@@ -28,7 +63,7 @@ pub struct Emulated {
     graphs: Vec<Vec<Launch>>,
     /// Where it is in the device's memory, and what the host sees of it.
     shared: Vec<(u64, Vec<u8>)>,
-    counts: BTreeMap<&'static str, Counts>,
+    ledger: Ledger,
 }
 
 impl Emulated {
@@ -40,13 +75,13 @@ impl Emulated {
             target,
             graphs: Vec::new(),
             shared: Vec::new(),
-            counts: BTreeMap::new(),
+            ledger: Ledger::default(),
         }
     }
 
-    /// What each kernel has done so far, by name.
-    pub fn counts(&self) -> &BTreeMap<&'static str, Counts> {
-        &self.counts
+    /// What its kernels do, from now on too.
+    pub fn ledger(&self) -> Ledger {
+        self.ledger.clone()
     }
 
     fn error(&self, action: String, reason: &dyn ToString) -> DeviceError {
@@ -74,7 +109,13 @@ impl Emulated {
         let module = module(launch.kernel.image)?;
         let counts = crate::run(module, &request, &mut self.memory, &self.options)
             .map_err(|fault| fault.to_string())?;
-        *self.counts.entry(launch.kernel.name).or_default() += counts;
+        let (said, done) = (launch.work.tensor_macs, counts.matrix.multiply_accumulates);
+        if said != done {
+            return Err(format!(
+                "{done} multiply-accumulates, the launch says {said}"
+            ));
+        }
+        self.ledger.add(launch, counts);
         Ok(())
     }
 

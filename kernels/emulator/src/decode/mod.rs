@@ -176,7 +176,7 @@ impl<'a> Decoder<'a> {
         {
             return self.pack(last, operands);
         }
-        if parts.last() == Some(&"pred") {
+        if let ["and" | "or" | "xor" | "not" | "mov", "pred"] = parts {
             return self.predicate(parts, operands);
         }
         match parts[0] {
