@@ -69,6 +69,7 @@ class Session:
             "versions": versions(),
             "commands": [],
             "clocks": {},
+            "failures": {},
         }
         self.resume()
         command = f"./run {shlex.join(sys.argv[1:])}".strip()
@@ -82,10 +83,17 @@ class Session:
             if all(earlier.get(key) == self.found[key] for key in ("build", "device", "versions")):
                 self.found = earlier
 
-    def save(self, verdict):
+    def verdict(self):
+        """What all runs together say. A failure stands until its step passes."""
         parts = {"tests": "tests", "checks": "check", "profiles": "profile", "timings": "time"}
-        missing = [step for part, step in parts.items() if not self.found.get(part)]
-        self.found["verdict"] = verdict + (f"; not run: {', '.join(missing)}" if missing else "")
+        failures = self.found["failures"]
+        missing = [step for part, step in parts.items() if not self.found.get(part) and step not in failures]
+        told = [f"FAILED at step {step}: {why}" for step, why in failures.items()]
+        told = told or ["every step that was run passed"]
+        return "; ".join(told + [f"not run: {', '.join(missing)}"] * bool(missing))
+
+    def save(self):
+        self.found["verdict"] = self.verdict()
         latencies = {int(batch): part["latencies_us"] for batch, part in self.found.get("timings", {}).items()}
         self.found["targets"] = summary.targets(latencies)
         self.arguments.output.mkdir(parents=True, exist_ok=True)
@@ -150,20 +158,32 @@ def run_tests(session):
         session.found["tests"].append(result)
 
 
-def run_check(session):
-    """The large model and the embedded one."""
+def run_check(session, batches=None):
+    """The large model and the embedded one, in batches of these sizes, or of all that were asked for."""
     make_model(session)
-    batches = session.arguments.batches
+    batches = batches or session.arguments.batches
+    others = [check for check in session.found.get("checks", []) if check["batch"] not in batches]
+    # What was found before does not stand if this fails.
+    session.found["checks"] = others
     jobs = [(session.pack, schedule, batch) for schedule in SCHEDULES for batch in batches]
     garments = BUNDLE / "garments.mvit"
     names = programs.schedules(session.program, garments)
     jobs += [(garments, schedule, batch) for schedule in names for batch in batches]
-    session.found["checks"] = programs.check(session.program, jobs, session.backend)
-    print(f"  {len(jobs)} combinations of model, schedule and batch equal the reference")
+    session.found["checks"] = others + programs.check(session.program, jobs, session.backend)
+    print(f"  {len(jobs)} combinations of model, schedule and batch equal the reference", flush=True)
+
+
+def ensure_checked(session):
+    """Nothing is timed whose answer was not compared with the reference, in this run or an earlier one."""
+    checked = {check["batch"] for check in session.found.get("checks", [])}
+    if missing := [batch for batch in session.arguments.batches if batch not in checked]:
+        run_check(session, missing)
 
 
 def run_profile(session):
+    """Time of each operation, and what the device's peaks would allow."""
     make_model(session)
+    ensure_checked(session)
     profiles = session.found.setdefault("profiles", {})
     for batch in session.arguments.batches:
         for schedule in SCHEDULES:
@@ -260,7 +280,9 @@ def time_batch(session, fp32, own, batch):
 
 
 def run_time(session):
+    """Every batch size in turn; the report holds each as soon as it is done."""
     make_model(session)
+    ensure_checked(session)
     fp32, own = None, {}
     if has_torch():
         import model
@@ -272,7 +294,7 @@ def run_time(session):
     for batch in session.arguments.batches:
         print(f"  batch {batch}", flush=True)
         time_batch(session, fp32, own, batch)
-        session.save("unfinished")
+        session.save()
 
 
 def main():
@@ -291,14 +313,16 @@ def main():
         if name not in arguments.only:
             continue
         print(f"==== {name}", flush=True)
+        session.found["failures"].pop(name, None)
         try:
             steps[name](session)
         except programs.Failed as failure:
-            session.save(f"FAILED at step {name}: {str(failure).splitlines()[0]}")
+            session.found["failures"][name] = " ".join(str(failure).split())[:600]
+            session.save()
             sys.exit(f"FAILED at step {name}: {failure}\nreport: {arguments.output / 'report.md'}")
-        session.save("unfinished")
-    session.save("every step that was run passed")
+        session.save()
     print(f"{session.found['verdict']}\nreport: {arguments.output / 'report.md'}")
+    sys.exit(1 if session.found["failures"] else 0)
 
 
 if __name__ == "__main__":
