@@ -83,8 +83,9 @@ def timings(found):
     settings = next(iter(found["timings"].values()))["settings"]
     head = (
         f"{settings['rounds']} rounds of {settings['per_turn']} timed inferences an engine, in turns. Latency is from "
-        "pixels in host memory to logits in host memory; *device ms* leaves out the copies. × is the median over rounds "
-        "of the ratio within a round; the cosine is the least of the batch with PyTorch's FP32 on the processor.\n"
+        "pixels in host memory to logits in host memory; *device ms* leaves out the copies. × is the median over "
+        "rounds of the ratio within a round; the cosine is the least of the batch with PyTorch's FP32 on the "
+        "processor, for mergevit of some images.\n"
     )
     return section("Beside PyTorch", head, *parts)
 

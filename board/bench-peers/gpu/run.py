@@ -37,7 +37,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(STEPS), help="steps to run, separated by commas")
     parser.add_argument("--batches", default="1,8,32")
-    parser.add_argument("--peers", default="", help="parts of the names of PyTorch's engines to run, separated by commas")
+    parser.add_argument("--peers", default="", help="parts of the names of PyTorch's engines, separated by commas")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--per-turn", type=int, default=10, help="timed inferences a turn")
     parser.add_argument("--profile-seconds", type=float, default=1.0)
@@ -253,7 +253,8 @@ def time_batch(session, fp32, own, batch):
     engines = list(loaded)
     try:
         for schedule in SCHEDULES:
-            engine = Mergevit(session.program, session.pack, schedule, backend=session.backend, batch=batch, check=False)
+            served = {"backend": session.backend, "batch": batch, "check": False}
+            engine = Mergevit(session.program, session.pack, schedule, **served)
             engines.append(engine)
             line = shlex.join(engine.command).replace(f"{BUNDLE}/", "")
             if line not in session.found["commands"]:
