@@ -32,9 +32,11 @@ pub struct EngineOptions {
     pub backend: Backend,
     /// Threads, the caller's included; as many as there are cores by default.
     pub threads: Option<usize>,
-    /// Most images a batch, 1 to [`MAX_BATCH`]; 1 by default.
+    /// Most images a batch, 1 to [`MAX_BATCH`]; 1 by default. On a CUDA device batches of up to 8 and the
+    /// largest are recorded as graphs, for every schedule; those between are launched one by one.
     pub max_batch: usize,
-    /// Largest frame, (width, height) in pixels; the largest that a [`Frame`] can be by default.
+    /// Largest frame, (width, height) in pixels; the largest that a [`Frame`] can be by default. A CUDA device
+    /// has room for 4K video at most; the processor resizes larger frames for it.
     pub max_frame: (usize, usize),
 }
 
