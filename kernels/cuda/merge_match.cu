@@ -1,8 +1,10 @@
-// Token merging, first half: the most similar B token (odd position) of every A token (even position).
+// Token merging, first half: the most similar B token (odd position) of every A token (even position), and
+// which A tokens merge: the r most similar.
 //
 // A block takes 16 A tokens of an image and all of its B tokens. The metric of a token is the sum of its keys
 // over heads, 64 integers of up to 13 bits: as 256 h + l with bytes h and l, four products on the Tensor Cores
 // make one exact one. B's metric is computed again by every block, from L2, which is cheaper than a launch.
+// The last block of an image to arrive ranks its A tokens.
 //
 // Bytes: T C keys read an image (B's again for each further block), 8 T / 2 written. Operations: T^2 / 4 * 64
 // multiply-accumulates, four times. Orin Nano Super, ViT-B/16 at batch 1: 7 blocks, each reads 88 kB from L2:
@@ -15,15 +17,17 @@
 struct MergeMatchParams {
     const i8 *qkv;     // (B, T, 3C)
     float *similarity; // (B, ceil(T / 2)): of the best partner; minus infinity for a class token
-    u32 *partner;      // (B, ceil(T / 2)): index among B tokens
+    u32 *partner;      // (B, ceil(T / 2)): index among B tokens of the one it merges into, or STAYS
+    u32 *arrived;      // (B): zero before and after
     u32 tokens;        // T
     u32 width;         // C
+    u32 merged;        // r
     u32 class_token;   // 1 if token 0 is a class token, which never merges
-    u32 padding;
 };
 
 constexpr u32 THREADS = 128;
 constexpr u32 WARPS = THREADS / WARP;
+constexpr u32 STAYS = 0xffffffffu;
 constexpr u32 SOURCES = 16;
 constexpr u32 BLOCK = 32; // B tokens are rounded up to this many
 constexpr u32 CHUNK = 16;
@@ -139,6 +143,44 @@ DEVICE void search(const Metric &metric, u32 targets, Best (&best)[2]) {
                          __shfl_xor_sync(ALL, best[i].partner, across));
 }
 
+// Whether this block is the last of its image, so that it sees what all have written.
+DEVICE bool is_last(const MergeMatchParams &p) {
+    __shared__ u32 before;
+    __threadfence();
+    __syncthreads();
+    // The counter wraps to zero with the last arrival, ready for the next launch.
+    if (threadIdx.x == 0) before = atomicInc(p.arrived + blockIdx.y, gridDim.x - 1);
+    __syncthreads();
+    __threadfence();
+    return before == gridDim.x - 1;
+}
+
+// Ranks A tokens by similarity, of equals the lower index first: all but the first r stay.
+DEVICE void rank(const MergeMatchParams &p, float *similarity, u32 sources) {
+    u32 start = blockIdx.y * sources;
+    for (u32 a = threadIdx.x; a < sources; a += THREADS) similarity[a] = __ldcg(p.similarity + start + a);
+    __syncthreads();
+    for (u32 a = threadIdx.x; a < sources; a += THREADS) {
+        float own = similarity[a];
+        u32 ahead = 0;
+#pragma unroll 4
+        for (u32 other = 0; other < a; other++) ahead += similarity[other] >= own;
+#pragma unroll 4
+        for (u32 other = a + 1; other < sources; other++) ahead += similarity[other] > own;
+        if (ahead >= p.merged) p.partner[start + a] = STAYS;
+    }
+}
+
+// Writes what the warps have found: of equals the lower index.
+DEVICE void write(const MergeMatchParams &p, const Best (&found)[WARPS][SOURCES], u32 a, u32 sources) {
+    u32 row = threadIdx.x;
+    Best best = found[0][row];
+    for (u32 warp = 1; warp < WARPS; warp++) best.take(found[warp][row].similarity, found[warp][row].partner);
+    if (p.class_token && a == 0) best = {-__int_as_float(0x7f800000), 0};
+    p.similarity[blockIdx.y * sources + a] = best.similarity;
+    p.partner[blockIdx.y * sources + a] = best.partner;
+}
+
 extern "C" __global__ void __launch_bounds__(THREADS) merge_match(PARAMS(MergeMatchParams) p) {
     extern __shared__ __align__(128) u8 shared[];
     __shared__ Best found[WARPS][SOURCES];
@@ -162,10 +204,6 @@ extern "C" __global__ void __launch_bounds__(THREADS) merge_match(PARAMS(MergeMa
     }
     __syncthreads();
     u32 a = first + threadIdx.x;
-    if (threadIdx.x >= SOURCES || a >= sources) return;
-    Best last = found[0][threadIdx.x];
-    for (u32 warp = 1; warp < WARPS; warp++) last.take(found[warp][threadIdx.x].similarity, found[warp][threadIdx.x].partner);
-    if (p.class_token && a == 0) last = {-__int_as_float(0x7f800000), 0};
-    p.similarity[blockIdx.y * sources + a] = last.similarity;
-    p.partner[blockIdx.y * sources + a] = last.partner;
+    if (threadIdx.x < SOURCES && a < sources) write(p, found, a, sources);
+    if (is_last(p)) rank(p, (float *)shared, sources);
 }

@@ -1,58 +1,46 @@
 // Token merging, second half, and the layer norm that follows: the r most similar A tokens join their
 // partners, the others stay; (B, T, C) to (B, T - r, C) f16, and the same rows normalized to i8.
 //
-// One warp an output token: A tokens that stay, in ascending order, then all B tokens. Which A tokens merge
-// is a rank over at most 513 similarities, found again by every block, which is cheaper than a launch. A row
-// is merged in registers and normalized from there, so that merging costs no further pass over the tokens.
+// One warp an output token: A tokens that stay, in ascending order, then all B tokens. A row is merged in
+// registers and normalized from there, so that merging costs no further pass over the tokens.
 //
 // Bytes: 2 T C read, 3 (T - r) C written an image. Orin Nano Super, ViT-B/16 at batch 1, r = 8: 0.75 MB, from
 // L2: about 4 us, of which the layer norm alone would take 3.
 #include "norm.cuh"
 
 struct MergeNormParams {
-    const float *similarity; // (B, ceil(T / 2))
-    const u32 *partner;      // (B, ceil(T / 2))
-    const u16 *residual;     // (B, T, C) f16
-    const u32 *sizes;        // (B, T)
-    u16 *merged_residual;    // (B, T - r, C) f16
-    u32 *merged_sizes;       // (B, T - r)
-    const float *gain;       // (C)
-    const float *bias;       // (C)
-    i8 *normed;              // (B, T - r, C)
-    u32 tokens;              // T
-    u32 width;               // C
-    u32 merged;              // r
+    const u32 *partner;   // (B, ceil(T / 2)): the B token that an A token merges into, or STAYS
+    const u16 *residual;  // (B, T, C) f16
+    const u32 *sizes;     // (B, T)
+    u16 *merged_residual; // (B, T - r, C) f16
+    u32 *merged_sizes;    // (B, T - r)
+    const float *gain;    // (C)
+    const float *bias;    // (C)
+    i8 *normed;           // (B, T - r, C)
+    u32 tokens;           // T
+    u32 width;            // C
+    u32 merged;           // r
     float epsilon;
 };
 
 constexpr u32 THREADS = 128;
 constexpr u32 WARPS = THREADS / WARP;
+constexpr u32 STAYS = 0xffffffffu;
 constexpr u32 MAX_SOURCES = 513;
 constexpr u32 WORDS = ceil_div(MAX_SOURCES, WARP);
 
 // What a block knows of an image's A tokens.
 struct Matching {
-    float similarity[MAX_SOURCES];
     u32 partner[MAX_SOURCES];
     u32 merges[WORDS]; // a bit each: whether it merges
 };
 
-// Ranks A tokens by similarity, of equals the lower index first; the first r merge.
-DEVICE void rank(Matching &m, const MergeNormParams &p, u32 sources) {
-    for (u32 a = threadIdx.x; a < sources; a += THREADS) {
-        m.similarity[a] = p.similarity[blockIdx.y * sources + a];
-        m.partner[a] = p.partner[blockIdx.y * sources + a];
-    }
-    __syncthreads();
+DEVICE void load(Matching &m, const MergeNormParams &p, u32 sources) {
     for (u32 word = warp_id(); word * WARP < sources; word += WARPS) {
-        u32 a = word * WARP + lane_id(), ahead = 0;
-        float own = a < sources ? m.similarity[a] : 0.0f;
-#pragma unroll 4
-        for (u32 other = 0; other < sources; other++) {
-            float s = m.similarity[other];
-            ahead += s > own || (s == own && other < a);
-        }
-        u32 merges = __ballot_sync(ALL, a < sources && ahead < p.merged);
+        u32 a = word * WARP + lane_id();
+        u32 partner = a < sources ? p.partner[blockIdx.y * sources + a] : STAYS;
+        if (a < sources) m.partner[a] = partner;
+        u32 merges = __ballot_sync(ALL, partner != STAYS);
         if (lane_id() == 0) m.merges[word] = merges;
     }
     __syncthreads();
@@ -118,7 +106,7 @@ DEVICE u32 join(Row &row, const Matching &m, const MergeNormParams &p, u32 sourc
 extern "C" __global__ void __launch_bounds__(THREADS) merge_norm(PARAMS(MergeNormParams) p) {
     __shared__ Matching matching;
     u32 sources = ceil_div(p.tokens, 2);
-    rank(matching, p, sources);
+    load(matching, p, sources);
     u32 index = blockIdx.x * WARPS + warp_id(), staying = sources - p.merged, image = blockIdx.y;
     if (index >= p.tokens - p.merged) return;
     u32 token = index < staying ? 2 * stays(matching, index) : 2 * (index - staying) + 1;

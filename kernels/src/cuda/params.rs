@@ -103,23 +103,23 @@ params! {
         qkv: Address,
         /// (B, ceil(T / 2)) f32
         similarity: Address,
-        /// (B, ceil(T / 2)) u32
+        /// (B, ceil(T / 2)) u32: the B token that an A token merges into, `u32::MAX` if it stays
         partner: Address,
+        /// (B) u32, zero before and after
+        arrived: Address,
         /// T
         tokens: u32,
         /// C
         width: u32,
+        /// r
+        merged: u32,
         /// 1 if token 0 is a class token, else 0
         class_token: u32,
-        /// Nothing
-        padding: u32,
     }
 
     /// `merge_norm.cu`
     MergeNormParams {
-        /// (B, ceil(T / 2)) f32
-        similarity: Address,
-        /// (B, ceil(T / 2)) u32
+        /// (B, ceil(T / 2)) u32, as `merge_match` leaves it
         partner: Address,
         /// (B, T, C) f16
         residual: Address,

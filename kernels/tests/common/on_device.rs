@@ -238,10 +238,11 @@ impl Kernels for OnDevice {
             qkv: self.upload(tokens.qkv),
             similarity: self.upload(&vec![0f32; sources]),
             partner: self.upload(&vec![0u32; sources]),
+            arrived: self.upload(&vec![0u32; shape.batch]),
             tokens: shape.tokens as u32,
             width: shape.width as u32,
+            merged: shape.merged as u32,
             class_token: shape.class_token.into(),
-            padding: 0,
         };
         self.launch(&merge::match_tokens(shape.batch as u32, &matching));
         let (gain, bias) = (vec![30.0; shape.width], vec![-3.0; shape.width]);
@@ -252,7 +253,6 @@ impl Kernels for OnDevice {
         };
         let mut normed = vec![0i8; output.residual.len()];
         let params = MergeNormParams {
-            similarity: matching.similarity,
             partner: matching.partner,
             residual: self.upload(tokens.residual),
             sizes: self.upload(tokens.sizes),

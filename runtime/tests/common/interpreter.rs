@@ -150,10 +150,7 @@ impl Interpreter {
     fn merge_norm(&mut self, p: &MergeNormParams, batch: usize) {
         let (matched, qkv) = self.matched.take().expect("a match before a merge");
         assert_eq!((matched.tokens, matched.width), (p.tokens, p.width));
-        assert_eq!(
-            (matched.similarity, matched.partner),
-            (p.similarity, p.partner)
-        );
+        assert_eq!((matched.merged, matched.partner), (p.merged, p.partner));
         let (tokens, width, merged) = (p.tokens as usize, p.width as usize, p.merged as usize);
         let shape = Merge {
             batch,

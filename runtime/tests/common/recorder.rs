@@ -156,6 +156,7 @@ fn accesses(launch: &Launch) -> Accesses {
                 (Read, p.qkv, batch * tokens * 3 * width),
                 (Write, p.similarity, 4 * batch * tokens.div_ceil(2)),
                 (Write, p.partner, 4 * batch * tokens.div_ceil(2)),
+                (Update, p.arrived, 4 * batch),
             ]);
         }
         "merge_norm" => {
@@ -164,7 +165,6 @@ fn accesses(launch: &Launch) -> Accesses {
                 (launch.grid[1] as usize, p.tokens as usize, p.width as usize);
             let left = tokens - p.merged as usize;
             put(&[
-                (Read, p.similarity, 4 * batch * tokens.div_ceil(2)),
                 (Read, p.partner, 4 * batch * tokens.div_ceil(2)),
                 (Read, p.residual, 2 * batch * tokens * width),
                 (Read, p.sizes, 4 * batch * tokens),

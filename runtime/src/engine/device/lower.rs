@@ -315,14 +315,14 @@ impl Lowering<'_> {
             qkv: self.at(qkv),
             similarity,
             partner,
+            arrived: self.addresses.arrived,
             tokens: tokens as u32,
             width: width as u32,
+            merged: merged as u32,
             class_token: class_token.into(),
-            padding: 0,
         };
         let (gain, bias) = self.norm(which, norm.layer);
         let merging = MergeNormParams {
-            similarity,
             partner,
             residual: self.at(residual),
             sizes: self.sizes(sizes),

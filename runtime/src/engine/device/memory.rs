@@ -15,8 +15,9 @@ use mergevit_kernels::math::log2_table;
 #[derive(Clone, Copy, Debug, Default)]
 struct Needs {
     arena: usize,
-    /// Sums of parts of a linear layer, and a counter for each of its tiles.
+    /// Sums of parts of a linear layer.
     partial: usize,
+    /// A counter for each tile of a linear layer, or for each image whose tokens merge.
     arrived: usize,
     /// A similarity, or a partner, for each A token.
     matching: usize,
@@ -67,6 +68,7 @@ impl Needs {
                 OpKind::Merge { shape, .. } => {
                     let sources = shape.batch * shape.tokens.div_ceil(2);
                     most(&mut self.matching, sources * size_of::<u32>());
+                    most(&mut self.arrived, shape.batch * size_of::<u32>());
                     let block = merge::match_shared_bytes(shape.tokens as u32);
                     most(&mut self.block, block as usize);
                 }
