@@ -134,11 +134,11 @@ fn main() {
                 &MergeMatchParams {
                     qkv: a(tokens * 3 * width),
                     similarity: a(4 * tokens),
-                    partner: a(4 * tokens),
+                    partner: a(4 * tokens), arrived: a(4),
                     tokens,
                     width,
                     class_token: 1,
-                    padding: 0,
+                    merged: 8,
                 },
             )
         });
@@ -154,12 +154,13 @@ fn main() {
                 let sizes = a(4 * tokens);
                 d.write(sizes, &1u32.to_le_bytes().repeat(tokens as usize))
                     .unwrap();
-                let mut a = |b: u32| d.allocate(b as usize).unwrap();
+                let part = d.allocate(4 * tokens as usize).unwrap(); let n = tokens.div_ceil(2); let v: Vec<u8> = (0..n).flat_map(|i| (if i > 0 && i <= r { i } else { u32::MAX }).to_le_bytes()).collect(); d.write(part, &v).unwrap();
+let mut a = |b: u32| d.allocate(b as usize).unwrap();
                 merge::merge_norm(
                     1,
                     &MergeNormParams {
-                        similarity: a(4 * tokens),
-                        partner: a(4 * tokens),
+                        
+                        partner: part,
                         residual: a(2 * tokens * width),
                         sizes,
                         merged_residual: a(2 * tokens * width),
