@@ -1,0 +1,119 @@
+//! The program on a CUDA driver of the kernels' tests, which computes nothing: what it says about devices, and
+//! that driving one does not allocate.
+
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+mod common;
+
+use common::{Fixture, HEIGHT, WIDTH, finish, finish_with_input, mergevit, raw_frames};
+use mergevit_kernels::frame::PixelFormat;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The folder with the driver, compiled once.
+fn folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("driver");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let source =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernels/tests/driver/libcuda.c");
+        let status = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .arg(folder.join("libcuda.so.1"))
+            .arg(source)
+            .status()
+            .expect("a C compiler, which Rust links with");
+        assert!(status.success());
+        folder
+    })
+}
+
+/// The program with the driver, which these settings tell what to be.
+fn with_driver<'a>(command: &'a mut Command, settings: &[(&str, &str)]) -> &'a mut Command {
+    command
+        .env("LD_LIBRARY_PATH", folder())
+        .envs(settings.iter().copied())
+}
+
+#[test]
+fn frames_on_a_device_allocate_nothing() {
+    let fixture = Fixture::new();
+    for (format, name) in [(PixelFormat::Nv12, "nv12"), (PixelFormat::Rgb, "rgb")] {
+        let source = format!("raw:{name}:{WIDTH}x{HEIGHT}:-");
+        let mut run = fixture.source(&source);
+        run.args(["--json", "--backend", "cuda"]);
+        let run = with_driver(&mut run, &[]);
+        let lines = finish_with_input(run, &raw_frames(format, 40))
+            .code(0)
+            .json();
+        let summary = lines.last().expect("a summary");
+        assert_eq!(
+            (&summary["frames"], &summary["errors"]),
+            (&40.into(), &0.into())
+        );
+    }
+}
+
+#[test]
+fn a_device_is_described_and_chosen() {
+    let mut doctor = mergevit();
+    let doctor = with_driver(doctor.args(["doctor", "--json"]), &[("FAKE_DEVICES", "2")]);
+    let report = &finish(doctor).code(0).json()[0];
+    assert_eq!(report["cuda"]["driver_version"], "12.6");
+    let device = &report["cuda"]["devices"][1];
+    assert_eq!(device["name"], "Fake 1");
+    assert_eq!(device["compute_capability"], "8.7");
+    assert_eq!(device["image"], "sm_87 machine code");
+    assert!(device["refusal"].is_null());
+    let names = [0, 1].map(|index| &report["backends"][index]["name"]);
+    assert_eq!(names, ["cuda", "cuda:1"]);
+    assert_eq!(report["backends"][0]["chosen"], true);
+}
+
+#[test]
+fn what_is_missing_is_said_everywhere() {
+    let fixture = Fixture::new();
+    for (settings, reason) in [
+        (
+            [("FAKE_CAPABILITY", "75"), ("FAKE_DEVICES", "1")],
+            "Fake 0: compute capability 7.5, expected 8.0 or later",
+        ),
+        (
+            [("FAKE_CAPABILITY", "90"), ("FAKE_VERSION", "12020")],
+            "Fake 0: driver for CUDA 12.2, expected 12.5 or later for compute_80 PTX",
+        ),
+        (
+            [("FAKE_CAPABILITY", "87"), ("FAKE_DEVICES", "0")],
+            "the NVIDIA driver finds no device",
+        ),
+        (
+            [
+                ("FAKE_CAPABILITY", "90"),
+                ("FAKE_FAIL", "cuModuleLoadDataEx"),
+            ],
+            "Fake 0: the driver refuses compute_80 PTX",
+        ),
+    ] {
+        let mut doctor = mergevit();
+        let doctor = with_driver(doctor.arg("doctor"), &settings);
+        let text = finish(doctor).code(0).stdout();
+        assert!(
+            text.contains(&format!("refused: {reason}")),
+            "{reason}: {text}"
+        );
+        let mut bench = fixture.command("bench");
+        let bench = with_driver(bench.args(["--backend", "cuda"]), &settings);
+        finish(bench).fails(&[&format!("backend cuda: {reason}"), "--backend cpu"]);
+        // The best that is left, said in any case; why a device is not it, unless there is none.
+        let mut bench = fixture.command("bench");
+        bench.args(["--iterations", "1", "--no-check"]);
+        let finished = finish(with_driver(&mut bench, &settings)).code(0);
+        assert!(finished.stdout().contains("backend     cpu/"));
+        assert_eq!(
+            finished.stderr().contains(reason),
+            !reason.contains("no device")
+        );
+    }
+}
