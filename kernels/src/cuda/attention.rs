@@ -30,7 +30,7 @@ pub fn attention(batch: u32, params: &AttentionParams) -> Launch {
     let work = Work {
         // Scores twice, values once.
         tensor_macs: groups * 16 * padded * 3 * HEAD_WIDTH as u64,
-        instructions: 0,
+        instructions: groups * (552 * padded / u64::from(BLOCK) + 756),
     };
     Launch::new(KERNEL, grid, 2 * QUERIES, shared, params).with_work(work)
 }

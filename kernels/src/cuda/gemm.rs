@@ -17,17 +17,20 @@ pub struct Tile {
     stages: u32,
     /// Blocks that an SM holds at once, by its registers and shared memory.
     resident: u32,
+    /// Instructions that a warp issues in a step, beside those for its fragments.
+    warp_step: u64,
     names: [&'static str; 4],
 }
 
 macro_rules! tile {
-    ($rows:literal, $columns:literal, $threads:literal, $stages:literal, $resident:literal) => {
+    ($rows:literal, $columns:literal, $threads:literal, $stages:literal, $resident:literal, $step:literal) => {
         Tile {
             rows: $rows,
             columns: $columns,
             threads: $threads,
             stages: $stages,
             resident: $resident,
+            warp_step: $step,
             names: [
                 concat!("gemm_", $rows, "x", $columns, "_requantize"),
                 concat!("gemm_", $rows, "x", $columns, "_gelu"),
@@ -40,10 +43,10 @@ macro_rules! tile {
 
 /// All tile shapes, largest first.
 pub const TILES: [Tile; 4] = [
-    tile!(128, 128, 256, 4, 2),
-    tile!(64, 128, 256, 4, 3),
-    tile!(64, 64, 128, 5, 4),
-    tile!(32, 64, 128, 6, 4),
+    tile!(128, 128, 256, 4, 2, 61),
+    tile!(64, 128, 256, 4, 3, 59),
+    tile!(64, 64, 128, 5, 4, 67),
+    tile!(32, 64, 128, 6, 4, 93),
 ];
 
 /// Bytes of K a step.
@@ -159,6 +162,30 @@ impl Tiling {
             .expect("64 divides the outputs, so the smallest tiles fit")
     }
 
+    /// What a launch with this epilogue costs: a part for each warp and step, and a part for each fragment of
+    /// 16 x 32 sums; those of rows that are all beyond the last are skipped.
+    fn work(&self, shape: &Shape, epilogue: usize) -> Work {
+        const FRAGMENT_STEP: u64 = 16;
+        const FRAGMENT_REDUCE: u64 = 35;
+        const FRAGMENT_FINISH: [u64; 4] = [189, 568, 155, 148];
+        const WARP: u64 = 95;
+        let splits = u64::from(self.splits);
+        let steps = u64::from(shape.inputs / STEP);
+        let warps = u64::from(self.tiles(shape) * self.tile.threads / 32);
+        let fragments = u64::from(shape.rows.div_ceil(16) * (shape.outputs / 32));
+        let reduce = if splits > 1 {
+            splits * FRAGMENT_REDUCE
+        } else {
+            0
+        };
+        let fragment = steps * FRAGMENT_STEP + FRAGMENT_FINISH[epilogue] + reduce;
+        Work {
+            tensor_macs: fragments * 16 * 32 * u64::from(shape.inputs),
+            instructions: warps * (steps * self.tile.warp_step + splits * WARP)
+                + fragments * fragment,
+        }
+    }
+
     /// Clocks that a launch takes by a simple model: the blocks of the busiest SM one after another, each
     /// step bound by its multiplications (2048 a clock and SM) or by its fill of shared memory (48 bytes a
     /// clock), longer where an SM has a single block and nothing hides its latency; then what filling the
@@ -231,11 +258,6 @@ pub fn linear(shape: &Shape, tiling: &Tiling, operands: &Operands, epilogue: &Ep
         tiling.splits,
     ];
     let tile = &tiling.tile;
-    // Groups of 16 rows beyond the last are skipped.
-    let rows = u64::from(shape.rows.next_multiple_of(16));
-    let work = Work {
-        tensor_macs: rows * u64::from(shape.outputs) * u64::from(shape.inputs),
-        instructions: 0,
-    };
+    let work = tiling.work(shape, name);
     Launch::new(kernel, grid, tile.threads, tile.shared_bytes(), &params).with_work(work)
 }

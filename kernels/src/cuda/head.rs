@@ -1,6 +1,7 @@
 //! The ends of the network: pixels to patches, and the residual stream to classes.
 
 use super::images::Image;
+use super::norm::row_instructions;
 use super::params::{HeadParams, PatchifyParams, PoolNormParams, TopParams};
 use super::{Kernel, Launch, Work};
 
@@ -30,12 +31,23 @@ const HEAD_BLOCK: u32 = 8;
 /// Cuts `batch` images into patches.
 pub fn patchify(batch: u32, params: &PatchifyParams) -> Launch {
     let side = params.image_size / params.patch_size;
-    Launch::new(PATCHIFY, [side * side, batch, 1], 128, 0, params)
+    let rounds = u64::from(params.row / 4).div_ceil(128);
+    let work = Work {
+        tensor_macs: 0,
+        instructions: u64::from(side * side * batch) * (140 + 104 * rounds),
+    };
+    Launch::new(PATCHIFY, [side * side, batch, 1], 128, 0, params).with_work(work)
 }
 
 /// Pools `batch` images and normalizes what comes of it to 16 bits.
 pub fn pool_norm(batch: u32, params: &PoolNormParams) -> Launch {
-    Launch::new(POOL_NORM, [batch, 1, 1], 256, 0, params)
+    let columns = u64::from(params.width.div_ceil(32));
+    let chain = u64::from(params.tokens * params.mean) * 16;
+    let work = Work {
+        tensor_macs: 0,
+        instructions: u64::from(batch) * (columns * (36 + chain) + row_instructions(params.width)),
+    };
+    Launch::new(POOL_NORM, [batch, 1, 1], 256, 0, params).with_work(work)
 }
 
 /// The classifier.
@@ -49,7 +61,7 @@ pub fn head(params: &HeadParams) -> Launch {
     let products = u64::from(grid[0] * grid[1]) * u64::from(2 * HEAD_BLOCK * HEAD_BLOCK);
     let work = Work {
         tensor_macs: products * u64::from(params.inputs),
-        instructions: 0,
+        instructions: u64::from(grid[0] * grid[1]) * (248 + 18 * u64::from(params.inputs / 64)),
     };
     Launch::new(HEAD, grid, 128, 0, params).with_work(work)
 }

@@ -2,7 +2,7 @@
 
 use super::images::Image;
 use super::params::LayerNormParams;
-use super::{Kernel, Launch};
+use super::{Kernel, Launch, Work};
 
 const KERNEL: Kernel = Kernel {
     image: Image::LayerNorm,
@@ -15,5 +15,14 @@ pub(super) const ROWS: u32 = 4;
 /// Normalizes and quantizes `rows` rows.
 pub fn layer_norm(params: &LayerNormParams) -> Launch {
     let grid = [params.rows.div_ceil(ROWS), 1, 1];
-    Launch::new(KERNEL, grid, 32 * ROWS, 0, params)
+    let work = Work {
+        tensor_macs: 0,
+        instructions: u64::from(params.rows) * row_instructions(params.width),
+    };
+    Launch::new(KERNEL, grid, 32 * ROWS, 0, params).with_work(work)
+}
+
+/// Instructions that a warp issues to normalize a row: both sums, and a part for each 256 columns.
+pub(super) fn row_instructions(width: u32) -> u64 {
+    285 + 198 * u64::from(width.div_ceil(256))
 }

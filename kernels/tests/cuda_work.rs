@@ -1,0 +1,160 @@
+//! What launches say they cost is what the emulator counts, at shapes of real models.
+
+mod common;
+#[path = "common/on_device.rs"]
+mod on_device;
+
+use common::{Random, Weights};
+use half::f16;
+use mergevit_emulator::{Emulated, Options};
+use mergevit_kernels::Kernels;
+use mergevit_kernels::cuda::Target;
+use mergevit_kernels::cuda::gemm::TILES;
+use mergevit_kernels::ops::{
+    Attention, Epilogue, LayerNorm, Merge, MergeInput, MergeOutput, Patchify, Pool, Pooling,
+};
+use on_device::OnDevice;
+
+/// Runs operations on an emulated device; then every kernel's instructions are within a fifth of what its
+/// launches said. (That multiplications are exactly so is checked by the device at every launch.)
+fn check(tile: usize, splits: u32, run: impl FnOnce(&mut dyn Kernels)) {
+    let device = Emulated::new(Target::ORIN_NANO, Options::default());
+    let ledger = device.ledger();
+    run(&mut OnDevice {
+        device: Box::new(device),
+        tile,
+        splits,
+    });
+    for (name, record) in ledger.records() {
+        let (said, done) = (
+            record.work.instructions as f64,
+            record.counts.instructions.total().warps as f64,
+        );
+        let ratio = said / done;
+        assert!(
+            (0.8..1.25).contains(&ratio),
+            "{name}: said {said}, did {done}"
+        );
+    }
+}
+
+#[test]
+fn linear_layers() {
+    let mut random = Random(1);
+    let (outputs, inputs) = (384, 768);
+    let weights = Weights::new(&mut random, outputs, inputs, 1e-3, 1.0);
+    for tile in 0..TILES.len() {
+        for (rows, splits) in [(197, 1), (65, 1), (65, 3)] {
+            let input = random.i8s(rows * inputs, true);
+            check(tile, splits, |kernels| {
+                let mut output = vec![0; rows * outputs];
+                let output = &mut output;
+                let requantize = Epilogue::Requantize { output };
+                kernels.linear(rows, &input, &weights.view(), requantize);
+                let mut output = vec![0; rows * outputs];
+                let gelu = Epilogue::GeluRequantize {
+                    inverse_scale: 30.0,
+                    zero_point: -100.0,
+                    output: &mut output,
+                };
+                kernels.linear(rows, &input, &weights.view(), gelu);
+                let mut residual = vec![f16::ONE; rows * outputs];
+                let residual = &mut residual;
+                let add = Epilogue::ResidualAdd { residual };
+                kernels.linear(rows, &input, &weights.view(), add);
+            });
+        }
+    }
+}
+
+#[test]
+fn norms_and_attention() {
+    let mut random = Random(2);
+    for (tokens, heads) in [(197, 12), (257, 6), (50, 3)] {
+        let width = 64 * heads;
+        let (gain, bias) = (vec![30.0; width], vec![0.0; width]);
+        let norm = LayerNorm {
+            gain: &gain,
+            bias: &bias,
+            epsilon: 1e-6,
+        };
+        let scales = vec![1e-3; heads];
+        let shape = Attention {
+            batch: 1,
+            tokens,
+            heads,
+            score_scale: &scales,
+            context_scale: &scales,
+        };
+        let residual = random.f16s(tokens * width, 1.0);
+        let qkv = random.i8s(tokens * 3 * width, false);
+        check(0, 1, |kernels| {
+            let mut output = vec![0; tokens * width];
+            kernels.layer_norm(&norm, &residual, &mut output);
+            kernels.attention(&shape, &qkv, None, &mut output);
+        });
+    }
+}
+
+#[test]
+fn merging() {
+    let mut random = Random(3);
+    for (tokens, width, merged) in [(197, 768, 13), (257, 384, 16), (101, 768, 8)] {
+        let shape = Merge {
+            batch: 1,
+            tokens,
+            width,
+            merged,
+            class_token: true,
+        };
+        let qkv = random.i8s(tokens * 3 * width, false);
+        let residual = random.f16s(tokens * width, 1.0);
+        let sizes = vec![1; tokens];
+        check(0, 1, |kernels| {
+            let input = MergeInput {
+                qkv: &qkv,
+                residual: &residual,
+                sizes: &sizes,
+            };
+            let output = MergeOutput {
+                residual: &mut vec![f16::ZERO; (tokens - merged) * width],
+                sizes: &mut vec![0; tokens - merged],
+            };
+            kernels.merge(&shape, input, output);
+        });
+    }
+}
+
+#[test]
+fn ends() {
+    let mut random = Random(4);
+    for (image_size, patch_size, width, classes) in [(224, 16, 768, 1000), (112, 8, 128, 10)] {
+        let patchify = Patchify {
+            batch: 1,
+            image_size,
+            patch_size,
+        };
+        let pixels = vec![1; 3 * image_size * image_size];
+        let weights = Weights::new(&mut random, classes, width, 1e-3, 1.0);
+        let high = random.i8s(width, false);
+        let residual = random.f16s(197 * width, 1.0);
+        check(0, 1, |kernels| {
+            let mut patches = vec![0; patchify.patches() * patchify.row()];
+            kernels.patchify(&patchify, &pixels, &mut patches);
+            kernels.head(&high, &high, &weights.view(), &mut vec![0.0; classes]);
+        });
+        for pooling in [Pooling::ClassToken, Pooling::Mean] {
+            let pool = Pool {
+                batch: 1,
+                tokens: 197,
+                width,
+                class_token: true,
+                pooling,
+            };
+            check(0, 1, |kernels| {
+                let mut pooled = vec![f16::ZERO; width];
+                kernels.pool(&pool, &residual, &[1; 197], &mut pooled);
+            });
+        }
+    }
+}
