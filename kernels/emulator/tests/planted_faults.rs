@@ -104,6 +104,20 @@ fn a_missing_barrier_changes_results_under_some_schedule() {
 }
 
 #[test]
+fn strong_accesses_race_with_plain_ones_only() {
+    let with = |store: &str, load: &str| {
+        let body = format!(
+            "{OWN}st.shared.u32 [%r1], 0;\nbar.sync 0;\n{store}.u32 [%r3], 1;\n{load}.u32 %r9, [%r3];"
+        );
+        move || Bench::new(ROOM, &body).threads(64)
+    };
+    clean(with("st.volatile.shared", "ld.volatile.shared"));
+    clean(with("st.relaxed.cta.shared", "ld.acquire.cta.shared"));
+    caught("shared race", with("st.shared", "ld.volatile.shared"));
+    caught("shared race", with("st.volatile.shared", "ld.shared"));
+}
+
+#[test]
 fn lanes_that_disagree() {
     let store = |value: &str| {
         let body = format!("mov.u32 %r1, room;\nmov.u32 %r9, 5;\nst.shared.u32 [%r1], {value};");

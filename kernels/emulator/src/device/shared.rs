@@ -272,6 +272,23 @@ impl Shared {
         Ok(&self.data[at..at + bytes])
     }
 
+    /// Reads by a strong access (`.volatile`, `.relaxed`, `.acquire`), which races with plain writes only.
+    pub(crate) fn load_strong(&self, warp: usize, at: usize, bytes: usize) -> Result<&[u8], Rule> {
+        for at in at..at + bytes {
+            self.check_read(warp, at, Access::Atomic)?;
+        }
+        Ok(&self.data[at..at + bytes])
+    }
+
+    /// Writes by a strong access, which races with plain accesses only.
+    pub(crate) fn store_strong(&mut self, warp: usize, at: usize, data: &[u8]) -> Result<(), Rule> {
+        for at in at..at + data.len() {
+            self.check_write(warp, at, Access::Atomic)?;
+        }
+        self.store_atomic(warp, at, data);
+        Ok(())
+    }
+
     /// Ends an atomic operation of `warp`.
     pub(crate) fn store_atomic(&mut self, warp: usize, at: usize, data: &[u8]) {
         for (at, &value) in (at..).zip(data) {

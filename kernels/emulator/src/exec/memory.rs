@@ -216,7 +216,11 @@ fn fetch(
         }
         Target::Shared(address) => {
             let at = around.shared.place(address, bytes.len() as u32)?;
-            bytes.copy_from_slice(around.shared.load(warp, at, bytes.len(), access.used)?);
+            let found = match access.order {
+                Order::Weak => around.shared.load(warp, at, bytes.len(), access.used)?,
+                _ => around.shared.load_strong(warp, at, bytes.len())?,
+            };
+            bytes.copy_from_slice(found);
             Ok(())
         }
         Target::Param(_) => constant(around.params, target, bytes),
@@ -331,7 +335,10 @@ fn put(
         }
         Target::Shared(address) => {
             let at = around.shared.place(address, bytes.len() as u32)?;
-            around.shared.store(warp, at, bytes)
+            match access.order {
+                Order::Weak => around.shared.store(warp, at, bytes),
+                _ => around.shared.store_strong(warp, at, bytes),
+            }
         }
         _ => Err(Rule::ReadOnly {
             space: target.space(),

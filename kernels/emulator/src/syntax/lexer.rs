@@ -99,12 +99,16 @@ impl<'a> Lexer<'a> {
         Ok(Some(token))
     }
 
-    /// A word; `::` belongs to it (`.shared::cta`), a single colon ends a label.
+    /// A word; `::` belongs to it (`.shared::cta`), a single colon ends a label. A directive ends before the
+    /// next dot: `.reg.b32` is two.
     fn word(&mut self) -> Token<'a> {
         let (rest, start) = (self.rest(), self.at);
         let mut length = 0;
         loop {
-            if rest.get(length).copied().is_some_and(is_word) {
+            let next = rest.get(length).copied();
+            if length > 0 && rest[0] == b'.' && next == Some(b'.') {
+                break;
+            } else if next.is_some_and(is_word) {
                 length += 1;
             } else if rest[length..].starts_with(b"::") {
                 length += 2;
@@ -213,6 +217,10 @@ mod tests {
         assert_eq!(
             words("L1: x::y"),
             [Token::Word("L1"), Token::Mark(':'), Token::Word("x::y")]
+        );
+        assert_eq!(
+            words(".reg.b32"),
+            [Token::Word(".reg"), Token::Word(".b32")]
         );
     }
 
