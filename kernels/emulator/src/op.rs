@@ -72,6 +72,8 @@ pub(crate) struct Condition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Word(Reg),
+    /// Of 16 bits: what is written there is cut.
+    Half(Reg),
     Long(Reg),
     /// `_`: the value is dropped.
     Nowhere,

@@ -113,7 +113,7 @@ impl Warp {
     /// A register of either width, with zeros above.
     pub(crate) fn wide(&self, place: Place) -> Long {
         match place {
-            Place::Word(reg) => self.words[reg as usize].map(u64::from),
+            Place::Word(reg) | Place::Half(reg) => self.words[reg as usize].map(u64::from),
             Place::Long(reg) => self.longs[reg as usize],
             Place::Nowhere => [0; LANES],
         }
@@ -123,6 +123,9 @@ impl Warp {
     pub(crate) fn set_wide(&mut self, place: Place, active: u32, value: &Long) {
         match place {
             Place::Word(reg) => self.set_word(reg, active, &value.map(|value| value as u32)),
+            Place::Half(reg) => {
+                self.set_word(reg, active, &value.map(|value| u32::from(value as u16)));
+            }
             Place::Long(reg) => self.set_long(reg, active, value),
             Place::Nowhere => {}
         }

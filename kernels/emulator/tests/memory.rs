@@ -30,6 +30,15 @@ fn elements_of_every_size_are_extended() {
 }
 
 #[test]
+fn what_16_bit_registers_hold_is_cut() {
+    // Sign-extended to 16 bits, then taken as unsigned.
+    let body = "ld.global.s8 %h1, [%rd1];\nmul.wide.u16 %r9, %h1, 1;";
+    assert_eq!(lanes("", body, &[0x83])[0], 0xff83);
+    let body = "ld.global.u32 %r1, [%rd1];\ncvt.s8.s32 %h1, %r1;\nshr.u16 %h2, %h1, 4;\ncvt.u32.u16 %r9, %h2;";
+    assert_eq!(lanes("", body, &[0x83])[0], 0xff8);
+}
+
+#[test]
 fn every_space_is_reached_directly_and_generically() {
     let variables = ".const .align 4 .b32 table[3] = {7, 8, 9};\n.global .align 8 .u64 pointer = table;\n\
                      .shared .align 8 .b8 first[24];\n.extern .shared .align 16 .b8 rest[];";

@@ -9,6 +9,8 @@ use std::collections::HashMap;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Register {
     Word(Reg),
+    /// Of up to 16 bits, in the same file.
+    Half(Reg),
     Long(Reg),
     Predicate(Reg),
 }
@@ -210,7 +212,7 @@ impl<'a> Names<'a> {
             Operand::Integer(value) => Ok(self.word_constant(value as u32 & mask)),
             Operand::Float32(value) => Ok(self.word_constant(value)),
             Operand::Word(name, offset) => match self.find_register(name) {
-                Some(Register::Word(reg)) if offset == 0 => Ok(reg),
+                Some(Register::Word(reg) | Register::Half(reg)) if offset == 0 => Ok(reg),
                 Some(_) => self.fail(format!("{name} is no register of up to 32 bits")),
                 None => {
                     if let Some(reg) = self.special(name) {
@@ -251,6 +253,7 @@ impl<'a> Names<'a> {
         if let Operand::Word(name, 0) = operand {
             match self.find_register(name) {
                 Some(Register::Word(reg)) => return Ok(Place::Word(reg)),
+                Some(Register::Half(reg)) => return Ok(Place::Half(reg)),
                 Some(Register::Long(reg)) => return Ok(Place::Long(reg)),
                 Some(Register::Predicate(_)) => return self.fail(format!("{name} is a predicate")),
                 None => {}
@@ -275,7 +278,7 @@ impl<'a> Names<'a> {
     /// A register of up to 32 bits to write.
     pub(super) fn word_destination(&self, operand: &Operand<'a>) -> Result<Reg, ParseError> {
         match self.destination(operand)? {
-            Register::Word(reg) => Ok(reg),
+            Register::Word(reg) | Register::Half(reg) => Ok(reg),
             _ => self.fail("expected a register of up to 32 bits"),
         }
     }
@@ -295,6 +298,7 @@ impl<'a> Names<'a> {
         }
         match self.destination(operand)? {
             Register::Word(reg) => Ok(Place::Word(reg)),
+            Register::Half(reg) => Ok(Place::Half(reg)),
             Register::Long(reg) => Ok(Place::Long(reg)),
             Register::Predicate(_) => self.fail("expected a register, found a predicate"),
         }
@@ -345,6 +349,7 @@ impl Run {
         match self.ty {
             Type::Pred => Register::Predicate(reg),
             ty if ty.bytes() == 8 => Register::Long(reg),
+            ty if ty.bytes() <= 2 => Register::Half(reg),
             _ => Register::Word(reg),
         }
     }

@@ -1,7 +1,7 @@
 //! `cvt` (PTX ISA "cvt"): widening and narrowing of integers, roundings, saturation.
 
 use super::half::{from_half, to_half, to_half_truncated};
-use crate::op::{Conversion, LANES, Long, Place, Rounding};
+use crate::op::{Conversion, LANES, Long, Rounding};
 use crate::syntax::types::Type;
 use crate::warp::Warp;
 
@@ -12,12 +12,6 @@ pub(super) fn convert(warp: &mut Warp, active: u32, c: &Conversion) {
         (false, true) => integer_to_float(c, &bits),
         (true, false) => float_to_integer(c, &bits),
         (true, true) => float_to_float(c, &bits),
-    };
-    // A narrow result fills its register: with copies of its sign if it is signed.
-    let value = match c.d {
-        Place::Long(_) => value,
-        _ if c.to.bytes() == 2 => value.map(|value| value & 0xffff),
-        _ => value,
     };
     warp.set_wide(c.d, active, &value);
 }

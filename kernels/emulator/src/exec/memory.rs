@@ -97,8 +97,8 @@ fn constant(bytes: &[u8], target: Target, into: &mut [u8]) -> Result<(), Rule> {
     Ok(())
 }
 
-/// An element's register value: sign-extended if its type is signed, to the register's width.
-fn element(access: &Access, bytes: &[u8], place: Place) -> u64 {
+/// An element's value, sign-extended if its type is signed; the register cuts it.
+fn element(access: &Access, bytes: &[u8]) -> u64 {
     let mut raw = [0; 8];
     raw[..bytes.len()].copy_from_slice(bytes);
     let bits = u64::from_le_bytes(raw);
@@ -106,12 +106,7 @@ fn element(access: &Access, bytes: &[u8], place: Place) -> u64 {
         return bits;
     }
     let unused = 64 - 8 * bytes.len() as u32;
-    let extended = ((bits << unused).cast_signed() >> unused).cast_unsigned();
-    match place {
-        Place::Long(_) => extended,
-        _ if access.ty.bytes() <= 2 => extended & 0xffff_ffff,
-        _ => extended,
-    }
+    ((bits << unused).cast_signed() >> unused).cast_unsigned()
 }
 
 /// What a warp instruction touched, to be counted.
@@ -182,7 +177,7 @@ pub(super) fn load(
             _ => fetch(warp.id, target, access, bytes, around).map_err(at)?,
         }
         for (i, chunk) in bytes.chunks_exact(each).enumerate() {
-            values[i][lane] = element(access, chunk, access.places[i]);
+            values[i][lane] = element(access, chunk);
         }
     }
     touched.count(around, total as u32, false);
