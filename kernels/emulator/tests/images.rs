@@ -1,6 +1,7 @@
 //! The shipped images: they parse, and a matrix product among them computes what it should.
 
 use mergevit_emulator::{BlockOrder, Counts, Launch, Memory, Module, Options, run};
+use proptest::prelude::*;
 
 fn image(name: &str) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../images");
@@ -134,6 +135,23 @@ fn a_shipped_matrix_product_is_right_in_any_order() {
             assert!(counts.matrix.s8_s8 > 0);
             assert_eq!(counts.local, Default::default(), "nothing is spilled");
             assert_eq!(counts.bank_conflicts, 0);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A damaged text is read or refused, never a panic.
+    #[test]
+    fn damage_is_refused(at in any::<prop::sample::Index>(), length in 0..40usize, byte in 0..128u8) {
+        let mut text = image("attention.compute_80.ptx").into_bytes();
+        let at = at.index(text.len());
+        let end = (at + length).min(text.len());
+        text.splice(at..end, [byte]);
+        let text = String::from_utf8(text).unwrap();
+        if let Err(error) = Module::parse(&text) {
+            prop_assert!(error.line >= 1 && error.line as usize <= text.lines().count());
         }
     }
 }
