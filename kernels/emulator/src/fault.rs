@@ -115,6 +115,12 @@ pub enum Rule {
         /// The other block, counted in x, then y, then z.
         other: u32,
     },
+    /// `ld.global.nc` of a byte that this launch has written: the load may see either value.
+    #[error("not constant: ld.global.nc at {address:#x}, which this launch has written")]
+    NotConstant {
+        /// The byte.
+        address: u64,
+    },
     /// A barrier that some threads cannot reach.
     #[error("divergent barrier: {0}")]
     DivergentBarrier(String),

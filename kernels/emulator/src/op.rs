@@ -158,6 +158,8 @@ pub(crate) struct Access {
     pub(crate) count: u8,
     /// Which bytes of a load matter.
     pub(crate) used: u64,
+    /// `.nc`: nothing writes there as long as the kernel runs.
+    pub(crate) constant: bool,
 }
 
 /// What an atomic operation computes.

@@ -8,6 +8,10 @@ use crate::device::shared::Shared;
 use crate::fault::{Rule, Space, Trouble};
 use crate::op::{ALL, Condition, Kernel, LANES, Long, Place, Reg, Word};
 
+/// What registers hold at first: no number as floating point, a large one as an integer, so that a result that
+/// depends on it is seen to be wrong.
+const UNSET: u64 = 0x7fed_dead_7fed_dead;
+
 /// What a warp does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -44,8 +48,8 @@ impl Warp {
     pub(crate) fn new(id: usize, kernel: &Kernel) -> Self {
         let mut warp = Self {
             id,
-            words: vec![[0; LANES]; kernel.words],
-            longs: vec![[0; LANES]; kernel.longs],
+            words: vec![[UNSET as u32; LANES]; kernel.words],
+            longs: vec![[UNSET; LANES]; kernel.longs],
             predicates: vec![0; kernel.predicates],
             live: 0,
             mask: 0,

@@ -346,6 +346,11 @@ fn races_between_blocks() {
         "global race",
         with("st.global.u32 [%rd10], %r1;\nld.global.cg.u32 %r9, [%rd0+4];"),
     );
+    clean(with("ld.global.nc.u32 %r9, [%rd0+12];"));
+    caught(
+        "not constant",
+        with("st.global.u32 [%rd10], 1;\nld.global.nc.u32 %r9, [%rd10];"),
+    );
     // The next launch sees what the last one wrote.
     let mut bench = with("ld.global.u32 %r9, [%rd10];\nst.global.u32 [%rd10], %r1;")();
     bench.succeed();

@@ -16,14 +16,15 @@ struct Modifiers {
     vector: u8,
     ty: Option<Type>,
     kind: Option<AtomicKind>,
+    /// `.nc`
+    constant: bool,
 }
 
-/// A modifier that only advises the caches. `.nc` promises read-only data, which the checks enforce anyway.
+/// A modifier that only advises the caches.
 fn is_hint(part: &str) -> bool {
     matches!(
         part,
-        "nc" | "ca"
-            | "cg"
+        "ca" | "cg"
             | "cs"
             | "lu"
             | "cv"
@@ -111,6 +112,7 @@ impl<'a> Decoder<'a> {
             vector: 1,
             ty: None,
             kind: None,
+            constant: false,
         };
         let mut seen_space = false;
         let atomic = matches!(parts[0], "atom" | "red");
@@ -121,6 +123,8 @@ impl<'a> Decoder<'a> {
             if let Some(space) = space(part).filter(|_| !seen_space) {
                 found.space = space;
                 seen_space = true;
+            } else if *part == "nc" && parts[0] == "ld" {
+                found.constant = true;
             } else if let Some(order) = order(part) {
                 found.order = order;
             } else if let Some(kind) = atomic_kind(part).filter(|_| atomic && found.kind.is_none())
@@ -187,6 +191,7 @@ impl<'a> Decoder<'a> {
             places,
             count: found.vector,
             used: u64::MAX,
+            constant: found.constant,
         })
     }
 

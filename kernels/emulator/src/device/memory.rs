@@ -236,6 +236,26 @@ impl Memory {
         Ok(())
     }
 
+    /// Checks that nothing has written these bytes since the launch began (`ld.global.nc`).
+    pub(crate) fn check_constant(
+        &self,
+        place: Place,
+        bytes: usize,
+        view: &BlockView,
+    ) -> Result<(), Rule> {
+        let allocation = &self.allocations[place.allocation];
+        let writers = &allocation.writer[place.offset..place.offset + bytes];
+        match writers
+            .iter()
+            .position(|&writer| writer >= view.first_stamp())
+        {
+            None => Ok(()),
+            Some(at) => Err(Rule::NotConstant {
+                address: allocation.base + (place.offset + at) as u64,
+            }),
+        }
+    }
+
     /// Writes `data` as block `view`.
     pub(crate) fn store(
         &mut self,

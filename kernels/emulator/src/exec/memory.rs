@@ -199,6 +199,11 @@ fn fetch(
             let place = around
                 .memory
                 .place(address, bytes.len() as u32, &mut around.hint)?;
+            if access.constant {
+                around
+                    .memory
+                    .check_constant(place, bytes.len(), &around.view)?;
+            }
             if access.order == Order::Weak {
                 return around.memory.load(place, bytes, access.used, &around.view);
             }
