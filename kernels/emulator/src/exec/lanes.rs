@@ -1,9 +1,53 @@
 //! Instructions that work on each lane alone.
 
-use crate::op::{Compare, Condition, LANES, Logic, Long, Map, Place, Reg, Word};
+use super::convert::convert;
+use crate::op::{Compare, Condition, LANES, Logic, Long, Map, Op, Place, Reg, Word};
 use crate::warp::Warp;
 
-pub(super) fn map(warp: &mut Warp, active: u32, map: &Map, d: Reg, s: &[Reg; 4]) {
+/// Executes an instruction that no other lane and no memory has a part in; says whether this is one.
+pub(super) fn execute(op: &Op, warp: &mut Warp, active: u32) -> bool {
+    match op {
+        Op::Map { map, d, s } => self::map(warp, active, map, *d, s),
+        Op::Compare {
+            compare,
+            a,
+            b,
+            p,
+            q,
+            combine,
+        } => self::compare(warp, active, *compare, [*a, *b], [*p, *q], *combine),
+        Op::Set {
+            compare,
+            d,
+            a,
+            b,
+            ones,
+        } => set(warp, active, *compare, *d, [*a, *b], *ones),
+        Op::SelectWord { d, a, b, p } => select_word(warp, active, *d, [*a, *b], *p),
+        Op::SelectLong { d, a, b, p } => select_long(warp, active, *d, [*a, *b], *p),
+        Op::Predicate { logic, d, a, b } => {
+            let value = logic.apply(warp.condition(*a), warp.condition(*b));
+            warp.set_predicate(*d, active, value);
+        }
+        Op::Convert(conversion) => convert(warp, active, conversion),
+        Op::Pack {
+            d,
+            parts,
+            count,
+            bits,
+        } => pack(warp, active, *d, &parts[..usize::from(*count)], *bits),
+        Op::Unpack {
+            parts,
+            a,
+            count,
+            bits,
+        } => unpack(warp, active, &parts[..usize::from(*count)], *a, *bits),
+        _ => return false,
+    }
+    true
+}
+
+fn map(warp: &mut Warp, active: u32, map: &Map, d: Reg, s: &[Reg; 4]) {
     let w = |i: usize| &warp.words[s[i] as usize];
     let l = |i: usize| &warp.longs[s[i] as usize];
     match map {
@@ -70,7 +114,7 @@ fn holds(warp: &Warp, compare: Compare, [a, b]: [Reg; 2]) -> u32 {
 }
 
 /// `setp`: p = (a cmp b) op c, q = !(a cmp b) op c.
-pub(super) fn compare(
+fn compare(
     warp: &mut Warp,
     active: u32,
     compare: Compare,
@@ -92,27 +136,20 @@ pub(super) fn compare(
     }
 }
 
-pub(super) fn set(
-    warp: &mut Warp,
-    active: u32,
-    compare: Compare,
-    d: Reg,
-    sources: [Reg; 2],
-    ones: u32,
-) {
+fn set(warp: &mut Warp, active: u32, compare: Compare, d: Reg, sources: [Reg; 2], ones: u32) {
     let holds = holds(warp, compare, sources);
     let value: Word = std::array::from_fn(|i| if holds >> i & 1 == 1 { ones } else { 0 });
     warp.set_word(d, active, &value);
 }
 
-pub(super) fn select_word(warp: &mut Warp, active: u32, d: Reg, [a, b]: [Reg; 2], p: Reg) {
+fn select_word(warp: &mut Warp, active: u32, d: Reg, [a, b]: [Reg; 2], p: Reg) {
     let p = warp.predicates[p as usize];
     let (a, b) = (&warp.words[a as usize], &warp.words[b as usize]);
     let value: Word = std::array::from_fn(|i| if p >> i & 1 == 1 { a[i] } else { b[i] });
     warp.set_word(d, active, &value);
 }
 
-pub(super) fn select_long(warp: &mut Warp, active: u32, d: Reg, [a, b]: [Reg; 2], p: Reg) {
+fn select_long(warp: &mut Warp, active: u32, d: Reg, [a, b]: [Reg; 2], p: Reg) {
     let p = warp.predicates[p as usize];
     let (a, b) = (&warp.longs[a as usize], &warp.longs[b as usize]);
     let value: Long = std::array::from_fn(|i| if p >> i & 1 == 1 { a[i] } else { b[i] });
@@ -120,7 +157,7 @@ pub(super) fn select_long(warp: &mut Warp, active: u32, d: Reg, [a, b]: [Reg; 2]
 }
 
 /// The first part becomes the lowest bits.
-pub(super) fn pack(warp: &mut Warp, active: u32, d: Place, parts: &[Place], bits: u32) {
+fn pack(warp: &mut Warp, active: u32, d: Place, parts: &[Place], bits: u32) {
     let mut value: Long = [0; LANES];
     for (i, &part) in parts.iter().enumerate() {
         let part = warp.wide(part);
@@ -132,7 +169,7 @@ pub(super) fn pack(warp: &mut Warp, active: u32, d: Place, parts: &[Place], bits
     warp.set_wide(d, active, &value);
 }
 
-pub(super) fn unpack(warp: &mut Warp, active: u32, parts: &[Place], a: Place, bits: u32) {
+fn unpack(warp: &mut Warp, active: u32, parts: &[Place], a: Place, bits: u32) {
     let value = warp.wide(a);
     let mask = (1u64 << bits) - 1;
     for (i, &part) in parts.iter().enumerate() {

@@ -45,42 +45,10 @@ pub(crate) fn execute(
     active: u32,
     around: &mut Surroundings<'_>,
 ) -> Result<Progress, Trouble> {
+    if lanes::execute(op, warp, active) {
+        return Ok(Progress::Done);
+    }
     match op {
-        Op::Map { map, d, s } => lanes::map(warp, active, map, *d, s),
-        Op::Compare {
-            compare,
-            a,
-            b,
-            p,
-            q,
-            combine,
-        } => lanes::compare(warp, active, *compare, [*a, *b], [*p, *q], *combine),
-        Op::Set {
-            compare,
-            d,
-            a,
-            b,
-            ones,
-        } => lanes::set(warp, active, *compare, *d, [*a, *b], *ones),
-        Op::SelectWord { d, a, b, p } => lanes::select_word(warp, active, *d, [*a, *b], *p),
-        Op::SelectLong { d, a, b, p } => lanes::select_long(warp, active, *d, [*a, *b], *p),
-        Op::Predicate { logic, d, a, b } => {
-            let value = logic.apply(warp.condition(*a), warp.condition(*b));
-            warp.set_predicate(*d, active, value);
-        }
-        Op::Convert(conversion) => convert::convert(warp, active, conversion),
-        Op::Pack {
-            d,
-            parts,
-            count,
-            bits,
-        } => lanes::pack(warp, active, *d, &parts[..usize::from(*count)], *bits),
-        Op::Unpack {
-            parts,
-            a,
-            count,
-            bits,
-        } => lanes::unpack(warp, active, &parts[..usize::from(*count)], *a, *bits),
         Op::Load(access) => memory::load(warp, active, access, around)?,
         Op::Store(access) => memory::store(warp, active, access, around)?,
         Op::Atomic(operation) => atomic::atomic(warp, active, operation, around)?,
@@ -107,7 +75,7 @@ pub(crate) fn execute(
                 lanes: active,
             });
         }
-        Op::Barrier(_) | Op::Branch { .. } | Op::BranchIndexed { .. } | Op::Exit => {
+        _ => {
             return Err(Trouble {
                 rule: Rule::Undefined("control flow inside an instruction".into()),
                 lanes: active,
