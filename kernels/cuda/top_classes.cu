@@ -1,14 +1,22 @@
-// The best classes: logits (B, N) to (B, K) pairs of class and logit, best first, of equals the lower class.
-// One block an image; each round finds the best of those that come after the last.
+// Results to the host: the best classes, logits (B, N) to (B, K) pairs of class and logit, best first, of equals
+// the lower class; and copies of logits and sizes where the host sees them, which may lie beyond a bus, so
+// that nothing else needs to read there. One block an image; each round finds the best of those that come
+// after the last.
 //
-// Bytes: K times 4 N, from L2. Orin Nano Super, 1000 classes, K = 8: 5 us, of which 2 are the launch.
+// Bytes: 4 N + 4 T copied; K times 4 N, from L2. Orin Nano Super, 1000 classes, K = 8: 5 us, of which 2 are
+// the launch.
 #include "types.cuh"
 
 struct TopParams {
     const float *logits; // (B, N)
+    const u32 *sizes;    // (B, T)
     uint2 *top;          // (B, K): class and bits of the logit; class 2^32 - 1 where classes run out
+    float *host_logits;  // (B, N)
+    u32 *host_sizes;     // (B, T)
     u32 classes;         // N
+    u32 tokens;          // T
     u32 count;           // K
+    u32 padding;
 };
 
 constexpr u32 THREADS = 256;
@@ -44,6 +52,10 @@ DEVICE u64 block_max(u64 own, u64 *shared) {
 extern "C" __global__ void __launch_bounds__(THREADS) top_classes(PARAMS(TopParams) p) {
     __shared__ u64 best[WARPS];
     const float *logits = p.logits + (u64)blockIdx.x * p.classes;
+    for (u32 n = threadIdx.x; n < p.classes; n += THREADS)
+        p.host_logits[(u64)blockIdx.x * p.classes + n] = logits[n];
+    for (u32 t = threadIdx.x; t < p.tokens; t += THREADS)
+        p.host_sizes[blockIdx.x * p.tokens + t] = p.sizes[blockIdx.x * p.tokens + t];
     u64 last = ~0ull;
     for (u32 k = 0; k < p.count; k++) {
         u64 own = 0;

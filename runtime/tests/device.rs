@@ -226,7 +226,7 @@ fn a_layer_is_seven_launches_and_eight_where_tokens_merge() {
     let config = &models()[0];
     for (r, layer) in [(0, 7), (2, 8)] {
         let (mut engine, counts) = recorded(config, &[r], 1);
-        let around = ["embed", "pool and final norm", "head"].len();
+        let around = ["embed", "pool and final norm", "head", "results"].len();
         assert_eq!(take(&counts.recorded), around + layer * config.depth);
         let target = Target::ORIN_NANO;
         let listed =

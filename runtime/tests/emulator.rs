@@ -5,7 +5,9 @@
 use mergevit_emulator::{BlockOrder, Options, test_device};
 use mergevit_kernels::frame::{Frame, PixelFormat};
 use mergevit_runtime::testing::{self, Random};
-use mergevit_runtime::{Engine, EngineOptions, ModelConfig, Output, Pack, Pooling, include_pack};
+use mergevit_runtime::{
+    Engine, EngineOptions, ModelConfig, Output, Pack, Pooling, Top, include_pack,
+};
 
 fn options(max_batch: usize) -> EngineOptions {
     EngineOptions {
@@ -28,10 +30,19 @@ fn engines(order: BlockOrder, pack: impl Fn() -> Pack, max_batch: usize) -> [Eng
     ]
 }
 
-/// Bits of the logits, sizes.
-fn bits(output: &Output<'_>) -> (Vec<u32>, Vec<u32>) {
+/// Bits of the logits, sizes, best classes.
+fn bits(output: &Output<'_>) -> (Vec<u32>, Vec<u32>, Vec<Top>) {
     let logits = output.logits().iter().map(|x| x.to_bits());
-    (logits.collect(), output.sizes().to_vec())
+    let mut best = Vec::new();
+    // Five are what the device has picked; more than it picks are picked on the processor.
+    for count in [5, 12] {
+        for image in 0..output.batch() {
+            let mut top = vec![Top::default(); count];
+            let found = output.top(image, &mut top);
+            best.extend_from_slice(&top[..found]);
+        }
+    }
+    (logits.collect(), output.sizes().to_vec(), best)
 }
 
 fn check(engines: &mut [Engine; 2], schedules: &[&str], pixels: &[u8]) {

@@ -119,16 +119,17 @@ pub(super) fn profile(
     })
 }
 
-/// Times every launch on a device, each named after the last operation that it computes.
+/// Times every launch on a device, each named after the last operation that it computes, or, if it computes
+/// none of the plan's, after its kernel.
 fn launches(engine: &mut Engine, pixels: &Pixels) -> Result<Option<Vec<Row>>, Failure> {
     let failure = |error: RunError| Failure::work(&error);
     // The arena then holds what real runs leave there.
     engine.classify_pixels(pixels.all()).map_err(failure)?;
     let mut rows: Vec<Row> = Vec::new();
-    let mut timer = |ops: &[Op], _: &Launch, time: Duration| {
+    let mut timer = |ops: &[Op], launch: &Launch, time: Duration| {
         let cost = ops.iter().map(Op::cost).sum();
         let last = ops.last().map(|op| (op.name(), op.layer));
-        let (name, layer) = last.unwrap_or_default();
+        let (name, layer) = last.unwrap_or((launch.kernel.name, None));
         rows.push(Row::new(name, layer, time.as_secs_f64() * 1e6, cost));
     };
     let any = engine.time_launches(REPEATS, &mut timer).map_err(failure)?;

@@ -90,27 +90,6 @@ pub trait Device: Send {
         Ok(())
     }
 
-    /// Copies device memory to byte `offset` of `to` and on, after everything that was asked before. Does not
-    /// allocate.
-    ///
-    /// # Errors
-    /// [`DeviceError`] if the device failed.
-    fn copy(
-        &mut self,
-        from: Address,
-        bytes: usize,
-        to: Shared,
-        offset: usize,
-    ) -> Result<(), DeviceError> {
-        let mut piece = [0; 1024];
-        for start in (0..bytes).step_by(piece.len()) {
-            let piece = &mut piece[..(bytes - start).min(1024)];
-            self.read(from.offset(start), piece)?;
-            self.shared_bytes(to)?[offset + start..][..piece.len()].copy_from_slice(piece);
-        }
-        Ok(())
-    }
-
     /// Starts one kernel. Does not allocate.
     ///
     /// # Errors

@@ -45,7 +45,8 @@ pub fn pool_norm(batch: u32, params: &PoolNormParams) -> Launch {
     let chain = u64::from(params.tokens * params.mean) * 16;
     let work = Work {
         tensor_macs: 0,
-        instructions: u64::from(batch) * (columns * (36 + chain) + row_instructions(params.width)),
+        instructions: u64::from(batch)
+            * (columns * (36 + chain) + 180 + row_instructions(params.width)),
     };
     Launch::new(POOL_NORM, [batch, 1, 1], 256, 0, params).with_work(work)
 }
@@ -66,7 +67,24 @@ pub fn head(params: &HeadParams) -> Launch {
     Launch::new(HEAD, grid, 128, 0, params).with_work(work)
 }
 
-/// The best classes of `batch` images.
+/// A class and its logit, as `top_classes` writes them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub struct Best {
+    /// Index of the class, `u32::MAX` where classes run out.
+    pub class: u32,
+    /// Its logit.
+    pub logit: f32,
+}
+
+/// The results of `batch` images: best classes, copies of logits and sizes.
 pub fn top_classes(batch: u32, params: &TopParams) -> Launch {
-    Launch::new(TOP, [batch, 1, 1], 256, 0, params)
+    let per_warp = |elements: u32| u64::from(elements.div_ceil(32));
+    let scan = 18 * per_warp(params.classes) + 8 * 75;
+    let copies = 9 * (per_warp(params.classes) + per_warp(params.tokens)) + 8 * 40;
+    let work = Work {
+        tensor_macs: 0,
+        instructions: u64::from(batch) * (u64::from(params.count) * scan + copies),
+    };
+    Launch::new(TOP, [batch, 1, 1], 256, 0, params).with_work(work)
 }

@@ -203,12 +203,22 @@ params! {
     TopParams {
         /// (B, N) f32
         logits: Address,
+        /// (B, T) u32
+        sizes: Address,
         /// (B, K) pairs of class (u32) and logit (f32), best first; class `u32::MAX` where classes run out
         top: Address,
+        /// (B, N) f32: a copy of the logits
+        host_logits: Address,
+        /// (B, T) u32: a copy of the sizes
+        host_sizes: Address,
         /// N
         classes: u32,
+        /// T
+        tokens: u32,
         /// K
         count: u32,
+        /// Nothing
+        padding: u32,
     }
 
     /// `patchify.cu`

@@ -19,7 +19,8 @@ pub(super) struct Job<'a> {
 /// Called after operations, with a look at the arena.
 pub(super) type Observer<'a> = dyn FnMut(&Op, &ArenaView<'_>) + 'a;
 
-/// Called with the operations that a launch computes, the launch, and how long it takes.
+/// Called with the operations that a launch computes (none if it only brings results to the host), the launch,
+/// and how long it takes.
 pub(super) type Timer<'a> = dyn FnMut(&[Op], &Launch, Duration) + 'a;
 
 /// Runs plans of one pack, of as many images as it was made for. Does not allocate unless it says so.

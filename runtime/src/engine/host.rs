@@ -92,6 +92,7 @@ impl Executor for Host {
             batch: job.plan.batch(),
             logits: view.f32(job.plan.logits()),
             sizes: view.u32(job.plan.sizes()),
+            best: &[],
         })
     }
 

@@ -2,6 +2,7 @@
 
 use crate::plan::Span;
 use half::f16;
+use mergevit_kernels::cuda::head::Best;
 
 /// A class of one image's result.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -20,6 +21,8 @@ pub struct Output<'a> {
     pub(super) batch: usize,
     pub(super) logits: &'a [f32],
     pub(super) sizes: &'a [u32],
+    /// (B, K) best classes that a device has picked, best first; or nothing.
+    pub(super) best: &'a [Best],
 }
 
 impl<'a> Output<'a> {
@@ -64,21 +67,11 @@ impl<'a> Output<'a> {
     /// If there is no such image in the batch.
     pub fn top(&self, image: usize, top: &mut [Top]) -> usize {
         let logits = self.image_logits(image);
-        let mut count = 0;
-        for (class, &logit) in logits.iter().enumerate() {
-            // Later classes go behind their equals.
-            let place = top[..count].partition_point(|other| other.logit.total_cmp(&logit).is_ge());
-            if place == top.len() {
-                continue;
-            }
-            count = (count + 1).min(top.len());
-            top[place..count].rotate_right(1);
-            top[place] = Top {
-                class,
-                logit,
-                probability: 0.0,
-            };
-        }
+        let picked = self.best.len() / self.batch;
+        let count = match top.len() <= picked {
+            true => copy(&self.best[image * picked..][..picked], top),
+            false => pick(logits, top),
+        };
         // Shifted by the largest, so that no exponential overflows.
         let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let sum: f32 = logits.iter().map(|logit| (logit - max).exp()).sum();
@@ -87,6 +80,41 @@ impl<'a> Output<'a> {
         }
         count
     }
+}
+
+/// The best classes by a device's choice.
+fn copy(best: &[Best], top: &mut [Top]) -> usize {
+    let found = best.iter().take_while(|best| best.class != u32::MAX);
+    let mut count = 0;
+    for (place, best) in top.iter_mut().zip(found) {
+        *place = Top {
+            class: best.class as usize,
+            logit: best.logit,
+            probability: 0.0,
+        };
+        count += 1;
+    }
+    count
+}
+
+/// The best classes by insertion.
+fn pick(logits: &[f32], top: &mut [Top]) -> usize {
+    let mut count = 0;
+    for (class, &logit) in logits.iter().enumerate() {
+        // Later classes go behind their equals.
+        let place = top[..count].partition_point(|other| other.logit.total_cmp(&logit).is_ge());
+        if place == top.len() {
+            continue;
+        }
+        count = (count + 1).min(top.len());
+        top[place..count].rotate_right(1);
+        top[place] = Top {
+            class,
+            logit,
+            probability: 0.0,
+        };
+    }
+    count
 }
 
 /// The arena while a plan runs: read access to what the last operation touched. What an earlier operation
@@ -133,6 +161,7 @@ mod tests {
             batch: 2,
             logits: &[0.0, 2.0, 1.0, 2.0, -1.0, 5.0, 5.0, 5.0, 5.0, 5.0],
             sizes: &[1, 1],
+            best: &[],
         };
         let classes = |image, count| {
             let mut top = vec![Top::default(); count];
@@ -154,6 +183,7 @@ mod tests {
             batch: 1,
             logits: &[1e30, -1e30],
             sizes: &[1],
+            best: &[],
         };
         let mut top = [Top::default(); 2];
         output.top(0, &mut top);

@@ -5,9 +5,10 @@ use super::recorder::Recorder;
 use super::resample;
 use bytemuck::{Pod, cast_slice as view, cast_slice_mut as view_mut, pod_read_unaligned as params};
 use half::f16;
+use mergevit_kernels::cuda::head::Best;
 use mergevit_kernels::cuda::params::{
     AttentionParams, GemmParams, HeadParams, LayerNormParams, MergeMatchParams, MergeNormParams,
-    PatchifyParams, PoolNormParams, ResampleColumnsParams, ResampleRowsParams,
+    PatchifyParams, PoolNormParams, ResampleColumnsParams, ResampleRowsParams, TopParams,
 };
 use mergevit_kernels::cuda::{Address, Device, DeviceError, Graph, Launch, Shared, Target};
 use mergevit_kernels::ops::{
@@ -81,6 +82,7 @@ impl Interpreter {
             "merge_norm" => self.merge_norm(&params(bytes), y),
             "pool_norm" => self.pool_norm(&params(bytes), x),
             "head" => self.head(&params(bytes)),
+            "top_classes" => self.top_classes(&params(bytes), x),
             "resample_columns" => self.resample_columns(&params(bytes), x),
             "resample_rows" => self.resample_rows(&params(bytes), x),
             name => {
@@ -229,6 +231,30 @@ impl Interpreter {
         let mut logits = vec![0.0; batch * classes];
         self.kernels.head(&high, &low, &weights, &mut logits);
         self.put(p.logits, &logits);
+    }
+
+    fn top_classes(&mut self, p: &TopParams, batch: usize) {
+        let (classes, count) = (p.classes as usize, p.count as usize);
+        let logits = self.get::<f32>(p.logits, batch * classes);
+        let sizes = self.get::<u32>(p.sizes, batch * p.tokens as usize);
+        for (image, logits) in logits.chunks_exact(classes).enumerate() {
+            let mut order: Vec<usize> = (0..classes).collect();
+            order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+            let none = Best {
+                class: u32::MAX,
+                logit: 0.0,
+            };
+            let mut best = vec![none; count];
+            for (best, class) in best.iter_mut().zip(order) {
+                *best = Best {
+                    class: class as u32,
+                    logit: logits[class],
+                };
+            }
+            self.put(p.top.offset(image * count * size_of::<Best>()), &best);
+        }
+        self.put(p.host_logits, &logits);
+        self.put(p.host_sizes, &sizes);
     }
 
     fn resample_columns(&mut self, p: &ResampleColumnsParams, rows: usize) {

@@ -4,7 +4,7 @@
 use bytemuck::pod_read_unaligned as params;
 use mergevit_kernels::cuda::params::{
     AttentionParams, GemmParams, HeadParams, LayerNormParams, MergeMatchParams, MergeNormParams,
-    PatchifyParams, PoolNormParams, ResampleColumnsParams, ResampleRowsParams,
+    PatchifyParams, PoolNormParams, ResampleColumnsParams, ResampleRowsParams, TopParams,
 };
 use mergevit_kernels::cuda::{Address, Device, DeviceError, Graph, Launch, Shared, Target};
 use mergevit_kernels::ops::MAX_TOKENS;
@@ -200,6 +200,18 @@ fn accesses(launch: &Launch) -> Accesses {
                 (Read, p.scale, 4 * classes),
                 (Read, p.bias, 4 * classes),
                 (Write, p.logits, 4 * batch * classes),
+            ]);
+        }
+        "top_classes" => {
+            let p: TopParams = params(bytes);
+            let batch = launch.grid[0] as usize;
+            let (classes, tokens) = (p.classes as usize, p.tokens as usize);
+            put(&[
+                (Read, p.logits, 4 * batch * classes),
+                (Read, p.sizes, 4 * batch * tokens),
+                (Write, p.top, 8 * batch * p.count as usize),
+                (Write, p.host_logits, 4 * batch * classes),
+                (Write, p.host_sizes, 4 * batch * tokens),
             ]);
         }
         "resample_columns" => return columns_accesses(launch),

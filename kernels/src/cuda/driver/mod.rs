@@ -282,22 +282,6 @@ impl Device for Driver {
         self.check(result, || format!("send {bytes} bytes"))
     }
 
-    fn copy(
-        &mut self,
-        from: Address,
-        bytes: usize,
-        to: Shared,
-        offset: usize,
-    ) -> Result<(), DeviceError> {
-        self.bind()?;
-        self.busy = true;
-        let to = &mut self.shared[to.0].bytes()[offset..][..bytes];
-        // SAFETY: `from` is the caller's claim to as much device memory; `to` stays where it is until `self`
-        // is dropped, and nobody looks at it before the stream has been waited for.
-        let result = unsafe { result::memcpy_dtoh_async(to, from.0, self.stream.0) };
-        self.check(result, || format!("copy {bytes} bytes"))
-    }
-
     fn launch(&mut self, launch: &Launch) -> Result<(), DeviceError> {
         self.bind()?;
         self.busy = true;

@@ -3,14 +3,14 @@
 //! A layer is seven launches: two layer norms, four linear layers, attention. Where tokens merge it is eight:
 //! one finds partners, and one that merges takes the place of the second layer norm.
 
-use super::memory::Addresses;
+use super::memory::{Addresses, BEST};
 use super::weights::DeviceWeights;
 use crate::pack::{Pack, TensorKind as Kind};
 use crate::plan::{Linear, Norm, Op, OpKind, Plan, Span};
 use mergevit_kernels::cuda::gemm::{Epilogue, Operands, Shape, Tiling};
 use mergevit_kernels::cuda::params::{
     AttentionParams, HeadParams, LayerNormParams, MergeMatchParams, MergeNormParams,
-    PatchifyParams, PoolNormParams,
+    PatchifyParams, PoolNormParams, TopParams,
 };
 use mergevit_kernels::cuda::{Address, Launch, Target, attention, gemm, head, layer_norm, merge};
 use mergevit_kernels::ops::{Merge, Patchify, Pool, Pooling};
@@ -40,16 +40,6 @@ pub(super) fn makes_patches(group: &[Op]) -> bool {
     )
 }
 
-/// Whether launches read the sizes that are left at the end. Then they stay in the arena: what the host sees
-/// too may lie beyond a bus.
-pub(super) fn reads_last_sizes(plan: &Plan) -> bool {
-    plan.ops().iter().any(|op| match op.kind {
-        OpKind::Attention { sizes, .. } => sizes == Some(plan.sizes()),
-        OpKind::Pool { shape, .. } => shape.pooling == Pooling::Mean,
-        _ => false,
-    })
-}
-
 /// The launches that compute each group of a plan's operations, on a device of this shape. Their addresses
 /// mean nothing: this is for estimates and reports.
 pub fn launches<'a>(
@@ -65,7 +55,6 @@ pub fn launches<'a>(
             weights: &weights,
             addresses: &Addresses::default(),
             target,
-            last_sizes: Address::NULL,
         };
         let mut launches = Vec::new();
         lowering.group(group, &mut launches);
@@ -81,8 +70,6 @@ pub(super) struct Lowering<'a> {
     pub(super) weights: &'a DeviceWeights,
     pub(super) addresses: &'a Addresses,
     pub(super) target: Target,
-    /// Where the sizes that are left at the end go.
-    pub(super) last_sizes: Address,
 }
 
 impl Lowering<'_> {
@@ -122,6 +109,14 @@ impl Lowering<'_> {
             ] => {
                 launches.push(self.pool(pool, norm));
             }
+            [
+                Op {
+                    kind: OpKind::Head { .. },
+                    ..
+                },
+            ] => {
+                launches.extend(self.head(&group[0]));
+            }
             [op] => launches.push(self.single(op)),
             _ => unreachable!("a plan fuses no other operations: {group:?}"),
         }
@@ -151,29 +146,11 @@ impl Lowering<'_> {
                 })
             }
             OpKind::Attention { .. } => self.attention(op),
-            OpKind::Head {
-                rows,
-                inputs,
-                outputs,
-                high,
-                low,
-                ..
-            } => head::head(&HeadParams {
-                high: self.at(high),
-                low: self.at(low),
-                weights: self.weights.address(Kind::HeadWeight, None),
-                scale: self.weights.address(Kind::HeadScale, None),
-                bias: self.weights.address(Kind::HeadBias, None),
-                logits: self.addresses.logits,
-                batch: rows as u32,
-                classes: outputs as u32,
-                inputs: inputs as u32,
-                padding: 0,
-            }),
             OpKind::ResetSizes { .. }
             | OpKind::Merge { .. }
             | OpKind::Pool { .. }
             | OpKind::LayerNormWide { .. } => unreachable!("always fused: {op:?}"),
+            OpKind::Head { .. } => unreachable!("two launches: {op:?}"),
         }
     }
 
@@ -211,7 +188,7 @@ impl Lowering<'_> {
             Linear::Patch => {
                 let epilogue = Epilogue::Embed {
                     position: self.weights.address(Kind::Position, None),
-                    sizes: sizes.map_or(Address::NULL, |sizes| self.sizes(sizes)),
+                    sizes: sizes.map_or(Address::NULL, |sizes| self.at(sizes)),
                     batch: (rows / config.patches()) as u32,
                     class_token: config.class_token,
                 };
@@ -272,7 +249,7 @@ impl Lowering<'_> {
         };
         let params = AttentionParams {
             qkv: self.at(qkv),
-            sizes: sizes.map_or(Address::NULL, |sizes| self.sizes(sizes)),
+            sizes: sizes.map_or(Address::NULL, |sizes| self.at(sizes)),
             log2_size: self.addresses.log2_size,
             score_scale: self.weights.address(Kind::ScoreScale, op.layer),
             context_scale: self.weights.address(Kind::ContextScale, op.layer),
@@ -325,9 +302,9 @@ impl Lowering<'_> {
         let merging = MergeNormParams {
             partner,
             residual: self.at(residual),
-            sizes: self.sizes(sizes),
+            sizes: self.at(sizes),
             merged_residual: self.at(merged_residual),
-            merged_sizes: self.sizes(merged_sizes),
+            merged_sizes: self.at(merged_sizes),
             gain,
             bias,
             normed: self.at(output),
@@ -367,7 +344,7 @@ impl Lowering<'_> {
         let (gain, bias) = self.norm(Norm::Final, None);
         let params = PoolNormParams {
             residual: self.at(residual),
-            sizes: self.sizes(sizes),
+            sizes: self.at(sizes),
             gain,
             bias,
             pooled: self.at(pooled),
@@ -381,6 +358,47 @@ impl Lowering<'_> {
             padding: 0,
         };
         head::pool_norm(batch as u32, &params)
+    }
+
+    /// The classifier, and the results' way to the host.
+    fn head(&self, op: &Op) -> [Launch; 2] {
+        let OpKind::Head {
+            rows,
+            inputs,
+            outputs,
+            high,
+            low,
+            logits,
+        } = op.kind
+        else {
+            unreachable!("a classifier: {op:?}");
+        };
+        let (batch, classes) = (rows as u32, outputs as u32);
+        let classify = HeadParams {
+            high: self.at(high),
+            low: self.at(low),
+            weights: self.weights.address(Kind::HeadWeight, None),
+            scale: self.weights.address(Kind::HeadScale, None),
+            bias: self.weights.address(Kind::HeadBias, None),
+            logits: self.at(logits),
+            batch,
+            classes,
+            inputs: inputs as u32,
+            padding: 0,
+        };
+        let sizes = self.plan.sizes();
+        let results = TopParams {
+            logits: self.at(logits),
+            sizes: self.at(sizes),
+            top: self.addresses.host_best,
+            host_logits: self.addresses.host_logits,
+            host_sizes: self.addresses.host_sizes,
+            classes,
+            tokens: (sizes.len / size_of::<u32>() / rows) as u32,
+            count: BEST as u32,
+            padding: 0,
+        };
+        [head::head(&classify), head::top_classes(batch, &results)]
     }
 
     fn norm(&self, norm: Norm, layer: Option<usize>) -> (Address, Address) {
@@ -397,13 +415,5 @@ impl Lowering<'_> {
 
     fn at(&self, span: Span) -> Address {
         self.addresses.arena.offset(span.offset)
-    }
-
-    /// Token sizes. Those of different steps differ in length, so the span tells which they are.
-    fn sizes(&self, span: Span) -> Address {
-        match span == self.plan.sizes() {
-            true => self.last_sizes,
-            false => self.at(span),
-        }
     }
 }

@@ -6,6 +6,7 @@ use super::lower::tiling;
 use super::weights::ALIGN;
 use crate::pack::Pack;
 use crate::plan::{OpKind, Plan};
+use mergevit_kernels::cuda::head::Best;
 use mergevit_kernels::cuda::{
     Address, Device, DeviceError, Shared, Target, attention_shared_bytes, merge,
 };
@@ -92,11 +93,16 @@ pub(super) struct Addresses {
     pub(super) partner: Address,
     /// (B, S, S, 3) u8
     pub(super) pixels: Address,
-    /// (B, classes) f32
-    pub(super) logits: Address,
-    /// (B, T) u32
-    pub(super) sizes: Address,
+    /// (B, classes) f32, where the host sees them
+    pub(super) host_logits: Address,
+    /// (B, T) u32, where the host sees them
+    pub(super) host_sizes: Address,
+    /// (B, [`BEST`]) classes and logits, where the host sees them
+    pub(super) host_best: Address,
 }
+
+/// Best classes of an image that the device picks.
+pub(super) const BEST: usize = 8;
 
 /// A device's memory.
 #[derive(Clone, Copy, Debug)]
@@ -104,9 +110,10 @@ pub(super) struct Memory {
     pub(super) addresses: Addresses,
     pub(super) arena_len: usize,
     pub(super) pixels: Inbox,
-    /// What the host sees of the results: logits, and sizes from `sizes_offset` on.
+    /// What the host sees of the results: logits, sizes from the first offset on, best classes from the
+    /// second.
     pub(super) results: Shared,
-    pub(super) sizes_offset: usize,
+    pub(super) offsets: [usize; 2],
 }
 
 impl Memory {
@@ -147,9 +154,10 @@ impl Memory {
         });
         device.write(log2_size, log2)?;
         let pixels = Inbox::new(needs.pixels, device)?;
-        let sizes_offset = aligned(&needs.logits);
-        let results = device.allocate_shared(sizes_offset + needs.sizes)?;
-        let logits = device.shared_address(results);
+        let sizes = aligned(&needs.logits);
+        let best = sizes + aligned(&needs.sizes);
+        let results = device.allocate_shared(best + max_batch * BEST * size_of::<Best>())?;
+        let host = device.shared_address(results);
         Ok(Self {
             addresses: Addresses {
                 arena,
@@ -159,13 +167,14 @@ impl Memory {
                 similarity,
                 partner,
                 pixels: pixels.address,
-                logits,
-                sizes: logits.offset(sizes_offset),
+                host_logits: host,
+                host_sizes: host.offset(sizes),
+                host_best: host.offset(best),
             },
             arena_len: needs.arena,
             pixels,
             results,
-            sizes_offset,
+            offsets: [sizes, best],
         })
     }
 }

@@ -18,13 +18,13 @@ use crate::pack::Pack;
 use crate::plan::{Op, OpKind, Plan, Span};
 use frames::Frames;
 pub use lower::launches;
-use lower::{Lowering, makes_patches, reads_last_sizes};
-use memory::Memory;
+use lower::{Lowering, makes_patches};
+use memory::{BEST, Memory};
+use mergevit_kernels::cuda::head::Best;
 use mergevit_kernels::cuda::preprocess::Destination;
 use mergevit_kernels::cuda::{Device, DeviceError, Graph, Launch};
 use mergevit_kernels::frame::{Frame, Preprocessor};
 use mergevit_kernels::ops::Patchify;
-use std::ops::Range;
 use weights::DeviceWeights;
 
 /// Batches of up to this many images have a recorded graph for every schedule, and so has the largest. For
@@ -107,10 +107,6 @@ impl Accelerator {
             weights: &self.weights,
             addresses,
             target: self.device.target(),
-            last_sizes: match reads_last_sizes(job.plan) {
-                true => addresses.arena.offset(job.plan.sizes().offset),
-                false => addresses.sizes,
-            },
         };
         self.launches.clear();
         lower(&lowering, &mut self.launches);
@@ -144,39 +140,26 @@ impl Accelerator {
         self.launch_all()
     }
 
-    /// The results' bytes, on the host: logits and sizes.
-    fn results(&mut self, plan: &Plan) -> Result<[&[u8]; 2], DeviceError> {
+    fn output(&mut self, plan: &Plan) -> Result<Output<'_>, DeviceError> {
         self.device.synchronize()?;
         let results = self.device.shared_bytes(self.memory.results)?;
-        let (logits, sizes) = results.split_at(self.memory.sizes_offset);
-        Ok([&logits[..plan.logits().len], &sizes[..plan.sizes().len]])
-    }
-
-    fn output(&mut self, plan: &Plan) -> Result<Output<'_>, DeviceError> {
-        if reads_last_sizes(plan) {
-            let from = self.memory.addresses.arena.offset(plan.sizes().offset);
-            let (to, offset) = (self.memory.results, self.memory.sizes_offset);
-            self.device.copy(from, plan.sizes().len, to, offset)?;
-        }
-        let [logits, sizes] = self.results(plan)?;
+        let [sizes, best] = self.memory.offsets;
+        let best_len = plan.batch() * BEST * size_of::<Best>();
         Ok(Output {
             batch: plan.batch(),
-            logits: bytemuck::cast_slice(logits),
-            sizes: bytemuck::cast_slice(sizes),
+            logits: bytemuck::cast_slice(&results[..plan.logits().len]),
+            sizes: bytemuck::cast_slice(&results[sizes..][..plan.sizes().len]),
+            best: bytemuck::cast_slice(&results[best..][..best_len]),
         })
     }
 
-    /// Reads the arena back, and puts what does not lie in it, but in memory that the host sees, where the
-    /// plan has it.
+    /// Reads the arena back, and puts the pixels, which lie in memory that the host sees, where the plan has
+    /// them.
     fn read_arena(&mut self, plan: &Plan, group: &[Op]) -> Result<(), DeviceError> {
         let arena = self.memory.addresses.arena;
         self.device
             .read(arena, &mut self.observed[..plan.arena_len()])?;
         for op in group {
-            if let Some((span, results)) = result_of(op, plan, &self.memory) {
-                let bytes = self.device.shared_bytes(self.memory.results)?;
-                self.observed[span.range()].copy_from_slice(&bytes[results]);
-            }
             if let OpKind::Patchify { pixels, .. } = op.kind {
                 let bytes = self.memory.pixels.bytes(&mut *self.device)?;
                 self.observed[pixels.range()].copy_from_slice(&bytes[..pixels.len]);
@@ -196,20 +179,6 @@ fn patches(plan: &Plan) -> (Span, Patchify) {
         _ => None,
     };
     plan.ops().iter().find_map(patches).expect(PATCHES)
-}
-
-/// Which of an operation's spans lies among the results, and where.
-fn result_of(op: &Op, plan: &Plan, memory: &Memory) -> Option<(Span, Range<usize>)> {
-    let sizes = match op.kind {
-        OpKind::Head { logits, .. } => return Some((logits, 0..logits.len)),
-        OpKind::ResetSizes { sizes } | OpKind::Pool { sizes, .. } => sizes,
-        OpKind::Attention { sizes, .. } => sizes?,
-        OpKind::Merge { merged_sizes, .. } => merged_sizes,
-        _ => return None,
-    };
-    let start = memory.sizes_offset;
-    let here = sizes == plan.sizes() && !reads_last_sizes(plan);
-    here.then_some((sizes, start..start + sizes.len))
 }
 
 impl Executor for Accelerator {
@@ -294,9 +263,12 @@ impl Executor for Accelerator {
             self.lower_group(job, group);
             let last = self.launches.len() - 1;
             for (index, launch) in self.launches.iter().enumerate() {
+                // A group's launches and its operations go in step; operations that are left go with the
+                // last launch, launches that are left with no operation.
+                let first = index.min(group.len());
                 let ops = match index == last {
-                    true => &group[index..],
-                    false => &group[index..=index],
+                    true => &group[first..],
+                    false => &group[first..(first + 1).min(group.len())],
                 };
                 timer(ops, launch, self.device.time(launch, repeats)?);
             }
