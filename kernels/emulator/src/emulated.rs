@@ -55,14 +55,31 @@ impl Ledger {
     }
 }
 
+/// Shared memory starts at a multiple of this, on both sides.
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+/// Shared memory: where the device sees it, and what the host sees of it.
+struct Mapped {
+    address: u64,
+    len: usize,
+    lines: Vec<Line>,
+}
+
+impl Mapped {
+    fn bytes(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+    }
+}
+
 /// A device without hardware.
 pub struct Emulated {
     memory: Memory,
     options: Options,
     target: Target,
     graphs: Vec<Vec<Launch>>,
-    /// Where it is in the device's memory, and what the host sees of it.
-    shared: Vec<(u64, Vec<u8>)>,
+    shared: Vec<Mapped>,
     ledger: Ledger,
 }
 
@@ -121,18 +138,21 @@ impl Emulated {
 
     /// Host memory to the device before launches, and back after them.
     fn mapped(&mut self, launches: &[Launch]) -> Result<(), DeviceError> {
-        for (address, bytes) in &self.shared {
-            let written = self.memory.write(*address, bytes);
-            written.map_err(|error| self.error("map".into(), &error))?;
+        for shared in &mut self.shared {
+            let address = shared.address;
+            if let Err(error) = self.memory.write(address, shared.bytes()) {
+                return Err(self.error("map".into(), &error));
+            }
         }
         for launch in launches {
             self.run(launch)
                 .map_err(|reason| self.error(format!("launch {:?}", launch.kernel), &reason))?;
         }
-        for index in 0..self.shared.len() {
-            let (address, bytes) = &self.shared[index];
-            let read = self.memory.read(*address, bytes.len());
-            self.shared[index].1 = read.map_err(|error| self.error("map".into(), &error))?;
+        for shared in &mut self.shared {
+            match self.memory.read(shared.address, shared.len) {
+                Ok(read) => shared.bytes().copy_from_slice(&read),
+                Err(error) => return Err(self.error("map".into(), &error)),
+            }
         }
         Ok(())
     }
@@ -152,17 +172,21 @@ impl Device for Emulated {
     }
 
     fn allocate_shared(&mut self, bytes: usize) -> Result<Shared, DeviceError> {
-        let address = self.allocate(bytes)?;
-        self.shared.push((address.0, vec![0; bytes]));
+        let address = self.allocate(bytes)?.0;
+        self.shared.push(Mapped {
+            address,
+            len: bytes,
+            lines: vec![Line([0; 64]); bytes.div_ceil(64)],
+        });
         Ok(Shared(self.shared.len() - 1))
     }
 
     fn shared_address(&self, shared: Shared) -> Address {
-        Address(self.shared[shared.0].0)
+        Address(self.shared[shared.0].address)
     }
 
     fn shared_bytes(&mut self, shared: Shared) -> Result<&mut [u8], DeviceError> {
-        Ok(&mut self.shared[shared.0].1)
+        Ok(self.shared[shared.0].bytes())
     }
 
     fn write(&mut self, to: Address, bytes: &[u8]) -> Result<(), DeviceError> {
