@@ -141,7 +141,7 @@ DEVICE void write(const AttentionParams &p, const Context &context, const u32 (&
         i8 *out = p.context + ((u64)blockIdx.z * p.tokens + token) * width + head * HEAD_WIDTH;
 #pragma unroll
         for (u32 chunk = 0; chunk < CHUNKS; chunk++) {
-            i32 q[4];
+            u32 q[4];
 #pragma unroll
             for (u32 i = 0; i < 4; i++)
                 q[i] = sat8(__fmul_rn((float)context[chunk][i % 2][2 * row + i / 2], scale));

@@ -196,7 +196,7 @@ struct Gemm {
     template <Epilogue E>
     static DEVICE void finish(const GemmParams &p, const float (&y)[8], u32 row, u32 column) {
         if constexpr (E == REQUANTIZE || E == GELU) {
-            i32 q[8];
+            u32 q[8];
 #pragma unroll
             for (u32 i = 0; i < 8; i++)
                 q[i] = E == GELU ? sat8(__fmaf_rn(gelu(y[i]), p.inverse_scale, p.zero_point)) : sat8(y[i]);

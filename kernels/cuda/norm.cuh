@@ -66,17 +66,29 @@ DEVICE float tree_sum(float (&v)[LANE_ELEMENTS]) {
     return sum;
 }
 
-struct Normalizer {
-    float mean, rstd;
+// A row as floats, converted once; steps beyond the width hold nothing.
+struct Values {
+    float x[ROW_STEPS][LANE_ELEMENTS];
 
-    DEVICE Normalizer(const Row &row, u32 width, float epsilon) {
-        float sums[LANE_ELEMENTS] = {}, x[LANE_ELEMENTS];
+    DEVICE Values(const Row &row, u32 width) {
 #pragma unroll
         for (u32 s = 0; s < ROW_STEPS; s++) {
             if (s * ROW_STEP >= width) break;
-            row.floats(s, x);
+            row.floats(s, x[s]);
+        }
+    }
+};
+
+struct Normalizer {
+    float mean, rstd;
+
+    DEVICE Normalizer(const Values &row, u32 width, float epsilon) {
+        float sums[LANE_ELEMENTS] = {};
 #pragma unroll
-            for (u32 i = 0; i < LANE_ELEMENTS; i++) sums[i] = __fadd_rn(sums[i], x[i]);
+        for (u32 s = 0; s < ROW_STEPS; s++) {
+            if (s * ROW_STEP >= width) break;
+#pragma unroll
+            for (u32 i = 0; i < LANE_ELEMENTS; i++) sums[i] = __fadd_rn(sums[i], row.x[s][i]);
         }
         float count = (float)width;
         mean = __fdiv_rn(tree_sum(sums), count);
@@ -85,10 +97,9 @@ struct Normalizer {
 #pragma unroll
         for (u32 s = 0; s < ROW_STEPS; s++) {
             if (s * ROW_STEP >= width) break;
-            row.floats(s, x);
 #pragma unroll
             for (u32 i = 0; i < LANE_ELEMENTS; i++) {
-                float d = __fsub_rn(x[i], mean);
+                float d = __fsub_rn(row.x[s][i], mean);
                 if (Row::column(s) < width) sums[i] = __fmaf_rn(d, d, sums[i]);
             }
         }
@@ -97,7 +108,8 @@ struct Normalizer {
     }
 
     // (x - mean) rstd gain + bias of the eight elements from `column` on.
-    DEVICE void apply(float (&x)[LANE_ELEMENTS], const float *gain, const float *bias, u32 column) const {
+    DEVICE void apply(const float (&x)[LANE_ELEMENTS], const float *gain, const float *bias, u32 column,
+                      float (&y)[LANE_ELEMENTS]) const {
         float g[LANE_ELEMENTS], b[LANE_ELEMENTS];
 #pragma unroll
         for (u32 i = 0; i < LANE_ELEMENTS; i += 4) {
@@ -106,21 +118,21 @@ struct Normalizer {
         }
 #pragma unroll
         for (u32 i = 0; i < LANE_ELEMENTS; i++)
-            x[i] = __fmaf_rn(__fmul_rn(__fsub_rn(x[i], mean), rstd), g[i], b[i]);
+            y[i] = __fmaf_rn(__fmul_rn(__fsub_rn(x[i], mean), rstd), g[i], b[i]);
     }
 };
 
 // Normalizes a row and writes it quantized to 8 bits.
 DEVICE void normalize(const Row &row, u32 width, float epsilon, const float *gain, const float *bias, i8 *out) {
-    Normalizer norm(row, width, epsilon);
+    Values values(row, width);
+    Normalizer norm(values, width, epsilon);
 #pragma unroll
     for (u32 s = 0; s < ROW_STEPS; s++) {
         u32 column = Row::column(s);
         if (column >= width) break;
         float y[LANE_ELEMENTS];
-        row.floats(s, y);
-        norm.apply(y, gain, bias, column);
-        i32 q[LANE_ELEMENTS];
+        norm.apply(values.x[s], gain, bias, column, y);
+        u32 q[LANE_ELEMENTS];
 #pragma unroll
         for (u32 i = 0; i < LANE_ELEMENTS; i++) q[i] = sat8(y[i]);
         *(uint2 *)(out + column) = make_uint2(pack4(q[0], q[1], q[2], q[3]), pack4(q[4], q[5], q[6], q[7]));

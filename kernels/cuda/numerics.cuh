@@ -10,16 +10,17 @@
 constexpr float MAGIC = 12582912.0f;
 constexpr i32 MAGIC_BITS = 0x4b400000;
 
-// clamp(rne(x), -127, 127) as an integer; of NaN it is -127.
-DEVICE i32 sat8(float x) {
+// clamp(rne(x), -127, 127) as the low byte, whatever the others; of NaN it is -127. The low byte of MAGIC's bits
+// is zero, so nothing is to be taken off.
+DEVICE u32 sat8(float x) {
     float clamped = fminf(fmaxf(x, -127.0f), 127.0f);
-    return (i32)(float_bits(__fadd_rn(clamped, MAGIC)) - MAGIC_BITS);
+    return float_bits(__fadd_rn(clamped, MAGIC));
 }
 
-// Four integers of [-127, 127] as bytes, the first lowest.
-DEVICE u32 pack4(i32 a, i32 b, i32 c, i32 d) {
-    u32 ab = __byte_perm((u32)a, (u32)b, 0x0040);
-    u32 cd = __byte_perm((u32)c, (u32)d, 0x0040);
+// The low bytes of four words, the first lowest.
+DEVICE u32 pack4(u32 a, u32 b, u32 c, u32 d) {
+    u32 ab = __byte_perm(a, b, 0x0040);
+    u32 cd = __byte_perm(c, d, 0x0040);
     return __byte_perm(ab, cd, 0x5410);
 }
 

@@ -43,14 +43,14 @@ DEVICE i32 wide(float y) {
 }
 
 DEVICE void normalize_wide(const Row &row, const PoolNormParams &p, i8 *high, i8 *low) {
-    Normalizer norm(row, p.width, p.epsilon);
+    Values values(row, p.width);
+    Normalizer norm(values, p.width, p.epsilon);
 #pragma unroll
     for (u32 s = 0; s < ROW_STEPS; s++) {
         u32 column = Row::column(s);
         if (column >= p.width) break;
         float y[LANE_ELEMENTS];
-        row.floats(s, y);
-        norm.apply(y, p.gain, p.bias, column);
+        norm.apply(values.x[s], p.gain, p.bias, column, y);
         i32 q[LANE_ELEMENTS], h[LANE_ELEMENTS];
 #pragma unroll
         for (u32 i = 0; i < LANE_ELEMENTS; i++) {

@@ -24,5 +24,5 @@ pub fn layer_norm(params: &LayerNormParams) -> Launch {
 
 /// Instructions that a warp issues to normalize a row: both sums, and a part for each 256 columns.
 pub(super) fn row_instructions(width: u32) -> u64 {
-    285 + 198 * u64::from(width.div_ceil(256))
+    284 + 153 * u64::from(width.div_ceil(256))
 }

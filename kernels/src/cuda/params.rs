@@ -241,9 +241,9 @@ params! {
     ResampleColumnsParams {
         /// The frame's planes, without padding, u8
         frame: Address,
-        /// (W, 2) u32: first source column, number of columns
-        windows: Address,
-        /// (W, taps) i32 with 22 fractional bits
+        /// (W) u32: first source column, a multiple of 4
+        starts: Address,
+        /// (groups, 3, W): low, middle and high bytes, signed, of four coefficients with 22 fractional bits
         coefficients: Address,
         /// (R, W, 3) u8
         out: Address,
@@ -257,14 +257,14 @@ params! {
         second_chroma: u32,
         /// Source row that block 0 takes
         first_row: u32,
-        /// First source column that is read
+        /// First source column that is read, a multiple of 4
         first_column: u32,
-        /// Source columns that are read
+        /// Source columns that are read, a multiple of 4
         pixels: u32,
         /// W
         columns: u32,
-        /// Coefficients of a window
-        taps: u32,
+        /// Fours of coefficients of a window
+        groups: u32,
         /// Index of the pixel format
         format: u32,
         /// Six coefficients of the colour space with 13 fractional bits, the first an offset

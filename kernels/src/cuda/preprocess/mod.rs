@@ -1,10 +1,13 @@
 //! A camera frame to the network's input: tables of windows, and the two launches that apply them.
 
+mod tables;
+
 use super::images::Image;
 use super::params::{ResampleColumnsParams, ResampleRowsParams};
-use super::{Address, Kernel, Launch};
+use super::{Address, Kernel, Launch, Work};
 use crate::frame::{Axis, ColorSpace, Frame, Geometry, PixelFormat, Span, YuvToRgb};
 use crate::ops::Patchify;
+use tables::{Columns, Rows};
 
 const COLUMNS: Kernel = Kernel {
     image: Image::Preprocess,
@@ -16,7 +19,9 @@ const ROWS: Kernel = Kernel {
     name: "resample_rows",
 };
 
-const THREADS: u32 = 256;
+/// Threads of a block of each.
+const COLUMN_THREADS: u32 = 256;
+const ROW_THREADS: u32 = 192;
 
 /// Where preprocessing works in device memory.
 #[derive(Clone, Copy, Debug)]
@@ -38,17 +43,6 @@ pub enum Destination {
     Patches(Address, Patchify),
 }
 
-/// The windows of one axis inside the tables, in words.
-#[derive(Clone, Copy, Debug, Default)]
-struct AxisTable {
-    windows: usize,
-    coefficients: usize,
-    taps: usize,
-    /// Source samples that all windows together read: first, number.
-    first: usize,
-    count: usize,
-}
-
 /// Resizing and cropping of frames on a device.
 ///
 /// Made once for the largest frame; then any frame up to it is prepared and launched without allocation.
@@ -59,8 +53,8 @@ pub struct Resampling {
     /// (width, height) that the tables are for.
     size: Option<(usize, usize)>,
     tables: Vec<i32>,
-    columns: AxisTable,
-    rows: AxisTable,
+    columns: Columns,
+    rows: Rows,
 }
 
 impl Resampling {
@@ -71,8 +65,8 @@ impl Resampling {
             max_frame,
             size: None,
             tables: Vec::new(),
-            columns: AxisTable::default(),
-            rows: AxisTable::default(),
+            columns: Columns::default(),
+            rows: Rows::default(),
         };
         let bytes = resampling.table_bytes();
         resampling.tables.reserve_exact(bytes / size_of::<i32>());
@@ -88,15 +82,13 @@ impl Resampling {
 
     /// Bytes of the largest tables.
     pub fn table_bytes(&self) -> usize {
-        let radius = self.geometry.interpolation().radius();
-        let words = |input: usize, kept: usize| {
-            // A window has at most 2 radius max(1, scale) + 2 taps; `kept` outputs lie side by side in the
-            // source, so kept x scale is at most `input`.
-            2 * kept + 2 * kept + 2 * radius * kept.max(input)
-        };
-        let columns = words(self.max_frame.0, self.geometry.crop_width());
-        let rows = words(self.max_frame.1, self.geometry.crop_height());
-        (columns + 1 + rows) * size_of::<i32>()
+        let (kind, crop) = (
+            self.geometry.interpolation(),
+            (self.geometry.crop_width(), self.geometry.crop_height()),
+        );
+        let words = Columns::max_words(kind, self.max_frame.0, crop.0)
+            + Rows::max_words(kind, self.max_frame.1, crop.1);
+        words * size_of::<i32>()
     }
 
     /// Bytes of the rows between the passes, for the largest frame.
@@ -122,40 +114,14 @@ impl Resampling {
         self.tables.clear();
         let interpolation = self.geometry.interpolation();
         let resized = self.geometry.resized(width, height);
-        let axis = Axis::new(interpolation, width, resized.0);
-        self.columns = self.append(&axis, Span::center(resized.0, self.geometry.crop_width()));
+        // Rows first: their windows are read as pairs.
         let axis = Axis::new(interpolation, height, resized.1);
-        self.rows = self.append(&axis, Span::center(resized.1, self.geometry.crop_height()));
+        let kept = Span::center(resized.1, self.geometry.crop_height());
+        self.rows = Rows::append(&mut self.tables, &axis, kept);
+        let axis = Axis::new(interpolation, width, resized.0);
+        let kept = Span::center(resized.0, self.geometry.crop_width());
+        self.columns = Columns::append(&mut self.tables, &axis, kept);
         true
-    }
-
-    fn append(&mut self, axis: &Axis, span: Span) -> AxisTable {
-        let window = |index: usize| axis.window(span.first + index);
-        // Windows are read as pairs.
-        let windows = self.tables.len().next_multiple_of(2);
-        self.tables.resize(windows, 0);
-        for index in 0..span.count {
-            let window = window(index);
-            self.tables.extend([window.start as i32, window.len as i32]);
-        }
-        let taps = (0..span.count).map(|i| window(i).len).max().unwrap_or(0);
-        let coefficients = self.tables.len();
-        for index in 0..span.count {
-            let window = window(index);
-            self.tables.extend((0..taps).map(|i| match i < window.len {
-                true => window.coefficient(i),
-                false => 0,
-            }));
-        }
-        // Starts and ends of windows ascend.
-        let (first, last) = (window(0), window(span.count - 1));
-        AxisTable {
-            windows,
-            coefficients,
-            taps,
-            first: first.start,
-            count: last.start + last.len - first.start,
-        }
     }
 
     /// The tables of the last preparation, to be copied to the device when they differ.
@@ -183,7 +149,7 @@ impl Resampling {
         let chroma_stride = format.chroma_row_bytes(width);
         let first = ResampleColumnsParams {
             frame: workspace.frame,
-            windows: word(columns.windows),
+            starts: word(columns.starts),
             coefficients: word(columns.coefficients),
             out: workspace.scratch,
             stride: format.row_bytes(width) as u32,
@@ -194,7 +160,7 @@ impl Resampling {
             first_column: columns.first as u32,
             pixels: columns.count as u32,
             columns: kept_columns.count as u32,
-            taps: columns.taps as u32,
+            groups: columns.groups as u32,
             format: code(format),
             color: color(frame.color()),
         };
@@ -220,8 +186,16 @@ impl Resampling {
         };
         let lines = self.geometry.crop_height() as u32;
         [
-            Launch::new(COLUMNS, [rows.count as u32, 1, 1], THREADS, 0, &first),
-            Launch::new(ROWS, [lines, 1, 1], THREADS, 0, &second),
+            Launch::new(
+                COLUMNS,
+                [rows.count as u32, 1, 1],
+                COLUMN_THREADS,
+                0,
+                &first,
+            )
+            .with_work(columns_work(rows.count, &first)),
+            Launch::new(ROWS, [lines, 1, 1], ROW_THREADS, 0, &second)
+                .with_work(rows_work(lines, &second)),
         ]
     }
 }
@@ -242,4 +216,29 @@ const fn code(format: PixelFormat) -> u32 {
 
 fn color(space: ColorSpace) -> [i32; 6] {
     YuvToRgb::of(space).coefficients()
+}
+
+/// Fitted to the emulator's counts. Every warp has its share of a row's fours of pixels, then of its columns.
+fn columns_work(rows: usize, params: &ResampleColumnsParams) -> Work {
+    let warps = |threads: u32| u64::from(threads.div_ceil(32));
+    let unpack = match params.format {
+        0..=2 => 60,
+        _ => 160,
+    };
+    let column = 70 + 40 * u64::from(params.groups);
+    let row = 8 * 30 + warps(params.pixels / 4) * unpack + warps(params.columns) * column;
+    Work {
+        tensor_macs: 0,
+        instructions: rows as u64 * row,
+    }
+}
+
+/// Fitted to the emulator's counts.
+fn rows_work(lines: u32, params: &ResampleRowsParams) -> Work {
+    let sample = 100 + 20 * u64::from(params.taps);
+    let row = 6 * 40 + u64::from((3 * params.width).div_ceil(4 * 32)) * sample;
+    Work {
+        tensor_macs: 0,
+        instructions: u64::from(lines) * row,
+    }
 }
