@@ -73,7 +73,7 @@ impl Axis {
     }
 
     /// Number of source samples.
-    pub(super) fn input(&self) -> usize {
+    pub(crate) fn input(&self) -> usize {
         self.input
     }
 

@@ -258,12 +258,15 @@ impl Interpreter {
     }
 
     fn resample_columns(&mut self, p: &ResampleColumnsParams, rows: usize) {
-        let (columns, taps) = (p.columns as usize, p.taps as usize);
+        let (columns, groups) = (p.columns as usize, p.groups as usize);
         let frame = |device: &mut Self, at: u32, len: usize| {
             device.get::<u8>(p.frame.offset(at as usize), len)
         };
-        let windows = self.get::<[u32; 2]>(p.windows, columns);
-        let coefficients = self.get::<i32>(p.coefficients, columns * taps);
+        let starts = self.get::<u32>(p.starts, columns);
+        let parts = self.get::<[i8; 4]>(p.coefficients, groups * 3 * columns);
+        let coefficients = resample::join(&parts, columns, groups);
+        // Of the last four pixels some may be beyond the frame.
+        let width = resample::width(p);
         for row in 0..rows {
             let y = p.first_row + row as u32;
             let luma = frame(self, y * p.stride, p.stride as usize);
@@ -275,14 +278,15 @@ impl Interpreter {
             };
             let line = (0..p.pixels).map(|x| (p.first_column + x) as usize);
             let line: Vec<[u8; 3]> = line
-                .map(|x| resample::pixel(p, x, &luma, &chroma, &second))
+                .map(|x| match x < width {
+                    true => resample::pixel(p, x, &luma, &chroma, &second),
+                    false => [0; 3],
+                })
                 .collect();
             let out = (0..3 * columns).map(|i| {
-                let [start, len] = windows[i / 3];
-                let samples = line[(start - p.first_column) as usize..]
-                    .iter()
-                    .map(|rgb| rgb[i % 3]);
-                resample::weigh(samples.take(len as usize), &coefficients[i / 3 * taps..])
+                let from = (starts[i / 3] - p.first_column) as usize;
+                let samples = line[from..].iter().map(|rgb| rgb[i % 3]);
+                resample::weigh(samples, &coefficients[i / 3 * 4 * groups..][..4 * groups])
             });
             let out: Vec<u8> = out.collect();
             self.put(p.out.offset(row * 3 * columns), &out);

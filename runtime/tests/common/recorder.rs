@@ -238,7 +238,7 @@ fn accesses(launch: &Launch) -> Accesses {
 
 fn columns_accesses(launch: &Launch) -> Accesses {
     let p: ResampleColumnsParams = params(launch.params());
-    let (rows, columns, taps) = (launch.grid[0], p.columns as usize, p.taps as usize);
+    let (rows, columns) = (launch.grid[0], p.columns as usize);
     let last = p.first_row + rows;
     let chroma = p.frame.offset(p.chroma as usize);
     let chroma_rows = (last.div_ceil(2) * p.chroma_stride) as usize;
@@ -249,8 +249,8 @@ fn columns_accesses(launch: &Launch) -> Accesses {
         (Read, p.frame, (last * p.stride) as usize),
         (Read, chroma, chroma_rows),
         (Read, second, planar(chroma_rows)),
-        (Read, p.windows, 8 * columns),
-        (Read, p.coefficients, 4 * columns * taps),
+        (Read, p.starts, 4 * columns),
+        (Read, p.coefficients, 12 * columns * p.groups as usize),
         (Write, p.out, 3 * rows as usize * columns),
     ]);
     all

@@ -46,6 +46,27 @@ pub(crate) fn pixel(
     }
 }
 
+/// Pixels of a row of the first plane.
+pub(crate) fn width(p: &ResampleColumnsParams) -> usize {
+    let bytes = p.stride as usize;
+    match p.format {
+        0 | 1 => bytes / 3,
+        3 | 4 => bytes / 2,
+        _ => bytes,
+    }
+}
+
+/// Coefficients (columns, 4 groups) of their bytes (groups, 3, columns).
+pub(crate) fn join(bytes: &[[i8; 4]], columns: usize, groups: usize) -> Vec<i32> {
+    let taps = 4 * groups;
+    let coefficient = |i: usize| {
+        let (column, tap) = (i / taps, i % taps);
+        let part = |part: usize| i32::from(bytes[(tap / 4 * 3 + part) * columns + column][tap % 4]);
+        part(0) + (part(1) << 8) + (part(2) << 16)
+    };
+    (0..columns * taps).map(coefficient).collect()
+}
+
 /// The weighted sum of a window's samples.
 pub(crate) fn weigh(samples: impl Iterator<Item = u8>, coefficients: &[i32]) -> u8 {
     let terms = samples
