@@ -42,7 +42,7 @@ impl Row {
     fn new(group: &[Op], launches: &[Launch], module: &Module) -> Self {
         let names: Vec<_> = group.iter().map(Op::name).collect();
         let cost: Cost = group.iter().map(Op::cost).sum();
-        let activations = match cost.activation_bytes() {
+        let activations = match activation_bytes(group) {
             bytes if bytes > L2_BYTES => bytes,
             _ => 0,
         };
@@ -89,6 +89,24 @@ impl Row {
     fn floor_us(&self) -> f64 {
         self.compute_us.max(self.memory_us)
     }
+}
+
+/// What a group reads and writes of activations. What one of its operations writes and the next reads stays
+/// in registers: that is what fusing them saves.
+fn activation_bytes(group: &[Op]) -> u64 {
+    let mut written = Vec::new();
+    let mut bytes = 0;
+    for (span, access) in group.iter().flat_map(Op::spans) {
+        let len = span.len as u64;
+        if access.reads() && !written.contains(&span) {
+            bytes += len;
+        }
+        if access.writes() {
+            bytes += len;
+            written.push(span);
+        }
+    }
+    bytes
 }
 
 /// Blocks of the busiest SM over the mean.
