@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 PROGRAMS = ["-p", "mergevit-board", "-p", "mergevit-calibrate", "--bins"]
-TESTS = ["-p", "mergevit-kernels", "-p", "mergevit-runtime", "--test", "cuda*", "--test", "device*"]
+TESTS = ["-p", "mergevit-kernels", "-p", "mergevit-runtime", "--test", "cuda*", "--test", "device", "--test", "emulator"]
 SCRIPTS = ["run.py", "programs.py", "device.py", "summary.py", "report.py", "model.py", "vit.py", "peers.py"]
 RUN = """#!/usr/bin/env bash
 exec "${PYTHON:-python3}" "$(dirname "${BASH_SOURCE[0]}")/scripts/run.py" "$@"
