@@ -6,17 +6,14 @@ mod common;
 #[path = "common/on_device.rs"]
 mod on_device;
 
-use common::Random;
 use common::checks::{
     Candidates, check_attention, check_embedding, check_layer_norm, check_linear, check_merge,
     check_patchify, check_pool_and_head,
 };
 use mergevit_emulator::{BlockOrder, Options, test_device};
 use mergevit_kernels::Kernels;
+use mergevit_kernels::cuda::Device;
 use mergevit_kernels::cuda::gemm::TILES;
-use mergevit_kernels::cuda::head::Best;
-use mergevit_kernels::cuda::params::TopParams;
-use mergevit_kernels::cuda::{Device, head};
 use mergevit_kernels::ops::{Capacity, Merge};
 use on_device::OnDevice;
 
@@ -182,71 +179,5 @@ fn patches_pooling_and_head() {
         (32, 2, 128, 1000),
     ] {
         check_pool_and_head::<Cuda>(batch, tokens, width, classes);
-    }
-}
-
-/// Classes as IEEE 754's total order has them, of equals the lower one first; copies are copies.
-#[test]
-fn best_classes() {
-    let mut random = Random(9);
-    for (batch, classes, tokens, count) in [
-        (1, 1, 1, 8),
-        (3, 5, 7, 8),
-        (2, 300, 300, 3),
-        (4, 1000, 197, 8),
-    ] {
-        let mut logits: Vec<f32> = (0..batch * classes)
-            .map(|_| random.below(40) as f32 * 0.5 - 10.0)
-            .collect();
-        for (index, special) in [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY]
-            .iter()
-            .enumerate()
-        {
-            logits[(index * 7) % (batch * classes)] = *special;
-        }
-        let sizes: Vec<u32> = (0..batch * tokens).map(|token| token as u32).collect();
-        let mut device = device(BlockOrder::Descending);
-        let mut upload = |bytes: &[u8]| {
-            let address = device.allocate(bytes.len()).unwrap();
-            device.write(address, bytes).unwrap();
-            address
-        };
-        let params = TopParams {
-            logits: upload(bytemuck::cast_slice(&logits)),
-            sizes: upload(bytemuck::cast_slice(&sizes)),
-            top: upload(&vec![1; batch * count * size_of::<Best>()]),
-            host_logits: upload(&vec![1; batch * classes * 4]),
-            host_sizes: upload(&vec![1; batch * tokens * 4]),
-            classes: classes as u32,
-            tokens: tokens as u32,
-            count: count as u32,
-            padding: 0,
-        };
-        device
-            .launch(&head::top_classes(batch as u32, &params))
-            .unwrap();
-        let mut copies = (vec![0f32; logits.len()], vec![0u32; sizes.len()]);
-        let mut best = vec![Best::default(); batch * count];
-        device
-            .read(params.host_logits, bytemuck::cast_slice_mut(&mut copies.0))
-            .unwrap();
-        device
-            .read(params.host_sizes, bytemuck::cast_slice_mut(&mut copies.1))
-            .unwrap();
-        device
-            .read(params.top, bytemuck::cast_slice_mut(&mut best))
-            .unwrap();
-        assert_eq!((&copies.0, &copies.1), (&logits, &sizes));
-        for (best, logits) in best.chunks_exact(count).zip(logits.chunks_exact(classes)) {
-            let mut order: Vec<u32> = (0..classes as u32).collect();
-            order.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]));
-            order.resize(count.max(classes), u32::MAX);
-            let found: Vec<u32> = best.iter().map(|best| best.class).collect();
-            assert_eq!(found, order[..count], "{classes} classes");
-            for best in best.iter().filter(|best| best.class != u32::MAX) {
-                let logit = logits[best.class as usize];
-                assert_eq!(best.logit.to_bits(), logit.to_bits());
-            }
-        }
     }
 }
