@@ -33,11 +33,7 @@ struct AttentionParams {
 constexpr u32 QUERIES = 64;
 constexpr u32 THREADS = QUERIES / 16 * WARP;
 constexpr u32 BLOCK = 32; // tokens that one inner step of the second product takes
-constexpr u32 CHUNK = 16;
-constexpr u32 CHUNKS = HEAD_WIDTH / CHUNK;
-
-// Rows of 64 bytes in shared memory: eight rows of one chunk lie in different banks.
-DEVICE u32 place(u32 row, u32 chunk) { return row * HEAD_WIDTH + (chunk ^ (row / 2 % CHUNKS)) * CHUNK; }
+static_assert(HEAD_WIDTH == ROW_BYTES, "a head is one row of shared memory");
 
 // Brings (tokens, 64) of a head to shared memory, zeros up to a whole block.
 DEVICE void load_tokens(u32 shared, const i8 *from, u32 tokens, u32 stride) {

@@ -7,9 +7,6 @@
 // leaves its sums in `partial`; the one that arrives last adds them (integers: any order gives the same bits)
 // and runs the epilogue.
 //
-// Shared memory holds rows of 64 bytes, four chunks of 16. `ldmatrix` reads one chunk of eight rows at a time;
-// chunks are permuted by the row number so that those eight lie in different banks.
-//
 // Weights are read in an order that gives each lane eight neighbouring output columns: column 2q + e of the
 // f-th 8-column fragment is output column 8q + 2f + e of a group of 32. Which weight row stands for which
 // column of a fragment is ours to choose, and so no shuffle or staging is needed before 8 and 16 byte stores.
@@ -21,6 +18,7 @@
 // Orin Nano Super (8 SMs, 1.02 GHz, 16.7 T multiply-accumulates/s, 80 GB/s measured), ViT-B/16 at batch 1:
 // qkv 197 x 2304 x 768 is 0.35 GMAC: 21 us of compute against 22 us of weights.
 #pragma once
+#include "arrival.cuh"
 #include "numerics.cuh"
 #include "tensor.cuh"
 
@@ -46,8 +44,7 @@ struct GemmParams {
 
 enum Epilogue { REQUANTIZE, GELU, RESIDUAL, EMBED };
 
-constexpr u32 STEP = 64; // bytes of K a step
-constexpr u32 CHUNK = 16;
+constexpr u32 STEP = ROW_BYTES; // bytes of K a step
 constexpr u32 GROUP = 32; // output columns that a quarter-warp's lanes share, eight each
 
 // BM x BN tiles of WM x WN warp tiles.
@@ -74,7 +71,8 @@ struct Gemm {
             a = p.input + (u64)(m0 + row) * p.inputs + k0 + chunk * CHUNK;
             b = p.weights + (u64)(n0 + row) * p.inputs + k0 + chunk * CHUNK;
             a_stride = b_stride = (u64)LOAD_ROWS * p.inputs;
-            a_shared = shared + row * STEP + (chunk ^ (row / 2 % 4)) * CHUNK;
+            a_shared = shared + place(row, chunk);
+            // Weight rows that are read together are pairs eight apart.
             b_shared = shared + BM * STEP + row * STEP + (chunk ^ (row / 8 % 4)) * CHUNK;
             rows_left = p.rows > m0 + row ? p.rows - m0 - row : 0;
         }
@@ -129,7 +127,7 @@ struct Gemm {
         u32 lane = lane_id(), wm = warp_id() % (BM / WM), wn = warp_id() / (BM / WM);
         // A: matrices are rows 0..8 and 8..16 of the first chunk, then of the second.
         u32 a_row = wm * WM + lane % 16;
-        u32 a = shared + a_row * STEP + ((lane / 16) ^ (a_row / 2 % 4)) * CHUNK;
+        u32 a = shared + place(a_row, lane / 16);
         // B: matrices are both chunks of one 8-column fragment, then of the next.
         u32 b_row = wn * WN + 8 * (lane % 8 / 2) + 2 * (lane / 16) + lane % 2;
         u32 b = shared + BM * STEP + b_row * STEP + ((lane / 8 % 2) ^ (b_row / 8 % 4)) * CHUNK;
@@ -151,7 +149,7 @@ struct Gemm {
     }
 
     // Adds up the parts of K. Returns whether this block is the last of its tile, which then has the whole sum.
-    // `before` is a word of the stages' shared memory: how many parts had arrived before this one.
+    // `before` is a word of the stages' shared memory, free by now.
     static DEVICE bool reduce(const GemmParams &p, Sums &sums, volatile u32 *before) {
         if (gridDim.z == 1) return true;
         constexpr u32 VECTORS = MI * NI * 4;
@@ -163,13 +161,7 @@ struct Gemm {
             const i32(&s)[4] = sums[i / (4 * NI)][i / 4 % NI][i % 4];
             own[i * THREADS] = make_int4(s[0], s[1], s[2], s[3]);
         }
-        __threadfence();
-        __syncthreads();
-        // The counter wraps to zero with the last arrival, ready for the next launch.
-        if (threadIdx.x == 0) *before = atomicInc(p.arrived + tile, gridDim.z - 1);
-        __syncthreads();
-        if (*before != gridDim.z - 1) return false;
-        __threadfence();
+        if (!arrives_last(p.arrived + tile, gridDim.z, before)) return false;
         for (u32 z = 0; z < gridDim.z; z++) {
             if (z == blockIdx.z) continue;
             const int4 *other = parts + (u64)z * VECTORS * THREADS;

@@ -11,6 +11,7 @@
 // about 4 us, of which 2 are the launch.
 //
 // dynamic shared: merge_match 18480
+#include "arrival.cuh"
 #include "numerics.cuh"
 #include "tensor.cuh"
 
@@ -30,10 +31,7 @@ constexpr u32 WARPS = THREADS / WARP;
 constexpr u32 STAYS = 0xffffffffu;
 constexpr u32 SOURCES = 16;
 constexpr u32 BLOCK = 32; // B tokens are rounded up to this many
-constexpr u32 CHUNK = 16;
-constexpr u32 CHUNKS = HEAD_WIDTH / CHUNK;
-
-DEVICE u32 place(u32 row, u32 chunk) { return row * HEAD_WIDTH + (chunk ^ (row / 2 % CHUNKS)) * CHUNK; }
+static_assert(HEAD_WIDTH == ROW_BYTES, "a metric is one row of shared memory");
 
 // Shared memory: high and low bytes of the metric, (rows, 64) each, and 1 / norm. The first 16 rows are the
 // block's A tokens, then come all B tokens.
@@ -143,18 +141,6 @@ DEVICE void search(const Metric &metric, u32 targets, Best (&best)[2]) {
                          __shfl_xor_sync(ALL, best[i].partner, across));
 }
 
-// Whether this block is the last of its image, so that it sees what all have written.
-DEVICE bool is_last(const MergeMatchParams &p) {
-    __shared__ u32 before;
-    __threadfence();
-    __syncthreads();
-    // The counter wraps to zero with the last arrival, ready for the next launch.
-    if (threadIdx.x == 0) before = atomicInc(p.arrived + blockIdx.y, gridDim.x - 1);
-    __syncthreads();
-    __threadfence();
-    return before == gridDim.x - 1;
-}
-
 // Ranks A tokens by similarity, of equals the lower index first: all but the first r stay.
 DEVICE void rank(const MergeMatchParams &p, float *similarity, u32 sources) {
     u32 start = blockIdx.y * sources;
@@ -205,5 +191,6 @@ extern "C" __global__ void __launch_bounds__(THREADS) merge_match(PARAMS(MergeMa
     __syncthreads();
     u32 a = first + threadIdx.x;
     if (threadIdx.x < SOURCES && a < sources) write(p, found, a, sources);
-    if (is_last(p)) rank(p, (float *)shared, sources);
+    __shared__ u32 before;
+    if (arrives_last(p.arrived + blockIdx.y, gridDim.x, &before)) rank(p, (float *)shared, sources);
 }

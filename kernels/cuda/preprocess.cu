@@ -1,16 +1,16 @@
 // A camera frame to network input: unpack, YUV to RGB, resize, crop; in integers, bit for bit what
 // `kernels/src/frame` does. Pillow's fixed-point separable resampling: horizontal pass first, 8 bits between.
 //
-// `resample_columns`: a block takes one source row that some output row reads. A thread converts four pixels at
-// a time, once, into planes in shared memory; then each makes all three samples of an output column. A
-// coefficient has 24 bits: three signed bytes, each of which meets four samples in one dot product.
+// `resample_columns`: a block takes two source rows that share chroma. A thread converts four pixels of both at
+// a time, once, into shared memory; then each makes all samples of an output column. A coefficient has 24 bits:
+// three signed bytes, each of which meets four samples in one dot product.
 //
 // `resample_rows`: a block makes one output row, a thread four samples of it, as pixels or, in place, as rows
 // of patches.
 //
 // Bytes: the frame once; R rows of 3 W bytes written and read again from L2 (R source rows, W output columns).
-// Orin Nano Super, 1920 x 1080 NV12 to the middle 224 x 224 of 256, bicubic: 2.4 MB, 30 us of memory; 1.3 and
-// 0.2 million warp instructions, 40 and 6 us at the four a clock that an SM can start.
+// Orin Nano Super, 1920 x 1080 NV12 to the middle 224 x 224 of 256, bicubic: @BYTES@
+// dynamic shared: resample_columns 11816
 #include "types.cuh"
 
 enum Format { RGB, BGR, GREY, YUYV, UYVY, NV12, NV21, I420 };
@@ -18,15 +18,16 @@ enum Format { RGB, BGR, GREY, YUYV, UYVY, NV12, NV21, I420 };
 struct ResampleColumnsParams {
     const u8 *frame;         // planes without padding
     const u32 *starts;       // (W): first source column, a multiple of 4
-    const u32 *coefficients; // (groups, 3, W): low, middle and high bytes of four, 22 fractional bits
+    const u32 *coefficients; // (W / 32 rounded up, groups, 3, 32): low, middle and high bytes of four
     u8 *out;                 // (R, W, 3)
     u32 stride;              // bytes of a row of the first plane
     u32 chroma;              // where the first chroma plane starts
     u32 chroma_stride;
     u32 second_chroma; // from the first chroma plane to the second
-    u32 first_row;     // of the source
+    u32 first_row;     // of the source, even
+    u32 rows;          // R
     u32 first_column;  // of the source, a multiple of 4
-    u32 pixels;        // source columns that windows reach, a multiple of 4, at most MAX_SIDE
+    u32 pixels;        // source columns that windows reach, a multiple of 4
     u32 columns;       // W
     u32 groups;        // of four taps
     u32 format;
@@ -36,6 +37,7 @@ struct ResampleColumnsParams {
     i32 green_cb;
     i32 green_cr;
     i32 blue_cb;
+    u32 padding;
 };
 
 struct ResampleRowsParams {
@@ -57,7 +59,10 @@ struct ResampleRowsParams {
 
 constexpr u32 COLUMN_THREADS = 256;
 constexpr u32 ROW_THREADS = 192;
-constexpr u32 MAX_SIDE = 8192;
+constexpr u32 BLOCK_ROWS = 2; // of the source
+// Words that hold four columns in shared memory, three of each row; odd, so that neighbours lie in different
+// banks.
+constexpr u32 RECORD = 3 * BLOCK_ROWS + 1;
 constexpr u32 PRECISION_BITS = 22;
 constexpr u32 COLOR_BITS = 13;
 
@@ -72,7 +77,7 @@ DEVICE u32 four_bytes(const u8 *row, u32 at, u32 length, bool whole) {
     return bytes;
 }
 
-DEVICE i32 byte(u32 word, u32 i) { return word >> 8 * i & 0xff; }
+DEVICE u32 byte(u32 word, u32 i) { return __byte_perm(word, 0, 0x4440 + i); }
 
 // c + the sum of four products, unsigned bytes of a and signed ones of b.
 DEVICE u32 dot(u32 a, u32 b, u32 c) {
@@ -87,94 +92,131 @@ struct Four {
 };
 
 // Bytes 2 of four sums, clamped: 0 .. 255 with 16 fractional bits.
-DEVICE u32 clamp_and_pack(const i32 (&sums)[4]) {
+DEVICE u32 clamp_and_pack(const u32 (&sums)[4]) {
     u32 c[4];
 #pragma unroll
-    for (u32 i = 0; i < 4; i++) c[i] = (u32)min(max(sums[i], 0), 0xffffff);
+    for (u32 i = 0; i < 4; i++) c[i] = (u32)min(max((i32)sums[i], 0), 0xffffff);
     return __byte_perm(__byte_perm(c[0], c[1], 0x0062), __byte_perm(c[2], c[3], 0x0062), 0x5410);
 }
 
-// From four bytes of luma, and Cb and Cr of the first two and of the last two pixels.
-DEVICE Four to_rgb(const ResampleColumnsParams &p, u32 luma, u32 chroma) {
-    constexpr u32 UP = 16 - COLOR_BITS;
-    i32 red[4], green[4], blue[4];
-#pragma unroll
-    for (u32 i = 0; i < 4; i++) {
-        i32 cb = byte(chroma, i / 2 * 2) - 128, cr = byte(chroma, i / 2 * 2 + 1) - 128;
-        i32 base = (p.luma << UP) * (byte(luma, i) - p.black) + (1 << 15);
-        red[i] = base + (p.red_cr << UP) * cr;
-        green[i] = base - ((p.green_cb << UP) * cb + (p.green_cr << UP) * cr);
-        blue[i] = base + (p.blue_cb << UP) * cb;
+// Y'CbCr to R'G'B' with 16 fractional bits; black, the 128 of chroma and the half that rounds are in the offsets.
+struct Conversion {
+    u32 luma, red_cr, green_cb, green_cr, blue_cb, red, green, blue;
+
+    DEVICE Conversion(const ResampleColumnsParams &p) {
+        constexpr u32 UP = 16 - COLOR_BITS;
+        luma = p.luma << UP;
+        red_cr = p.red_cr << UP;
+        green_cb = p.green_cb << UP;
+        green_cr = p.green_cr << UP;
+        blue_cb = p.blue_cb << UP;
+        u32 offset = (1 << 15) - luma * p.black;
+        red = offset - 128 * red_cr;
+        green = offset + 128 * (green_cb + green_cr);
+        blue = offset - 128 * blue_cb;
     }
-    return {clamp_and_pack(red), clamp_and_pack(green), clamp_and_pack(blue)};
+
+    // From four bytes of luma, and Cb and Cr of the first two and of the last two pixels.
+    DEVICE Four apply(u32 y, u32 chroma) const {
+        u32 r[4], g[4], b[4];
+#pragma unroll
+        for (u32 i = 0; i < 4; i++) {
+            u32 cb = byte(chroma, i / 2 * 2), cr = byte(chroma, i / 2 * 2 + 1), l = byte(y, i);
+            r[i] = luma * l + (red_cr * cr + red);
+            g[i] = luma * l + (green - green_cb * cb - green_cr * cr);
+            b[i] = luma * l + (blue_cb * cb + blue);
+        }
+        return {clamp_and_pack(r), clamp_and_pack(g), clamp_and_pack(b)};
+    }
+};
+
+// Cb and Cr of pixels x .. x + 4, a multiple of 4, from a chroma plane's row.
+DEVICE u32 chroma_of(const ResampleColumnsParams &p, const u8 *row, u32 x, bool whole) {
+    if (p.format != I420) {
+        u32 pairs = four_bytes(row, x, p.chroma_stride, whole);
+        return p.format == NV12 ? pairs : __byte_perm(pairs, 0, 0x2301);
+    }
+    u32 at = x / 8 * 4, shift = x % 8 * 4;
+    u32 cb = four_bytes(row, at, p.chroma_stride, whole) >> shift;
+    u32 cr = four_bytes(row + p.second_chroma, at, p.chroma_stride, whole) >> shift;
+    return __byte_perm(cb, cr, 0x5140);
 }
 
-// Pixels (x .. x + 4, y) of the frame; x is a multiple of 4. Chroma is that of the pair, and of the pair of
-// rows: no interpolation.
-DEVICE Four unpack(const ResampleColumnsParams &p, u32 x, u32 y) {
-    const u8 *row = p.frame + (u64)y * p.stride;
-    const u8 *chroma = p.frame + p.chroma + (u64)(y / 2) * p.chroma_stride;
+// Pixels (x .. x + 4) of rows y and y + 1 of those in question; x is a multiple of 4, y is even. Chroma is that
+// of the pair, and of the pair of rows: no interpolation.
+DEVICE void unpack(const ResampleColumnsParams &p, const Conversion &conversion, u32 x, u32 y,
+                   Four (&out)[BLOCK_ROWS]) {
     // Planes are packed: if their rows are made of fours, they start at multiples of four.
     bool whole = (p.stride | p.chroma_stride) % 4 == 0;
-    if (p.format == RGB || p.format == BGR) {
-        u32 a = four_bytes(row, 3 * x, p.stride, whole), b = four_bytes(row, 3 * x + 4, p.stride, whole),
-            c = four_bytes(row, 3 * x + 8, p.stride, whole);
-        u32 first = __byte_perm(__byte_perm(a, b, 0x0630), c, 0x5210);
-        u32 second = __byte_perm(__byte_perm(a, b, 0x0741), c, 0x6210);
-        u32 third = __byte_perm(__byte_perm(a, b, 0x0052), c, 0x7410);
-        return p.format == RGB ? Four{first, second, third} : Four{third, second, first};
+    u32 pairs = 0;
+    if (p.format >= NV12) {
+        u32 row = (p.first_row + y) / 2;
+        pairs = chroma_of(p, p.frame + p.chroma + (u64)row * p.chroma_stride, x, whole);
     }
-    if (p.format == YUYV || p.format == UYVY) {
-        u32 a = four_bytes(row, 2 * x, p.stride, whole), b = four_bytes(row, 2 * x + 4, p.stride, whole);
-        u32 even = __byte_perm(a, b, 0x6420), odd = __byte_perm(a, b, 0x7531);
-        return p.format == YUYV ? to_rgb(p, even, odd) : to_rgb(p, odd, even);
+#pragma unroll
+    for (u32 i = 0; i < BLOCK_ROWS; i++) {
+        // A last row without a partner is taken twice.
+        const u8 *row = p.frame + (u64)(p.first_row + min(y + i, p.rows - 1)) * p.stride;
+        if (p.format >= NV12) {
+            out[i] = conversion.apply(four_bytes(row, x, p.stride, whole), pairs);
+        } else if (p.format == GREY) {
+            u32 grey = four_bytes(row, x, p.stride, whole);
+            out[i] = {grey, grey, grey};
+        } else if (p.format >= YUYV) {
+            u32 a = four_bytes(row, 2 * x, p.stride, whole), b = four_bytes(row, 2 * x + 4, p.stride, whole);
+            u32 even = __byte_perm(a, b, 0x6420), odd = __byte_perm(a, b, 0x7531);
+            out[i] = p.format == YUYV ? conversion.apply(even, odd) : conversion.apply(odd, even);
+        } else {
+            u32 a = four_bytes(row, 3 * x, p.stride, whole), b = four_bytes(row, 3 * x + 4, p.stride, whole);
+            u32 c = four_bytes(row, 3 * x + 8, p.stride, whole);
+            u32 first = __byte_perm(__byte_perm(a, b, 0x0630), c, 0x5210);
+            u32 second = __byte_perm(__byte_perm(a, b, 0x0741), c, 0x6210);
+            u32 third = __byte_perm(__byte_perm(a, b, 0x0052), c, 0x7410);
+            out[i] = p.format == RGB ? Four{first, second, third} : Four{third, second, first};
+        }
     }
-    u32 luma = four_bytes(row, x, p.stride, whole);
-    if (p.format == GREY) return {luma, luma, luma};
-    u32 pairs;
-    if (p.format == I420) {
-        u32 at = x / 8 * 4, shift = x % 8 * 4;
-        u32 cb = four_bytes(chroma, at, p.chroma_stride, whole) >> shift;
-        u32 cr = four_bytes(chroma + p.second_chroma, at, p.chroma_stride, whole) >> shift;
-        pairs = __byte_perm(cb, cr, 0x5140);
-    } else {
-        pairs = four_bytes(chroma, x, p.chroma_stride, whole);
-        if (p.format == NV21) pairs = __byte_perm(pairs, 0, 0x2301);
-    }
-    return to_rgb(p, luma, pairs);
 }
 
 DEVICE u32 clamp8(u32 sum) { return (u32)min(max((i32)sum >> PRECISION_BITS, 0), 255); }
 
-extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
+extern "C" __global__ void __launch_bounds__(COLUMN_THREADS, 4)
     resample_columns(PARAMS(ResampleColumnsParams) p) {
-    __shared__ u32 planes[3][MAX_SIDE / 4];
+    extern __shared__ u32 fours[]; // (pixels / 4, RECORD)
+    u32 first = BLOCK_ROWS * blockIdx.x;
+    Conversion conversion(p);
     for (u32 i = threadIdx.x; i < p.pixels / 4; i += COLUMN_THREADS) {
-        Four four = unpack(p, p.first_column + 4 * i, p.first_row + blockIdx.x);
-        planes[0][i] = four.red;
-        planes[1][i] = four.green;
-        planes[2][i] = four.blue;
+        Four rows[BLOCK_ROWS];
+        unpack(p, conversion, p.first_column + 4 * i, first, rows);
+#pragma unroll
+        for (u32 row = 0; row < BLOCK_ROWS; row++) {
+            u32 *words = fours + i * RECORD + 3 * row;
+            words[0] = rows[row].red;
+            words[1] = rows[row].green;
+            words[2] = rows[row].blue;
+        }
     }
     __syncthreads();
     for (u32 x = threadIdx.x; x < p.columns; x += COLUMN_THREADS) {
-        u32 at = (p.starts[x] - p.first_column) / 4;
-        const u32 *coefficients = p.coefficients + x;
-        u32 sums[3][3] = {};
+        const u32 *record = fours + (p.starts[x] - p.first_column) / 4 * RECORD;
+        const u32 *coefficients = p.coefficients + x / WARP * p.groups * 3 * WARP + lane_id();
+        u32 sums[3 * BLOCK_ROWS][3] = {};
+#pragma unroll 2
         for (u32 group = 0; group < p.groups; group++) {
             u32 parts[3];
 #pragma unroll
-            for (u32 part = 0; part < 3; part++) parts[part] = coefficients[(3 * group + part) * p.columns];
+            for (u32 part = 0; part < 3; part++) parts[part] = coefficients[part * WARP];
 #pragma unroll
-            for (u32 color = 0; color < 3; color++)
+            for (u32 i = 0; i < 3 * BLOCK_ROWS; i++)
 #pragma unroll
-                for (u32 part = 0; part < 3; part++)
-                    sums[color][part] = dot(planes[color][at + group], parts[part], sums[color][part]);
+                for (u32 part = 0; part < 3; part++) sums[i][part] = dot(record[i], parts[part], sums[i][part]);
+            coefficients += 3 * WARP;
+            record += RECORD;
         }
-        u8 *out = p.out + ((u64)blockIdx.x * p.columns + x) * 3;
 #pragma unroll
-        for (u32 color = 0; color < 3; color++) {
-            u32 sum = sums[color][0] + (sums[color][1] << 8) + (sums[color][2] << 16);
-            out[color] = clamp8(sum + (1 << (PRECISION_BITS - 1)));
+        for (u32 i = 0; i < 3 * BLOCK_ROWS; i++) {
+            u32 row = first + i / 3, sum = sums[i][0] + (sums[i][1] << 8) + (sums[i][2] << 16);
+            if (row < p.rows)
+                p.out[((u64)row * p.columns + x) * 3 + i % 3] = clamp8(sum + (1 << (PRECISION_BITS - 1)));
         }
     }
 }
@@ -188,19 +230,19 @@ DEVICE u32 four_samples(const ResampleRowsParams &p, u32 y, u32 i) {
     uint2 window = p.windows[row];
     const i32 *coefficients = p.coefficients + row * p.taps;
     const u8 *samples = p.rows + (u64)(window.x - p.first_row) * length;
-    i32 sums[4] = {1 << (PRECISION_BITS - 1), 1 << (PRECISION_BITS - 1), 1 << (PRECISION_BITS - 1),
-                   1 << (PRECISION_BITS - 1)};
+    constexpr u32 HALF = 1 << (PRECISION_BITS - 1);
+    u32 sums[4] = {HALF, HALF, HALF, HALF};
 #pragma unroll 4
     for (u32 t = 0; t < window.y; t++) {
         u32 four = four_bytes(samples, at, length, whole);
-        i32 coefficient = coefficients[t];
+        u32 coefficient = coefficients[t];
 #pragma unroll
         for (u32 e = 0; e < 4; e++) sums[e] += byte(four, e) * coefficient;
         samples += length;
     }
     u32 c[4];
 #pragma unroll
-    for (u32 e = 0; e < 4; e++) c[e] = clamp8((u32)sums[e]);
+    for (u32 e = 0; e < 4; e++) c[e] = clamp8(sums[e]);
     return __byte_perm(__byte_perm(c[0], c[1], 0x0040), __byte_perm(c[2], c[3], 0x0040), 0x5410);
 }
 

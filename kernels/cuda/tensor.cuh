@@ -5,6 +5,13 @@
 
 DEVICE u32 shared_address(const void *p) { return (u32)__cvta_generic_to_shared(p); }
 
+// Rows of 64 bytes in shared memory are four chunks of 16, what one `ldmatrix` row is. It reads one chunk of
+// eight rows at a time: chunks are permuted by the row's number, so that those eight lie in different banks.
+constexpr u32 ROW_BYTES = 64;
+constexpr u32 CHUNK = 16;
+constexpr u32 CHUNKS = ROW_BYTES / CHUNK;
+DEVICE u32 place(u32 row, u32 chunk) { return row * ROW_BYTES + (chunk ^ (row / 2 % CHUNKS)) * CHUNK; }
+
 // Copies 16 bytes from global to shared memory behind the caller's back; zeros if `valid` is false.
 DEVICE void copy_async_16(u32 shared, const void *global, bool valid) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
