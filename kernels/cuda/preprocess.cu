@@ -9,7 +9,8 @@
 // of patches.
 //
 // Bytes: the frame once; R rows of 3 W bytes written and read again from L2 (R source rows, W output columns).
-// Orin Nano Super, 1920 x 1080 NV12 to the middle 224 x 224 of 256, bicubic: @BYTES@
+// Orin Nano Super, 1920 x 1080 NV12 to the middle 224 x 224 of 256, bicubic: 2.4 MB, 30 us of memory.
+// That is 2.3 and 0.5 million warp instructions (as PTX), 70 and 15 us at the four a clock that an SM starts.
 // dynamic shared: resample_columns 11816
 #include "types.cuh"
 
@@ -221,6 +222,11 @@ extern "C" __global__ void __launch_bounds__(COLUMN_THREADS, 4)
     }
 }
 
+DEVICE void add(u32 (&sums)[4], u32 four, u32 coefficient) {
+#pragma unroll
+    for (u32 i = 0; i < 4; i++) sums[i] += byte(four, i) * coefficient;
+}
+
 // Samples i .. i + 4 of output row y. Black beyond the resized frame.
 DEVICE u32 four_samples(const ResampleRowsParams &p, u32 y, u32 i) {
     // What is before the first kept row or column is beyond the last one too, as an unsigned number.
@@ -232,13 +238,13 @@ DEVICE u32 four_samples(const ResampleRowsParams &p, u32 y, u32 i) {
     const u8 *samples = p.rows + (u64)(window.x - p.first_row) * length;
     constexpr u32 HALF = 1 << (PRECISION_BITS - 1);
     u32 sums[4] = {HALF, HALF, HALF, HALF};
+    if (!whole) {
+        for (u32 t = 0; t < window.y; t++)
+            add(sums, four_bytes(samples + (u64)t * length, at, length, false), coefficients[t]);
+    } else if (at < length) {
+        const u8 *next = samples + at;
 #pragma unroll 4
-    for (u32 t = 0; t < window.y; t++) {
-        u32 four = four_bytes(samples, at, length, whole);
-        u32 coefficient = coefficients[t];
-#pragma unroll
-        for (u32 e = 0; e < 4; e++) sums[e] += byte(four, e) * coefficient;
-        samples += length;
+        for (u32 t = 0; t < window.y; t++, next += length) add(sums, *(const u32 *)next, coefficients[t]);
     }
     u32 c[4];
 #pragma unroll

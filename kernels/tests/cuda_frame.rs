@@ -5,9 +5,9 @@
 mod common;
 
 use common::Random;
-use mergevit_emulator::{Options, test_device};
+use mergevit_emulator::{Emulated, Options, test_device};
 use mergevit_kernels::cuda::preprocess::{Destination, Resampling, Workspace};
-use mergevit_kernels::cuda::{Address, Device};
+use mergevit_kernels::cuda::{Address, Device, Target};
 use mergevit_kernels::frame::{
     ColorSpace, Frame, Geometry, Interpolation, PixelFormat, Planes, Resize, reference,
 };
@@ -34,7 +34,10 @@ struct Rig {
 
 impl Rig {
     fn new(geometry: Geometry, max_frame: (usize, usize)) -> Self {
-        let mut device = test_device(Options::default());
+        Self::on(test_device(Options::default()), geometry, max_frame)
+    }
+
+    fn on(mut device: Box<dyn Device>, geometry: Geometry, max_frame: (usize, usize)) -> Self {
         let resampling = Resampling::new(geometry, max_frame);
         let mut room = |bytes| device.allocate(bytes).unwrap();
         let workspace = Workspace {
@@ -190,5 +193,33 @@ fn camera_sizes() {
         let data = samples(&mut random, format.frame_bytes(640, 480));
         let frame = Frame::packed(format, 640, 480, &data).unwrap();
         rig.check(&frame, Some(16));
+    }
+}
+
+/// What launches say they cost is what the emulator counts, within a fifth.
+#[test]
+fn launches_know_their_cost() {
+    let mut random = Random(6);
+    for (format, width, height, patch_size) in [
+        (PixelFormat::Nv12, 1280, 720, 16),
+        (PixelFormat::I420, 641, 479, 16),
+        (PixelFormat::Yuyv, 640, 480, 14),
+        (PixelFormat::Rgb, 640, 480, 16),
+        (PixelFormat::Grey, 300, 200, 14),
+    ] {
+        let geometry = square(Resize::ShortestSide(256), 224, Interpolation::Bicubic);
+        let device = Emulated::new(Target::ORIN_NANO, Options::default());
+        let ledger = device.ledger();
+        let mut rig = Rig::on(Box::new(device), geometry, (width, height));
+        let data = samples(&mut random, format.frame_bytes(width, height));
+        let frame = Frame::packed(format, width, height, &data).unwrap();
+        rig.check(&frame, Some(patch_size));
+        for (name, record) in ledger.records() {
+            let said = record.work.instructions as f64;
+            let done = record.counts.instructions.total().warps as f64;
+            let ratio = said / done;
+            let what = format!("{name} of {format:?}: said {said}, did {done}");
+            assert!((0.8..1.25).contains(&ratio), "{what}");
+        }
     }
 }

@@ -243,7 +243,8 @@ params! {
         frame: Address,
         /// (W) u32: first source column, a multiple of 4
         starts: Address,
-        /// (groups, 3, W): low, middle and high bytes, signed, of four coefficients with 22 fractional bits
+        /// (W / 32 rounded up, groups, 3, 32): low, middle and high bytes, signed, of four coefficients with 22
+        /// fractional bits
         coefficients: Address,
         /// (R, W, 3) u8
         out: Address,
@@ -255,8 +256,10 @@ params! {
         chroma_stride: u32,
         /// Bytes from the first chroma plane to the second
         second_chroma: u32,
-        /// Source row that block 0 takes
+        /// First source row, even
         first_row: u32,
+        /// R
+        rows: u32,
         /// First source column that is read, a multiple of 4
         first_column: u32,
         /// Source columns that are read, a multiple of 4
@@ -269,6 +272,8 @@ params! {
         format: u32,
         /// Six coefficients of the colour space with 13 fractional bits, the first an offset
         color: [i32; 6],
+        /// Nothing
+        padding: u32,
     }
 
     /// `resample_rows` of `preprocess.cu`

@@ -83,7 +83,7 @@ impl Interpreter {
             "pool_norm" => self.pool_norm(&params(bytes), x),
             "head" => self.head(&params(bytes)),
             "top_classes" => self.top_classes(&params(bytes), x),
-            "resample_columns" => self.resample_columns(&params(bytes), x),
+            "resample_columns" => self.resample_columns(&params(bytes)),
             "resample_rows" => self.resample_rows(&params(bytes), x),
             name => {
                 let epilogue = name.rsplit('_').next().expect("gemm_TILE_epilogue");
@@ -257,17 +257,17 @@ impl Interpreter {
         self.put(p.host_sizes, &sizes);
     }
 
-    fn resample_columns(&mut self, p: &ResampleColumnsParams, rows: usize) {
+    fn resample_columns(&mut self, p: &ResampleColumnsParams) {
         let (columns, groups) = (p.columns as usize, p.groups as usize);
         let frame = |device: &mut Self, at: u32, len: usize| {
             device.get::<u8>(p.frame.offset(at as usize), len)
         };
         let starts = self.get::<u32>(p.starts, columns);
-        let parts = self.get::<[i8; 4]>(p.coefficients, groups * 3 * columns);
+        let parts = self.get::<[i8; 4]>(p.coefficients, columns.div_ceil(32) * groups * 3 * 32);
         let coefficients = resample::join(&parts, columns, groups);
         // Of the last four pixels some may be beyond the frame.
         let width = resample::width(p);
-        for row in 0..rows {
+        for row in 0..p.rows as usize {
             let y = p.first_row + row as u32;
             let luma = frame(self, y * p.stride, p.stride as usize);
             let at = p.chroma + y / 2 * p.chroma_stride;

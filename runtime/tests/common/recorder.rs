@@ -238,11 +238,12 @@ fn accesses(launch: &Launch) -> Accesses {
 
 fn columns_accesses(launch: &Launch) -> Accesses {
     let p: ResampleColumnsParams = params(launch.params());
-    let (rows, columns) = (launch.grid[0], p.columns as usize);
+    let (rows, columns) = (p.rows, p.columns as usize);
     let last = p.first_row + rows;
     let chroma = p.frame.offset(p.chroma as usize);
     let chroma_rows = (last.div_ceil(2) * p.chroma_stride) as usize;
     let second = chroma.offset(p.second_chroma as usize);
+    let coefficients = 12 * columns.next_multiple_of(32) * p.groups as usize;
     let planar = |len| if p.format == 7 { len } else { 0 };
     let mut all = [NONE; 10];
     all[..6].copy_from_slice(&[
@@ -250,7 +251,7 @@ fn columns_accesses(launch: &Launch) -> Accesses {
         (Read, chroma, chroma_rows),
         (Read, second, planar(chroma_rows)),
         (Read, p.starts, 4 * columns),
-        (Read, p.coefficients, 12 * columns * p.groups as usize),
+        (Read, p.coefficients, coefficients),
         (Write, p.out, 3 * rows as usize * columns),
     ]);
     all

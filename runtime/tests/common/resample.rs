@@ -56,12 +56,13 @@ pub(crate) fn width(p: &ResampleColumnsParams) -> usize {
     }
 }
 
-/// Coefficients (columns, 4 groups) of their bytes (groups, 3, columns).
+/// Coefficients (columns, 4 groups) of their bytes (warps, groups, 3, 32).
 pub(crate) fn join(bytes: &[[i8; 4]], columns: usize, groups: usize) -> Vec<i32> {
     let taps = 4 * groups;
     let coefficient = |i: usize| {
         let (column, tap) = (i / taps, i % taps);
-        let part = |part: usize| i32::from(bytes[(tap / 4 * 3 + part) * columns + column][tap % 4]);
+        let group = column / 32 * groups + tap / 4;
+        let part = |part: usize| i32::from(bytes[(group * 3 + part) * 32 + column % 32][tap % 4]);
         part(0) + (part(1) << 8) + (part(2) << 16)
     };
     (0..columns * taps).map(coefficient).collect()

@@ -23,6 +23,10 @@ const ROWS: Kernel = Kernel {
 const COLUMN_THREADS: u32 = 256;
 const ROW_THREADS: u32 = 192;
 
+/// Source rows of a block of `resample_columns`, and the bytes that hold four columns of them.
+const BLOCK_ROWS: u32 = 2;
+const RECORD_BYTES: u32 = 4 * (3 * BLOCK_ROWS + 1);
+
 /// Where preprocessing works in device memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Workspace {
@@ -86,7 +90,9 @@ impl Resampling {
             self.geometry.interpolation(),
             (self.geometry.crop_width(), self.geometry.crop_height()),
         );
-        let words = Columns::max_words(kind, self.max_frame.0, crop.0)
+        // No frame is resized to fewer columns than the smallest.
+        let (min_columns, _) = self.geometry.resized(1, 1);
+        let words = Columns::max_words(kind, self.max_frame.0, min_columns.min(crop.0), crop.0)
             + Rows::max_words(kind, self.max_frame.1, crop.1);
         words * size_of::<i32>()
     }
@@ -147,6 +153,8 @@ impl Resampling {
         let kept_rows = Span::center(resized.1, self.geometry.crop_height());
         let (format, columns, rows) = (frame.format(), self.columns, self.rows);
         let chroma_stride = format.chroma_row_bytes(width);
+        // Rows go in pairs, of which each has its chroma.
+        let first_row = rows.first / 2 * 2;
         let first = ResampleColumnsParams {
             frame: workspace.frame,
             starts: word(columns.starts),
@@ -156,13 +164,15 @@ impl Resampling {
             chroma: (format.row_bytes(width) * height) as u32,
             chroma_stride: chroma_stride as u32,
             second_chroma: (chroma_stride * height.div_ceil(2)) as u32,
-            first_row: rows.first as u32,
+            first_row: first_row as u32,
+            rows: (rows.first + rows.count - first_row) as u32,
             first_column: columns.first as u32,
             pixels: columns.count as u32,
             columns: kept_columns.count as u32,
             groups: columns.groups as u32,
             format: code(format),
             color: color(frame.color()),
+            padding: 0,
         };
         let (out, patch_size, row_bytes) = match *destination {
             Destination::Pixels(out) => (out, 0, 0),
@@ -173,7 +183,7 @@ impl Resampling {
             windows: word(rows.windows),
             coefficients: word(rows.coefficients),
             out,
-            first_row: rows.first as u32,
+            first_row: first_row as u32,
             columns: kept_columns.count as u32,
             left: kept_columns.pad as u32,
             kept: kept_rows.count as u32,
@@ -185,15 +195,11 @@ impl Resampling {
             padding: 0,
         };
         let lines = self.geometry.crop_height() as u32;
+        let pairs = first.rows.div_ceil(BLOCK_ROWS);
+        let shared = first.pixels / 4 * RECORD_BYTES;
         [
-            Launch::new(
-                COLUMNS,
-                [rows.count as u32, 1, 1],
-                COLUMN_THREADS,
-                0,
-                &first,
-            )
-            .with_work(columns_work(rows.count, &first)),
+            Launch::new(COLUMNS, [pairs, 1, 1], COLUMN_THREADS, shared, &first)
+                .with_work(columns_work(pairs, &first)),
             Launch::new(ROWS, [lines, 1, 1], ROW_THREADS, 0, &second)
                 .with_work(rows_work(lines, &second)),
         ]
@@ -218,25 +224,32 @@ fn color(space: ColorSpace) -> [i32; 6] {
     YuvToRgb::of(space).coefficients()
 }
 
-/// Fitted to the emulator's counts. Every warp has its share of a row's fours of pixels, then of its columns.
-fn columns_work(rows: usize, params: &ResampleColumnsParams) -> Work {
+/// Fitted to the emulator's counts. Every warp has its share of a pair of rows' fours of pixels, then of their
+/// columns.
+fn columns_work(pairs: u32, params: &ResampleColumnsParams) -> Work {
     let warps = |threads: u32| u64::from(threads.div_ceil(32));
     let unpack = match params.format {
-        0..=2 => 60,
-        _ => 160,
+        0..=2 => 100,
+        _ => 265,
     };
-    let column = 70 + 40 * u64::from(params.groups);
-    let row = 8 * 30 + warps(params.pixels / 4) * unpack + warps(params.columns) * column;
+    let column = 120 + 42 * u64::from(params.groups);
+    let block = 8 * 40 + warps(params.pixels / 4) * unpack + warps(params.columns) * column;
     Work {
         tensor_macs: 0,
-        instructions: rows as u64 * row,
+        instructions: u64::from(pairs) * block,
     }
 }
 
 /// Fitted to the emulator's counts.
 fn rows_work(lines: u32, params: &ResampleRowsParams) -> Work {
-    let sample = 100 + 20 * u64::from(params.taps);
-    let row = 6 * 40 + u64::from((3 * params.width).div_ceil(4 * 32)) * sample;
+    // The bytes of a four may belong to two patches.
+    let scattered = if 3 * params.patch_size % 4 == 0 {
+        0
+    } else {
+        60
+    };
+    let four = 110 + scattered + 14 * u64::from(params.taps);
+    let row = 6 * 40 + u64::from((3 * params.width).div_ceil(4 * 32)) * four;
     Work {
         tensor_macs: 0,
         instructions: u64::from(lines) * row,

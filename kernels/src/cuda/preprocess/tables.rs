@@ -8,12 +8,15 @@ const GROUP: usize = 4;
 /// The signed bytes that a coefficient is cut into.
 const PARTS: usize = 3;
 
+/// Outputs whose coefficients lie side by side: those of a warp.
+const LANES: usize = 32;
+
 /// What the first pass reads: where it starts in the tables, in words, and its shape.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Columns {
     /// (W): first source column of each, a multiple of 4.
     pub(super) starts: usize,
-    /// (groups, 3, W): bytes of four coefficients, low, middle and high.
+    /// (W / 32 rounded up, groups, 3, 32): bytes of four coefficients, low, middle and high.
     pub(super) coefficients: usize,
     pub(super) groups: usize,
     /// Source columns that all windows together read: first, number, both multiples of 4.
@@ -22,10 +25,18 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Most words of a table of `kept` of any number of outputs, from at most `input` samples.
-    pub(super) fn max_words(interpolation: Interpolation, input: usize, kept: usize) -> usize {
+    /// Most words of a table of between `min_kept` and `kept` outputs, from at most `input` samples.
+    pub(super) fn max_words(
+        interpolation: Interpolation,
+        input: usize,
+        min_kept: usize,
+        kept: usize,
+    ) -> usize {
+        // Filled up to whole warps, the outputs reach over so many samples.
+        let reach = input + (LANES - 1) * input.div_ceil(min_kept);
+        let padded = kept + LANES - 1;
         // Aligned at both ends, a window has at most six taps more than it reads.
-        let taps = max_taps(interpolation, input, kept) + 6 * kept;
+        let taps = max_taps(interpolation, reach, padded) + 6 * padded;
         kept + (PARTS * taps).div_ceil(GROUP)
     }
 
@@ -45,15 +56,17 @@ impl Columns {
         let starts = tables.len();
         tables.extend((0..span.count).map(|index| start(index) as i32));
         let coefficients = tables.len();
-        tables.resize(coefficients + groups * PARTS * span.count, 0);
+        let warps = span.count.div_ceil(LANES);
+        tables.resize(coefficients + warps * groups * PARTS * LANES, 0);
         for index in 0..span.count {
             let window = window(index);
             for tap in 0..window.len {
                 let place = window.start - start(index) + tap;
-                let row = coefficients + place / GROUP * PARTS * span.count + index;
+                let group = index / LANES * groups + place / GROUP;
                 for (part, byte) in bytes(window.coefficient(tap)).into_iter().enumerate() {
                     let byte = i32::from(byte.cast_unsigned());
-                    tables[row + part * span.count] |= byte << (8 * (place % GROUP));
+                    let word = (group * PARTS + part) * LANES + index % LANES;
+                    tables[coefficients + word] |= byte << (8 * (place % GROUP));
                 }
             }
         }
@@ -157,7 +170,9 @@ mod tests {
                     );
                     let mut tables = Vec::new();
                     let columns = Columns::append(&mut tables, &axis, span);
-                    assert!(tables.len() <= Columns::max_words(interpolation, input, crop));
+                    let max_words =
+                        Columns::max_words(interpolation, input, resized.min(crop), crop);
+                    assert!(tables.len() <= max_words);
                     assert!(columns.first + columns.count <= input.next_multiple_of(GROUP));
                     let mut tables = Vec::new();
                     let rows = Rows::append(&mut tables, &axis, span);
