@@ -229,8 +229,9 @@ fn color(space: ColorSpace) -> [i32; 6] {
 fn columns_work(pairs: u32, params: &ResampleColumnsParams) -> Work {
     let warps = |threads: u32| u64::from(threads.div_ceil(32));
     let unpack = match params.format {
-        0..=2 => 100,
-        _ => 265,
+        0..=2 => 105,
+        3..=4 => 265,
+        _ => 225,
     };
     let column = 120 + 42 * u64::from(params.groups);
     let block = 8 * 40 + warps(params.pixels / 4) * unpack + warps(params.columns) * column;
