@@ -171,6 +171,29 @@ fn sizes_larger_smaller_and_narrow() {
     }
 }
 
+/// More columns, on either side, than a block has threads.
+#[test]
+fn wide_frames_and_wide_outputs() {
+    let mut random = Random(7);
+    for (side, widths) in [(300, [1, 1399, 1500]), (24, [8192, 8191, 8190])] {
+        let resize = Resize::Exact {
+            width: side,
+            height: side,
+        };
+        let geometry = square(resize, side, Interpolation::Bicubic);
+        let mut rig = Rig::new(geometry, (widths[0].max(widths[2]), 3));
+        for (width, format) in
+            widths
+                .into_iter()
+                .zip([PixelFormat::Rgb, PixelFormat::Yuyv, PixelFormat::I420])
+        {
+            let data = samples(&mut random, format.frame_bytes(width, 3));
+            let frame = Frame::packed(format, width, 3, &data).unwrap();
+            rig.check(&frame, Some(12));
+        }
+    }
+}
+
 #[test]
 fn a_crop_that_is_no_square() {
     let resize = Resize::ShortestSide(12);

@@ -244,10 +244,9 @@ fn columns_work(pairs: u32, params: &ResampleColumnsParams) -> Work {
 /// Fitted to the emulator's counts.
 fn rows_work(lines: u32, params: &ResampleRowsParams) -> Work {
     // The bytes of a four may belong to two patches.
-    let scattered = if 3 * params.patch_size % 4 == 0 {
-        0
-    } else {
-        60
+    let scattered = match (3 * params.patch_size).is_multiple_of(4) {
+        true => 0,
+        false => 60,
     };
     let four = 110 + scattered + 14 * u64::from(params.taps);
     let row = 6 * 40 + u64::from((3 * params.width).div_ceil(4 * 32)) * four;

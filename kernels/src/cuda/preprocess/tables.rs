@@ -59,9 +59,9 @@ impl Columns {
         let warps = span.count.div_ceil(LANES);
         tables.resize(coefficients + warps * groups * PARTS * LANES, 0);
         for index in 0..span.count {
-            let window = window(index);
+            let (window, start) = (window(index), start(index));
             for tap in 0..window.len {
-                let place = window.start - start(index) + tap;
+                let place = window.start - start + tap;
                 let group = index / LANES * groups + place / GROUP;
                 for (part, byte) in bytes(window.coefficient(tap)).into_iter().enumerate() {
                     let byte = i32::from(byte.cast_unsigned());
