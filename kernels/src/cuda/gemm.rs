@@ -173,16 +173,17 @@ impl Tiling {
         let steps = u64::from(shape.inputs / STEP);
         let warps = u64::from(self.tiles(shape) * self.tile.threads / 32);
         let fragments = u64::from(shape.rows.div_ceil(16) * (shape.outputs / 32));
-        let reduce = if splits > 1 {
-            splits * FRAGMENT_REDUCE
-        } else {
-            0
+        // Parts are added up for whole tiles.
+        let summed = match splits {
+            1 => 0,
+            _ => splits * u64::from(self.tiles(shape) * self.tile.rows * self.tile.columns / 512),
         };
-        let fragment = steps * FRAGMENT_STEP + FRAGMENT_FINISH[epilogue] + reduce;
+        let fragment = steps * FRAGMENT_STEP + FRAGMENT_FINISH[epilogue];
         Work {
             tensor_macs: fragments * 16 * 32 * u64::from(shape.inputs),
             instructions: warps * (steps * self.tile.warp_step + splits * WARP)
-                + fragments * fragment,
+                + fragments * fragment
+                + summed * FRAGMENT_REDUCE,
         }
     }
 
