@@ -10,7 +10,6 @@ DEVICE bool arrives_last(u32 *arrived, u32 blocks, volatile u32 *before) {
     __syncthreads();
     if (threadIdx.x == 0) *before = atomicInc(arrived, blocks - 1);
     __syncthreads();
-    if (*before != blocks - 1) return false;
     __threadfence();
-    return true;
+    return *before == blocks - 1;
 }
