@@ -41,7 +41,7 @@ impl Rig {
         let resampling = Resampling::new(geometry, max_frame);
         let mut room = |bytes| device.allocate(bytes).unwrap();
         let workspace = Workspace {
-            frame: room(resampling.frame_bytes()),
+            frame: Address::NULL,
             tables: room(resampling.table_bytes()),
             scratch: room(resampling.scratch_bytes()),
         };
@@ -56,6 +56,9 @@ impl Rig {
     fn run(&mut self, frame: &Frame<'_>, destination: &Destination) {
         let mut packed = vec![0; frame.packed_bytes()];
         frame.copy_packed(&mut packed);
+        // Room for not a byte more, so that reading one is a fault.
+        assert!(packed.len() <= self.resampling.frame_bytes());
+        self.workspace.frame = self.device.allocate(packed.len()).unwrap();
         self.device.write(self.workspace.frame, &packed).unwrap();
         if self.resampling.prepare(frame.width(), frame.height()) {
             let tables = self.resampling.tables();
@@ -121,6 +124,24 @@ fn every_format_and_color_space() {
                 let frame = Frame::packed(format, width, height, &data).unwrap();
                 rig.check(&frame.with_color(color), Some(8));
             }
+        }
+    }
+}
+
+/// Last fours of pixels of which some are beyond the frame.
+#[test]
+fn widths_that_are_no_fours() {
+    let mut random = Random(8);
+    let resize = Resize::Exact {
+        width: 16,
+        height: 16,
+    };
+    let mut rig = Rig::new(square(resize, 16, Interpolation::Bicubic), (40, 6));
+    for format in PixelFormat::ALL {
+        for (width, height) in [(37, 3), (38, 4), (39, 5), (40, 6)] {
+            let data = samples(&mut random, format.frame_bytes(width, height));
+            let frame = Frame::packed(format, width, height, &data).unwrap();
+            rig.check(&frame, Some(8));
         }
     }
 }
