@@ -1,3 +1,9 @@
+// Patch embedding: patches (B N, K) i8 times (C, K) i8 transposed, plus positions, to the residual stream
+// (B, T, C) f16; class tokens, and a size of 1 for every token. How: gemm.cuh.
+//
+// Bytes: (B N + C) K read, 4 T C of positions, 2 B T C written. Orin Nano Super, ViT-B/16 at batch 1,
+// 196 x 768 x 768: 0.12 GMAC, 7 us of Tensor Cores, 15 us of weights and positions.
+//
 // dynamic shared: gemm_128x128_embed 65536
 // dynamic shared: gemm_64x128_embed 49152
 // dynamic shared: gemm_64x64_embed 40960
