@@ -11,8 +11,19 @@ use mergevit_runtime::testing::Random;
 use mergevit_runtime::{Engine, EngineOptions, Pack};
 use std::error::Error;
 use std::path::Path;
+use std::process::ExitCode;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match emulate() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn emulate() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let path = args.next().ok_or("usage: emulate PACK [SCHEDULE]")?;
     let path = Path::new(&path);
