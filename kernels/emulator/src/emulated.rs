@@ -1,9 +1,10 @@
 //! The emulator as a [`Device`]: whatever runs on a GPU runs on it.
 
+use crate::pooled::Pooled;
 use crate::{Counts, Memory, Module, Options};
 use mergevit_kernels::cuda::Work;
 use mergevit_kernels::cuda::{
-    Address, Device, DeviceError, Graph, IMAGES, Image, Launch, Shared, Target, driver,
+    Address, Device, DeviceError, Graph, IMAGES, Image, Launch, Shared, Target,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -228,7 +229,7 @@ impl Device for Emulated {
 /// If a GPU was asked for and there is none.
 pub fn test_device(options: Options) -> Box<dyn Device> {
     match std::env::var("MERGEVIT_TEST_DEVICE").as_deref() {
-        Ok("cuda") => Box::new(driver::open(0).expect("a GPU was asked for")),
+        Ok("cuda") => Box::new(Pooled::take()),
         Ok(other) => panic!("MERGEVIT_TEST_DEVICE={other}, expected cuda"),
         Err(_) => Box::new(Emulated::new(Target::ORIN_NANO, options)),
     }

@@ -56,6 +56,7 @@ mod launch;
 mod module;
 mod op;
 mod options;
+mod pooled;
 mod syntax;
 mod warp;
 
