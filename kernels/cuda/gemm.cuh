@@ -145,12 +145,11 @@ struct Gemm {
             stage = stage + 1 == STAGES ? 0 : stage + 1;
             next = next + 1 == STAGES ? 0 : next + 1;
         }
-        copy_async_wait<0>();
     }
 
     // Adds up the parts of K. Returns whether this block is the last of its tile, which then has the whole sum.
     // `before` is a word of the stages' shared memory, free by now.
-    static DEVICE bool reduce(const GemmParams &p, Sums &sums, volatile u32 *before) {
+    static DEVICE bool reduce(const GemmParams &p, Sums &sums, u32 *before) {
         if (gridDim.z == 1) return true;
         constexpr u32 VECTORS = MI * NI * 4;
         u32 tile = blockIdx.y * gridDim.x + blockIdx.x;
@@ -234,7 +233,7 @@ struct Gemm {
         u32 m0 = blockIdx.x * BM, n0 = blockIdx.y * BN;
         Sums sums = {};
         main_loop(p, sums, shared_address(shared), m0, n0);
-        if (!reduce(p, sums, (volatile u32 *)shared)) return;
+        if (!reduce(p, sums, (u32 *)shared)) return;
         if constexpr (E == EMBED) start_tokens(p, n0);
         u32 lane = lane_id(), wm = warp_id() % (BM / WM), wn = warp_id() / (BM / WM);
 #pragma unroll

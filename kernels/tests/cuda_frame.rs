@@ -5,9 +5,9 @@
 mod common;
 
 use common::Random;
-use mergevit_emulator::{Emulated, Options, test_device};
+use mergevit_emulator::{Emulated, Options, test_device, unnoticed_mutants};
 use mergevit_kernels::cuda::preprocess::{Destination, Resampling, Workspace};
-use mergevit_kernels::cuda::{Address, Device, Target};
+use mergevit_kernels::cuda::{Address, Device, Image, Target};
 use mergevit_kernels::frame::{
     ColorSpace, Frame, Geometry, Interpolation, PixelFormat, Planes, Resize, reference,
 };
@@ -266,4 +266,22 @@ fn launches_know_their_cost() {
             assert!((0.8..1.25).contains(&ratio), "{what}");
         }
     }
+}
+
+#[test]
+fn resampling_needs_its_barrier() {
+    if std::env::var_os("MERGEVIT_TEST_DEVICE").is_some() {
+        return; // a GPU need not notice
+    }
+    let data = samples(&mut Random(9), 3 * 400 * 8);
+    let frame = Frame::packed(PixelFormat::Rgb, 400, 8, &data).unwrap();
+    let resize = Resize::Exact {
+        width: 16,
+        height: 16,
+    };
+    let geometry = square(resize, 16, Interpolation::Bicubic);
+    let unnoticed = unnoticed_mutants(Image::Preprocess, |_| {
+        Rig::new(geometry, (400, 8)).check(&frame, Some(8));
+    });
+    assert!(unnoticed.is_empty(), "{unnoticed:?}");
 }

@@ -9,11 +9,11 @@ mod on_device;
 
 use common::checks::{Candidates, check_layer_norm, check_patchify, check_pool_and_head};
 use common::{Random, Weights};
-use mergevit_emulator::{BlockOrder, Options, test_device};
+use mergevit_emulator::{BlockOrder, Options, test_device, unnoticed_mutants};
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::head::{self, Best};
 use mergevit_kernels::cuda::params::TopParams;
-use mergevit_kernels::cuda::{Address, Device};
+use mergevit_kernels::cuda::{Address, Device, Image};
 use mergevit_kernels::ops::Capacity;
 use mergevit_kernels::reference::Reference;
 use on_device::OnDevice;
@@ -183,4 +183,14 @@ fn best_classes_among_equals_and_extremes() {
         check_top(&logits, 300, 8);
         check_top(&logits[..10], 5, 8);
     }
+}
+
+#[test]
+fn best_classes_need_their_barriers() {
+    if std::env::var_os("MERGEVIT_TEST_DEVICE").is_some() {
+        return; // a GPU need not notice
+    }
+    let logits = Random(8).f32s(600, 20.0);
+    let unnoticed = unnoticed_mutants(Image::TopClasses, |_| check_top(&logits, 600, 4));
+    assert!(unnoticed.is_empty(), "{unnoticed:?}");
 }

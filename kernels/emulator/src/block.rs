@@ -1,7 +1,6 @@
 //! A block: its warps take turns, at random but reproducibly, and meet at barriers.
 
 use crate::counts::Counts;
-use crate::device::visibility::BlockView;
 use crate::exec::{Progress, Surroundings, execute};
 use crate::fault::{Fault, Rule, Trouble};
 use crate::launch::Launch;
@@ -100,10 +99,11 @@ impl<'a> Block<'a> {
     }
 
     /// Runs the block with this number to its end.
-    pub(crate) fn run(&mut self, index: u32, view: BlockView) -> Result<(), Failure> {
+    pub(crate) fn run(&mut self, index: u32) -> Result<(), Failure> {
         let [x, y, _] = self.grid;
         self.index = [index % x, index / x % y, index / x / y];
-        self.around.view = view;
+        let stamp = self.around.memory.take_stamp();
+        (self.around.view).begin_block(index, self.warps.len(), stamp);
         self.around.shared.begin_block(self.warps.len());
         self.meetings = [Meeting::default(); BARRIERS];
         self.around.counts.blocks += 1;

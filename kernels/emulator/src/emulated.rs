@@ -1,7 +1,7 @@
 //! The emulator as a [`Device`]: whatever runs on a GPU runs on it.
 
 use crate::pooled::Pooled;
-use crate::{Counts, Memory, Module, Options};
+use crate::{Counts, Memory, Module, Options, mutant};
 use mergevit_kernels::cuda::Work;
 use mergevit_kernels::cuda::{
     Address, Device, DeviceError, Graph, IMAGES, Image, Launch, Shared, Target,
@@ -124,9 +124,14 @@ impl Emulated {
             shared_bytes: launch.shared_bytes,
             params: launch.params(),
         };
-        let module = module(launch.kernel.image)?;
-        let counts = crate::run(module, &request, &mut self.memory, &self.options)
-            .map_err(|fault| fault.to_string())?;
+        let counts = match mutant::replaced(launch.kernel.image) {
+            Some(module) => crate::run(&module, &request, &mut self.memory, &self.options),
+            None => {
+                let module = module(launch.kernel.image)?;
+                crate::run(module, &request, &mut self.memory, &self.options)
+            }
+        };
+        let counts = counts.map_err(|fault| fault.to_string())?;
         let (said, done) = (launch.work.tensor_macs, counts.matrix.multiply_accumulates);
         if said != done {
             return Err(format!(

@@ -56,7 +56,7 @@ pub fn run(
     let kernel = kernel.ok_or_else(|| refuse("the image has no such kernel".into()))?;
     let shape = Shape::check(kernel, launch).map_err(refuse)?;
     let checks = options.checks;
-    let first = memory.begin_launch(shape.blocks);
+    let first = memory.begin_launch();
     let around = Surroundings {
         image: &module.image,
         params: launch.params,
@@ -64,13 +64,7 @@ pub fn run(
             shape.shared_bytes,
             (checks.initialised, checks.shared_races),
         ),
-        view: BlockView::new(
-            first,
-            0,
-            0,
-            shape.warps,
-            (checks.initialised, checks.global_races),
-        ),
+        view: BlockView::new(first, (checks.initialised, checks.global_races)),
         releases: Releases::default(),
         counts: Counts::default(),
         hint: Place::START,
@@ -78,17 +72,8 @@ pub fn run(
         memory,
     };
     let mut block = Block::new(kernel, launch, shape.warps, around, options);
-    for (earlier, index) in order(options.order, shape.blocks).into_iter().enumerate() {
-        let view = BlockView::new(
-            first,
-            index,
-            earlier as u32,
-            shape.warps,
-            (checks.initialised, checks.global_races),
-        );
-        block
-            .run(index, view)
-            .map_err(|failure| failure.name(module))?;
+    for index in order(options.order, shape.blocks) {
+        block.run(index).map_err(|failure| failure.name(module))?;
     }
     Ok(block.into_counts())
 }

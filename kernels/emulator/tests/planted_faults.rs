@@ -359,11 +359,16 @@ fn races_between_blocks() {
 
 /// Each block's threads leave a word; the last block to arrive adds them all up.
 fn last_block_adds_up(release: &str, acquire: &str) -> Bench {
+    last_block_meeting(&format!("{release}\nbar.sync 0;"), "bar.sync 0;", acquire)
+}
+
+/// The same, with what comes before the atomic operation and after it.
+fn last_block_meeting(release: &str, known: &str, acquire: &str) -> Bench {
     let body = format!(
         "mov.u32 %r1, %ctaid.x;\nmov.u32 %r2, %ntid.x;\nmad.lo.s32 %r3, %r1, %r2, %r0;\nmul.wide.u32 %rd10, %r3, 4;\n\
-         add.s64 %rd10, %rd0, %rd10;\nst.global.u32 [%rd10], %r3;\n{release}\nbar.sync 0;\nsetp.eq.u32 %p1, %r0, 0;\n\
+         add.s64 %rd10, %rd0, %rd10;\nst.global.u32 [%rd10], %r3;\n{release}\nsetp.eq.u32 %p1, %r0, 0;\n\
          mov.u32 %r4, %nctaid.x;\nadd.s32 %r5, %r4, -1;\nmov.u32 %r6, flag;\n\
-         @%p1 atom.global.inc.u32 %r7, [%rd1], %r5;\n@%p1 st.shared.u32 [%r6], %r7;\nbar.sync 0;\n\
+         @%p1 atom.global.inc.u32 %r7, [%rd1], %r5;\n@%p1 st.shared.u32 [%r6], %r7;\n{known}\n\
          ld.shared.u32 %r7, [%r6];\nsetp.ne.s32 %p2, %r7, %r5;\n@%p2 ret;\n{acquire}\nmov.u32 %r8, 0;\nmov.u32 %r9, 0;\n\
          LOOP:\nmad.lo.s32 %r3, %r8, %r2, %r0;\nmul.wide.u32 %rd10, %r3, 4;\nadd.s64 %rd10, %rd0, %rd10;\n\
          ld.global.cg.u32 %r10, [%rd10];\nadd.s32 %r9, %r9, %r10;\nadd.s32 %r8, %r8, 1;\nsetp.lt.u32 %p3, %r8, %r4;\n\
@@ -391,6 +396,23 @@ fn a_handshake_between_blocks_needs_its_fences() {
     let want: Vec<u32> = (0..64).map(|thread| 5 * thread + 64 * 10).collect();
     assert_eq!(bench.read(2, 64), want);
     assert_eq!(bench.read(1, 1), [0], "the counter wraps to zero");
+}
+
+#[test]
+fn a_handshake_between_blocks_needs_its_barriers() {
+    // The counter may tell of what another warp has not stored yet, or not fenced, or fenced without telling.
+    caught("global race", || {
+        last_block_meeting("membar.gl;", "bar.sync 0;", "membar.gl;")
+    });
+    for seed in 0..6 {
+        let mut bench = last_block_meeting("membar.gl;\nbar.sync 0;", "", "membar.gl;");
+        bench.options.warp_seed = seed;
+        let fault = bench.fault();
+        assert!(
+            breaks(&fault, "shared race") || breaks(&fault, "uninitialised"),
+            "{fault}"
+        );
+    }
 }
 
 #[test]

@@ -127,27 +127,32 @@ impl Memory {
             })
     }
 
-    /// Stamps for `blocks` blocks of a launch: the stamp of the first.
-    pub(crate) fn begin_launch(&mut self, blocks: u32) -> u32 {
-        let first = self.last_stamp.max(HOST + 1).checked_add(1);
-        let room = first.and_then(|first| first.checked_add(blocks));
-        let (first, last) = match (first, room) {
-            (Some(first), Some(last)) => (first, last),
-            _ => self.restart_stamps(blocks),
-        };
-        self.last_stamp = last;
-        first
+    /// The first stamp of a launch. A launch takes fewer than half of all stamps: fewer than it may execute
+    /// instructions.
+    pub(crate) fn begin_launch(&mut self) -> u32 {
+        if self.last_stamp > u32::MAX / 2 {
+            self.restart_stamps();
+        }
+        // The stamp before the first stands for several readers.
+        self.last_stamp = self.last_stamp.max(HOST) + 1;
+        self.last_stamp + 1
+    }
+
+    /// The next stamp.
+    pub(crate) fn take_stamp(&mut self) -> u32 {
+        self.last_stamp += 1;
+        self.last_stamp
     }
 
     /// Stamps have run out: what launches wrote becomes what the host wrote.
-    fn restart_stamps(&mut self, blocks: u32) -> (u32, u32) {
+    fn restart_stamps(&mut self) {
         for allocation in &mut self.allocations {
             for stamp in allocation.writer.iter_mut().filter(|stamp| **stamp > HOST) {
                 *stamp = HOST;
             }
             allocation.reader.clear();
         }
-        (HOST + 2, (HOST + 2).saturating_add(blocks))
+        self.last_stamp = HOST;
     }
 
     fn find(&self, address: u64, bytes: usize) -> Option<Place> {
@@ -215,8 +220,7 @@ impl Memory {
         let allocation = &mut self.allocations[place.allocation];
         let range = place.offset..place.offset + into.len();
         into.copy_from_slice(&allocation.data[range.clone()]);
-        let own = view.stamp();
-        let plain = |&w: &u32| w != UNWRITTEN && (w < view.first_stamp() || w == own);
+        let plain = |&w: &u32| w != UNWRITTEN && (w < view.first_stamp() || view.owns(w));
         if !allocation.writer[range.clone()].iter().all(plain) {
             for (i, &writer) in allocation.writer[range.clone()].iter().enumerate() {
                 let address = allocation.base + (place.offset + i) as u64;
@@ -353,9 +357,11 @@ mod tests {
     #[test]
     fn stamps_start_again_when_they_run_out() {
         let mut memory = Memory::new();
-        let first = memory.begin_launch(10);
+        let first = memory.begin_launch();
         assert!(first > HOST);
-        assert_eq!(memory.begin_launch(u32::MAX - 100), first + 11);
-        assert_eq!(memory.begin_launch(1000), HOST + 2);
+        assert_eq!(memory.take_stamp(), first);
+        assert_eq!(memory.begin_launch(), first + 2);
+        memory.last_stamp = u32::MAX - 5;
+        assert_eq!(memory.begin_launch(), HOST + 2);
     }
 }

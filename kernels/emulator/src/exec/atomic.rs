@@ -55,7 +55,7 @@ fn in_global(
     around
         .memory
         .store_strong(place, &change(old).to_le_bytes()[..bytes as usize]);
-    around.view.release(&mut around.releases, address);
+    around.view.release(&mut around.releases, address, warp);
     around.view.observe(&around.releases, address);
     if operation.order.acquires() {
         around.view.fence(warp);

@@ -205,6 +205,7 @@ fn fetch(
                     .check_constant(place, bytes.len(), &around.view)?;
             }
             if access.order == Order::Weak {
+                around.touch();
                 return around.memory.load(place, bytes, access.used, &around.view);
             }
             around.memory.load_strong(place, bytes, &around.view)?;
@@ -323,12 +324,13 @@ fn put(
                 .memory
                 .place(address, bytes.len() as u32, &mut around.hint)?;
             if access.order == Order::Weak {
+                around.touch();
                 around.view.stored(warp);
                 return around.memory.store(place, bytes, &around.view);
             }
             if access.order.releases() {
                 around.view.fence(warp);
-                around.view.release(&mut around.releases, address);
+                around.view.release(&mut around.releases, address, warp);
             }
             around.memory.store_strong(place, bytes);
             Ok(())
@@ -375,6 +377,7 @@ pub(super) fn async_copy(
                 .place(from[lane], size, &mut around.hint)
                 .map_err(at)?;
             let into = &mut data[..size as usize];
+            around.touch();
             around
                 .memory
                 .load(place, into, u64::MAX, &around.view)

@@ -30,6 +30,13 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) initialised: bool,
 }
 
+impl Surroundings<'_> {
+    /// Global memory is about to be read or written by a plain access.
+    fn touch(&mut self) {
+        self.view.touch(|| self.memory.take_stamp());
+    }
+}
+
 /// Whether an instruction is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {

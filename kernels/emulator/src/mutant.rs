@@ -1,0 +1,94 @@
+//! Images with one synchronising instruction broken: what a test suite must notice to be worth its name.
+
+use crate::Module;
+use mergevit_kernels::cuda::Image;
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+/// One broken instruction of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mutant {
+    /// The kernel that it is in.
+    pub kernel: String,
+    /// Its line of the PTX, from 1.
+    pub line: usize,
+    /// What stands there in the shipped image, as `bar.sync 0;`.
+    pub instruction: String,
+    instead: String,
+}
+
+impl Mutant {
+    fn ptx(&self, image: Image) -> String {
+        let mut lines: Vec<&str> = image.ptx().lines().collect();
+        lines[self.line - 1] = &self.instead;
+        lines.join("\n")
+    }
+}
+
+/// What is broken: a barrier or a fence goes, a copy is not waited for, or copies join the next group.
+fn broken(instruction: &str) -> Option<String> {
+    let waits = instruction.strip_prefix("cp.async.wait_group ");
+    if let Some(pending) = waits.and_then(|rest| rest.strip_suffix(';')) {
+        let pending: u32 = pending.trim().parse().ok()?;
+        return Some(format!("cp.async.wait_group {};", pending + 1));
+    }
+    let gone = ["bar.sync", "membar.gl", "cp.async.commit_group"];
+    let goes = gone.iter().any(|start| instruction.starts_with(start));
+    goes.then(String::new)
+}
+
+fn mutants(ptx: &str) -> Vec<Mutant> {
+    let mut kernel = "";
+    let mut found = Vec::new();
+    for (index, line) in ptx.lines().enumerate() {
+        if let Some((_, name)) = line.split_once(".entry ") {
+            kernel = name.trim_end_matches('(');
+        }
+        let instruction = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        if let Some(instead) = broken(&instruction) {
+            found.push(Mutant {
+                kernel: kernel.into(),
+                line: index + 1,
+                instruction,
+                instead,
+            });
+        }
+    }
+    found
+}
+
+thread_local! {
+    static REPLACED: RefCell<Option<(Image, Rc<Module>)>> = const { RefCell::new(None) };
+}
+
+/// The module that stands in for an image on this thread.
+pub(crate) fn replaced(image: Image) -> Option<Rc<Module>> {
+    REPLACED.with_borrow(|replaced| match replaced {
+        Some((of, module)) if *of == image => Some(Rc::clone(module)),
+        _ => None,
+    })
+}
+
+/// Breaks the barriers, fences, waits and groups of copies of an image, one at a time, and has each broken
+/// kernel exercised, by name, on devices that [`Emulated`](crate::Emulated) makes on this thread. Returns those
+/// that nobody noticed: neither a fault nor a failed assertion.
+///
+/// # Panics
+/// If the image as it is does not pass, or does not synchronise at all.
+pub fn unnoticed_mutants(image: Image, exercise: impl Fn(&str)) -> Vec<Mutant> {
+    let mut mutants = mutants(image.ptx());
+    assert!(!mutants.is_empty(), "{image:?} does not synchronise");
+    for of_kernel in mutants.chunk_by(|a, b| a.kernel == b.kernel) {
+        exercise(&of_kernel[0].kernel);
+    }
+    mutants.retain(|mutant| {
+        let module =
+            Module::parse(&mutant.ptx(image)).expect("without an instruction it still parses");
+        REPLACED.set(Some((image, Rc::new(module))));
+        let passes = catch_unwind(AssertUnwindSafe(|| exercise(&mutant.kernel))).is_ok();
+        REPLACED.set(None);
+        passes
+    });
+    mutants
+}
