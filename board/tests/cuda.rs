@@ -81,8 +81,8 @@ fn what_is_missing_is_said_everywhere() {
             "Fake 0: compute capability 7.5, expected 8.0 or later",
         ),
         (
-            [("FAKE_CAPABILITY", "90"), ("FAKE_VERSION", "12020")],
-            "Fake 0: driver for CUDA 12.2, expected 12.5 or later for compute_80 PTX",
+            [("FAKE_CAPABILITY", "90"), ("FAKE_VERSION", "11080")],
+            "Fake 0: driver for CUDA 11.8, expected 12.0 or later",
         ),
         (
             [("FAKE_CAPABILITY", "87"), ("FAKE_DEVICES", "0")],

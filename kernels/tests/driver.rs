@@ -149,11 +149,11 @@ fn refusals_say_what_is_missing() {
     );
     case(
         &[("FAKE_VERSION", "11040")],
-        "Fake 0: driver for CUDA 11.4, expected 12.0 or later for sm_87 machine code",
+        "Fake 0: driver for CUDA 11.4, expected 12.0 or later",
     );
     case(
-        &[("FAKE_CAPABILITY", "90"), ("FAKE_VERSION", "12040")],
-        "Fake 0: driver for CUDA 12.4, expected 12.5 or later for compute_80 PTX",
+        &[("FAKE_CAPABILITY", "90"), ("FAKE_VERSION", "11080")],
+        "Fake 0: driver for CUDA 11.8, expected 12.0 or later",
     );
     case(
         &[

@@ -74,6 +74,7 @@ fn image(nvrtc: &Nvrtc, source: &Source) -> Result<Image, Error> {
     let (machine_code, virtual_machine) = (machine_code?, virtual_machine?);
     let text = String::from_utf8(virtual_machine.image);
     let text = text.map_err(|_| Error::source(&source.file(), "its PTX is not text"))?;
+    let text = ptx::for_older_drivers(&text)?;
     let kernels = resources::gather(
         source,
         &ptxas::parse(&machine_code.log)?,

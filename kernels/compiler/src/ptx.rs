@@ -1,5 +1,5 @@
 //! What PTX says about its kernels and the assembler's report does not: threads a block, and whether the size
-//! of shared memory is left to the launch.
+//! of shared memory is left to the launch. And which drivers understand it.
 
 use crate::error::Error;
 
@@ -50,6 +50,26 @@ pub fn compiler_version(ptx: &str) -> Option<&str> {
         .lines()
         .find(|line| line.starts_with("// Cuda compilation tools"))?;
     comment.rsplit_once(", V").map(|(_, version)| version)
+}
+
+/// The version of PTX that the drivers of CUDA 12.0 know (PTX ISA manual, "Release Notes").
+const VERSION: &str = ".version 8.0";
+
+/// The same text for older drivers than the compiler's own, which refuse the version that it states. Nothing in it
+/// is as new as that version but hints which bytes of a vector load are used: they go. Whether old assemblers take
+/// what is left, and make the same of it, continuous integration asks one.
+///
+/// # Errors
+/// [`Error::Nvrtc`] if the text states no version.
+pub fn for_older_drivers(ptx: &str) -> Result<String, Error> {
+    let mut lines: Vec<&str> = ptx
+        .lines()
+        .filter(|line| !line.trim_start().starts_with(".pragma \"used_bytes_mask"))
+        .collect();
+    let version = lines.iter_mut().find(|line| line.starts_with(".version "));
+    *version.ok_or_else(|| Error::Nvrtc("PTX without a version".to_owned()))? = VERSION;
+    lines.push("");
+    Ok(lines.join("\n"))
 }
 
 fn entry_name(line: &str) -> Option<&str> {
@@ -114,6 +134,17 @@ mod tests {
         );
         assert_eq!(compiler_version(PTX), Some("12.6.85"));
         assert_eq!(compiler_version(".version 8.5"), None);
+    }
+
+    #[test]
+    fn older_drivers_take_it() {
+        let newer = "// a\n.version 8.5\n.target sm_80\n\t.pragma \"used_bytes_mask 15\";\n\
+                     \tld.x;\n\t.pragma \"nounroll\";\n";
+        assert_eq!(
+            for_older_drivers(newer).expect("a version"),
+            "// a\n.version 8.0\n.target sm_80\n\tld.x;\n\t.pragma \"nounroll\";\n"
+        );
+        assert!(for_older_drivers(".target sm_80").is_err());
     }
 
     #[test]

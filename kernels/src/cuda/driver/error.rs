@@ -40,15 +40,16 @@ pub enum OpenError {
         /// What it has.
         found: Capability,
     },
-    /// A driver from before the compiler that made the kernels.
-    #[error("{device}: driver for CUDA {found}, expected {} or later for {code}", code.oldest_driver())]
+    /// A driver from before what the kernels are compiled to.
+    #[error(
+        "{device}: driver for CUDA {found}, expected {} or later",
+        Version::OLDEST
+    )]
     OldDriver {
         /// Name of the device.
         device: String,
         /// The driver's version.
         found: Version,
-        /// What it would have to load.
-        code: Code,
     },
     /// The driver does not load a kernel.
     #[error("{device}: the driver refuses {code} {:?}: {reason}", image.name())]
