@@ -129,6 +129,12 @@ fn everything_is_given_back() {
 }
 
 #[test]
+fn machine_code_that_is_refused_is_made_from_ptx() {
+    let settings = [("FAKE_REFUSE_ELF", "1")];
+    assert_eq!(run(&settings), ("all fine".into(), "live 0".into()));
+}
+
+#[test]
 fn refusals_say_what_is_missing() {
     let case = |settings: &[(&str, &str)], expected: &str| {
         let (said, live) = run(settings);

@@ -2,8 +2,12 @@
 
 use mergevit_kernels::cuda::driver::{self, Driver};
 use mergevit_kernels::cuda::{Address, Device, DeviceError, Graph, Launch, Shared, Target};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+
+/// The first failure: often the reason of those that follow, because a fault ends the context that all devices of
+/// a process share.
+static FIRST: OnceLock<String> = OnceLock::new();
 
 /// Open devices that nobody uses.
 static IDLE: Mutex<Vec<Driver>> = Mutex::new(Vec::new());
@@ -12,18 +16,19 @@ static IDLE: Mutex<Vec<Driver>> = Mutex::new(Vec::new());
 pub(crate) struct Pooled {
     /// `None` only while it is given back.
     driver: Option<Driver>,
-    /// A device that has failed may go on failing: it is not given to another test.
-    failed: bool,
 }
 
 impl Pooled {
     /// # Panics
-    /// If the first GPU cannot be opened.
+    /// If the first GPU cannot be opened, or has been lost by a fault.
     pub(crate) fn take() -> Self {
         let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut driver = idle.unwrap_or_else(|| driver::open(0).expect("a GPU was asked for"));
+        if let Err(error) = driver.synchronize() {
+            panic!("the GPU is lost: {error}; the first failure was: {FIRST:?}");
+        }
         Self {
-            driver: Some(idle.unwrap_or_else(|| driver::open(0).expect("a GPU was asked for"))),
-            failed: false,
+            driver: Some(driver),
         }
     }
 
@@ -36,15 +41,15 @@ impl Pooled {
         question: impl FnOnce(&'a mut Driver) -> Result<T, DeviceError>,
     ) -> Result<T, DeviceError> {
         let driver = self.driver.as_mut().expect("a driver until the drop");
-        let answer = question(driver);
-        self.failed |= answer.is_err();
-        answer
+        question(driver).inspect_err(|error| {
+            FIRST.get_or_init(|| error.to_string());
+        })
     }
 }
 
 impl Drop for Pooled {
     fn drop(&mut self) {
-        if self.failed || std::thread::panicking() {
+        if std::thread::panicking() {
             return;
         }
         let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,6 +3,10 @@
 //!
 //! `cargo run -p mergevit-kernel-compiler` makes them from `kernels/cuda`.
 
+/// Embedded bytes at a multiple of 16: the driver parses machine code, an ELF file, where it lies.
+#[repr(C, align(16))]
+struct Aligned<T: ?Sized>(T);
+
 macro_rules! images {
     ($($(#[$doc:meta])* $variant:ident $name:literal,)*) => {
         /// One compiled source file.
@@ -26,7 +30,11 @@ macro_rules! images {
             /// Machine code for compute capability 8.7.
             pub const fn cubin(self) -> &'static [u8] {
                 match self {
-                    $(Self::$variant => include_bytes!(concat!("../../images/", $name, ".sm_87.cubin")),)*
+                    $(Self::$variant => {
+                        static CUBIN: &Aligned<[u8]> =
+                            &Aligned(*include_bytes!(concat!("../../images/", $name, ".sm_87.cubin")));
+                        &CUBIN.0
+                    })*
                 }
             }
 

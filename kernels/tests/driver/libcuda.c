@@ -2,6 +2,7 @@
 // taken back, refuses calls that the real one would refuse, and fails where the environment says so:
 //   FAKE_VERSION, FAKE_CAPABILITY, FAKE_DEVICES   what it claims to be, as 12060, 87, 1
 //   FAKE_FAIL                                     name of the function that fails with FAKE_ERROR, by default 1
+//   FAKE_REFUSE_ELF                               1 to refuse machine code
 // Prints "live N" when the program ends.
 #include <stddef.h>
 #include <stdio.h>
@@ -145,8 +146,13 @@ int cuModuleLoadDataEx(void **module, const char *image, unsigned options, int *
         return setting("FAKE_ERROR", 1);
     }
     CHECK(current && retained, INVALID_CONTEXT);
-    // An ELF file, or text of PTX.
-    CHECK(!memcmp(image, "\x7f" "ELF", 4) || strstr(image, ".entry"), 200);
+    // An ELF file that can be read where it lies, or text of PTX.
+    if (!memcmp(image, "\x7f" "ELF", 4)) {
+        CHECK((size_t)image % 16 == 0, 200);
+        CHECK(!setting("FAKE_REFUSE_ELF", 0), 209);
+    } else {
+        CHECK(strstr(image, ".entry"), 200);
+    }
     *module = give('m', 1, 64);
     return 0;
 }

@@ -1,6 +1,7 @@
 //! What belongs to us in the driver, given back when dropped. The driver's context must be current on the
 //! thread that drops a handle; [`Driver`](super::Driver) sees to it.
 
+use super::error::reason;
 use cudarc::driver::sys::{
     self, CUcontext, CUdevice, CUdeviceptr, CUevent, CUfunction, CUgraphExec,
     CUgraphInstantiate_flags, CUmodule, CUstream, CUstreamCaptureMode,
@@ -12,7 +13,7 @@ use std::ptr;
 /// Nothing sensible can be done about a handle that cannot be given back, but say so.
 fn given_back(what: &str, result: Result<(), DriverError>) {
     if let Err(error) = result {
-        log::warn!("cuda: cannot release {what}: {error:?}");
+        log::warn!("cuda: cannot release {what}: {}", reason(error));
     }
 }
 
@@ -87,7 +88,20 @@ impl Drop for Stream {
 }
 
 /// A recorded graph.
-pub(super) struct Executable(pub(super) CUgraphExec);
+pub(super) struct Executable(CUgraphExec);
+
+impl Executable {
+    /// Gives the device what it needs to run it.
+    pub(super) fn upload(&self, stream: &Stream) -> Result<(), DriverError> {
+        // SAFETY: graph and stream live.
+        unsafe { result::graph::upload(self.0, stream.0) }
+    }
+
+    pub(super) fn start(&self, stream: &Stream) -> Result<(), DriverError> {
+        // SAFETY: graph and stream live.
+        unsafe { result::graph::launch(self.0, stream.0) }
+    }
+}
 
 impl Drop for Executable {
     fn drop(&mut self) {
@@ -220,13 +234,12 @@ impl Drop for HostMemory {
 pub(super) struct Event(CUevent);
 
 impl Event {
-    pub(super) fn new() -> Result<Self, DriverError> {
-        result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT).map(Self)
-    }
-
-    pub(super) fn record(&self, stream: &Stream) -> Result<(), DriverError> {
+    /// When all that the stream was asked so far has happened.
+    pub(super) fn after(stream: &Stream) -> Result<Self, DriverError> {
+        let event = result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT).map(Self)?;
         // SAFETY: event and stream live.
-        unsafe { result::event::record(self.0, stream.0) }
+        unsafe { result::event::record(event.0, stream.0)? };
+        Ok(event)
     }
 
     /// Milliseconds from `start` to this event, once both have happened.

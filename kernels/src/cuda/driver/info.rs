@@ -6,6 +6,7 @@ use cudarc::driver::sys::{self, CUdevice, CUdevice_attribute as Attribute};
 use cudarc::driver::{DriverError, result};
 use std::ffi::c_int;
 use std::fmt;
+use std::path::Path;
 
 /// Version of CUDA that a driver is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -177,6 +178,14 @@ pub fn probe() -> Result<DriverInfo, OpenError> {
         return Err(OpenError::NoDriver);
     }
     let refused = |error: DriverError| match error.0 {
+        // Jetson's driver says the same to a user who may not open its devices.
+        sys::CUresult::CUDA_ERROR_NO_DEVICE if Path::new("/dev/nvmap").exists() => {
+            OpenError::Driver {
+                reason:
+                    "it finds no device on a Jetson; is this user in the groups video and render?"
+                        .into(),
+            }
+        }
         sys::CUresult::CUDA_ERROR_NO_DEVICE => OpenError::NoDevice,
         _ => OpenError::Driver {
             reason: reason(error),

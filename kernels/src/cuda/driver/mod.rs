@@ -82,13 +82,10 @@ fn entries(image: Image) -> impl Iterator<Item = &'static str> {
     declarations.map(|rest| rest.split('(').next().unwrap_or(rest).trim())
 }
 
+/// Loads an image: machine code where there is some for the device, else PTX. A driver that refuses machine code,
+/// being older or newer than its compiler allows for, still compiles the PTX to the same bits.
 fn load(info: &DeviceInfo, image: Image) -> Result<Module, OpenError> {
-    let code = info.code();
-    let module = match code {
-        Code::Machine => Module::load(image.cubin()),
-        Code::Ptx => Module::load(&[image.ptx().as_bytes(), b"\0"].concat()),
-    };
-    module.map_err(|(error, message)| OpenError::Image {
+    let refused = |code, (error, message): (DriverError, String)| OpenError::Image {
         device: info.name.clone(),
         code,
         image,
@@ -96,7 +93,15 @@ fn load(info: &DeviceInfo, image: Image) -> Result<Module, OpenError> {
             "" => reason(error),
             message => format!("{}; {message}", reason(error)),
         },
-    })
+    };
+    if info.code() == Code::Machine {
+        match Module::load(image.cubin()) {
+            Ok(module) => return Ok(module),
+            Err(error) => log::warn!("{}", refused(Code::Machine, error)),
+        }
+    }
+    let ptx = [image.ptx().as_bytes(), b"\0"].concat();
+    Module::load(&ptx).map_err(|error| refused(Code::Ptx, error))
 }
 
 /// Looks a kernel up, and lets it use all shared memory that the device has for a block.
@@ -205,11 +210,22 @@ impl Driver {
         self.check(result, action)
     }
 
-    /// Records an event after the launches so far.
-    fn event(&self) -> Result<Event, DriverError> {
-        let event = Event::new()?;
-        event.record(&self.stream)?;
-        Ok(event)
+    /// Records launches, and gives the device what it needs to replay them.
+    fn executable<'a>(
+        &mut self,
+        launches: impl ExactSizeIterator<Item = &'a Launch>,
+    ) -> Result<Executable, DeviceError> {
+        let count = launches.len();
+        let action = || format!("record a graph of {count} launches");
+        self.bind()?;
+        self.check(self.stream.begin(), action)?;
+        let enqueued = { launches }.try_for_each(|launch| self.enqueue(launch));
+        // Recording ends, whatever came of it.
+        let executable = self.stream.end();
+        enqueued?;
+        let executable = self.check(executable, action)?;
+        self.check(executable.upload(&self.stream), action)?;
+        Ok(executable)
     }
 }
 
@@ -289,17 +305,7 @@ impl Device for Driver {
     }
 
     fn record(&mut self, launches: &[Launch]) -> Result<Graph, DeviceError> {
-        self.bind()?;
-        let action = || format!("record a graph of {} launches", launches.len());
-        self.check(self.stream.begin(), action)?;
-        let enqueued = launches.iter().try_for_each(|launch| self.enqueue(launch));
-        // Recording ends, whatever came of it.
-        let executable = self.stream.end();
-        enqueued?;
-        let executable = self.check(executable, action)?;
-        // SAFETY: graph and stream live.
-        let uploaded = unsafe { result::graph::upload(executable.0, self.stream.0) };
-        self.check(uploaded, action)?;
+        let executable = self.executable(launches.iter())?;
         self.graphs.push(executable);
         Ok(Graph(self.graphs.len() - 1))
     }
@@ -307,8 +313,7 @@ impl Device for Driver {
     fn replay(&mut self, graph: Graph) -> Result<(), DeviceError> {
         self.bind()?;
         self.busy = true;
-        // SAFETY: graph and stream live.
-        let result = unsafe { result::graph::launch(self.graphs[graph.0].0, self.stream.0) };
+        let result = self.graphs[graph.0].start(&self.stream);
         self.check(result, || "replay a graph".into())
     }
 
@@ -319,18 +324,22 @@ impl Device for Driver {
         Ok(())
     }
 
+    /// In a graph, as in use: launched one by one, short kernels would wait for the processor.
     fn time(&mut self, launch: &Launch, repeats: u32) -> Result<Duration, DeviceError> {
-        self.launch(launch)?;
-        let start = self.event();
-        let start = self.check(start, || "time a launch".into())?;
-        for _ in 0..repeats {
-            self.enqueue(launch)?;
-        }
-        let end = self.event();
-        let end = self.check(end, || "time a launch".into())?;
+        let repeats = repeats.max(1);
+        let graph = self.executable((0..repeats).map(|_| launch))?;
+        self.busy = true;
+        let events = || {
+            graph.start(&self.stream)?; // not counted
+            let start = Event::after(&self.stream)?;
+            graph.start(&self.stream)?;
+            Ok((start, Event::after(&self.stream)?))
+        };
+        let action = || format!("time {:?}", launch.kernel);
+        let (start, end) = self.check(events(), action)?;
         self.synchronize()?;
-        let milliseconds = self.check(end.since(&start), || "time a launch".into())?;
-        Ok(Duration::from_secs_f32(milliseconds.max(0.0) / 1e3) / repeats.max(1))
+        let milliseconds = self.check(end.since(&start), action)?;
+        Ok(Duration::from_secs_f32(milliseconds.max(0.0) / 1e3) / repeats)
     }
 }
 
