@@ -17,7 +17,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 PROGRAMS = ["-p", "mergevit-board", "-p", "mergevit-calibrate", "--bins"]
-TESTS = ["-p", "mergevit-kernels", "-p", "mergevit-runtime", "--test", "cuda*", "--test", "device", "--test", "emulator"]
+# Those that run on the device where MERGEVIT_TEST_DEVICE names it.
+NAMES = ["cuda", "cuda_frame", "cuda_head", "device", "emulator"]
+TESTS = ["-p", "mergevit-kernels", "-p", "mergevit-runtime", *(part for name in NAMES for part in ("--test", name))]
+# The C library of JetPack 6, Ubuntu 22.04.
+JETPACK_GLIBC = (2, 35)
 SCRIPTS = ["run.py", "programs.py", "device.py", "summary.py", "report.py", "model.py", "vit.py", "peers.py"]
 RUN = """#!/usr/bin/env bash
 exec "${PYTHON:-python3}" "$(dirname "${BASH_SOURCE[0]}")/scripts/run.py" "$@"
@@ -87,11 +91,14 @@ def main():
 
     made = [path for folder in ("bin", "tests") for path in sorted((output / folder).iterdir())]
     glibc = max(newest_glibc(path) for path in made)
+    target = arguments.target or re.search(r"host: (\S+)", said("rustc", "-vV")).group(1)
+    if target.startswith("aarch64") and glibc > JETPACK_GLIBC:
+        sys.exit(f"the programs need glibc {glibc[0]}.{glibc[1]}, which JetPack 6 has not: build them on a Jetson")
     build = {
         "commit": said("git", "rev-parse", "HEAD"),
         "changed files": len(said("git", "status", "--porcelain", "--untracked-files=no").splitlines()),
         "compiler": said("rustc", "--version"),
-        "target": arguments.target or re.search(r"host: (\S+)", said("rustc", "-vV")).group(1),
+        "target": target,
         "glibc": f"{glibc[0]}.{glibc[1]} or newer",
         "date": date.today().isoformat(),
     }

@@ -8,6 +8,7 @@ ATTRIBUTES = {
     "clock_khz": 13,
     "multiprocessors": 16,
     "integrated": 18,
+    "compute_mode": 20,
     "memory_clock_khz": 36,
     "memory_bus_bits": 37,
     "l2_bytes": 38,
@@ -26,6 +27,13 @@ INT8_MACS_PER_CLOCK = {
     "9.0": 4096,  # H100 SXM: 1979 TOPS, 132 SMs, 1.83 GHz
     "12.0": 1024,  # RTX 5090: 838 TOPS, 170 SMs, 2.407 GHz
 }
+
+# Bytes a second of Orin modules, whose driver tells no clock of the memory, by multiprocessors (data sheets; the
+# Nano's in Super mode).
+ORIN_BANDWIDTH = {16: 204.8e9, 14: 204.8e9, 8: 102.4e9, 4: 51e9}
+
+# CU_COMPUTEMODE_EXCLUSIVE_PROCESS: one process at a time may open the device.
+EXCLUSIVE = 3
 
 SMI_FIELDS = (
     "name,driver_version,clocks.sm,clocks.mem,clocks.max.sm,clocks.max.mem,power.draw,power.limit,temperature.gpu"
@@ -60,25 +68,36 @@ def probe():
         call(cuda.cuDeviceGetAttribute, ctypes.byref(value), number, device)
         found[attribute] = value.value
     found["capability"] = f"{found.pop('capability_major')}.{found.pop('capability_minor')}"
+    address = ctypes.create_string_buffer(32)
+    call(cuda.cuDeviceGetPCIBusId, address, len(address), device)
+    found["pci"] = address.value.decode()
     return {**found, **peaks(found)}
 
 
 def peaks(found):
     """INT8 multiply-accumulates and memory bytes a second; None where the device's are not known."""
     macs = INT8_MACS_PER_CLOCK.get(found["capability"])
-    bandwidth = 2 * found["memory_clock_khz"] * 1e3 * found["memory_bus_bits"] / 8
+    if found["integrated"]:
+        bandwidth = ORIN_BANDWIDTH.get(found["multiprocessors"])
+    else:
+        # Two transfers a clock.
+        bandwidth = 2 * found["memory_clock_khz"] * 1e3 * found["memory_bus_bits"] / 8
     return {
         "peak_macs_per_second": macs and macs * found["multiprocessors"] * found["clock_khz"] * 1e3,
-        # Two transfers a clock.
         "peak_bytes_per_second": bandwidth or None,
     }
 
 
-def clocks():
+def processes_at_once(found):
+    """How many processes may have the device open: one where others are refused, or share the processor's memory."""
+    return 1 if found["compute_mode"] == EXCLUSIVE or found["integrated"] else 8
+
+
+def clocks(found):
     """nvidia-smi's present view, or None where it has none, as on Jetson."""
     for reasons in SMI_REASONS:
         fields = f"{SMI_FIELDS},{reasons}"
-        command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader", "--id=0"]
+        command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader", f"--id={found['pci']}"]
         try:
             answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
         except (OSError, subprocess.SubprocessError):

@@ -7,6 +7,11 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+# Longest time that a program may take.
+LIMIT_SECONDS = 300
+# Most failed tests of a program that are run again.
+MOST_ALONE = 6
+FAILED_TEST = re.compile(r"^test (\S+) \.\.\. FAILED", re.MULTILINE)
 RESULT = re.compile(r"^test result: (\w+)\. (\d+) passed; (\d+) failed; (\d+) ignored", re.MULTILINE)
 
 
@@ -14,14 +19,36 @@ class Failed(Exception):
     """Something that must hold does not; nothing after it means anything."""
 
 
+def run(command, seconds=LIMIT_SECONDS, **options):
+    """A command's exit code and all it said. A kernel that hangs is stopped by nobody else: Failed after a while."""
+    command = [str(part) for part in command]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    try:
+        done = subprocess.run(command, **pipes, check=False, timeout=seconds, **options)
+    except subprocess.TimeoutExpired as late:
+        raise Failed(f"{' '.join(command)}: no end after {seconds} s") from late
+    return done.returncode, done.stdout, done.stderr
+
+
 def output(command, **options):
     """A command's standard output; Failed with the end of what it said where it fails."""
-    command = [str(part) for part in command]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, **options)
-    if done.returncode:
-        said = (done.stdout + done.stderr)[-4000:]
-        raise Failed(f"{' '.join(command)}: exit code {done.returncode}\n{said}")
-    return done.stdout
+    code, said, complaints = run(command, **options)
+    if code:
+        raise Failed(f"{' '.join(map(str, command))}: exit code {code}\n{(said + complaints)[-4000:]}")
+    return said
+
+
+def alone(program, names, environment):
+    """Runs each of these tests in a process of its own, and tells of those that fail there too.
+
+    A fault ends what all tests of a process share, so that one bad kernel fails many tests. With blocking launches
+    the error comes with the kernel's name.
+    """
+    environment = {**environment, "CUDA_LAUNCH_BLOCKING": "1"}
+    for name in names:
+        code, said, complaints = run([program, "--exact", name], env=environment, cwd=program.parent)
+        if code:
+            yield f"{name} fails by itself:\n{(said + complaints)[-1500:]}"
 
 
 def run_test(program, device):
@@ -30,7 +57,11 @@ def run_test(program, device):
     if device:
         environment["MERGEVIT_TEST_DEVICE"] = device
     start = time.monotonic()
-    said = output([program], env=environment, cwd=program.parent)
+    code, said, complaints = run([program], env=environment, cwd=program.parent)
+    if code:
+        names = FAILED_TEST.findall(said)
+        told = list(alone(program, names[:MOST_ALONE], environment)) or [(said + complaints)[-4000:]]
+        raise Failed("\n".join([f"{program.name}: exit code {code}, {len(names)} tests fail", *told]))
     result = RESULT.search(said)
     if not result or result.group(1) != "ok" or result.group(2) == "0":
         raise Failed(f"{program.name}: no test passed\n{said[-4000:]}")
@@ -50,10 +81,10 @@ def schedules(program, pack):
     return [schedule["name"] for schedule in json.loads(output([program, "inspect", pack, "--json"]))["schedules"]]
 
 
-def check(program, jobs, backend):
+def check(program, jobs, backend, workers):
     """Compares logits and token sizes with the reference's, bit for bit, for every (pack, schedule, batch).
 
-    The reference is slow and runs on one processor, so several go at a time.
+    The reference is slow and runs on one processor, so that `workers` go at a time.
     """
 
     def one(job):
@@ -65,8 +96,19 @@ def check(program, jobs, backend):
             raise Failed(f"{pack.name} {schedule} batch {batch}: not compared with the reference: {found['check']}")
         return {"pack": pack.name, "schedule": schedule, "batch": batch, "check": found["check"]}
 
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count())) as pool:
+    with ThreadPoolExecutor(max_workers=workers) as pool:
         return list(pool.map(one, jobs))
+
+
+def sanitize(program, tool, device):
+    """NVIDIA's own check of a test program, as `racecheck`: how many tests it let pass."""
+    environment = {**os.environ, "MERGEVIT_TEST_DEVICE": device}
+    command = ["compute-sanitizer", "--tool", tool, "--error-exitcode", "1", program, "--test-threads", "1"]
+    said = output(command, seconds=LIMIT_SECONDS, env=environment, cwd=program.parent)
+    result = RESULT.search(said)
+    if not result:
+        raise Failed(f"{tool} {program.name}: no test ran\n{said[-2000:]}")
+    return {"name": program.name, "tool": tool, "passed": int(result.group(2))}
 
 
 def profile(program, pack, backend, schedule, batch, seconds):

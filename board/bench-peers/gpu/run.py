@@ -5,6 +5,7 @@
     check    whole models against the scalar reference, bit for bit: every schedule and batch size
     profile  time of each operation beside what the device could reach
     time     batches of 1, 8 and 32 in turns with PyTorch, each engine's answer checked first
+    sanitize only where it is asked for: the kernels' tests under compute-sanitizer
 
 A failure of the first two ends the run. Writes report.md and report.json after each step; runs into the same
 --output add up, so that steps or batch sizes can be run one by one.
@@ -12,8 +13,10 @@ A failure of the first two ends the run. Writes report.md and report.json after 
 
 import argparse
 import json
+import os
 import platform
 import shlex
+import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,6 +30,7 @@ from serving import Mergevit
 
 BUNDLE = Path(__file__).resolve().parent.parent
 STEPS = ("tests", "check", "profile", "time")
+SANITIZERS = ("memcheck", "racecheck", "synccheck")
 SCHEDULES = ("r0", "r8", "r13")
 # Architecture of the pack where there is no PyTorch to make a checkpoint.
 ARCHITECTURE = "vit_base_patch16_224"
@@ -46,7 +50,7 @@ def parse_arguments():
     parser.add_argument("--dry-run", action="store_true", help="a tiny model on the processor, to test this program")
     arguments = parser.parse_args()
     arguments.only = arguments.only.split(",")
-    if unknown := set(arguments.only) - set(STEPS):
+    if unknown := set(arguments.only) - {*STEPS, "sanitize"}:
         parser.error(f"no such step: {', '.join(sorted(unknown))}")
     arguments.batches = [int(batch) for batch in arguments.batches.split(",")]
     if arguments.dry_run:
@@ -103,7 +107,7 @@ class Session:
 
 def describe_device(dry_run):
     if dry_run:
-        unknown = {"peak_macs_per_second": None, "peak_bytes_per_second": None}
+        unknown = {"peak_macs_per_second": None, "peak_bytes_per_second": None, "compute_mode": 0, "integrated": 0}
         return {"name": "no device: a dry run whose figures mean nothing", **unknown}
     return device.probe()
 
@@ -121,7 +125,8 @@ def versions():
 def has_torch():
     try:
         import torch
-    except ImportError:
+    # On a Jetson it may be there without the libraries that it loads.
+    except (ImportError, OSError):
         return False
     return bool(torch.__version__)
 
@@ -149,13 +154,36 @@ def shape(session):
     return vit.TINY if session.arguments.dry_run else vit.VIT_B_16
 
 
+def run_doctor(session):
+    session.found["doctor"] = programs.output([session.program, "doctor"])
+    print(session.found["doctor"], flush=True)
+
+
 def run_tests(session):
     """Every test program, each opening the device for itself."""
-    session.found["tests"] = []
+    session.found["tests"], failures = [], []
     for program in sorted((BUNDLE / "tests").iterdir()):
-        result = programs.run_test(program, None if session.arguments.dry_run else session.backend)
+        try:
+            result = programs.run_test(program, None if session.arguments.dry_run else session.backend)
+        except programs.Failed as failure:
+            print(f"  {failure}", flush=True)
+            failures.append(str(failure))
+            continue
         print(f"  {result['name']}: {result['passed']} passed in {result['seconds']:.1f} s", flush=True)
         session.found["tests"].append(result)
+    if failures:
+        raise programs.Failed("\n".join(failures))
+
+
+def run_sanitize(session):
+    """Memory errors, races and barriers in every kernel, as compute-sanitizer of the CUDA toolkit sees them."""
+    if not shutil.which("compute-sanitizer"):
+        raise programs.Failed("compute-sanitizer is not in the PATH; it comes with the CUDA toolkit")
+    session.found["sanitized"] = []
+    for program in sorted((BUNDLE / "tests").glob("cuda*")):
+        for tool in SANITIZERS:
+            session.found["sanitized"].append(programs.sanitize(program, tool, session.backend))
+            print(f"  {tool} finds nothing in {program.name}", flush=True)
 
 
 def run_check(session, batches=None):
@@ -169,7 +197,8 @@ def run_check(session, batches=None):
     garments = BUNDLE / "garments.mvit"
     names = programs.schedules(session.program, garments)
     jobs += [(garments, schedule, batch) for schedule in names for batch in batches]
-    session.found["checks"] = others + programs.check(session.program, jobs, session.backend)
+    workers = min(os.cpu_count(), device.processes_at_once(session.found["device"]))
+    session.found["checks"] = others + programs.check(session.program, jobs, session.backend, workers)
     print(f"  {len(jobs)} combinations of model, schedule and batch equal the reference", flush=True)
 
 
@@ -246,6 +275,10 @@ def load_peers(session, fp32, batch):
     return loaded, quality, left_out
 
 
+def clocks(session):
+    return None if session.arguments.dry_run else device.clocks(session.found["device"])
+
+
 def time_batch(session, fp32, own, batch):
     """All engines in turns on one batch."""
     arguments = session.arguments
@@ -260,9 +293,9 @@ def time_batch(session, fp32, own, batch):
             if line not in session.found["commands"]:
                 session.found["commands"].append(line)
         summary.measure(engines, 2, arguments.per_turn)
-        before = device.clocks()
+        before = clocks(session)
         latencies = summary.measure(engines, arguments.rounds, arguments.per_turn)
-        session.found["clocks"].update({f"before batch {batch}": before, f"after batch {batch}": device.clocks()})
+        session.found["clocks"].update({f"before batch {batch}": before, f"after batch {batch}": clocks(session)})
         alone = {peer.name: median(peer.device_time(DEVICE_RUNS)[summary.WAKING :]) for peer in loaded}
     finally:
         for engine in engines:
@@ -305,19 +338,20 @@ def main():
     except device.NoDevice as error:
         sys.exit(f"no GPU: {error}")
     print(f"{session.found['device']['name']}; {session.found['versions']}; {session.found['build']}")
-    if not arguments.dry_run:
-        print(f"nvidia-smi: {device.clocks()}")
-    session.found["doctor"] = programs.output([session.program, "doctor"])
-    print(session.found["doctor"], flush=True)
-    steps = {"tests": run_tests, "check": run_check, "profile": run_profile, "time": run_time}
-    for name in STEPS:
-        if name not in arguments.only:
+    print(f"nvidia-smi: {clocks(session)}")
+    # Every process compiles the kernels' PTX, unless the driver finds them compiled.
+    os.environ.setdefault("CUDA_CACHE_PATH", str(arguments.models / "compiled"))
+    steps = {"doctor": run_doctor, "tests": run_tests, "sanitize": run_sanitize}
+    steps |= {"check": run_check, "profile": run_profile, "time": run_time}
+    for name in steps:
+        if name not in ("doctor", *arguments.only):
             continue
         print(f"==== {name}", flush=True)
         session.found["failures"].pop(name, None)
         try:
             steps[name](session)
-        except programs.Failed as failure:
+        # The second is from an engine that ends while it is timed.
+        except (programs.Failed, SystemExit) as failure:
             session.found["failures"][name] = " ".join(str(failure).split())[:600]
             session.save()
             sys.exit(f"FAILED at step {name}: {failure}\nreport: {arguments.output / 'report.md'}")

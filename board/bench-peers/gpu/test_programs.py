@@ -36,6 +36,23 @@ class TestPrograms(unittest.TestCase):
             with self.assertRaises(programs.Failed):
                 programs.run_test(self.program(text), "cuda")
 
+    def test_of_failed_tests_those_that_fail_alone_are_told(self):
+        path = self.program(
+            'case "$2" in\n"") echo "test a ... FAILED"; echo "test b ... FAILED"; exit 101 ;;\n'
+            'a) echo "the reason is $CUDA_LAUNCH_BLOCKING"; exit 101 ;;\nesac'
+        )
+        with self.assertRaises(programs.Failed) as failed:
+            programs.run_test(path, "cuda")
+        said = str(failed.exception)
+        self.assertIn("2 tests fail", said)
+        self.assertIn("a fails by itself:\nthe reason is 1", said)
+        self.assertNotIn("b fails", said)
+
+    def test_what_hangs_is_stopped(self):
+        with self.assertRaises(programs.Failed) as failed:
+            programs.run([self.program("exec sleep 60")], seconds=0.2)
+        self.assertIn("no end after 0.2 s", str(failed.exception))
+
     def test_an_unchecked_or_foreign_backend_is_a_failure(self):
         jobs = [(Path("m.mvit"), "r0", 1)]
         answers = {"equal": "cuda", "not_asked": "cuda", "is_reference": "reference"}
@@ -43,10 +60,10 @@ class TestPrograms(unittest.TestCase):
             line = f'{{"backend": "{backend}", "check": "{check}"}}'
             path = self.program(f"echo 'a table'; echo '{line}'")
             if check == "equal":
-                self.assertEqual(len(programs.check(path, jobs, "cuda")), 1)
+                self.assertEqual(len(programs.check(path, jobs, "cuda", 2)), 1)
             else:
                 with self.assertRaises(programs.Failed):
-                    programs.check(path, jobs, "cuda")
+                    programs.check(path, jobs, "cuda", 2)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import device
 import report
 import summary
 
-A100 = {"capability": "8.0", "multiprocessors": 108, "clock_khz": 1_410_000}
+A100 = {"capability": "8.0", "integrated": 0, "multiprocessors": 108, "clock_khz": 1_410_000}
 A100_MEMORY = {"memory_clock_khz": 1_215_000, "memory_bus_bits": 5120}
 
 
@@ -39,6 +39,16 @@ class TestDevice(unittest.TestCase):
         peaks = device.peaks({**A100, **A100_MEMORY, "capability": "99.0", "memory_clock_khz": 0})
         self.assertEqual(set(peaks.values()), {None})
         self.assertIsNone(device.floor_us(1, 1, peaks))
+
+    def test_an_orin_tells_no_clock_of_its_memory(self):
+        orin = {"capability": "8.7", "integrated": 1, "multiprocessors": 8, "clock_khz": 1_020_000}
+        peaks = device.peaks({**orin, "memory_clock_khz": 1_020_000, "memory_bus_bits": 128})
+        self.assertEqual(peaks["peak_bytes_per_second"], 102.4e9)
+        self.assertAlmostEqual(peaks["peak_macs_per_second"], 16.7e12, delta=0.1e12)
+
+    def test_processes_that_open_the_device_at_once(self):
+        for mode, integrated, most in [(0, 0, 8), (3, 0, 1), (0, 1, 1)]:
+            self.assertEqual(device.processes_at_once({"compute_mode": mode, "integrated": integrated}), most)
 
     def test_a_floor_is_the_longer_of_arithmetic_and_memory(self):
         peaks = {"peak_macs_per_second": 1e12, "peak_bytes_per_second": 1e9}
