@@ -45,6 +45,9 @@ pub(crate) struct BackendArgs {
     /// Threads [default: one a core]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub(crate) threads: Option<usize>,
+    /// Measure on the GPU, for some seconds at the start, which tile shapes are fastest there
+    #[arg(long)]
+    pub(crate) tune: bool,
 }
 
 /// Which model runs, and how.

@@ -15,6 +15,7 @@ pub(crate) fn options(
         threads: args.threads,
         max_batch,
         max_frame,
+        tune: args.tune,
     }
 }
 

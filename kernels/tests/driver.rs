@@ -91,7 +91,7 @@ fn use_device(device: &mut Driver) -> Result<(), DeviceError> {
     let graph = device.record(&[launch, launch])?;
     device.replay(graph)?;
     device.synchronize()?;
-    assert_eq!(device.time(&launch, 3)?, Duration::from_millis(1));
+    assert_eq!(device.time(&[launch], 3)?, Duration::from_millis(1));
     let mut large = launch;
     large.threads = 2048;
     assert!(device.launch(&large).is_err());

@@ -6,7 +6,9 @@ mod common;
 
 use common::interpreter::Interpreter;
 use common::recorder::{Counts, Recorder};
-use mergevit_kernels::cuda::{Device, Target, driver};
+use mergevit_kernels::cuda::gemm::{Shape, Tiling};
+use mergevit_kernels::cuda::params::GemmParams;
+use mergevit_kernels::cuda::{Device, Launch, Target, driver};
 use mergevit_kernels::frame::{Frame, PixelFormat};
 use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{
@@ -15,6 +17,7 @@ use mergevit_runtime::{
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 fn options(max_batch: usize) -> EngineOptions {
     EngineOptions {
@@ -22,6 +25,7 @@ fn options(max_batch: usize) -> EngineOptions {
         threads: Some(1),
         max_batch,
         max_frame: (3900, 64),
+        ..EngineOptions::default()
     }
 }
 
@@ -265,6 +269,58 @@ fn an_observer_sees_every_operation_and_a_timer_every_launch() {
     });
     assert!(any.unwrap());
     assert_eq!((timed, operations), (launches, names));
+}
+
+/// The kernels of a tuned ViT-B/16's linear layers on a device with this clock, each with its shape.
+fn tuned(clock: fn(&Launch) -> Duration) -> Vec<(&'static str, Shape)> {
+    let config = ModelConfig {
+        mlp_width: 3072,
+        ..testing::model(224, 16, 12, 12, 1000)
+    };
+    let (mut device, _) = Recorder::new(usize::MAX);
+    device.clock = clock;
+    let options = EngineOptions {
+        tune: true,
+        ..options(1)
+    };
+    let pack = testing::pack(&config, &[13], 21);
+    let mut engine = Engine::on_device(pack, Box::new(device), &options).unwrap();
+    let mut found = Vec::new();
+    let timed = engine.time_launches(1, &mut |_, launch, _| {
+        if launch.kernel.name.starts_with("gemm_") {
+            let params: GemmParams = bytemuck::pod_read_unaligned(launch.params());
+            let shape = Shape {
+                rows: params.rows.next_multiple_of(16),
+                outputs: params.outputs,
+                inputs: params.inputs,
+            };
+            found.push((launch.kernel.name, shape));
+        }
+    });
+    assert!(timed.unwrap());
+    found
+}
+
+#[test]
+fn tuning_takes_what_the_device_is_fastest_with() {
+    let name = |tiling: &Tiling| format!("gemm_{}x{}_", tiling.tile.rows, tiling.tile.columns);
+    let candidates = |shape| Tiling::candidates(&shape, &Target::ORIN_NANO);
+    // Nothing is faster than the model's choice by enough.
+    let unmoved = tuned(|launch| Duration::from_nanos(1000 - u64::from(launch.grid[2])));
+    assert_eq!(unmoved.len(), 1 + 4 * 12);
+    for &(kernel, shape) in &unmoved {
+        assert!(kernel.starts_with(&name(&candidates(shape)[0])));
+    }
+    // Small tiles are, wherever they may be.
+    let small = tuned(|launch| {
+        let small = launch.kernel.name.starts_with("gemm_32x64_");
+        Duration::from_micros(if small { 5 } else { 6 })
+    });
+    for &(kernel, shape) in &small {
+        let possible = candidates(shape).iter().any(|t| name(t) == "gemm_32x64_");
+        assert_eq!(kernel.starts_with("gemm_32x64_"), possible, "{shape:?}");
+    }
+    assert_ne!(small, unmoved);
 }
 
 #[test]

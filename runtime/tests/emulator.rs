@@ -15,6 +15,7 @@ fn options(max_batch: usize) -> EngineOptions {
         threads: Some(1),
         max_batch,
         max_frame: (64, 64),
+        ..EngineOptions::default()
     }
 }
 
@@ -74,6 +75,23 @@ fn small_models() {
         check(&mut engines, &["r9", "r0", "r9"], &pixels);
         check(&mut engines, &["r9"], &pixels[..config.image_bytes()]);
     }
+}
+
+/// Whatever the clock says: tilings make no difference to the bits.
+#[test]
+fn a_tuned_model() {
+    let config = testing::model(35, 5, 2, 2, 13);
+    let pack = || testing::pack(&config, &[0, 9], 33);
+    let tuned = EngineOptions {
+        tune: true,
+        ..options(2)
+    };
+    let mut engines = [
+        Engine::new(pack(), &options(2)).unwrap(),
+        Engine::on_device(pack(), test_device(Options::default()), &tuned).unwrap(),
+    ];
+    let pixels = Random(4).bytes(2 * config.image_bytes());
+    check(&mut engines, &["r9", "r0"], &pixels);
 }
 
 #[test]

@@ -20,6 +20,7 @@ fn options(backend: &str, threads: usize, max_batch: usize) -> EngineOptions {
         threads: Some(threads),
         max_batch,
         max_frame: (320, 240),
+        ..EngineOptions::default()
     }
 }
 

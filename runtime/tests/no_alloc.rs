@@ -44,6 +44,7 @@ fn options(backend: &str, max_batch: usize) -> EngineOptions {
         threads: Some(2),
         max_batch,
         max_frame: (1280, 720),
+        ..EngineOptions::default()
     }
 }
 

@@ -96,6 +96,7 @@ pub(super) fn check(
     args.backend = BackendArgs {
         backend: REFERENCE.into(),
         threads: None,
+        tune: false,
     };
     let mut reference = model::load(&args, 1, super::measure::FRAME)?;
     for (image, found) in found.iter().enumerate() {

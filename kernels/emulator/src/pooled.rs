@@ -114,7 +114,7 @@ impl Device for Pooled {
         self.ask(Driver::synchronize)
     }
 
-    fn time(&mut self, launch: &Launch, repeats: u32) -> Result<Duration, DeviceError> {
-        self.ask(|driver| driver.time(launch, repeats))
+    fn time(&mut self, launches: &[Launch], repeats: u32) -> Result<Duration, DeviceError> {
+        self.ask(|driver| driver.time(launches, repeats))
     }
 }

@@ -114,17 +114,17 @@ pub trait Device: Send {
     /// [`DeviceError`] if anything of it failed.
     fn synchronize(&mut self) -> Result<(), DeviceError>;
 
-    /// How long one kernel takes, on average over `repeats` in a row after one that is not counted.
+    /// How long these launches take one after the other, on average over `repeats` in a row after one that is not
+    /// counted.
     ///
     /// # Errors
     /// [`DeviceError`] if the device failed.
-    fn time(&mut self, launch: &Launch, repeats: u32) -> Result<Duration, DeviceError> {
-        self.launch(launch)?;
+    fn time(&mut self, launches: &[Launch], repeats: u32) -> Result<Duration, DeviceError> {
+        let all = |device: &mut Self| launches.iter().try_for_each(|launch| device.launch(launch));
+        all(self)?;
         self.synchronize()?;
         let start = Instant::now();
-        for _ in 0..repeats {
-            self.launch(launch)?;
-        }
+        (0..repeats).try_for_each(|_| all(self))?;
         self.synchronize()?;
         Ok(start.elapsed() / repeats.max(1))
     }

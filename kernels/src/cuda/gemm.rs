@@ -83,7 +83,7 @@ pub enum Epilogue {
 }
 
 /// (M, N, K) of a linear layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// M
     pub rows: u32,
@@ -151,15 +151,30 @@ impl Tiling {
         sums * self.splits as usize * size_of::<i32>()
     }
 
-    /// The tiling that should take the least time on a device.
-    pub fn best(shape: &Shape, target: &Target) -> Self {
-        let candidates = TILES
+    fn all(shape: &Shape) -> impl Iterator<Item = Self> {
+        let all = TILES
             .iter()
             .flat_map(|&tile| [1, 2, 3, 4, 6, 8].map(|splits| Self { tile, splits }));
-        candidates
-            .filter(|tiling| tiling.fits(shape))
+        all.filter(|tiling| tiling.fits(shape))
+    }
+
+    /// The tiling that should take the least time on a device.
+    pub fn best(shape: &Shape, target: &Target) -> Self {
+        Self::all(shape)
             .min_by_key(|tiling| tiling.clocks(shape, target))
             .expect("64 divides the outputs, so the smallest tiles fit")
+    }
+
+    /// The tilings that a device may in truth be fastest with: the best one first, then those that should take at
+    /// most half as long again. All give the same bits.
+    pub fn candidates(shape: &Shape, target: &Target) -> Vec<Self> {
+        let mut all: Vec<_> = Self::all(shape)
+            .map(|tiling| (tiling.clocks(shape, target), tiling))
+            .collect();
+        all.sort_by_key(|&(clocks, _)| clocks);
+        let most = all[0].0 * 3 / 2;
+        all.retain(|&(clocks, _)| clocks <= most);
+        all.into_iter().map(|(_, tiling)| tiling).collect()
     }
 
     /// What a launch with this epilogue costs: a part for each warp and step, and a part for each fragment of

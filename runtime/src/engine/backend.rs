@@ -134,7 +134,12 @@ pub(super) fn threads(asked: Option<usize>) -> Result<usize, LoadError> {
 pub(super) fn make(pack: &Pack, options: &EngineOptions) -> Result<Box<dyn Executor>, LoadError> {
     let threads = threads(options.threads)?;
     let capacity = capacity(pack.config(), options.max_batch);
-    let host = |kernels| -> Box<dyn Executor> { Box::new(Host::new(pack, kernels, options)) };
+    let host = |kernels: Box<dyn Kernels>| -> Box<dyn Executor> {
+        if options.tune {
+            log::warn!("backend {} has nothing to tune", kernels.name());
+        }
+        Box::new(Host::new(pack, kernels, options))
+    };
     match &options.backend {
         Backend::Auto => match cuda(pack, 0, options) {
             Ok(executor) => Ok(executor),

@@ -38,6 +38,9 @@ pub struct EngineOptions {
     /// Largest frame, (width, height) in pixels; the largest that a [`Frame`] can be by default. A CUDA device
     /// has room for 4K video at most; the processor resizes larger frames for it.
     pub max_frame: (usize, usize),
+    /// Whether to measure on a CUDA device, for some seconds at load, which tilings of linear layers are fastest
+    /// there, instead of asking a model of it; not by default. The results' bits do not depend on it.
+    pub tune: bool,
 }
 
 impl Default for EngineOptions {
@@ -47,6 +50,7 @@ impl Default for EngineOptions {
             threads: None,
             max_batch: 1,
             max_frame: (MAX_SIDE, MAX_SIDE),
+            tune: false,
         }
     }
 }

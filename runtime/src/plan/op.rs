@@ -46,7 +46,7 @@ impl Access {
 pub const MAX_SPANS: usize = 5;
 
 /// Linear layers: which weights, and with them which epilogue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Linear {
     /// Patch embedding: to the residual stream, with positions.
     Patch,

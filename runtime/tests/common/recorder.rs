@@ -11,6 +11,7 @@ use mergevit_kernels::ops::MAX_TOKENS;
 use mergevit_runtime::aligned::AlignedBytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 /// What a recorder has been asked for, for the test that gave it away.
 #[derive(Debug, Default)]
@@ -34,6 +35,8 @@ pub(crate) struct Recorder {
     allocations: Vec<(u64, usize)>,
     shared: Vec<(u64, AlignedBytes)>,
     graphs: usize,
+    /// How long it says that a launch takes.
+    pub(crate) clock: fn(&Launch) -> Duration,
     /// Allocations fail beyond this many bytes.
     limit: usize,
 }
@@ -60,6 +63,7 @@ impl Recorder {
             allocations: Vec::new(),
             shared: Vec::new(),
             graphs: 0,
+            clock: |_| Duration::from_micros(1),
             limit,
         };
         (recorder, counts)
@@ -350,5 +354,10 @@ impl Device for Recorder {
 
     fn synchronize(&mut self) -> Result<(), DeviceError> {
         Ok(())
+    }
+
+    fn time(&mut self, launches: &[Launch], _: u32) -> Result<Duration, DeviceError> {
+        launches.iter().for_each(|launch| self.check(launch));
+        Ok(launches.iter().map(self.clock).sum())
     }
 }

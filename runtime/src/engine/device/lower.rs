@@ -4,29 +4,17 @@
 //! one finds partners, and one that merges takes the place of the second layer norm.
 
 use super::memory::{Addresses, BEST};
+use super::tilings::{Layer, Tilings};
 use super::weights::DeviceWeights;
 use crate::pack::{Pack, TensorKind as Kind};
 use crate::plan::{Linear, Norm, Op, OpKind, Plan, Span};
-use mergevit_kernels::cuda::gemm::{Epilogue, Operands, Shape, Tiling};
+use mergevit_kernels::cuda::gemm::{Epilogue, Operands};
 use mergevit_kernels::cuda::params::{
     AttentionParams, HeadParams, LayerNormParams, MergeMatchParams, MergeNormParams,
     PatchifyParams, PoolNormParams, TopParams,
 };
 use mergevit_kernels::cuda::{Address, Launch, Target, attention, gemm, head, layer_norm, merge};
 use mergevit_kernels::ops::{Merge, Patchify, Pool, Pooling};
-
-/// How a linear layer of (M, N, K) is spread over a device.
-pub(super) fn tiling(
-    (rows, outputs, inputs): (usize, usize, usize),
-    target: &Target,
-) -> (Shape, Tiling) {
-    let shape = Shape {
-        rows: rows as u32,
-        outputs: outputs as u32,
-        inputs: inputs as u32,
-    };
-    (shape, Tiling::best(&shape, target))
-}
 
 /// Whether a group turns pixels into patches, which is left out of a recorded graph: patches may come from
 /// frames instead.
@@ -48,13 +36,14 @@ pub fn launches<'a>(
     target: Target,
 ) -> impl Iterator<Item = (&'a [Op], Vec<Launch>)> {
     let weights = DeviceWeights::nowhere(pack);
+    let tilings = Tilings::new(target, false);
     plan.groups().map(move |group| {
         let lowering = Lowering {
             pack,
             plan,
             weights: &weights,
             addresses: &Addresses::default(),
-            target,
+            tilings: &tilings,
         };
         let mut launches = Vec::new();
         lowering.group(group, &mut launches);
@@ -69,7 +58,7 @@ pub(super) struct Lowering<'a> {
     pub(super) plan: &'a Plan,
     pub(super) weights: &'a DeviceWeights,
     pub(super) addresses: &'a Addresses,
-    pub(super) target: Target,
+    pub(super) tilings: &'a Tilings,
 }
 
 impl Lowering<'_> {
@@ -171,19 +160,20 @@ impl Lowering<'_> {
 
     /// A linear layer. The patch embedding also resets `sizes`.
     fn linear(&self, op: &Op, sizes: Option<Span>) -> Launch {
-        let OpKind::Linear {
-            linear,
-            rows,
-            inputs,
-            outputs,
-            input,
-            output,
-        } = op.kind
+        let (
+            Some(layer),
+            &OpKind::Linear {
+                linear,
+                rows,
+                input,
+                output,
+                ..
+            },
+        ) = (Layer::of(&op.kind), &op.kind)
         else {
             unreachable!("a linear layer: {op:?}");
         };
         let config = self.pack.config();
-        let (shape, tiling) = tiling((rows, outputs, inputs), &self.target);
         let (kinds, epilogue) = match linear {
             Linear::Patch => {
                 let epilogue = Epilogue::Embed {
@@ -223,7 +213,7 @@ impl Lowering<'_> {
             partial: self.addresses.partial,
             arrived: self.addresses.arrived,
         };
-        gemm::linear(&shape, &tiling, &operands, &epilogue)
+        gemm::linear(&layer.shape, &self.tilings.of(&layer), &operands, &epilogue)
     }
 
     fn gelu(&self, layer: Option<usize>) -> Epilogue {

@@ -2,14 +2,12 @@
 
 use super::super::plan;
 use super::inbox::Inbox;
-use super::lower::tiling;
+use super::tilings::{Layer, Tilings};
 use super::weights::ALIGN;
 use crate::pack::Pack;
 use crate::plan::{OpKind, Plan};
 use mergevit_kernels::cuda::head::Best;
-use mergevit_kernels::cuda::{
-    Address, Device, DeviceError, Shared, Target, attention_shared_bytes, merge,
-};
+use mergevit_kernels::cuda::{Address, Device, DeviceError, Shared, attention_shared_bytes, merge};
 use mergevit_kernels::math::log2_table;
 
 /// Bytes of each array: the most that any plan needs.
@@ -30,38 +28,32 @@ struct Needs {
 }
 
 impl Needs {
-    fn new(pack: &Pack, max_batch: usize, target: &Target) -> Self {
+    fn new(pack: &Pack, max_batch: usize, tilings: &Tilings) -> Self {
         let mut needs = Self::default();
         for schedule in pack.schedules() {
             for batch in 1..=max_batch {
-                needs.include(&plan(pack.config(), schedule, batch), target);
+                needs.include(&plan(pack.config(), schedule, batch), tilings);
             }
         }
         needs
     }
 
-    fn include(&mut self, plan: &Plan, target: &Target) {
+    fn include(&mut self, plan: &Plan, tilings: &Tilings) {
         let most = |all: &mut usize, one: usize| *all = (*all).max(one);
         most(&mut self.arena, plan.arena_len());
         most(&mut self.pixels, plan.pixels().len);
         most(&mut self.logits, plan.logits().len);
         most(&mut self.sizes, plan.sizes().len);
         for op in plan.ops() {
-            match op.kind {
-                OpKind::Linear {
-                    rows,
-                    inputs,
-                    outputs,
-                    ..
-                } => {
-                    let (shape, tiling) = tiling((rows, outputs, inputs), target);
-                    most(&mut self.partial, tiling.partial_bytes(&shape));
-                    most(
-                        &mut self.arrived,
-                        tiling.tiles(&shape) as usize * size_of::<u32>(),
-                    );
+            if let Some(layer) = Layer::of(&op.kind) {
+                for tiling in tilings.possible(&layer) {
+                    let counters = tiling.tiles(&layer.shape) as usize * size_of::<u32>();
+                    most(&mut self.arrived, counters);
+                    most(&mut self.partial, tiling.partial_bytes(&layer.shape));
                     most(&mut self.block, tiling.tile.shared_bytes() as usize);
                 }
+            }
+            match op.kind {
                 OpKind::Attention { tokens, .. } => {
                     let block = attention_shared_bytes(tokens as u32);
                     most(&mut self.block, block as usize);
@@ -121,10 +113,11 @@ impl Memory {
     pub(super) fn new(
         pack: &Pack,
         max_batch: usize,
+        tilings: &Tilings,
         device: &mut dyn Device,
     ) -> Result<Self, DeviceError> {
         let target = device.target();
-        let needs = Needs::new(pack, max_batch, &target);
+        let needs = Needs::new(pack, max_batch, tilings);
         if needs.block > target.shared_bytes as usize {
             return Err(DeviceError {
                 device: device.name().into(),

@@ -8,6 +8,8 @@ mod frames;
 mod inbox;
 mod lower;
 mod memory;
+mod tilings;
+mod tune;
 mod weights;
 
 use super::executor::{Executor, Job, Observer, Timer};
@@ -25,6 +27,7 @@ use mergevit_kernels::cuda::preprocess::Destination;
 use mergevit_kernels::cuda::{Device, DeviceError, Graph, Launch};
 use mergevit_kernels::frame::{Frame, Preprocessor};
 use mergevit_kernels::ops::Patchify;
+use tilings::Tilings;
 use weights::DeviceWeights;
 
 /// Batches of up to this many images have a recorded graph for every schedule, and so has the largest. For
@@ -36,6 +39,7 @@ pub(super) struct Accelerator {
     device: Box<dyn Device>,
     name: &'static str,
     weights: DeviceWeights,
+    tilings: Tilings,
     memory: Memory,
     frames: Frames,
     /// For frames that have no room on the device.
@@ -59,13 +63,15 @@ impl Accelerator {
     ) -> Result<Self, DeviceError> {
         let (max_batch, max_frame) = (options.max_batch, options.max_frame);
         let weights = DeviceWeights::upload(pack, &mut *device)?;
-        let memory = Memory::new(pack, max_batch, &mut *device)?;
+        let tilings = Tilings::new(device.target(), options.tune);
+        let memory = Memory::new(pack, max_batch, &tilings, &mut *device)?;
         let geometry = pack.config().geometry().expect(VALID);
         let frames = Frames::new(geometry, max_frame, &mut *device)?;
         let mut accelerator = Self {
             device,
             name,
             weights,
+            tilings,
             memory,
             frames,
             preprocessor: Preprocessor::new(geometry, max_frame.0, max_frame.1),
@@ -74,6 +80,9 @@ impl Accelerator {
             launches: Vec::new(),
             observed: AlignedBytes::zeroed(0),
         };
+        if options.tune {
+            accelerator.tune(pack)?;
+        }
         accelerator.record(pack)?;
         accelerator.device.synchronize()?;
         Ok(accelerator)
@@ -89,13 +98,17 @@ impl Accelerator {
                     plan: &plan,
                     schedule: index,
                 });
-                if batch <= RECORDED || batch == self.max_batch {
+                if self.is_recorded(batch) {
                     let graph = self.device.record(&self.launches)?;
                     self.graphs[index * self.max_batch + batch - 1] = Some(graph);
                 }
             }
         }
         Ok(())
+    }
+
+    fn is_recorded(&self, batch: usize) -> bool {
+        batch <= RECORDED || batch == self.max_batch
     }
 
     /// Runs `lower` on the job's plan and the emptied list of launches.
@@ -106,7 +119,7 @@ impl Accelerator {
             plan: job.plan,
             weights: &self.weights,
             addresses,
-            target: self.device.target(),
+            tilings: &self.tilings,
         };
         self.launches.clear();
         lower(&lowering, &mut self.launches);
@@ -272,7 +285,8 @@ impl Executor for Accelerator {
                     true => &group[first..],
                     false => &group[first..(first + 1).min(group.len())],
                 };
-                timer(ops, launch, self.device.time(launch, repeats)?);
+                let time = self.device.time(std::slice::from_ref(launch), repeats)?;
+                timer(ops, launch, time);
             }
         }
         Ok(true)
