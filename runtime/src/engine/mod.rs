@@ -263,8 +263,8 @@ impl Engine {
         Ok(executor.observe(&job, observer)?)
     }
 
-    /// Times every launch of the current plan on a device, each `repeats` times in a row on whatever the
-    /// arena holds. `timer` gets the operations that a launch computes, in the plan's order; merging is two
+    /// Times every launch of the current plan on a device, each `repeats` times in a row on what a run of the
+    /// whole plan has left in the arena. `timer` gets the operations that a launch computes, in the plan's order; merging is two
     /// launches, of which the first counts as the merge and the second as the layer norm. Returns whether
     /// there were launches at all: operations on the processor are timed by [observing](Self::observe) them.
     /// Pixels that were preprocessed and not run are dropped.
