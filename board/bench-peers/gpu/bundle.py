@@ -22,9 +22,10 @@ NAMES = ["cuda", "cuda_frame", "cuda_head", "device", "emulator"]
 TESTS = ["-p", "mergevit-kernels", "-p", "mergevit-runtime", *(part for name in NAMES for part in ("--test", name))]
 # The C library of JetPack 6, Ubuntu 22.04.
 JETPACK_GLIBC = (2, 35)
-SCRIPTS = ["run.py", "programs.py", "device.py", "summary.py", "report.py", "model.py", "vit.py", "peers.py"]
+# All of this folder but what runs here.
+SCRIPTS = [path for path in sorted(HERE.glob("*.py")) if path.name != "bundle.py" and not path.name.startswith("test_")]
 RUN = """#!/usr/bin/env bash
-exec "${PYTHON:-python3}" "$(dirname "${BASH_SOURCE[0]}")/scripts/run.py" "$@"
+exec "${PYTHON:-python3}" "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/scripts/run.py" "$@"
 """
 
 
@@ -83,7 +84,7 @@ def main():
     for name, path in tests.items():
         check_paths(path)
         shutil.copy2(path, output / "tests" / name)
-    for path in [*(HERE / name for name in SCRIPTS), HERE.parent / "serving.py"]:
+    for path in [*SCRIPTS, HERE.parent / "serving.py"]:
         shutil.copy2(path, output / "scripts")
     shutil.copy2(ROOT / "board/assets/garments.mvit", output)
     (output / "run").write_text(RUN)

@@ -65,7 +65,8 @@ def probe():
     found = {"name": name.value.decode(), "cuda": f"{version.value // 1000}.{version.value % 1000 // 10}"}
     for attribute, number in ATTRIBUTES.items():
         value = ctypes.c_int()
-        call(cuda.cuDeviceGetAttribute, ctypes.byref(value), number, device)
+        # A driver that does not know an attribute leaves it 0.
+        cuda.cuDeviceGetAttribute(ctypes.byref(value), number, device)
         found[attribute] = value.value
     found["capability"] = f"{found.pop('capability_major')}.{found.pop('capability_minor')}"
     address = ctypes.create_string_buffer(32)
@@ -99,8 +100,8 @@ def clocks(found):
         fields = f"{SMI_FIELDS},{reasons}"
         command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader", f"--id={found['pci']}"]
         try:
-            answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
-        except (OSError, subprocess.SubprocessError):
+            answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+        except (OSError, ValueError, subprocess.SubprocessError):
             continue
         values = [value.strip() for value in answer.strip().split(",")]
         if len(values) == fields.count(",") + 1:

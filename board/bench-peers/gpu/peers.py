@@ -31,7 +31,8 @@ class Peer:
         self.cuda = self.device.type == "cuda"
         self.pixels = pixels.pin_memory() if self.cuda else pixels
         self.on_device = pixels.to(self.device)
-        self.logits = self.infer()
+        # The third answer comes from a CUDA graph: the first call compiles, the second records.
+        self.logits = [self.infer() for _ in range(3)][-1]
 
     def forward(self, pixels):
         if self.cuda:
@@ -82,10 +83,6 @@ def compiled(network, device):
     """`max-autotune` on a GPU; on a processor, where only this program is under test, tracing without code."""
     if torch.device(device).type != "cuda":
         return torch.compile(network, backend="aot_eager", fullgraph=True, dynamic=False)
-    import torch._inductor.config as inductor
-
-    if hasattr(inductor, "force_fuse_int_mm_with_mul"):
-        inductor.force_fuse_int_mm_with_mul = True
     return torch.compile(network, mode="max-autotune", fullgraph=True, dynamic=False)
 
 

@@ -7,8 +7,11 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-# Longest time that a program may take.
+import limits
+
+# Longest time that a program may take, and a program of tests, of which one may hang.
 LIMIT_SECONDS = 300
+TEST_SECONDS = 120
 # Most failed tests of a program that are run again.
 MOST_ALONE = 6
 FAILED_TEST = re.compile(r"^test (\S+) \.\.\. FAILED", re.MULTILINE)
@@ -22,11 +25,16 @@ class Failed(Exception):
 def run(command, seconds=LIMIT_SECONDS, **options):
     """A command's exit code and all it said. A kernel that hangs is stopped by nobody else: Failed after a while."""
     command = [str(part) for part in command]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    seconds = max(min(seconds, limits.left()), 0.1)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8", "errors": "replace"}
     try:
         done = subprocess.run(command, **pipes, check=False, timeout=seconds, **options)
     except subprocess.TimeoutExpired as late:
-        raise Failed(f"{' '.join(command)}: no end after {seconds} s") from late
+        # Bytes, whatever the encoding.
+        said = (late.stdout or b"")[-2000:].decode(errors="replace")
+        raise Failed(f"{' '.join(command)}: no end after {seconds:.1f} s\n{said}".strip()) from late
+    except OSError as error:
+        raise Failed(f"{' '.join(command)}: {error}") from error
     return done.returncode, done.stdout, done.stderr
 
 
@@ -46,7 +54,11 @@ def alone(program, names, environment):
     """
     environment = {**environment, "CUDA_LAUNCH_BLOCKING": "1"}
     for name in names:
-        code, said, complaints = run([program, "--exact", name], env=environment, cwd=program.parent)
+        try:
+            code, said, complaints = run([program, "--exact", name], 60, env=environment, cwd=program.parent)
+        except Failed as hang:
+            yield f"{name} fails by itself:\n{hang}"
+            return
         if code:
             yield f"{name} fails by itself:\n{(said + complaints)[-1500:]}"
 
@@ -57,7 +69,7 @@ def run_test(program, device):
     if device:
         environment["MERGEVIT_TEST_DEVICE"] = device
     start = time.monotonic()
-    code, said, complaints = run([program], env=environment, cwd=program.parent)
+    code, said, complaints = run([program], TEST_SECONDS, env=environment, cwd=program.parent)
     if code:
         names = FAILED_TEST.findall(said)
         told = list(alone(program, names[:MOST_ALONE], environment)) or [(said + complaints)[-4000:]]
@@ -73,7 +85,10 @@ def bench(program, pack, backend, schedule, batch, *flags):
     """`mergevit bench --json`: its last line."""
     command = [program, "bench", "--model", pack, "--backend", backend, "--schedule", schedule, "--batch", batch]
     said = output([*command, *flags, "--json"])
-    return json.loads(said.strip().splitlines()[-1])
+    try:
+        return json.loads(said.strip().splitlines()[-1])
+    except (IndexError, ValueError) as error:
+        raise Failed(f"{' '.join(map(str, command))} said no JSON: {said[-1000:]}") from error
 
 
 def schedules(program, pack):
@@ -84,7 +99,8 @@ def schedules(program, pack):
 def check(program, jobs, backend, workers):
     """Compares logits and token sizes with the reference's, bit for bit, for every (pack, schedule, batch).
 
-    The reference is slow and runs on one processor, so that `workers` go at a time.
+    Returns those that equal and, as texts, what is wrong with the others. The reference is slow and runs on one
+    processor, so that `workers` go at a time.
     """
 
     def one(job):
@@ -96,8 +112,15 @@ def check(program, jobs, backend, workers):
             raise Failed(f"{pack.name} {schedule} batch {batch}: not compared with the reference: {found['check']}")
         return {"pack": pack.name, "schedule": schedule, "batch": batch, "check": found["check"]}
 
+    def attempt(job):
+        try:
+            return one(job)
+        except Failed as failure:
+            return str(failure)
+
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        return list(pool.map(one, jobs))
+        results = list(pool.map(attempt, jobs))
+    return [found for found in results if isinstance(found, dict)], [why for why in results if isinstance(why, str)]
 
 
 def sanitize(program, tool, device):
@@ -111,6 +134,6 @@ def sanitize(program, tool, device):
     return {"name": program.name, "tool": tool, "passed": int(result.group(2))}
 
 
-def profile(program, pack, backend, schedule, batch, seconds):
+def profile(program, pack, backend, schedule, batch, seconds, *flags):
     """`mergevit bench --profile`: latencies, and the time, work and traffic of each operation."""
-    return bench(program, pack, backend, schedule, batch, "--no-check", "--profile", "--seconds", seconds)
+    return bench(program, pack, backend, schedule, batch, "--no-check", "--profile", "--seconds", seconds, *flags)

@@ -40,6 +40,11 @@ def machine(found):
     return section("Device", table(["what", "value"], [row for row in rows if row[1]]), doctor)
 
 
+def failures(found):
+    parts = [f"### {step}\n\n```text\n{why.strip()}\n```\n" for step, why in found.get("failures", {}).items()]
+    return section("Failures", *parts) if parts else ""
+
+
 def tests(found):
     rows = [[t["name"], t["passed"], t["ignored"], f"{t['seconds']:.1f}"] for t in found.get("tests", [])]
     text = table(["program", "passed", "ignored", "seconds"], rows) if rows else f"{NOT_MEASURED}\n"
@@ -142,7 +147,7 @@ def commands(found):
 
 def render(found):
     """The whole report."""
-    parts = (machine, targets, timings, tests, checks, profiles, commands)
+    parts = (machine, failures, targets, timings, tests, checks, profiles, commands)
     name = (found.get("device") or {}).get("name", "no device")
     verdict = found.get("verdict", "unfinished")
-    return f"# mergevit on {name}\n\nVerdict: {verdict}\n\n" + "\n".join(part(found) for part in parts)
+    return f"# mergevit on {name}\n\nVerdict: {verdict}\n\n" + "\n".join(filter(None, (part(found) for part in parts)))

@@ -1,9 +1,11 @@
 """What the bundle's programs say is believed only if it is a success. Needs the standard library only."""
 
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
+import limits
 import programs
 
 
@@ -50,8 +52,25 @@ class TestPrograms(unittest.TestCase):
 
     def test_what_hangs_is_stopped(self):
         with self.assertRaises(programs.Failed) as failed:
-            programs.run([self.program("exec sleep 60")], seconds=0.2)
-        self.assertIn("no end after 0.2 s", str(failed.exception))
+            programs.run([self.program("echo 'test a ... ok'; exec sleep 60")], seconds=0.5)
+        self.assertIn("no end after 0.5 s\ntest a ... ok", str(failed.exception))
+
+    def test_of_two_limits_the_earlier_one_counts(self):
+        for outer, inner in [(0.1, 60), (60, 0.1)]:
+            with self.assertRaises(limits.OutOfTime), limits.within(outer), limits.within(inner):
+                time.sleep(10)
+        with limits.within(0.2):
+            with limits.within(60):
+                pass
+            with self.assertRaises(limits.OutOfTime):
+                time.sleep(10)
+        time.sleep(0.3)
+
+    def test_what_cannot_run_is_a_failure(self):
+        with self.assertRaises(programs.Failed):
+            programs.output([self.folder / "missing"])
+        with self.assertRaises(programs.Failed):
+            programs.bench(self.program("echo no JSON"), "m.mvit", "cuda", "r0", 1)
 
     def test_an_unchecked_or_foreign_backend_is_a_failure(self):
         jobs = [(Path("m.mvit"), "r0", 1)]
@@ -60,10 +79,9 @@ class TestPrograms(unittest.TestCase):
             line = f'{{"backend": "{backend}", "check": "{check}"}}'
             path = self.program(f"echo 'a table'; echo '{line}'")
             if check == "equal":
-                self.assertEqual(len(programs.check(path, jobs, "cuda", 2)), 1)
+                self.assertEqual([len(part) for part in programs.check(path, jobs, "cuda", 2)], [1, 0])
             else:
-                with self.assertRaises(programs.Failed):
-                    programs.check(path, jobs, "cuda", 2)
+                self.assertEqual([len(part) for part in programs.check(path, jobs, "cuda", 2)], [0, 1])
 
 
 if __name__ == "__main__":

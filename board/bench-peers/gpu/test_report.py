@@ -114,6 +114,7 @@ class TestReport(unittest.TestCase):
         found = {
             "device": {"name": "A100", "capability": "8.0", "cuda": "12.6", **peaks},
             "clocks": {"before": {"clocks.sm": "1410 MHz"}, "after": None},
+            "failures": {"check": "m.mvit r8 batch 1: differs"},
             "tests": [{"name": "cuda_gemm", "passed": 7, "ignored": 0, "seconds": 1.5}],
             "timings": {"1": timing},
             "profiles": {"x": {"schedule": "r13", "batch": 1, "latency_us_p50": 500.0, "kinds": kinds}},
@@ -125,6 +126,7 @@ class TestReport(unittest.TestCase):
             "| **mergevit r13** | 0.500 | 0.500 | 0.500 |  | 2000 | 16.00 | 0.99950 |",
             "| r13, batch 1: ≥ 8.0 × pytorch fp32 eager | 16.00 | met |",
             "left out: torchao int8 compiled: not installed",
+            "### check\n\n```text\nm.mvit r8 batch 1: differs\n```",
             "| cuda_gemm | 7 | 0 | 1.5 |",
             "clocks.sm 1410 MHz",
             "| fc1 | 1 | 10.0 | 100.0 % | 0.000 | 1.56 | 1.0 | 10.0 % |",

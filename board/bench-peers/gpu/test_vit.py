@@ -30,6 +30,10 @@ class TestVit(unittest.TestCase):
             self.assertLess(float(error.detach()), 0.05)
             self.assertGreater(float(error.detach()), 0)
 
+    def test_scales_are_where_the_weights_are(self):
+        linear = torch.nn.Linear(64, 24, device="meta")
+        self.assertEqual({buffer.device.type for buffer in vit.Int8Linear(linear, 0.1).buffers()}, {"meta"})
+
     def test_every_peer_answers_like_fp32(self):
         names = []
         for name, construct in peers.peers(self.network, self.pixels, self.pixels, "cpu"):

@@ -123,8 +123,9 @@ class Int8Linear(nn.Module):
         self.register_buffer("weight", (weight / scale[:, None]).round().to(torch.int8))
         self.register_buffer("scale", scale)
         self.register_buffer("bias", linear.bias.detach().float())
-        # A tensor, so that a compiler makes one program for all layers of a shape.
-        self.register_buffer("input_scale", None if input_scale is None else torch.tensor(input_scale))
+        # A tensor, so that a compiler makes one program for all layers of a shape; beside the weights, because
+        # one on the processor keeps a network out of CUDA graphs.
+        self.register_buffer("input_scale", None if input_scale is None else scale.new_tensor(input_scale))
 
     def forward(self, x):
         rows = x.flatten(0, -2).float()
