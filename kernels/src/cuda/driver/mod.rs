@@ -142,8 +142,8 @@ impl Driver {
 
     /// Replays a graph of nothing: what the driver's functions need when first called, they get now.
     fn warm_up(&mut self) -> Result<(), DeviceError> {
-        let graph = self.record(&[])?;
-        self.replay(graph)?;
+        let graph = self.executable([].iter())?;
+        self.check(graph.start(&self.stream), || "replay an empty graph".into())?;
         self.synchronize()
     }
 
@@ -210,7 +210,7 @@ impl Driver {
         self.check(result, action)
     }
 
-    /// Records launches, and gives the device what it needs to replay them.
+    /// Records launches.
     fn executable<'a>(
         &mut self,
         mut launches: impl Iterator<Item = &'a Launch>,
@@ -222,9 +222,7 @@ impl Driver {
         // Recording ends, whatever came of it.
         let executable = self.stream.end();
         enqueued?;
-        let executable = self.check(executable, action)?;
-        self.check(executable.upload(&self.stream), action)?;
-        Ok(executable)
+        self.check(executable, action)
     }
 }
 
@@ -305,6 +303,7 @@ impl Device for Driver {
 
     fn record(&mut self, launches: &[Launch]) -> Result<Graph, DeviceError> {
         let executable = self.executable(launches.iter())?;
+        self.check(executable.upload(&self.stream), || "upload a graph".into())?;
         self.graphs.push(executable);
         Ok(Graph(self.graphs.len() - 1))
     }
