@@ -102,8 +102,7 @@ impl<'a> Block<'a> {
     pub(crate) fn run(&mut self, index: u32) -> Result<(), Failure> {
         let [x, y, _] = self.grid;
         self.index = [index % x, index / x % y, index / x / y];
-        let stamp = self.around.memory.take_stamp();
-        (self.around.view).begin_block(index, self.warps.len(), stamp);
+        self.around.view.begin_block(index, self.warps.len());
         self.around.shared.begin_block(self.warps.len());
         self.meetings = [Meeting::default(); BARRIERS];
         self.around.counts.blocks += 1;

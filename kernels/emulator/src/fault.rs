@@ -29,6 +29,23 @@ impl fmt::Display for Space {
     }
 }
 
+/// Who else touched a byte of global memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Other {
+    /// A block of the launch, counted in x, then y, then z.
+    #[error("block {0}")]
+    Block(u32),
+    /// More than one block.
+    #[error("several blocks")]
+    Blocks,
+    /// A warp of the same block.
+    #[error("its warp {0}")]
+    Warp(u32),
+    /// More than one warp of the same block.
+    #[error("several of its warps")]
+    Warps,
+}
+
 /// The rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -103,7 +120,7 @@ pub enum Rule {
     },
     /// Two blocks touch a byte of global memory in an undefined order, one of them writing.
     #[error(
-        "global race: {access} at {address:#x}, {earlier} by block {other} of the same launch, not synchronised with it"
+        "global race: {access} at {address:#x}, {earlier} by {by} in the same launch, not synchronised with it"
     )]
     GlobalRace {
         /// The byte.
@@ -112,8 +129,8 @@ pub enum Rule {
         access: &'static str,
         /// What the other did.
         earlier: &'static str,
-        /// The other block, counted in x, then y, then z.
-        other: u32,
+        /// Who did.
+        by: Other,
     },
     /// `ld.global.nc` of a byte that this launch has written: the load may see either value.
     #[error("not constant: ld.global.nc at {address:#x}, which this launch has written")]

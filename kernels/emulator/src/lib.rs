@@ -64,7 +64,7 @@ mod warp;
 pub use counts::{Class, Counts, Executed, Instructions, Matrix, ReadWrite, Traffic};
 pub use device::memory::Memory;
 pub use emulated::{Emulated, Ledger, Record, test_device};
-pub use fault::{Fault, MemoryError, Rule, Space};
+pub use fault::{Fault, MemoryError, Other, Rule, Space};
 pub use launch::{Launch, run};
 pub use module::Module;
 pub use mutant::{Mutant, unnoticed_mutants};

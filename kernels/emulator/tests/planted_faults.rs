@@ -321,6 +321,33 @@ fn member_masks() {
     });
 }
 
+/// Every thread of two warps writes its word of global memory, then reads the other warp's.
+#[test]
+fn races_between_the_warps_of_a_block_in_global_memory() {
+    let exchange = |before: &str, between: &str| {
+        let body = format!(
+            "mul.wide.u32 %rd10, %r0, 4;\nadd.s64 %rd10, %rd0, %rd10;\nxor.b32 %r1, %r0, 32;\n\
+             mul.wide.u32 %rd11, %r1, 4;\nadd.s64 %rd11, %rd0, %rd11;\nst.global.u32 [%rd10], %r0;\n{before}\n\
+             ld.global.u32 %r5, [%rd11];\n{between}\nst.global.u32 [%rd10], %r5;"
+        );
+        Bench::new("", &body).threads(64).words(0, &[0; 64])
+    };
+    clean(|| exchange("bar.sync 0;", "bar.sync 0;"));
+    caught("global race", || exchange("", "bar.sync 0;"));
+    caught("global race", || exchange("membar.gl;", "bar.sync 0;"));
+    let fault = caught("global race", || exchange("bar.sync 0;", ""));
+    assert!(fault.to_string().contains("by its warp"), "{fault}");
+    // Several warps have read what one overwrites.
+    let shared = |between: &str| {
+        let body = format!(
+            "ld.global.u32 %r5, [%rd0];\n{between}\nsetp.eq.u32 %p1, %r0, 0;\n@%p1 st.global.u32 [%rd0], 1;"
+        );
+        Bench::new("", &body).threads(96).words(0, &[0])
+    };
+    clean(|| shared("bar.sync 0;"));
+    caught("global race", || shared(""));
+}
+
 #[test]
 fn races_between_blocks() {
     let own = "mov.u32 %r1, %ctaid.x;\nmul.wide.u32 %rd10, %r1, 4;\nadd.s64 %rd10, %rd0, %rd10;\n";

@@ -220,7 +220,8 @@ impl Memory {
         let allocation = &mut self.allocations[place.allocation];
         let range = place.offset..place.offset + into.len();
         into.copy_from_slice(&allocation.data[range.clone()]);
-        let plain = |&w: &u32| w != UNWRITTEN && (w < view.first_stamp() || view.owns(w));
+        let own = view.stamp();
+        let plain = |&w: &u32| w != UNWRITTEN && (w < view.first_stamp() || w == own);
         if !allocation.writer[range.clone()].iter().all(plain) {
             for (i, &writer) in allocation.writer[range.clone()].iter().enumerate() {
                 let address = allocation.base + (place.offset + i) as u64;

@@ -1,17 +1,17 @@
-//! Which blocks of a launch have made their writes visible to which.
+//! Which accesses to global memory a warp knows to lie before its own.
 //!
-//! Blocks of a launch run in no order. What one writes another may read only after a handshake, as in "the last
-//! block to arrive adds up": the writer's warps store, a fence follows (`membar.gl`, `fence`), then an atomic
-//! operation on a counter *releases* the block; a block whose own atomic operation comes later on the same
-//! address, followed by a fence, has *acquired* it (PTX ISA 8 "Memory Consistency Model": release and acquire
-//! patterns, causality order).
+//! Within a block, those that another warp made before the last barrier of the whole block. Blocks of a launch run in
+//! no order: what one writes another may read only after a handshake, as in "the last block to arrive adds up": the
+//! writer's warps store, fences follow (`membar.gl`, `fence`) and a barrier, then an atomic operation on a counter
+//! *releases* what its warp knows; a block whose own atomic operation comes later on the same address, followed by a
+//! fence, has *acquired* it (PTX ISA 8 "Memory Consistency Model": release and acquire patterns, causality order).
 //!
-//! Kept simple: sets of stamps instead of clocks. A block takes a stamp when it starts, and another one for what it
-//! does after each release. An atomic operation releases everything the block did so far if it comes after all of
-//! it: other warps' stores before a barrier of the whole block that came since, and nothing stored without a fence
-//! after it (by the storing warp, or by any warp after such a barrier).
+//! Kept simple: sets of stamps instead of clocks. A warp takes a stamp for what it touches between two barriers, and
+//! another one after each release of its own. Released are those that a fence has followed: of the warp that took
+//! the stamp, or of any warp after a later barrier. What one warp of a block has acquired all of them have, and
+//! barriers of a part of a block do not count.
 
-use crate::fault::{Rule, Space};
+use crate::fault::{Other, Rule, Space};
 use std::collections::HashMap;
 
 /// A set of stamps of a launch, counted from its first.
@@ -47,7 +47,7 @@ impl Stamps {
     }
 }
 
-/// Stamp of the last block that read a byte.
+/// Stamp of the last warp that read a byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader(pub(crate) u32);
 
@@ -55,31 +55,38 @@ pub(crate) struct Reader(pub(crate) u32);
 #[derive(Debug, Default)]
 pub(crate) struct Releases(HashMap<u64, Stamps>);
 
-/// A warp's last store to global memory.
+/// In place of a warp: several of a block, which have read the same byte.
+const SEVERAL: u32 = u32::MAX;
+
+/// Whose a stamp is.
 #[derive(Clone, Copy, Debug)]
-struct Stored {
+struct Owner {
+    block: u32,
+    warp: u32,
     /// Barriers of the whole block before it.
-    barriers: u64,
+    barriers: u32,
     /// A fence has followed.
     fenced: bool,
 }
 
-/// The running block's knowledge of the others.
+/// What the running block knows.
 #[derive(Debug)]
 pub(crate) struct BlockView {
     /// The launch's first stamp.
     first: u32,
-    /// Which block each stamp of the launch is of.
-    owners: Vec<u32>,
-    /// The running block's first stamp, and the one that it uses now.
-    own: (u32, u32),
-    /// What comes next gets a stamp of its own.
-    released: bool,
+    /// Of every stamp so far.
+    owners: Vec<Owner>,
+    block: u32,
+    /// How many stamps there were when the block started.
+    earlier: u32,
+    /// The warps' present stamps, and the one of several.
+    stamps: Vec<Option<u32>>,
+    /// The warp that touched memory last.
+    warp: usize,
+    barriers: u32,
     acquired: Stamps,
     /// Seen by an atomic operation, but no fence followed yet.
     observed: Stamps,
-    stored: Vec<Option<Stored>>,
-    barriers: u64,
     initialised: bool,
     races: bool,
 }
@@ -90,44 +97,53 @@ impl BlockView {
         Self {
             first,
             owners: Vec::new(),
-            own: (first, first),
-            released: false,
+            block: 0,
+            earlier: 0,
+            stamps: Vec::new(),
+            warp: 0,
+            barriers: 0,
             acquired: Stamps::default(),
             observed: Stamps::default(),
-            stored: Vec::new(),
-            barriers: 0,
             initialised,
             races,
         }
     }
 
-    /// A block of `warps` warps starts, with a new stamp.
-    pub(crate) fn begin_block(&mut self, block: u32, warps: usize, stamp: u32) {
-        self.owners.push(block);
-        self.own = (stamp, stamp);
-        self.released = false;
+    /// A block of `warps` warps starts.
+    pub(crate) fn begin_block(&mut self, block: u32, warps: usize) {
+        self.block = block;
+        self.earlier = self.owners.len() as u32;
+        self.stamps = vec![None; warps + 1];
+        self.barriers = 0;
         self.acquired = Stamps::default();
         self.observed = Stamps::default();
-        self.stored = vec![None; warps];
-        self.barriers = 0;
     }
 
-    /// Global memory is about to be touched: after a release under a new stamp, from `take`.
-    pub(crate) fn touch(&mut self, take: impl FnOnce() -> u32) {
-        if std::mem::take(&mut self.released) {
-            self.own.1 = take();
-            let block = self.owners.last().copied();
-            self.owners.extend(block);
+    /// A warp is about to touch global memory. New stamps come from `take`, in ascending order.
+    pub(crate) fn touch(&mut self, warp: usize, mut take: impl FnMut() -> u32) {
+        self.warp = warp;
+        let several = self.stamps.len() - 1;
+        for (index, warp) in [(warp, warp as u32), (several, SEVERAL)] {
+            if self.stamps[index].is_none() {
+                self.stamps[index] = Some(take());
+                self.owners.push(Owner {
+                    block: self.block,
+                    warp,
+                    barriers: self.barriers,
+                    fenced: false,
+                });
+            }
         }
     }
 
+    /// The warp's.
     pub(crate) fn stamp(&self) -> u32 {
-        self.own.1
+        self.stamps[self.warp].unwrap_or(self.first)
     }
 
-    /// Whether the running block made this stamp.
-    pub(crate) fn owns(&self, stamp: u32) -> bool {
-        (self.own.0..=self.own.1).contains(&stamp)
+    /// That of several warps.
+    fn several(&self) -> u32 {
+        self.stamps.last().copied().flatten().unwrap_or(self.first)
     }
 
     pub(crate) fn first_stamp(&self) -> u32 {
@@ -138,30 +154,56 @@ impl BlockView {
         self.races
     }
 
-    /// What stands for several readers of this launch: the stamp before the first block's.
+    /// What stands for readers of several blocks: the stamp before the first.
     fn many(&self) -> u32 {
         self.first - 1
     }
 
-    /// The record of a byte's reader after this block read it.
-    pub(crate) fn reader_after(&self, before: u32) -> u32 {
-        let alone = before < self.many() || self.owns(before);
-        if alone { self.stamp() } else { self.many() }
+    fn owner(&self, stamp: u32) -> &Owner {
+        &self.owners[(stamp - self.first) as usize]
     }
 
-    fn knows(&self, stamp: u32) -> bool {
-        stamp < self.first || self.owns(stamp) || self.acquired.contains(stamp - self.first)
+    /// The record of a byte's reader after the warp read it.
+    pub(crate) fn reader_after(&self, before: u32) -> u32 {
+        if before < self.many() || before == self.stamp() {
+            return self.stamp();
+        }
+        if before == self.many() {
+            return before;
+        }
+        if self.knows(before) {
+            self.stamp()
+        } else if self.owner(before).block == self.block {
+            self.several()
+        } else {
+            self.many()
+        }
+    }
+
+    pub(crate) fn knows(&self, stamp: u32) -> bool {
+        if stamp < self.first {
+            return true;
+        }
+        let owner = self.owner(stamp);
+        if owner.block == self.block {
+            owner.warp == self.warp as u32 || owner.barriers < self.barriers
+        } else {
+            self.acquired.contains(stamp - self.first)
+        }
     }
 
     fn race(&self, address: u64, access: &'static str, earlier: &'static str, stamp: u32) -> Rule {
+        let owner = self.owners.get(stamp.wrapping_sub(self.first) as usize);
         Rule::GlobalRace {
             address,
             access,
             earlier,
-            other: (self.owners)
-                .get(stamp.wrapping_sub(self.first) as usize)
-                .copied()
-                .unwrap_or(0),
+            by: match owner {
+                None => Other::Blocks,
+                Some(owner) if owner.block != self.block => Other::Block(owner.block),
+                Some(owner) if owner.warp == SEVERAL => Other::Warps,
+                Some(owner) => Other::Warp(owner.warp),
+            },
         }
     }
 
@@ -195,7 +237,7 @@ impl BlockView {
 
     pub(crate) fn check_overwrite(&self, address: u64, reader: Reader) -> Result<(), Rule> {
         let known = if reader.0 == self.many() {
-            self.acquired.len() >= self.own.0 - self.first
+            self.acquired.len() >= self.earlier
         } else {
             self.knows(reader.0)
         };
@@ -205,45 +247,39 @@ impl BlockView {
         Ok(())
     }
 
-    /// A warp stored to global memory.
-    pub(crate) fn stored(&mut self, warp: usize) {
-        self.stored[warp] = Some(Stored {
-            barriers: self.barriers,
-            fenced: false,
-        });
+    /// The warp that touched memory has written.
+    pub(crate) fn stored(&mut self) {
+        let stamp = self.stamp();
+        if let Some(owner) = self.owners.get_mut((stamp - self.first) as usize) {
+            owner.fenced = false;
+        }
     }
 
     /// All warps of the block met at a barrier.
     pub(crate) fn met(&mut self) {
         self.barriers += 1;
+        self.stamps.fill(None);
     }
 
     /// A warp executed a fence of device scope or wider.
     pub(crate) fn fence(&mut self, warp: usize) {
-        for (other, stored) in self.stored.iter_mut().enumerate() {
-            if let Some(stored) = stored {
-                stored.fenced |= other == warp || stored.barriers < self.barriers;
-            }
+        for owner in &mut self.owners[self.earlier as usize..] {
+            owner.fenced |= owner.warp == warp as u32 || owner.barriers < self.barriers;
         }
         self.acquired.add(&std::mem::take(&mut self.observed));
     }
 
     /// A strong write of a warp at `address` (an atomic operation, a release store).
     pub(crate) fn release(&mut self, releases: &mut Releases, address: u64, warp: usize) {
-        let comes_after = |(other, stored): (usize, &Option<Stored>)| {
-            stored.is_none_or(|stored| {
-                stored.fenced && (other == warp || stored.barriers < self.barriers)
-            })
-        };
-        if !self.stored.iter().enumerate().all(comes_after) {
-            return;
-        }
         let released = releases.0.entry(address).or_default();
-        for stamp in self.own.0..=self.own.1 {
-            released.insert(stamp - self.first);
+        for (index, owner) in self.owners.iter().enumerate().skip(self.earlier as usize) {
+            let knows = owner.warp == warp as u32 || owner.barriers < self.barriers;
+            if knows && owner.fenced {
+                released.insert(index as u32);
+            }
         }
         released.add(&self.acquired);
-        self.released = true;
+        self.stamps[warp] = None;
     }
 
     /// A strong read at `address` (an atomic operation, an acquire load); a fence must follow.

@@ -205,7 +205,7 @@ fn fetch(
                     .check_constant(place, bytes.len(), &around.view)?;
             }
             if access.order == Order::Weak {
-                around.touch();
+                around.touch(warp);
                 return around.memory.load(place, bytes, access.used, &around.view);
             }
             around.memory.load_strong(place, bytes, &around.view)?;
@@ -324,8 +324,8 @@ fn put(
                 .memory
                 .place(address, bytes.len() as u32, &mut around.hint)?;
             if access.order == Order::Weak {
-                around.touch();
-                around.view.stored(warp);
+                around.touch(warp);
+                around.view.stored();
                 return around.memory.store(place, bytes, &around.view);
             }
             if access.order.releases() {
@@ -377,7 +377,7 @@ pub(super) fn async_copy(
                 .place(from[lane], size, &mut around.hint)
                 .map_err(at)?;
             let into = &mut data[..size as usize];
-            around.touch();
+            around.touch(warp.id);
             around
                 .memory
                 .load(place, into, u64::MAX, &around.view)

@@ -31,9 +31,9 @@ pub(crate) struct Surroundings<'a> {
 }
 
 impl Surroundings<'_> {
-    /// Global memory is about to be read or written by a plain access.
-    fn touch(&mut self) {
-        self.view.touch(|| self.memory.take_stamp());
+    /// A warp is about to read or write global memory by a plain access.
+    fn touch(&mut self, warp: usize) {
+        self.view.touch(warp, || self.memory.take_stamp());
     }
 }
 
