@@ -10,10 +10,10 @@ use common::checks::{
     Candidates, check_attention, check_embedding, check_layer_norm, check_linear, check_merge,
     check_patchify, check_pool_and_head,
 };
-use mergevit_emulator::{BlockOrder, Options, test_device};
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::Device;
 use mergevit_kernels::cuda::gemm::TILES;
+use mergevit_kernels::cuda::testing::{BlockOrder, Options, test_device};
 use mergevit_kernels::ops::{Capacity, Merge};
 use on_device::OnDevice;
 

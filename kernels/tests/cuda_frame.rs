@@ -5,8 +5,8 @@
 mod common;
 
 use common::Random;
-use mergevit_emulator::{Emulated, Options, test_device, unnoticed_mutants};
 use mergevit_kernels::cuda::preprocess::{Destination, Resampling, Workspace};
+use mergevit_kernels::cuda::testing::{Emulated, Options, test_device, unnoticed_mutants};
 use mergevit_kernels::cuda::{Address, Device, Image, Target};
 use mergevit_kernels::frame::{
     ColorSpace, Frame, Geometry, Interpolation, PixelFormat, Planes, Resize, reference,

@@ -9,10 +9,10 @@ mod on_device;
 
 use common::checks::{Candidates, check_layer_norm, check_patchify, check_pool_and_head};
 use common::{Random, Weights};
-use mergevit_emulator::{BlockOrder, Options, test_device, unnoticed_mutants};
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::head::{self, Best};
 use mergevit_kernels::cuda::params::TopParams;
+use mergevit_kernels::cuda::testing::{BlockOrder, Options, test_device, unnoticed_mutants};
 use mergevit_kernels::cuda::{Address, Device, Image};
 use mergevit_kernels::ops::Capacity;
 use mergevit_kernels::reference::Reference;

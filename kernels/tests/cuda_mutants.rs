@@ -8,9 +8,9 @@ mod on_device;
 use common::checks::{
     Candidates, check_attention, check_embedding, check_linear, check_merge, check_pool_and_head,
 };
-use mergevit_emulator::{BlockOrder, Emulated, Options, unnoticed_mutants};
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::gemm::TILES;
+use mergevit_kernels::cuda::testing::{BlockOrder, Emulated, Options, unnoticed_mutants};
 use mergevit_kernels::cuda::{Image, Target};
 use mergevit_kernels::ops::{Capacity, Merge};
 use on_device::OnDevice;

@@ -6,10 +6,10 @@ mod on_device;
 
 use common::{Random, Weights};
 use half::f16;
-use mergevit_emulator::{Emulated, Options};
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::Target;
 use mergevit_kernels::cuda::gemm::TILES;
+use mergevit_kernels::cuda::testing::{Emulated, Options};
 use mergevit_kernels::ops::{
     Attention, Epilogue, LayerNorm, Merge, MergeInput, MergeOutput, Patchify, Pool, Pooling,
 };

@@ -5,8 +5,8 @@
 //! cargo run --release -p mergevit-runtime --example emulate -- PACK [SCHEDULE]
 //! ```
 
-use mergevit_emulator::{Emulated, Options, Record};
 use mergevit_kernels::cuda::Target;
+use mergevit_kernels::cuda::testing::{Emulated, Options, Record};
 use mergevit_runtime::testing::Random;
 use mergevit_runtime::{Engine, EngineOptions, Pack};
 use std::error::Error;

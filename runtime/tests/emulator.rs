@@ -2,7 +2,7 @@
 //! on the processor, bit for bit. With `MERGEVIT_TEST_DEVICE=cuda` the first CUDA device takes the emulator's
 //! place.
 
-use mergevit_emulator::{BlockOrder, Options, test_device};
+use mergevit_kernels::cuda::testing::{BlockOrder, Options, test_device};
 use mergevit_kernels::frame::{Frame, PixelFormat};
 use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{

@@ -5,8 +5,6 @@
 //! bounds or misaligned, a read of bytes that nothing wrote, a race between warps or between blocks, a barrier
 //! that not all threads reach, a wrong member mask, a `cp.async` that was not waited for.
 //!
-//! [`Emulated`] is all of it as a device of the kernels' crate: what drives a GPU drives it too.
-//!
 //! Instructions mean what NVIDIA's "Parallel Thread Execution ISA, version 8.5" says; section names in this
 //! crate refer to it. Arithmetic is exact IEEE-754; approximate instructions are refused.
 //!
@@ -49,24 +47,19 @@ mod block;
 mod counts;
 mod decode;
 mod device;
-mod emulated;
 mod exec;
 mod fault;
 mod launch;
 mod module;
-mod mutant;
 mod op;
 mod options;
-mod pooled;
 mod syntax;
 mod warp;
 
 pub use counts::{Class, Counts, Executed, Instructions, Matrix, ReadWrite, Traffic};
 pub use device::memory::Memory;
-pub use emulated::{Emulated, Ledger, Record, test_device};
 pub use fault::{Fault, MemoryError, Other, Rule, Space};
 pub use launch::{Launch, run};
 pub use module::Module;
-pub use mutant::{Mutant, unnoticed_mutants};
 pub use options::{BlockOrder, Checks, Options};
 pub use syntax::ParseError;

@@ -27,6 +27,8 @@ pub mod merge;
 mod norm;
 pub mod params;
 pub mod preprocess;
+#[cfg(feature = "emulator")]
+pub mod testing;
 
 pub use attention::{attention, attention_shared_bytes};
 pub use device::{Device, DeviceError, Graph, Shared};

@@ -1,7 +1,7 @@
 //! Images with one synchronising instruction broken: what a test suite must notice to be worth its name.
 
-use crate::Module;
-use mergevit_kernels::cuda::Image;
+use crate::cuda::Image;
+use mergevit_emulator::Module;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -63,7 +63,7 @@ thread_local! {
 }
 
 /// The module that stands in for an image on this thread.
-pub(crate) fn replaced(image: Image) -> Option<Rc<Module>> {
+pub(super) fn replaced(image: Image) -> Option<Rc<Module>> {
     REPLACED.with_borrow(|replaced| match replaced {
         Some((of, module)) if *of == image => Some(Rc::clone(module)),
         _ => None,
@@ -71,7 +71,7 @@ pub(crate) fn replaced(image: Image) -> Option<Rc<Module>> {
 }
 
 /// Breaks the barriers, fences, waits and groups of copies of an image, one at a time, and has each broken
-/// kernel exercised, by name, on devices that [`Emulated`](crate::Emulated) makes on this thread. Returns those
+/// kernel exercised, by name, on devices that [`Emulated`](super::Emulated) makes on this thread. Returns those
 /// that nobody noticed: neither a fault nor a failed assertion.
 ///
 /// # Panics

@@ -1,7 +1,7 @@
 //! GPUs for tests: opening one takes a second, so what a test is done with, the next one gets.
 
-use mergevit_kernels::cuda::driver::{self, Driver};
-use mergevit_kernels::cuda::{Address, Device, DeviceError, Graph, Launch, Shared, Target};
+use crate::cuda::driver::{self, Driver};
+use crate::cuda::{Address, Device, DeviceError, Graph, Launch, Shared, Target};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ static FIRST: OnceLock<String> = OnceLock::new();
 static IDLE: Mutex<Vec<Driver>> = Mutex::new(Vec::new());
 
 /// A device on loan. What was allocated on it stays allocated: the tests' operands are small.
-pub(crate) struct Pooled {
+pub(super) struct Pooled {
     /// `None` only while it is given back.
     driver: Option<Driver>,
 }
@@ -21,7 +21,7 @@ pub(crate) struct Pooled {
 impl Pooled {
     /// # Panics
     /// If the first GPU cannot be opened, or has been lost by a fault.
-    pub(crate) fn take() -> Self {
+    pub(super) fn take() -> Self {
         let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut driver = idle.unwrap_or_else(|| driver::open(0).expect("a GPU was asked for"));
         if let Err(error) = driver.synchronize() {

@@ -1,11 +1,10 @@
 //! The emulator as a [`Device`]: whatever runs on a GPU runs on it.
 
-use crate::pooled::Pooled;
-use crate::{Counts, Memory, Module, Options, mutant};
-use mergevit_kernels::cuda::Work;
-use mergevit_kernels::cuda::{
-    Address, Device, DeviceError, Graph, IMAGES, Image, Launch, Shared, Target,
+use super::mutant;
+use crate::cuda::{
+    Address, Device, DeviceError, Graph, IMAGES, Image, Launch, Shared, Target, Work,
 };
+use mergevit_emulator::{Counts, Memory, Module, Options};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -113,11 +112,11 @@ impl Emulated {
     fn run(&mut self, launch: &Launch) -> Result<(), String> {
         if launch.shared_bytes > self.target.shared_bytes {
             return Err(format!(
-                "{} bytes of shared memory, at most {} are to be had",
+                "{} bytes of shared memory, at most {} are available",
                 launch.shared_bytes, self.target.shared_bytes
             ));
         }
-        let request = crate::Launch {
+        let request = mergevit_emulator::Launch {
             kernel: launch.kernel.name,
             grid: launch.grid,
             block: [launch.threads, 1, 1],
@@ -125,10 +124,12 @@ impl Emulated {
             params: launch.params(),
         };
         let counts = match mutant::replaced(launch.kernel.image) {
-            Some(module) => crate::run(&module, &request, &mut self.memory, &self.options),
+            Some(module) => {
+                mergevit_emulator::run(&module, &request, &mut self.memory, &self.options)
+            }
             None => {
                 let module = module(launch.kernel.image)?;
-                crate::run(module, &request, &mut self.memory, &self.options)
+                mergevit_emulator::run(module, &request, &mut self.memory, &self.options)
             }
         };
         let counts = counts.map_err(|fault| fault.to_string())?;
@@ -224,18 +225,5 @@ impl Device for Emulated {
 
     fn synchronize(&mut self) -> Result<(), DeviceError> {
         Ok(())
-    }
-}
-
-/// The device that tests run on: the emulator with these options, or with `MERGEVIT_TEST_DEVICE=cuda` the
-/// first GPU.
-///
-/// # Panics
-/// If a GPU was asked for and there is none.
-pub fn test_device(options: Options) -> Box<dyn Device> {
-    match std::env::var("MERGEVIT_TEST_DEVICE").as_deref() {
-        Ok("cuda") => Box::new(Pooled::take()),
-        Ok(other) => panic!("MERGEVIT_TEST_DEVICE={other}, expected cuda"),
-        Err(_) => Box::new(Emulated::new(Target::ORIN_NANO, options)),
     }
 }

@@ -1,26 +1,16 @@
-//! The shipped images: they parse, and a matrix product among them computes what it should.
+//! The shipped PTX on the emulator: it parses, and a matrix product among them computes what it should.
 
 use mergevit_emulator::{BlockOrder, Counts, Launch, Memory, Module, Options, run};
+use mergevit_kernels::cuda::{IMAGES, Image};
 use proptest::prelude::*;
-
-fn image(name: &str) -> String {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../images");
-    std::fs::read_to_string(format!("{folder}/{name}")).unwrap()
-}
 
 #[test]
 fn every_image_parses() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../images");
-    let mut kernels = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        if name.ends_with(".ptx") {
-            let module = Module::parse(&image(&name));
-            let module = module.unwrap_or_else(|error| panic!("{name}: {error}"));
-            kernels += module.kernels().count();
-        }
+    for image in IMAGES {
+        let module = Module::parse(image.ptx());
+        let module = module.unwrap_or_else(|error| panic!("{}: {error}", image.name()));
+        assert!(module.kernels().count() > 0, "{}", image.name());
     }
-    assert!(kernels > 0);
 }
 
 /// Bytes that look random.
@@ -110,7 +100,7 @@ fn expected(shape: &Product) -> Vec<u8> {
 
 #[test]
 fn a_shipped_matrix_product_is_right_in_any_order() {
-    let module = Module::parse(&image("gemm_requantize.compute_80.ptx")).unwrap();
+    let module = Module::parse(Image::GemmRequantize.ptx()).unwrap();
     for (rows, inputs, splits) in [(1, 64, 1), (65, 192, 1), (70, 512, 3)] {
         let shape = Product {
             rows,
@@ -145,7 +135,7 @@ proptest! {
     /// A damaged text is read or refused, never a panic.
     #[test]
     fn damage_is_refused(at in any::<prop::sample::Index>(), length in 0..40usize, byte in 0..128u8) {
-        let mut text = image("attention.compute_80.ptx").into_bytes();
+        let mut text = Image::Attention.ptx().as_bytes().to_vec();
         let at = at.index(text.len());
         let end = (at + length).min(text.len());
         text.splice(at..end, [byte]);
