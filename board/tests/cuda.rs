@@ -65,7 +65,7 @@ fn a_device_is_described_and_chosen() {
     let device = &report["cuda"]["devices"][1];
     assert_eq!(device["name"], "Fake 1");
     assert_eq!(device["compute_capability"], "8.7");
-    assert_eq!(device["image"], "sm_87 machine code");
+    assert_eq!(device["code"], "sm_87 machine code");
     assert!(device["refusal"].is_null());
     let names = [0, 1].map(|index| &report["backends"][index]["name"]);
     assert_eq!(names, ["cuda", "cuda:1"]);

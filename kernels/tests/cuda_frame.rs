@@ -7,7 +7,7 @@ mod common;
 use common::Random;
 use mergevit_kernels::cuda::preprocess::{Destination, Resampling, Workspace};
 use mergevit_kernels::cuda::testing::{Emulated, Options, test_device, unnoticed_mutants};
-use mergevit_kernels::cuda::{Address, Device, Image, Target};
+use mergevit_kernels::cuda::{Address, Device, Module, Target};
 use mergevit_kernels::frame::{
     ColorSpace, Frame, Geometry, Interpolation, PixelFormat, Planes, Resize, reference,
 };
@@ -280,7 +280,7 @@ fn resampling_needs_its_barrier() {
         height: 16,
     };
     let geometry = square(resize, 16, Interpolation::Bicubic);
-    let unnoticed = unnoticed_mutants(Image::Preprocess, |_| {
+    let unnoticed = unnoticed_mutants(Module::Preprocess, |_| {
         Rig::new(geometry, (400, 8)).check(&frame, Some(8));
     });
     assert!(unnoticed.is_empty(), "{unnoticed:?}");

@@ -13,7 +13,7 @@ use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::head::{self, Best};
 use mergevit_kernels::cuda::params::TopParams;
 use mergevit_kernels::cuda::testing::{BlockOrder, Options, test_device, unnoticed_mutants};
-use mergevit_kernels::cuda::{Address, Device, Image};
+use mergevit_kernels::cuda::{Address, Device, Module};
 use mergevit_kernels::ops::Capacity;
 use mergevit_kernels::reference::Reference;
 use on_device::OnDevice;
@@ -191,6 +191,6 @@ fn best_classes_need_their_barriers() {
         return; // a GPU need not notice
     }
     let logits = Random(8).f32s(600, 20.0);
-    let unnoticed = unnoticed_mutants(Image::TopClasses, |_| check_top(&logits, 600, 4));
+    let unnoticed = unnoticed_mutants(Module::TopClasses, |_| check_top(&logits, 600, 4));
     assert!(unnoticed.is_empty(), "{unnoticed:?}");
 }

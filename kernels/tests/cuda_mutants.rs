@@ -11,7 +11,7 @@ use common::checks::{
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::gemm::TILES;
 use mergevit_kernels::cuda::testing::{BlockOrder, Emulated, Options, unnoticed_mutants};
-use mergevit_kernels::cuda::{Image, Target};
+use mergevit_kernels::cuda::{Module, Target};
 use mergevit_kernels::ops::{Capacity, Merge};
 use on_device::OnDevice;
 use std::cell::Cell;
@@ -42,14 +42,14 @@ impl Candidates for Cuda {
 
 /// All broken kernels are noticed but those that are not worse for it: kernels and instructions.
 #[track_caller]
-fn noticed_but(image: Image, exercise: impl Fn(&str), harmless: &[(&str, &str)]) {
-    let unnoticed = unnoticed_mutants(image, exercise);
+fn noticed_but(module: Module, exercise: impl Fn(&str), harmless: &[(&str, &str)]) {
+    let unnoticed = unnoticed_mutants(module, exercise);
     let found: Vec<_> = unnoticed
         .iter()
         .map(|mutant| (mutant.kernel.as_str(), mutant.instruction.as_str()))
         .collect();
     let lines: Vec<_> = unnoticed.iter().map(|mutant| mutant.line).collect();
-    assert_eq!(found, harmless, "{image:?}, lines {lines:?}");
+    assert_eq!(found, harmless, "{module:?}, lines {lines:?}");
 }
 
 /// Takes the tile of `gemm_64x128_gelu` and the like.
@@ -63,40 +63,40 @@ fn take_tile(kernel: &str) {
     TILE.set((0..TILES.len()).find(|&tile| named(tile)).unwrap());
 }
 
-fn linear(image: Image, narrow: &str) {
+fn linear(module: Module, narrow: &str) {
     let exercise = |kernel: &str| {
         take_tile(kernel);
         check_linear::<Cuda>(1, 40, 128, 704, 1e-3);
         check_embedding::<Cuda>(1, 40, 128, 704);
     };
     // The compiler has unrolled the loop: the last of an odd number of steps closes a group that none waits for.
-    noticed_but(image, exercise, &[(narrow, "cp.async.commit_group;")]);
+    noticed_but(module, exercise, &[(narrow, "cp.async.commit_group;")]);
 }
 
 #[test]
 fn requantize() {
-    linear(Image::GemmRequantize, "gemm_32x64_requantize");
+    linear(Module::GemmRequantize, "gemm_32x64_requantize");
 }
 
 #[test]
 fn gelu() {
-    linear(Image::GemmGelu, "gemm_32x64_gelu");
+    linear(Module::GemmGelu, "gemm_32x64_gelu");
 }
 
 #[test]
 fn residual() {
-    linear(Image::GemmResidual, "gemm_32x64_residual");
+    linear(Module::GemmResidual, "gemm_32x64_residual");
 }
 
 #[test]
 fn embed() {
-    linear(Image::GemmEmbed, "gemm_32x64_embed");
+    linear(Module::GemmEmbed, "gemm_32x64_embed");
 }
 
 #[test]
 fn attention() {
     let exercise = |_: &str| check_attention::<Cuda>(1, 1, 70, 1, 3e-4);
-    noticed_but(Image::Attention, exercise, &[]);
+    noticed_but(Module::Attention, exercise, &[]);
 }
 
 #[test]
@@ -113,16 +113,16 @@ fn merging() {
     };
     // The warp that tells of the block's results is the one that wrote them.
     noticed_but(
-        Image::MergeMatch,
+        Module::MergeMatch,
         exercise,
         &[("merge_match", "bar.sync 0;")],
     );
-    noticed_but(Image::MergeNorm, exercise, &[]);
+    noticed_but(Module::MergeNorm, exercise, &[]);
 }
 
 #[test]
 fn pooling_and_head() {
     let exercise = |_: &str| check_pool_and_head::<Cuda>(1, 9, 512, 7);
-    noticed_but(Image::PoolNorm, exercise, &[]);
-    noticed_but(Image::Head, exercise, &[]);
+    noticed_but(Module::PoolNorm, exercise, &[]);
+    noticed_but(Module::Head, exercise, &[]);
 }

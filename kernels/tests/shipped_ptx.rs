@@ -1,15 +1,15 @@
 //! The shipped PTX on the emulator: it parses, and a matrix product among them computes what it should.
 
 use mergevit_emulator::{BlockOrder, Counts, Launch, Memory, Module, Options, run};
-use mergevit_kernels::cuda::{IMAGES, Image};
+use mergevit_kernels::cuda::{self, MODULES};
 use proptest::prelude::*;
 
 #[test]
-fn every_image_parses() {
-    for image in IMAGES {
-        let module = Module::parse(image.ptx());
-        let module = module.unwrap_or_else(|error| panic!("{}: {error}", image.name()));
-        assert!(module.kernels().count() > 0, "{}", image.name());
+fn every_module_parses() {
+    for module in MODULES {
+        let parsed = Module::parse(module.ptx());
+        let parsed = parsed.unwrap_or_else(|error| panic!("{}: {error}", module.name()));
+        assert!(parsed.kernels().count() > 0, "{}", module.name());
     }
 }
 
@@ -100,7 +100,7 @@ fn expected(shape: &Product) -> Vec<u8> {
 
 #[test]
 fn a_shipped_matrix_product_is_right_in_any_order() {
-    let module = Module::parse(Image::GemmRequantize.ptx()).unwrap();
+    let module = Module::parse(cuda::Module::GemmRequantize.ptx()).unwrap();
     for (rows, inputs, splits) in [(1, 64, 1), (65, 192, 1), (70, 512, 3)] {
         let shape = Product {
             rows,
@@ -135,7 +135,7 @@ proptest! {
     /// A damaged text is read or refused, never a panic.
     #[test]
     fn damage_is_refused(at in any::<prop::sample::Index>(), length in 0..40usize, byte in 0..128u8) {
-        let mut text = Image::Attention.ptx().as_bytes().to_vec();
+        let mut text = cuda::Module::Attention.ptx().as_bytes().to_vec();
         let at = at.index(text.len());
         let end = (at + length).min(text.len());
         text.splice(at..end, [byte]);

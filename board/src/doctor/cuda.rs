@@ -28,7 +28,7 @@ struct Device {
     /// Whether it shares its memory with the processor, as on Jetson.
     integrated: bool,
     /// Which form of the kernels it loads.
-    image: String,
+    code: String,
     /// Why it cannot be used.
     refusal: Option<String>,
 }
@@ -47,7 +47,7 @@ impl Device {
             memory_clock_khz: info.memory_clock_khz,
             memory_bus_bits: info.memory_bus_bits,
             integrated: info.integrated,
-            image: info.code().to_string(),
+            code: info.code().to_string(),
             refusal: refusal.map(|error: OpenError| error.to_string()),
         }
     }
@@ -66,7 +66,7 @@ impl Device {
             self.clock_khz / 1000
         );
         let kernels = match &self.refusal {
-            None => format!("{}: loads {}", self.name, self.image),
+            None => format!("{}: loads {}", self.name, self.code),
             Some(refusal) => format!("refused: {refusal}"),
         };
         [device, kernels].into_iter()

@@ -1,4 +1,4 @@
-//! From sources to images.
+//! Compiles sources to modules.
 
 use crate::error::Error;
 use crate::nvrtc::{Compiled, Nvrtc, Output};
@@ -12,8 +12,8 @@ pub const CUBIN: &str = ".sm_87.cubin";
 /// File name ending of PTX for any GPU since.
 pub const PTX: &str = ".compute_80.ptx";
 
-// Contraction would change results, so it is off. Line information, which every comment would change, is not
-// asked for.
+// Contraction would change results, so it is off. Line information, which every comment would change, is left
+// out.
 const MACHINE_CODE: &[&str] = &[
     "--gpu-architecture=sm_87",
     "--std=c++17",
@@ -31,14 +31,14 @@ const VIRTUAL_MACHINE: &[&str] = &[
 /// Stack of a compiling thread: what a main thread has.
 const STACK_BYTES: usize = 8 << 20;
 
-/// The options of both compilations: they decide what an image is, as its sources do.
+/// The options of both compilations: they decide what a module is, as its sources do.
 pub fn options() -> Vec<&'static str> {
     [MACHINE_CODE, VIRTUAL_MACHINE].concat()
 }
 
 /// What one source file becomes.
 #[derive(Clone, Debug)]
-pub struct Image {
+pub struct Module {
     /// The source file's name without its extension.
     pub name: String,
     /// ELF file for sm_87.
@@ -49,11 +49,11 @@ pub struct Image {
     pub kernels: Vec<Resources>,
 }
 
-/// Compiles all sources, as many at a time as there are processors; the images are in the order of the sources.
+/// Compiles all sources, as many at a time as there are processors; the modules are in the order of the sources.
 ///
 /// # Errors
 /// The first source file that does not compile without a warning, or has a kernel that uses local memory.
-pub fn compile(nvrtc: &Nvrtc, sources: &[Source]) -> Result<Vec<Image>, Error> {
+pub fn compile(nvrtc: &Nvrtc, sources: &[Source]) -> Result<Vec<Module>, Error> {
     let pool = rayon::ThreadPoolBuilder::new()
         .stack_size(STACK_BYTES)
         .build();
@@ -61,18 +61,18 @@ pub fn compile(nvrtc: &Nvrtc, sources: &[Source]) -> Result<Vec<Image>, Error> {
     pool.install(|| {
         sources
             .par_iter()
-            .map(|source| image(nvrtc, source))
+            .map(|source| module(nvrtc, source))
             .collect()
     })
 }
 
-fn image(nvrtc: &Nvrtc, source: &Source) -> Result<Image, Error> {
+fn module(nvrtc: &Nvrtc, source: &Source) -> Result<Module, Error> {
     let (machine_code, virtual_machine) = rayon::join(
         || run(nvrtc, source, MACHINE_CODE, Output::Cubin),
         || run(nvrtc, source, VIRTUAL_MACHINE, Output::Ptx),
     );
     let (machine_code, virtual_machine) = (machine_code?, virtual_machine?);
-    let text = String::from_utf8(virtual_machine.image);
+    let text = String::from_utf8(virtual_machine.code);
     let text = text.map_err(|_| Error::source(&source.file(), "its PTX is not text"))?;
     let text = ptx::for_older_drivers(&text)?;
     let kernels = resources::gather(
@@ -80,9 +80,9 @@ fn image(nvrtc: &Nvrtc, source: &Source) -> Result<Image, Error> {
         &ptxas::parse(&machine_code.log)?,
         &ptx::entries(&text)?,
     )?;
-    Ok(Image {
+    Ok(Module {
         name: source.name.clone(),
-        cubin: machine_code.image,
+        cubin: machine_code.code,
         ptx: text,
         kernels,
     })

@@ -1,4 +1,4 @@
-//! What can go wrong between a kernel's source and its image.
+//! What can go wrong between a source file and its module.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
-    /// `images.json` is not what this program writes.
-    #[error("images.json: {0}")]
+    /// `manifest.json` is not what this program writes.
+    #[error("manifest.json: {0}")]
     Manifest(#[from] serde_json::Error),
     /// A source file cannot be compiled as it is.
     #[error("{file}: {what}")]
@@ -68,8 +68,8 @@ pub enum Error {
     /// `README.md` has no place for the table.
     #[error("README.md: {0}")]
     Readme(&'static str),
-    /// The images together are larger than the repository wants to hold.
-    #[error("the images take {bytes} bytes together, at most {limit} are allowed")]
+    /// The modules together are larger than the repository wants to hold.
+    #[error("the modules take {bytes} bytes together, at most {limit} are allowed")]
     TooLarge {
         /// What they take.
         bytes: u64,

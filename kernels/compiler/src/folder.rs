@@ -12,13 +12,13 @@ use std::path::Path;
 
 /// The files that the sources give.
 pub struct Rebuilt {
-    /// Contents by path within the folder of kernels: the images first, `images.json`, `README.md`.
+    /// Contents by path within the folder of kernels: the compiled modules first, `manifest.json`, `README.md`.
     files: BTreeMap<String, Vec<u8>>,
     /// The compiler's full version.
     nvrtc: String,
     /// The table of resources.
     pub table: String,
-    /// Bytes of all images.
+    /// Bytes of all modules.
     pub bytes: u64,
 }
 
@@ -35,15 +35,15 @@ pub fn rebuild(root: &Path, nvrtc: &Nvrtc) -> Result<Rebuilt, Error> {
             "no .cu file in this folder",
         ));
     }
-    let images = compile::compile(nvrtc, &sources)?;
-    let manifest = Manifest::new(&sources, &images)?;
-    let table = resources::table(images.iter().flat_map(|image| &image.kernels));
+    let modules = compile::compile(nvrtc, &sources)?;
+    let manifest = Manifest::new(&sources, &modules)?;
+    let table = resources::table(modules.iter().flat_map(|module| &module.kernels));
     let mut files = BTreeMap::new();
-    for image in images {
-        files.insert(format!("images/{}{CUBIN}", image.name), image.cubin);
+    for module in modules {
+        files.insert(format!("compiled/{}{CUBIN}", module.name), module.cubin);
         files.insert(
-            format!("images/{}{PTX}", image.name),
-            image.ptx.into_bytes(),
+            format!("compiled/{}{PTX}", module.name),
+            module.ptx.into_bytes(),
         );
     }
     let bytes = files.values().map(|content| content.len() as u64).sum();
@@ -54,7 +54,7 @@ pub fn rebuild(root: &Path, nvrtc: &Nvrtc) -> Result<Rebuilt, Error> {
         });
     }
     files.insert(
-        format!("images/{}", manifest::FILE),
+        format!("compiled/{}", manifest::FILE),
         manifest.text()?.into_bytes(),
     );
     let readme = root.join("README.md");
@@ -77,8 +77,8 @@ impl Rebuilt {
     /// # Errors
     /// If a file cannot be written or removed.
     pub fn write(&self, root: &Path) -> Result<Vec<String>, Error> {
-        let images = root.join("images");
-        fs::create_dir_all(&images).map_err(Error::io(&images))?;
+        let compiled = root.join("compiled");
+        fs::create_dir_all(&compiled).map_err(Error::io(&compiled))?;
         let mut changed = Vec::new();
         for name in self.unknown(root)? {
             let path = root.join(&name);
@@ -101,11 +101,11 @@ impl Rebuilt {
     /// If a file cannot be read.
     pub fn differences(&self, root: &Path) -> Result<BTreeSet<String>, Error> {
         let mut found: BTreeSet<String> = manifest::verify(root)?.into_iter().collect();
-        if let Some(recorded) = Manifest::read(&root.join("images"))?
+        if let Some(recorded) = Manifest::read(&root.join("compiled"))?
             && recorded.nvrtc != self.nvrtc
         {
             found.insert(format!(
-                "images/{}: made with NVRTC {}, this one is {}: pip install nvidia-cuda-nvrtc-cu12=={}",
+                "compiled/{}: made with NVRTC {}, this one is {}: pip install nvidia-cuda-nvrtc-cu12=={}",
                 manifest::FILE,
                 recorded.nvrtc,
                 self.nvrtc,
@@ -129,15 +129,15 @@ impl Rebuilt {
         Ok(found)
     }
 
-    /// Files among the images that no source gives.
+    /// Files in the folder of modules that come from no source.
     fn unknown(&self, root: &Path) -> Result<Vec<String>, Error> {
-        let images = root.join("images");
-        if !images.is_dir() {
+        let compiled = root.join("compiled");
+        if !compiled.is_dir() {
             return Ok(Vec::new());
         }
-        let names = sources::file_names(&images)?
+        let names = sources::file_names(&compiled)?
             .into_iter()
-            .map(|name| format!("images/{name}"));
+            .map(|name| format!("compiled/{name}"));
         Ok(names
             .filter(|name| !self.files.contains_key(name))
             .collect())

@@ -1,4 +1,4 @@
-//! `compile-kernels`: makes the images that are checked in, or checks that they are up to date.
+//! `compile-kernels`: makes the modules that are checked in, or checks that they are up to date.
 
 use clap::Parser;
 use mergevit_kernel_compiler::manifest::LIMIT_BYTES;
@@ -6,7 +6,7 @@ use mergevit_kernel_compiler::{Error, folder, locate};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Compiles the CUDA kernels with NVRTC 12.6 into kernels/images, and writes what they take of an Orin's SM into
+/// Compiles the CUDA kernels with NVRTC 12.6 into kernels/compiled, and writes what they take of an Orin's SM into
 /// kernels/README.md.
 #[derive(Debug, Parser)]
 #[command(name = "compile-kernels", version)]
@@ -18,7 +18,7 @@ struct Cli {
     /// installed toolkit, else the active Python's nvidia-cuda-nvrtc-cu12].
     #[arg(long, value_name = "PATH")]
     nvrtc: Option<PathBuf>,
-    /// Folder with cuda, images and README.md.
+    /// Folder with cuda, compiled and README.md.
     #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/.."), hide_default_value = true)]
     root: PathBuf,
 }
@@ -38,7 +38,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Error> {
     println!("NVRTC: {}", path.display());
     let rebuilt = folder::rebuild(&cli.root, &nvrtc)?;
     println!(
-        "\n{}\n{} bytes of images, at most {LIMIT_BYTES}",
+        "\n{}\n{} bytes of modules, at most {LIMIT_BYTES}",
         rebuilt.table, rebuilt.bytes
     );
     if !cli.check {
@@ -54,7 +54,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Error> {
         println!("everything is as a rebuild gives it");
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("compile-kernels: sources and images disagree");
+    eprintln!("compile-kernels: sources and modules disagree");
     differences.iter().for_each(|line| eprintln!("  {line}"));
     eprintln!("hint: cargo run -p mergevit-kernel-compiler");
     Ok(ExitCode::FAILURE)

@@ -58,8 +58,8 @@ pub enum Output {
 /// A compilation that worked.
 #[derive(Debug)]
 pub struct Compiled {
-    /// The image, without the zero byte that ends PTX.
-    pub image: Vec<u8>,
+    /// Machine code or PTX, without the zero byte that ends PTX.
+    pub code: Vec<u8>,
     /// The compiler's messages.
     pub log: String,
 }
@@ -149,7 +149,7 @@ impl Nvrtc {
             let reason = self.describe(status);
             return Err(Refused { reason, log });
         }
-        let image = match output {
+        let code = match output {
             Output::Cubin => program.read(self.functions.cubin_size, self.functions.cubin)?,
             Output::Ptx => {
                 let mut text = program.read(self.functions.ptx_size, self.functions.ptx)?;
@@ -157,7 +157,7 @@ impl Nvrtc {
                 text
             }
         };
-        Ok(Compiled { image, log })
+        Ok(Compiled { code, log })
     }
 
     fn create(
@@ -206,7 +206,7 @@ struct Live<'a> {
 }
 
 impl Live<'_> {
-    /// Reads a text or image by its pair of functions.
+    /// Reads a log or compiled code by its pair of functions.
     fn read(
         &self,
         size: unsafe extern "C" fn(Program, *mut usize) -> Status,

@@ -1,4 +1,4 @@
-//! The CUDA sources: each `.cu` file is one image, together with the `.cuh` headers that it includes.
+//! The CUDA sources: each `.cu` file becomes one module, together with the `.cuh` headers that it includes.
 
 use crate::error::Error;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 /// One `.cu` file and every header that it includes, directly or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Name of the image: the file's name without its extension.
+    /// Name of the module: the file's name without its extension.
     pub name: String,
     /// The file's text.
     pub text: String,
@@ -80,12 +80,12 @@ impl Source {
 pub fn read(folder: &Path) -> Result<Vec<Source>, Error> {
     let mut sources = Vec::new();
     for name in file_names(folder)? {
-        if let Some(image) = name.strip_suffix(".cu") {
+        if let Some(module) = name.strip_suffix(".cu") {
             let text = read_text(folder, &name)?;
             let mut headers = BTreeMap::new();
             add_headers(folder, &name, &text, &mut headers)?;
             sources.push(Source {
-                name: image.to_owned(),
+                name: module.to_owned(),
                 text,
                 headers,
             });

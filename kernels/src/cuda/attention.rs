@@ -1,12 +1,12 @@
 //! Attention.
 
-use super::images::Image;
+use super::modules::Module;
 use super::params::AttentionParams;
 use super::{Kernel, Launch, Work};
 use crate::ops::HEAD_WIDTH;
 
 const KERNEL: Kernel = Kernel {
-    image: Image::Attention,
+    module: Module::Attention,
     name: "attention",
 };
 

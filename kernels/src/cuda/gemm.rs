@@ -1,6 +1,6 @@
 //! Linear layers: which tile shape, how many parts of K, and the launch.
 
-use super::images::Image;
+use super::modules::Module;
 use super::params::GemmParams;
 use super::{Address, Kernel, Launch, Target, Work};
 
@@ -242,16 +242,16 @@ pub fn linear(shape: &Shape, tiling: &Tiling, operands: &Operands, epilogue: &Ep
         inputs: shape.inputs,
         ..GemmParams::default()
     };
-    let (image, name) = match *epilogue {
-        Epilogue::Requantize => (Image::GemmRequantize, 0),
+    let (module, name) = match *epilogue {
+        Epilogue::Requantize => (Module::GemmRequantize, 0),
         Epilogue::Gelu {
             inverse_scale,
             zero_point,
         } => {
             (params.inverse_scale, params.zero_point) = (inverse_scale, zero_point);
-            (Image::GemmGelu, 1)
+            (Module::GemmGelu, 1)
         }
-        Epilogue::Residual => (Image::GemmResidual, 2),
+        Epilogue::Residual => (Module::GemmResidual, 2),
         Epilogue::Embed {
             position,
             sizes,
@@ -261,11 +261,11 @@ pub fn linear(shape: &Shape, tiling: &Tiling, operands: &Operands, epilogue: &Ep
             (params.position, params.sizes) = (position, sizes);
             (params.batch, params.patches) = (batch, shape.rows / batch);
             params.class_token = class_token.into();
-            (Image::GemmEmbed, 3)
+            (Module::GemmEmbed, 3)
         }
     };
     let kernel = Kernel {
-        image,
+        module,
         name: tiling.tile.names[name],
     };
     let grid = [

@@ -1,27 +1,27 @@
 //! The ends of the network: pixels to patches, and the residual stream to classes.
 
-use super::images::Image;
+use super::modules::Module;
 use super::norm::row_instructions;
 use super::params::{HeadParams, PatchifyParams, PoolNormParams, TopParams};
 use super::{Kernel, Launch, Work};
 
 const PATCHIFY: Kernel = Kernel {
-    image: Image::Patchify,
+    module: Module::Patchify,
     name: "patchify",
 };
 
 const POOL_NORM: Kernel = Kernel {
-    image: Image::PoolNorm,
+    module: Module::PoolNorm,
     name: "pool_norm",
 };
 
 const HEAD: Kernel = Kernel {
-    image: Image::Head,
+    module: Module::Head,
     name: "head",
 };
 
 const TOP: Kernel = Kernel {
-    image: Image::TopClasses,
+    module: Module::TopClasses,
     name: "top_classes",
 };
 

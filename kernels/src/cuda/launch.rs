@@ -1,6 +1,6 @@
 //! A launch as data.
 
-use super::images::Image;
+use super::modules::Module;
 use super::params::Params;
 use std::fmt;
 
@@ -48,11 +48,11 @@ impl Target {
 /// Most bytes of a kernel's parameter.
 const MAX_PARAMS: usize = 128;
 
-/// A kernel of an image.
+/// A kernel of a module.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Kernel {
-    /// The image that holds it.
-    pub image: Image,
+    /// The module that holds it.
+    pub module: Module,
     /// Its name there.
     pub name: &'static str,
 }

@@ -1,18 +1,18 @@
 //! Token merging: two launches, of which the second takes the place of the layer norm that follows.
 
-use super::images::Image;
+use super::modules::Module;
 use super::norm::{ROWS, row_instructions};
 use super::params::{MergeMatchParams, MergeNormParams};
 use super::{Kernel, Launch, Work};
 use crate::ops::HEAD_WIDTH;
 
 const MATCH: Kernel = Kernel {
-    image: Image::MergeMatch,
+    module: Module::MergeMatch,
     name: "merge_match",
 };
 
 const NORM: Kernel = Kernel {
-    image: Image::MergeNorm,
+    module: Module::MergeNorm,
     name: "merge_norm",
 };
 

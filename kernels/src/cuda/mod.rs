@@ -1,4 +1,4 @@
-//! The CUDA kernels: their compiled images, and what it takes to launch them. Nothing here needs a GPU.
+//! The CUDA kernels: their compiled modules, and what it takes to launch them. Nothing here needs a GPU.
 //!
 //! A [`Launch`] is plain data: which kernel, how many blocks of how many threads, how much shared memory, and
 //! the bytes of its one parameter. The functions of this module make launches from shapes and device
@@ -21,9 +21,9 @@ mod device;
 pub mod driver;
 pub mod gemm;
 pub mod head;
-mod images;
 mod launch;
 pub mod merge;
+mod modules;
 mod norm;
 pub mod params;
 pub mod preprocess;
@@ -32,6 +32,6 @@ pub mod testing;
 
 pub use attention::{attention, attention_shared_bytes};
 pub use device::{Device, DeviceError, Graph, Shared};
-pub use images::{IMAGES, Image};
 pub use launch::{Address, Kernel, Launch, Target, Work};
+pub use modules::{MODULES, Module};
 pub use norm::layer_norm;

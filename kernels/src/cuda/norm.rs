@@ -1,11 +1,11 @@
 //! Layer norm.
 
-use super::images::Image;
+use super::modules::Module;
 use super::params::LayerNormParams;
 use super::{Kernel, Launch, Work};
 
 const KERNEL: Kernel = Kernel {
-    image: Image::LayerNorm,
+    module: Module::LayerNorm,
     name: "layer_norm",
 };
 

@@ -1,6 +1,6 @@
 //! Why a device cannot be used, and what the driver says.
 
-use super::super::{DeviceError, Image};
+use super::super::{DeviceError, Module};
 use super::info::{Capability, Code, Version};
 use cudarc::driver::DriverError;
 use std::ffi::CStr;
@@ -52,14 +52,14 @@ pub enum OpenError {
         found: Version,
     },
     /// The driver does not load a kernel.
-    #[error("{device}: the driver refuses {code} {:?}: {reason}", image.name())]
-    Image {
+    #[error("{device}: the driver refuses {code} {:?}: {reason}", module.name())]
+    Module {
         /// Name of the device.
         device: String,
         /// What it would have to load.
         code: Code,
-        /// Which of the images.
-        image: Image,
+        /// Which of the modules.
+        module: Module,
         /// What it answered.
         reason: String,
     },

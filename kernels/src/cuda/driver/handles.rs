@@ -110,16 +110,16 @@ impl Drop for Executable {
     }
 }
 
-/// A loaded image.
-pub(super) struct Module(CUmodule);
+/// A module in device memory.
+pub(super) struct LoadedModule(CUmodule);
 
 /// Room for what the driver's compiler has to say.
 const LOG_BYTES: usize = 4096;
 
-impl Module {
+impl LoadedModule {
     /// Loads machine code, or PTX that ends in a zero byte. An error comes with the compiler's message, if
     /// there is one.
-    pub(super) fn load(image: &[u8]) -> Result<Self, (DriverError, String)> {
+    pub(super) fn load(code: &[u8]) -> Result<Self, (DriverError, String)> {
         use sys::CUjit_option as Jit;
         let mut message = [0u8; LOG_BYTES];
         let mut options = [
@@ -131,12 +131,12 @@ impl Module {
             ptr::without_provenance_mut(LOG_BYTES),
         ];
         let mut module = ptr::null_mut();
-        // SAFETY: the image is a whole ELF file or ends in a zero byte; there are as many values as options,
+        // SAFETY: the code is a whole ELF file or ends in a zero byte; there are as many values as options,
         // of the types that the options ask for, and the message's place outlives the call.
         let status = unsafe {
             sys::cuModuleLoadDataEx(
                 &raw mut module,
-                image.as_ptr().cast(),
+                code.as_ptr().cast(),
                 options.len() as u32,
                 options.as_mut_ptr(),
                 values.as_mut_ptr(),
@@ -160,10 +160,10 @@ impl Module {
     }
 }
 
-impl Drop for Module {
+impl Drop for LoadedModule {
     fn drop(&mut self) {
         // SAFETY: loaded once, unloaded once.
-        given_back("an image", unsafe { result::module::unload(self.0) });
+        given_back("a module", unsafe { result::module::unload(self.0) });
     }
 }
 

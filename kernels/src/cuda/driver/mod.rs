@@ -1,6 +1,6 @@
 //! NVIDIA's driver as a [`Device`]. Its library is loaded when the program runs; nothing links to it.
 //!
-//! Everything that is needed while frames run is made before: the images are loaded and their kernels
+//! Everything that is needed while frames run is made before: the modules are loaded and their kernels
 //! looked up in [`open`], memory is allocated and graphs are recorded by the caller at load. Launching,
 //! replaying and waiting do not allocate.
 
@@ -11,11 +11,11 @@ mod info;
 pub use error::OpenError;
 pub use info::{Capability, Code, DeviceInfo, DriverInfo, Version, probe};
 
-use super::{Address, Device, DeviceError, Graph, IMAGES, Image, Kernel, Launch, Shared, Target};
+use super::{Address, Device, DeviceError, Graph, Kernel, Launch, MODULES, Module, Shared, Target};
 use cudarc::driver::sys::{self, CUfunction, CUfunction_attribute};
 use cudarc::driver::{DriverError, result};
 use error::{During, reason};
-use handles::{Context, DeviceMemory, Event, Executable, HostMemory, Module, Stream};
+use handles::{Context, DeviceMemory, Event, Executable, HostMemory, LoadedModule, Stream};
 use std::ffi::c_void;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub struct Driver {
     graphs: Vec<Executable>,
     kernels: Vec<(Kernel, CUfunction)>,
     /// What the kernels belong to.
-    _modules: Vec<Module>,
+    _modules: Vec<LoadedModule>,
     shared: Vec<HostMemory>,
     memory: Vec<DeviceMemory>,
     stream: Stream,
@@ -41,21 +41,21 @@ unsafe impl Send for Driver {}
 /// Opens a device: loads all kernels.
 ///
 /// # Errors
-/// [`OpenError`]: no driver, no such device, an old driver or device, or an image that the driver refuses.
+/// [`OpenError`]: no driver, no such device, an old driver or device, or a module that the driver refuses.
 pub fn open(ordinal: usize) -> Result<Driver, OpenError> {
     let driver = probe()?;
     let info = driver.usable(ordinal)?.clone();
     let context = Context::retain(info.ordinal as i32).during(&info.name, make_context)?;
     context.bind().during(&info.name, make_context)?;
     let stream = Stream::new().during(&info.name, || "make a stream".into())?;
-    let mut modules = Vec::with_capacity(IMAGES.len());
+    let mut modules = Vec::with_capacity(MODULES.len());
     let mut kernels = Vec::new();
-    for &image in IMAGES {
-        let module = load(&info, image)?;
-        for name in entries(image) {
-            kernels.push(function(&info, &module, Kernel { image, name })?);
+    for &module in MODULES {
+        let loaded = load(&info, module)?;
+        for name in entries(module) {
+            kernels.push(function(&info, &loaded, Kernel { module, name })?);
         }
-        modules.push(module);
+        modules.push(loaded);
     }
     let mut driver = Driver {
         graphs: Vec::new(),
@@ -76,38 +76,38 @@ fn make_context() -> String {
     "make a context".into()
 }
 
-/// The names of an image's kernels, as its PTX declares them.
-fn entries(image: Image) -> impl Iterator<Item = &'static str> {
-    let declarations = image.ptx().split(".entry ").skip(1);
+/// The names of a module's kernels, as its PTX declares them.
+fn entries(module: Module) -> impl Iterator<Item = &'static str> {
+    let declarations = module.ptx().split(".entry ").skip(1);
     declarations.map(|rest| rest.split('(').next().unwrap_or(rest).trim())
 }
 
-/// Loads an image: machine code where there is some for the device, else PTX. A driver that refuses machine code,
+/// Loads a module: machine code where there is some for the device, else PTX. A driver that refuses machine code,
 /// being older or newer than its compiler allows for, still compiles the PTX to the same bits.
-fn load(info: &DeviceInfo, image: Image) -> Result<Module, OpenError> {
-    let refused = |code, (error, message): (DriverError, String)| OpenError::Image {
+fn load(info: &DeviceInfo, module: Module) -> Result<LoadedModule, OpenError> {
+    let refused = |code, (error, message): (DriverError, String)| OpenError::Module {
         device: info.name.clone(),
         code,
-        image,
+        module,
         reason: match message.as_str() {
             "" => reason(error),
             message => format!("{}; {message}", reason(error)),
         },
     };
     if info.code() == Code::Machine {
-        match Module::load(image.cubin()) {
+        match LoadedModule::load(module.cubin()) {
             Ok(module) => return Ok(module),
             Err(error) => log::warn!("{}", refused(Code::Machine, error)),
         }
     }
-    let ptx = [image.ptx().as_bytes(), b"\0"].concat();
-    Module::load(&ptx).map_err(|error| refused(Code::Ptx, error))
+    let ptx = [module.ptx().as_bytes(), b"\0"].concat();
+    LoadedModule::load(&ptx).map_err(|error| refused(Code::Ptx, error))
 }
 
 /// Looks a kernel up, and lets it use all shared memory that the device has for a block.
 fn function(
     info: &DeviceInfo,
-    module: &Module,
+    module: &LoadedModule,
     kernel: Kernel,
 ) -> Result<(Kernel, CUfunction), DeviceError> {
     use CUfunction_attribute as Attribute;
@@ -365,11 +365,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_image_has_kernels_with_names() {
-        let count = |image| entries(image).count();
-        for &image in IMAGES {
-            assert!(count(image) > 0, "{}", image.name());
-            for name in entries(image) {
+    fn every_module_has_kernels_with_names() {
+        let count = |module| entries(module).count();
+        for &module in MODULES {
+            assert!(count(module) > 0, "{}", module.name());
+            for name in entries(module) {
                 assert!(
                     name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'),
                     "{name:?}"
@@ -377,10 +377,10 @@ mod tests {
             }
         }
         assert_eq!(
-            entries(Image::LayerNorm).collect::<Vec<_>>(),
+            entries(Module::LayerNorm).collect::<Vec<_>>(),
             ["layer_norm"]
         );
-        assert_eq!(count(Image::GemmGelu), super::super::gemm::TILES.len());
+        assert_eq!(count(Module::GemmGelu), super::super::gemm::TILES.len());
     }
 
     /// Without a GPU: that the reason is told. With one: that all kernels load and nothing leaks.
@@ -388,7 +388,7 @@ mod tests {
     fn a_device_opens_or_says_why_not() {
         for _ in 0..2 {
             match open(0) {
-                Ok(driver) => assert!(driver.kernels.len() >= IMAGES.len()),
+                Ok(driver) => assert!(driver.kernels.len() >= MODULES.len()),
                 Err(error) => assert!(!error.to_string().is_empty()),
             }
         }

@@ -2,7 +2,7 @@
 
 mod tables;
 
-use super::images::Image;
+use super::modules::Module;
 use super::params::{ResampleColumnsParams, ResampleRowsParams};
 use super::{Address, Kernel, Launch, Work};
 use crate::frame::{Axis, ColorSpace, Frame, Geometry, PixelFormat, Span, YuvToRgb};
@@ -10,12 +10,12 @@ use crate::ops::Patchify;
 use tables::{Columns, Rows};
 
 const COLUMNS: Kernel = Kernel {
-    image: Image::Preprocess,
+    module: Module::Preprocess,
     name: "resample_columns",
 };
 
 const ROWS: Kernel = Kernel {
-    image: Image::Preprocess,
+    module: Module::Preprocess,
     name: "resample_rows",
 };
 

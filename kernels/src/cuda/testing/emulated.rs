@@ -2,23 +2,24 @@
 
 use super::mutant;
 use crate::cuda::{
-    Address, Device, DeviceError, Graph, IMAGES, Image, Launch, Shared, Target, Work,
+    Address, Device, DeviceError, Graph, Launch, MODULES, Module, Shared, Target, Work,
 };
-use mergevit_emulator::{Counts, Memory, Module, Options};
+use mergevit_emulator::{self as emulator, Counts, Memory, Options};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Parsed once a process.
-static MODULES: [OnceLock<Module>; IMAGES.len()] = [const { OnceLock::new() }; IMAGES.len()];
+static PARSED: [OnceLock<emulator::Module>; MODULES.len()] =
+    [const { OnceLock::new() }; MODULES.len()];
 
-fn module(image: Image) -> Result<&'static Module, String> {
-    let slot = &MODULES[image as usize];
-    if let Some(module) = slot.get() {
-        return Ok(module);
+fn parsed(module: Module) -> Result<&'static emulator::Module, String> {
+    let slot = &PARSED[module as usize];
+    if let Some(parsed) = slot.get() {
+        return Ok(parsed);
     }
-    let module = Module::parse(image.ptx())
-        .map_err(|error| format!("{}.compute_80.ptx: {error}", image.name()))?;
-    Ok(slot.get_or_init(|| module))
+    let parsed = emulator::Module::parse(module.ptx())
+        .map_err(|error| format!("{}.compute_80.ptx: {error}", module.name()))?;
+    Ok(slot.get_or_init(|| parsed))
 }
 
 /// What a kernel has done in all its launches.
@@ -116,20 +117,18 @@ impl Emulated {
                 launch.shared_bytes, self.target.shared_bytes
             ));
         }
-        let request = mergevit_emulator::Launch {
+        let request = emulator::Launch {
             kernel: launch.kernel.name,
             grid: launch.grid,
             block: [launch.threads, 1, 1],
             shared_bytes: launch.shared_bytes,
             params: launch.params(),
         };
-        let counts = match mutant::replaced(launch.kernel.image) {
-            Some(module) => {
-                mergevit_emulator::run(&module, &request, &mut self.memory, &self.options)
-            }
+        let counts = match mutant::replaced(launch.kernel.module) {
+            Some(module) => emulator::run(&module, &request, &mut self.memory, &self.options),
             None => {
-                let module = module(launch.kernel.image)?;
-                mergevit_emulator::run(module, &request, &mut self.memory, &self.options)
+                let module = parsed(launch.kernel.module)?;
+                emulator::run(module, &request, &mut self.memory, &self.options)
             }
         };
         let counts = counts.map_err(|fault| fault.to_string())?;

@@ -1,26 +1,26 @@
-//! Images with one synchronising instruction broken: what a test suite must notice to be worth its name.
+//! Modules with one synchronising instruction broken: what a test suite must notice to be worth its name.
 
-use crate::cuda::Image;
-use mergevit_emulator::Module;
+use crate::cuda::Module;
+use mergevit_emulator as emulator;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-/// One broken instruction of an image.
+/// One broken instruction of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mutant {
     /// The kernel that it is in.
     pub kernel: String,
     /// Its line of the PTX, from 1.
     pub line: usize,
-    /// What stands there in the shipped image, as `bar.sync 0;`.
+    /// What stands there in the shipped module, e.g. `bar.sync 0;`.
     pub instruction: String,
     instead: String,
 }
 
 impl Mutant {
-    fn ptx(&self, image: Image) -> String {
-        let mut lines: Vec<&str> = image.ptx().lines().collect();
+    fn ptx(&self, module: Module) -> String {
+        let mut lines: Vec<&str> = module.ptx().lines().collect();
         lines[self.line - 1] = &self.instead;
         lines.join("\n")
     }
@@ -59,33 +59,33 @@ fn mutants(ptx: &str) -> Vec<Mutant> {
 }
 
 thread_local! {
-    static REPLACED: RefCell<Option<(Image, Rc<Module>)>> = const { RefCell::new(None) };
+    static REPLACED: RefCell<Option<(Module, Rc<emulator::Module>)>> = const { RefCell::new(None) };
 }
 
-/// The module that stands in for an image on this thread.
-pub(super) fn replaced(image: Image) -> Option<Rc<Module>> {
+/// The module that stands in for a shipped one on this thread.
+pub(super) fn replaced(module: Module) -> Option<Rc<emulator::Module>> {
     REPLACED.with_borrow(|replaced| match replaced {
-        Some((of, module)) if *of == image => Some(Rc::clone(module)),
+        Some((of, mutant)) if *of == module => Some(Rc::clone(mutant)),
         _ => None,
     })
 }
 
-/// Breaks the barriers, fences, waits and groups of copies of an image, one at a time, and has each broken
+/// Breaks the barriers, fences, waits and groups of copies of a module, one at a time, and has each broken
 /// kernel exercised, by name, on devices that [`Emulated`](super::Emulated) makes on this thread. Returns those
 /// that nobody noticed: neither a fault nor a failed assertion.
 ///
 /// # Panics
-/// If the image as it is does not pass, or does not synchronise at all.
-pub fn unnoticed_mutants(image: Image, exercise: impl Fn(&str)) -> Vec<Mutant> {
-    let mut mutants = mutants(image.ptx());
-    assert!(!mutants.is_empty(), "{image:?} does not synchronise");
+/// If the module as it is does not pass, or does not synchronise at all.
+pub fn unnoticed_mutants(module: Module, exercise: impl Fn(&str)) -> Vec<Mutant> {
+    let mut mutants = mutants(module.ptx());
+    assert!(!mutants.is_empty(), "{module:?} does not synchronise");
     for of_kernel in mutants.chunk_by(|a, b| a.kernel == b.kernel) {
         exercise(&of_kernel[0].kernel);
     }
     mutants.retain(|mutant| {
-        let module =
-            Module::parse(&mutant.ptx(image)).expect("without an instruction it still parses");
-        REPLACED.set(Some((image, Rc::new(module))));
+        let parsed = emulator::Module::parse(&mutant.ptx(module))
+            .expect("without an instruction it still parses");
+        REPLACED.set(Some((module, Rc::new(parsed))));
         let passes = catch_unwind(AssertUnwindSafe(|| exercise(&mutant.kernel))).is_ok();
         REPLACED.set(None);
         passes

@@ -1,15 +1,15 @@
-//! The images in the repository are those of its sources, as far as can be told without the compiler.
+//! The modules in the repository are those of its sources, as far as can be told without the compiler.
 
-use mergevit_kernel_compiler::compile::{Image, options};
+use mergevit_kernel_compiler::compile::{Module, options};
 use mergevit_kernel_compiler::manifest::{LIMIT_BYTES, Manifest, verify};
 use mergevit_kernel_compiler::sources;
 use std::fs;
 use std::path::Path;
 
 #[test]
-fn images_are_up_to_date() {
+fn modules_are_up_to_date() {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    let findings = verify(root).expect("sources and images can be read");
+    let findings = verify(root).expect("sources and modules can be read");
     assert!(
         findings.is_empty(),
         "{findings:#?}\nrun `cargo run -p mergevit-kernel-compiler`"
@@ -18,7 +18,7 @@ fn images_are_up_to_date() {
 
 const VERSION: &str = "// Cuda compilation tools, release 12.6, V12.6.85\n";
 
-/// A folder with two sources of one header, and images that are recorded for them.
+/// A folder with two sources of one header, and modules that are recorded for them.
 fn folder() -> tempfile::TempDir {
     let root = tempfile::tempdir().expect("a folder");
     write(root.path(), "cuda/a.cu", b"#include \"shared.cuh\"\n");
@@ -28,37 +28,37 @@ fn folder() -> tempfile::TempDir {
     root
 }
 
-/// Writes images of `size` bytes beside their PTX, and records them.
+/// Writes modules of `size` bytes of machine code, with PTX, and records them.
 fn record(root: &Path, size: usize) {
     let sources = sources::read(&root.join("cuda")).expect("sources");
-    let image = |source: &sources::Source| Image {
+    let module = |source: &sources::Source| Module {
         name: source.name.clone(),
         cubin: vec![7; size],
         ptx: VERSION.to_owned(),
         kernels: Vec::new(),
     };
-    let images: Vec<Image> = sources.iter().map(image).collect();
-    for image in &images {
+    let modules: Vec<Module> = sources.iter().map(module).collect();
+    for module in &modules {
         write(
             root,
-            &format!("images/{}.sm_87.cubin", image.name),
-            &image.cubin,
+            &format!("compiled/{}.sm_87.cubin", module.name),
+            &module.cubin,
         );
         write(
             root,
-            &format!("images/{}.compute_80.ptx", image.name),
-            image.ptx.as_bytes(),
+            &format!("compiled/{}.compute_80.ptx", module.name),
+            module.ptx.as_bytes(),
         );
     }
-    let manifest = Manifest::new(&sources, &images).expect("a manifest");
+    let manifest = Manifest::new(&sources, &modules).expect("a manifest");
     assert_eq!(manifest.nvrtc, "12.6.85");
     write(
         root,
-        "images/images.json",
+        "compiled/manifest.json",
         manifest.text().expect("text").as_bytes(),
     );
     assert_eq!(
-        Manifest::read(&root.join("images")).expect("the same form"),
+        Manifest::read(&root.join("compiled")).expect("the same form"),
         Some(manifest)
     );
 }
@@ -78,11 +78,11 @@ fn after(change: impl FnOnce(&Path)) -> Vec<String> {
 }
 
 #[test]
-fn an_edited_source_makes_its_images_stale() {
+fn an_edited_source_makes_its_module_stale() {
     let one = after(|root| write(root, "cuda/a.cu", b"#include \"shared.cuh\"\nint y;\n"));
     assert_eq!(
         one,
-        ["cuda/a.cu: its images are stale: made from other a.cu, shared.cuh"]
+        ["cuda/a.cu: its module is stale: made from other a.cu, shared.cuh"]
     );
     let header = after(|root| write(root, "cuda/shared.cuh", b"int y;\n"));
     assert_eq!(header.len(), 2, "both include it: {header:?}");
@@ -91,28 +91,29 @@ fn an_edited_source_makes_its_images_stale() {
 }
 
 #[test]
-fn sources_and_images_come_in_pairs() {
+fn sources_and_modules_come_in_pairs() {
     assert_eq!(
         after(|root| write(root, "cuda/c.cu", b"")),
         ["cuda/c.cu: was never compiled"]
     );
     let orphan = after(|root| fs::remove_file(root.join("cuda/b.cu")).expect("removed"));
-    assert_eq!(orphan, ["images/images.json: b has no source file"]);
+    assert_eq!(orphan, ["compiled/manifest.json: b has no source file"]);
     let missing =
-        after(|root| fs::remove_file(root.join("images/b.compute_80.ptx")).expect("removed"));
-    assert_eq!(missing, ["images/b.compute_80.ptx: missing"]);
-    let extra = after(|root| write(root, "images/c.sm_87.cubin", b""));
-    assert_eq!(extra, ["images/c.sm_87.cubin: comes from no source file"]);
-    let nothing = after(|root| fs::remove_file(root.join("images/images.json")).expect("removed"));
-    assert_eq!(nothing, ["images/images.json: missing"]);
+        after(|root| fs::remove_file(root.join("compiled/b.compute_80.ptx")).expect("removed"));
+    assert_eq!(missing, ["compiled/b.compute_80.ptx: missing"]);
+    let extra = after(|root| write(root, "compiled/c.sm_87.cubin", b""));
+    assert_eq!(extra, ["compiled/c.sm_87.cubin: comes from no source file"]);
+    let nothing =
+        after(|root| fs::remove_file(root.join("compiled/manifest.json")).expect("removed"));
+    assert_eq!(nothing, ["compiled/manifest.json: missing"]);
 }
 
 #[test]
-fn a_changed_image_is_found() {
-    let changed = after(|root| write(root, "images/a.sm_87.cubin", &[8; 16]));
+fn a_changed_module_is_found() {
+    let changed = after(|root| write(root, "compiled/a.sm_87.cubin", &[8; 16]));
     assert_eq!(
         changed,
-        ["images/a.sm_87.cubin: is not the file that images.json records"]
+        ["compiled/a.sm_87.cubin: is not the file that manifest.json records"]
     );
     let size = usize::try_from(LIMIT_BYTES / 2).expect("fits");
     let large = after(|root| record(root, size));
@@ -128,16 +129,16 @@ fn a_record_of_another_form_is_an_error() {
     let root = folder();
     write(
         root.path(),
-        "images/images.json",
-        b"{\"nvrtc\": \"12.6.85\", \"images\": {}, \"more\": 1}",
+        "compiled/manifest.json",
+        b"{\"nvrtc\": \"12.6.85\", \"modules\": {}, \"more\": 1}",
     );
     verify(root.path()).expect_err("an unknown field");
-    write(root.path(), "images/images.json", b"{");
+    write(root.path(), "compiled/manifest.json", b"{");
     verify(root.path()).expect_err("half a file");
 }
 
 #[test]
-fn options_are_part_of_what_an_image_is_made_from() {
+fn options_are_part_of_what_an_module_is_made_from() {
     let root = folder();
     let source = &sources::read(&root.path().join("cuda")).expect("sources")[0];
     assert_ne!(source.hash(&options()), source.hash(&options()[1..]));

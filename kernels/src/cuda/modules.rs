@@ -7,19 +7,19 @@
 #[repr(C, align(16))]
 struct Aligned<T: ?Sized>(T);
 
-macro_rules! images {
+macro_rules! modules {
     ($($(#[$doc:meta])* $variant:ident $name:literal,)*) => {
         /// One compiled source file.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
-        pub enum Image {
+        pub enum Module {
             $($(#[$doc])* $variant,)*
         }
 
-        /// All images, in the order of their discriminants.
-        pub const IMAGES: &[Image] = &[$(Image::$variant,)*];
+        /// All modules, in the order of their discriminants.
+        pub const MODULES: &[Module] = &[$(Module::$variant,)*];
 
-        impl Image {
+        impl Module {
             /// Name of the source file without its extension.
             pub const fn name(self) -> &'static str {
                 match self {
@@ -32,7 +32,7 @@ macro_rules! images {
                 match self {
                     $(Self::$variant => {
                         static CUBIN: &Aligned<[u8]> =
-                            &Aligned(*include_bytes!(concat!("../../images/", $name, ".sm_87.cubin")));
+                            &Aligned(*include_bytes!(concat!("../../compiled/", $name, ".sm_87.cubin")));
                         &CUBIN.0
                     })*
                 }
@@ -41,14 +41,14 @@ macro_rules! images {
             /// PTX for compute capability 8.0 and later.
             pub const fn ptx(self) -> &'static str {
                 match self {
-                    $(Self::$variant => include_str!(concat!("../../images/", $name, ".compute_80.ptx")),)*
+                    $(Self::$variant => include_str!(concat!("../../compiled/", $name, ".compute_80.ptx")),)*
                 }
             }
         }
     };
 }
 
-images! {
+modules! {
     /// `gemm_*_requantize`
     GemmRequantize "gemm_requantize",
     /// `gemm_*_gelu`
