@@ -12,7 +12,8 @@ compile_error!("packs are little endian and used in place");
 
 pub mod aligned;
 pub mod config;
-pub mod engine;
+mod engine;
+pub mod inspect;
 pub mod limits;
 pub mod pack;
 pub mod plan;
@@ -24,8 +25,11 @@ pub use config::{
     Preprocessing, Provenance, ResizeMode, Schedule,
 };
 pub use engine::{
-    ArenaView, Backend, BackendStatus, Engine, EngineOptions, LoadError, Output, RunError, Top,
-    backends, launches,
+    Backend, BackendStatus, Engine, EngineOptions, LoadError, Output, Prediction, RunError, Top,
+    UnknownSchedule, backends,
 };
+pub use mergevit_kernels::cuda::DeviceError;
+pub use mergevit_kernels::cuda::driver::OpenError;
+pub use mergevit_kernels::frame::{self, ColorSpace, Frame, FrameError, PixelFormat, Planes};
 pub use pack::{Defect, Pack, PackError, PackWriter, Section, TensorKind, WriteError};
-pub use plan::{Op, OpKind, Plan, PlanError, Span};
+pub use plan::{Plan, PlanError};

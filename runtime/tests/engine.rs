@@ -11,21 +11,21 @@ use mergevit_kernels::reference::Reference;
 use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{
     Backend, Engine, EngineOptions, LoadError, ModelConfig, Output, Pack, Pooling, RunError,
-    Schedule, TensorKind as Kind, backends,
+    Schedule, TensorKind as Kind, backends, inspect,
 };
 
 fn options(backend: &str, threads: usize, max_batch: usize) -> EngineOptions {
-    EngineOptions {
-        backend: backend.into(),
-        threads: Some(threads),
-        max_batch,
-        max_frame: (320, 240),
-        ..EngineOptions::default()
-    }
+    Engine::options()
+        .backend(backend)
+        .threads(threads)
+        .max_batch(max_batch)
+        .max_frame(320, 240)
 }
 
 fn engine(config: &ModelConfig, merged: &[u16], options: &EngineOptions) -> Engine {
-    Engine::new(testing::pack(config, merged, 21), options).expect("an engine")
+    options
+        .build(testing::pack(config, merged, 21))
+        .expect("an engine")
 }
 
 fn available() -> impl Iterator<Item = &'static str> {
@@ -376,27 +376,19 @@ fn an_observer_sees_every_operation() {
     let mut engine = engine(config, &[3], &options("cpu", 1, 1));
     let plan = engine.plan().clone();
     let (mut seen, mut residual_is_finite) = (Vec::new(), true);
-    let observed = engine
-        .observe(&pixels, &mut |op, arena| {
-            seen.push(op.name());
-            for (span, access) in op.spans() {
-                assert_eq!(arena.bytes(span).len(), span.len);
-                if op.name() == "fc2" && access.writes() {
-                    residual_is_finite &= arena.f16(span).iter().all(|x| x.is_finite());
-                }
+    let observed = inspect::observe(&mut engine, &pixels, &mut |op, arena| {
+        seen.push(op.name());
+        for (span, access) in op.spans() {
+            assert_eq!(arena.bytes(span).len(), span.len);
+            if op.name() == "fc2" && access.writes() {
+                residual_is_finite &= arena.f16(span).iter().all(|x| x.is_finite());
             }
-        })
-        .map(|output| bits(output.logits()))
-        .unwrap();
+        }
+    })
+    .map(|output| bits(output.logits()))
+    .unwrap();
     assert!(residual_is_finite);
-    assert!(
-        seen.iter().eq(plan
-            .ops()
-            .iter()
-            .map(|op| op.name())
-            .collect::<Vec<_>>()
-            .iter())
-    );
+    assert!(plan.ops().map(|op| op.name()).eq(seen));
     assert_eq!(
         bits(engine.classify_pixels(&pixels).unwrap().logits()),
         observed
@@ -448,46 +440,47 @@ fn wrong_calls_are_refused_and_leave_the_engine_usable() {
 
 #[test]
 fn options_that_do_not_fit_are_refused() {
-    let load = |change: fn(&mut EngineOptions)| {
-        let mut options = EngineOptions::default();
-        change(&mut options);
-        Engine::new(testing::pack(&testing::tiny(), &[0], 1), &options).expect_err("refused")
+    let load = |options: EngineOptions| {
+        let pack = testing::pack(&testing::tiny(), &[0], 1);
+        options.build(pack).expect_err("refused")
     };
-    let error = load(|o| o.backend = "vulkan".into());
+    let options = Engine::options;
+    let error = load(options().backend("vulkan"));
     assert!(matches!(error, LoadError::UnknownBackend { .. }));
     assert!(
         error.to_string().contains("cpu/portable, reference"),
         "{error}"
     );
     assert!(matches!(
-        load(|o| o.threads = Some(0)),
+        load(options().threads(0)),
         LoadError::Threads { found: 0 }
     ));
     assert!(matches!(
-        load(|o| o.threads = Some(257)),
+        load(options().threads(257)),
         LoadError::Threads { found: 257 }
     ));
     assert!(matches!(
-        load(|o| o.max_batch = 0),
+        load(options().max_batch(0)),
         LoadError::MaxBatch { found: 0 }
     ));
     assert!(matches!(
-        load(|o| o.max_batch = 33),
+        load(options().max_batch(33)),
         LoadError::MaxBatch { found: 33 }
     ));
     assert!(matches!(
-        load(|o| o.max_frame = (0, 1)),
+        load(options().max_frame(0, 1)),
         LoadError::MaxFrame { .. }
     ));
     assert!(matches!(
-        load(|o| o.max_frame = (1, 8193)),
+        load(options().max_frame(1, 8193)),
         LoadError::MaxFrame { .. }
     ));
+    let error = load(options().schedule("r99"));
+    assert!(matches!(error, LoadError::UnknownSchedule(_)));
+    let text = "schedule \"r99\": unknown, expected one of r0";
+    assert_eq!(error.to_string(), text);
     for unavailable in backends().filter(|b| !b.available) {
-        let options = options(unavailable.name, 1, 1);
-        let error = Engine::new(testing::pack(&testing::tiny(), &[0], 1), &options)
-            .expect_err("refused")
-            .to_string();
+        let error = load(options().backend(unavailable.name)).to_string();
         let refusal = unavailable.refusal.expect("a reason");
         let reason = refusal.strip_prefix("needs ").unwrap_or(&refusal);
         assert!(error.contains(reason), "{error}");
@@ -501,7 +494,8 @@ fn cuda_devices_come_first_with_what_refuses_them() {
     assert_eq!(first.available, first.refusal.is_none());
     let load = |name: &str| {
         let pack = testing::pack(&testing::tiny(), &[0], 1);
-        Engine::new(pack, &options(name, 1, 1)).map(|engine| engine.backend())
+        let engine = options(name, 1, 1).build(pack);
+        engine.map(|engine| engine.backend())
     };
     for name in ["cuda", "cuda:0"] {
         match (load(name), &first.refusal) {

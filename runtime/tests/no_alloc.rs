@@ -5,7 +5,7 @@ mod recorder;
 
 use mergevit_kernels::frame::{Frame, PixelFormat};
 use mergevit_runtime::testing::{self, Random};
-use mergevit_runtime::{Engine, EngineOptions, Top, backends};
+use mergevit_runtime::{Engine, EngineOptions, backends, inspect};
 use recorder::Recorder;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -39,13 +39,11 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 fn options(backend: &str, max_batch: usize) -> EngineOptions {
-    EngineOptions {
-        backend: backend.into(),
-        threads: Some(2),
-        max_batch,
-        max_frame: (1280, 720),
-        ..EngineOptions::default()
-    }
+    Engine::options()
+        .backend(backend)
+        .threads(2)
+        .max_batch(max_batch)
+        .max_frame(1280, 720)
 }
 
 /// The only test of this program: another one's allocations would count.
@@ -74,33 +72,30 @@ fn a_hundred_frames_allocate_nothing() {
     let mut engines: Vec<Engine> = available
         .map(|backend| {
             let pack = testing::pack(&config, &[0, 2, 5], 1);
-            Engine::new(pack, &options(backend.name, 4)).unwrap()
+            options(backend.name, 4).build(pack).unwrap()
         })
         .collect();
     // Batches of 9 to 11 have no graph.
     for max_batch in [4, 12] {
         let pack = testing::pack(&config, &[0, 2, 5], 1);
         let device = Box::new(Recorder::new(usize::MAX).0);
-        let mut engine = Engine::on_device(pack, device, &options("auto", max_batch)).unwrap();
+        let mut engine = inspect::on_device(pack, device, &options("auto", max_batch)).unwrap();
         // What an observer sees is reserved for the first.
-        engine.observe(&pixels, &mut |_, _| {}).unwrap();
+        inspect::observe(&mut engine, &pixels, &mut |_, _| {}).unwrap();
         engines.push(engine);
     }
     for mut engine in engines {
         let before = ALLOCATIONS.load(SeqCst);
-        let mut top = [Top::default(); 5];
         let mut operations = 0;
         for turn in 0..100 {
             engine.set_schedule(["r0", "r2", "r5"][turn % 3]).unwrap();
             let start = turn % (frames.len() - engine.max_batch());
             let batch = &frames[start..][..1 + turn / 3 % engine.max_batch()];
             let output = engine.classify(batch).unwrap();
-            assert_eq!(output.top(batch.len() - 1, &mut top), 5);
+            assert_eq!(output.top(batch.len() - 1).take(5).count(), 5);
             if turn % 10 == 0 {
                 engine.classify_pixels(&pixels).unwrap();
-                engine
-                    .observe(&pixels, &mut |_, _| operations += 1)
-                    .unwrap();
+                inspect::observe(&mut engine, &pixels, &mut |_, _| operations += 1).unwrap();
             }
         }
         let allocations = ALLOCATIONS.load(SeqCst) - before;

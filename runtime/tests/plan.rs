@@ -1,11 +1,11 @@
 //! Plans: no two live spans share a byte, token counts follow the schedule, costs add up.
 
 use mergevit_kernels::ops::Merge;
-use mergevit_runtime::plan::{Access, MAX_OPS};
-use mergevit_runtime::{ModelConfig, OpKind, Plan, PlanError, Pooling, Schedule, Span, testing};
+use mergevit_runtime::plan::{Access, MAX_STEPS, MergeOp, Op, Span, Step};
+use mergevit_runtime::{ModelConfig, Plan, PlanError, Pooling, Schedule, testing};
 use proptest::prelude::*;
 
-/// A value in the arena: where it lies, and the groups of operations between which it must stay.
+/// A value in the arena: where it lies, and the steps between which it must stay.
 struct Live {
     span: Span,
     first: usize,
@@ -25,8 +25,10 @@ fn lifetimes(plan: &Plan) -> Vec<Live> {
             .rposition(|live| live.span == span)
             .unwrap_or_else(|| panic!("{span:?} is read before it is written"))
     };
-    let groups = plan.groups().enumerate();
-    for (index, op) in groups.flat_map(|(index, group)| group.iter().map(move |op| (index, op))) {
+    let steps = plan.steps().iter().enumerate();
+    for (index, op) in
+        steps.flat_map(|(index, step)| step.ops().into_iter().map(move |op| (index, op)))
+    {
         for (span, access) in op.spans() {
             if access.reads() {
                 let at = newest(&mut values, span);
@@ -45,7 +47,7 @@ fn lifetimes(plan: &Plan) -> Vec<Live> {
     }
     for span in [plan.logits(), plan.sizes()] {
         let at = newest(&mut values, span);
-        values[at].last = plan.ops().len();
+        values[at].last = plan.steps().len();
     }
     values
 }
@@ -63,9 +65,9 @@ fn check(config: &ModelConfig, schedule: &Schedule, batch: usize, slack: f64) {
             assert!(!alive_together || apart, "{:?} {:?}", a.span, b.span);
         }
     }
-    let least = (0..=plan.ops().len())
-        .map(|op| {
-            let alive = values.iter().filter(|v| (v.first..=v.last).contains(&op));
+    let least = (0..=plan.steps().len())
+        .map(|step| {
+            let alive = values.iter().filter(|v| (v.first..=v.last).contains(&step));
             alive
                 .map(|v| v.span.len.next_multiple_of(64))
                 .sum::<usize>()
@@ -87,23 +89,20 @@ fn check_tokens(config: &ModelConfig, schedule: &Schedule, plan: &Plan) {
     assert_eq!(usize::from(plan.tokens()[0]), tokens);
     for (layer, &r) in schedule.merge.iter().enumerate() {
         let r = usize::from(r).min(Merge::limit(tokens, config.class_token));
-        for op in plan.ops().iter().filter(|op| op.layer == Some(layer)) {
-            match op.kind {
-                OpKind::Attention {
-                    tokens: t, sizes, ..
-                } => {
-                    assert_eq!((t, sizes.is_some()), (tokens, merged));
+        let mut merges = 0;
+        for op in plan.ops().filter(|op| op.layer() == Some(layer)) {
+            match op {
+                Op::Attention(op) => {
+                    assert_eq!((op.tokens, op.sizes.is_some()), (tokens, merged));
                 }
-                OpKind::Merge { shape, .. } => {
+                Op::Merge(MergeOp { shape, .. }) => {
                     assert_eq!((shape.tokens, shape.merged), (tokens, r));
+                    merges += 1;
                 }
                 _ => {}
             }
         }
-        let merges = |op: &&mergevit_runtime::Op| {
-            op.layer == Some(layer) && matches!(op.kind, OpKind::Merge { .. })
-        };
-        assert_eq!(plan.ops().iter().filter(merges).count(), usize::from(r > 0));
+        assert_eq!(merges, usize::from(r > 0));
         tokens -= r;
         merged |= r > 0;
         assert_eq!(usize::from(plan.tokens()[layer + 1]), tokens);
@@ -211,7 +210,8 @@ fn the_largest_plan_fits() {
     config.labels.clear();
     config.mlp_width = 8192;
     let plan = Plan::new(&config, &Schedule::constant(1, 48), 32).unwrap();
-    assert_eq!(plan.ops().len(), MAX_OPS);
+    assert_eq!(plan.steps().len(), MAX_STEPS);
+    assert!(matches!(plan.steps()[0], Step::Patchify(_)));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
-use mergevit_runtime::{Engine, EngineOptions, ModelConfig, testing};
+use mergevit_runtime::{Engine, ModelConfig, testing};
 
 /// A field of `/proc/self/status` in bytes.
 fn status(field: &str) -> u64 {
@@ -26,7 +26,7 @@ fn vit_base_takes_its_pack_and_24_megabytes() {
     testing::writer(&config, &[0, 13], 1)
         .finish(&path)
         .expect("disk space");
-    let mut engine = Engine::load(&path, &EngineOptions::default()).expect("a valid pack");
+    let mut engine = Engine::load(&path).expect("a valid pack");
     engine
         .classify_pixels(&vec![128; config.image_bytes()])
         .expect("one image");

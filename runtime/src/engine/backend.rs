@@ -1,9 +1,10 @@
 //! Which implementation of the kernels runs: chosen once, by name or best first, never silently.
 
 use super::device::Accelerator;
+use super::error::LoadError;
 use super::executor::Executor;
 use super::host::Host;
-use super::{EngineOptions, LoadError};
+use super::options::EngineOptions;
 use crate::limits::MAX_THREADS;
 use crate::pack::Pack;
 use crate::plan::capacity;
@@ -31,12 +32,13 @@ const CUDA_NEEDS: &str = "an NVIDIA GPU of compute capability 8.0 or later and i
 
 /// Which backend to use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Backend {
     /// The best that this machine can run.
     #[default]
     Auto,
     /// `cuda` (the first device), `cuda:1` and so on, `cpu` (the best of them), `reference`, or one of
-    /// [`backends`] in full, as `cpu/avx512-vnni`.
+    /// [`backends`] in full, e.g. `cpu/avx512-vnni`.
     Named(String),
 }
 
@@ -61,6 +63,7 @@ impl fmt::Display for Backend {
 
 /// A backend of this program on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BackendStatus {
     /// Its name.
     pub name: &'static str,

@@ -8,8 +8,19 @@ use mergevit_kernels::frame::MAX_SIDE;
 use mergevit_kernels::ops::MAX_BATCH;
 use thiserror::Error;
 
+/// No schedule of that name in the pack.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("schedule {name:?}: unknown, expected one of {}", known.join(", "))]
+pub struct UnknownSchedule {
+    /// The name given.
+    pub name: String,
+    /// The names there are.
+    pub known: Vec<String>,
+}
+
 /// Why there is no engine.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum LoadError {
     /// The file is not a valid pack.
     #[error(transparent)]
@@ -36,6 +47,9 @@ pub enum LoadError {
     /// A device that refuses the model, for lack of memory above all.
     #[error("backend cuda: {0}")]
     Device(#[from] DeviceError),
+    /// No schedule of that name in the pack.
+    #[error(transparent)]
+    UnknownSchedule(#[from] UnknownSchedule),
     /// No threads, or too many.
     #[error("threads: {found}, expected 1 to {MAX_THREADS}")]
     Threads {
@@ -58,6 +72,7 @@ pub enum LoadError {
 
 /// Why nothing was run.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum RunError {
     /// No images, or more than were reserved for.
     #[error("batch of {found} images, expected 1 to {max}")]
@@ -92,11 +107,6 @@ pub enum RunError {
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// No schedule of that name in the pack.
-    #[error("schedule {name:?}: unknown, expected one of {known}")]
-    UnknownSchedule {
-        /// The name given.
-        name: String,
-        /// The names there are.
-        known: String,
-    },
+    #[error(transparent)]
+    UnknownSchedule(#[from] UnknownSchedule),
 }

@@ -1,9 +1,12 @@
 //! What runs a plan: the processor, or a device.
 
-use super::output::{ArenaView, Output};
+use super::device::PlannedLaunch;
+use super::output::Results;
+use super::view::ArenaView;
+use crate::config::{ModelConfig, Schedule};
 use crate::pack::Pack;
 use crate::plan::{Op, Plan};
-use mergevit_kernels::cuda::{DeviceError, Launch};
+use mergevit_kernels::cuda::DeviceError;
 use mergevit_kernels::frame::Frame;
 use std::time::Duration;
 
@@ -19,9 +22,8 @@ pub(super) struct Job<'a> {
 /// Called after operations, with a look at the arena.
 pub(super) type Observer<'a> = dyn FnMut(&Op, &ArenaView<'_>) + 'a;
 
-/// Called with the operations that a launch computes (none if it only brings results to the host), the launch,
-/// and how long it takes.
-pub(super) type Timer<'a> = dyn FnMut(&[Op], &Launch, Duration) + 'a;
+/// Called with launches, and how long each takes.
+pub(super) type Timer<'a> = dyn FnMut(&PlannedLaunch, Duration) + 'a;
 
 /// Runs plans of one pack, of as many images as it was made for. Does not allocate unless it says so.
 pub(super) trait Executor: Send {
@@ -44,14 +46,14 @@ pub(super) trait Executor: Send {
     fn preprocess(&mut self, job: &Job<'_>, frames: &[Frame<'_>]) -> Result<(), DeviceError>;
 
     /// Runs the network on what was set.
-    fn run(&mut self, job: &Job<'_>) -> Result<Output<'_>, DeviceError>;
+    fn run(&mut self, job: &Job<'_>) -> Result<Results<'_>, DeviceError>;
 
     /// Runs the network on pixels that were set, operation by operation. May allocate the first time.
     fn observe(
         &mut self,
         job: &Job<'_>,
         observer: &mut Observer<'_>,
-    ) -> Result<Output<'_>, DeviceError>;
+    ) -> Result<Results<'_>, DeviceError>;
 
     /// Times every launch, each `repeats` times in a row. Returns whether there are any launches: operations
     /// on the processor are timed by observing them.
@@ -61,4 +63,19 @@ pub(super) trait Executor: Send {
         repeats: u32,
         timer: &mut Timer<'_>,
     ) -> Result<bool, DeviceError>;
+}
+
+/// The reader has checked configuration and schedules, and the engine checks batches before it plans.
+pub(super) const VALID: &str = "a valid pack plans for every batch in range and preprocesses";
+
+pub(super) fn plan(config: &ModelConfig, schedule: &Schedule, batch: usize) -> Plan {
+    Plan::new(config, schedule, batch).expect(VALID)
+}
+
+/// The images of a batch.
+pub(super) fn image_chunks<'a>(
+    pack: &Pack,
+    pixels: &'a mut [u8],
+) -> impl Iterator<Item = &'a mut [u8]> {
+    pixels.chunks_exact_mut(pack.config().image_bytes())
 }

@@ -3,74 +3,31 @@
 mod backend;
 mod device;
 mod error;
-mod execute;
 mod executor;
 mod host;
+mod options;
 mod output;
-mod weights;
+mod view;
 
 pub use backend::{Backend, BackendStatus, backends};
-pub use device::launches;
-pub use error::{LoadError, RunError};
-pub use output::{ArenaView, Output, Top};
+pub use device::{PlannedLaunch, launches};
+pub use error::{LoadError, RunError, UnknownSchedule};
+pub use options::EngineOptions;
+pub use output::{Output, Prediction, Top};
+pub use view::ArenaView;
 
-use crate::config::{ModelConfig, Schedule};
+use crate::config::Schedule;
 use crate::pack::Pack;
-use crate::plan::{Op, Plan};
+use crate::plan::Plan;
 use device::Accelerator;
-use executor::{Executor, Job};
-use mergevit_kernels::cuda::{Device, Launch};
-use mergevit_kernels::frame::{Frame, MAX_SIDE};
-use mergevit_kernels::ops::MAX_BATCH;
+use executor::{Executor, Job, Observer, Timer, plan};
+use mergevit_kernels::cuda::Device;
+use mergevit_kernels::frame::Frame;
+use options::schedule_index;
 use std::path::Path;
-use std::time::Duration;
 
-/// How to run a pack.
-#[derive(Clone, Debug)]
-pub struct EngineOptions {
-    /// Which backend; the best by default.
-    pub backend: Backend,
-    /// Threads, the caller's included; as many as there are cores by default.
-    pub threads: Option<usize>,
-    /// Most images a batch, 1 to [`MAX_BATCH`]; 1 by default. On a CUDA device batches of up to 8 and the
-    /// largest are recorded as graphs, for every schedule; those between are launched one by one.
-    pub max_batch: usize,
-    /// Largest frame, (width, height) in pixels; the largest that a [`Frame`] can be by default. A CUDA device
-    /// has room for 4K video at most; the processor resizes larger frames for it.
-    pub max_frame: (usize, usize),
-    /// Whether to measure on a CUDA device, for some seconds at load, which tilings of linear layers are fastest
-    /// there, instead of asking a model of it; not by default. The results' bits do not depend on it.
-    pub tune: bool,
-}
-
-impl Default for EngineOptions {
-    fn default() -> Self {
-        Self {
-            backend: Backend::Auto,
-            threads: None,
-            max_batch: 1,
-            max_frame: (MAX_SIDE, MAX_SIDE),
-            tune: false,
-        }
-    }
-}
-
-impl EngineOptions {
-    fn check(&self) -> Result<(), LoadError> {
-        let (max_batch, max_frame) = (self.max_batch, self.max_frame);
-        if !(1..=MAX_BATCH).contains(&max_batch) {
-            return Err(LoadError::MaxBatch { found: max_batch });
-        }
-        let sides = 1..=MAX_SIDE;
-        if !(sides.contains(&max_frame.0) && sides.contains(&max_frame.1)) {
-            return Err(LoadError::MaxFrame { found: max_frame });
-        }
-        Ok(())
-    }
-}
-
-/// A model ready to classify. After [`Engine::new`] nothing allocates, except to make an error, and the first
-/// [`observe`](Engine::observe) on a device.
+/// A model ready to classify. Once it is made nothing allocates, except to make an error, and the first
+/// [`observe`](crate::inspect::observe) on a device.
 pub struct Engine {
     pack: Pack,
     executor: Box<dyn Executor>,
@@ -83,58 +40,51 @@ pub struct Engine {
     max_frame: (usize, usize),
 }
 
-/// The reader has checked configuration and schedules, and the engine checks batches before it plans.
-const VALID: &str = "a valid pack plans for every batch in range and preprocesses";
-
-fn plan(config: &ModelConfig, schedule: &Schedule, batch: usize) -> Plan {
-    Plan::new(config, schedule, batch).expect(VALID)
-}
-
-/// The images of a batch.
-fn image_chunks<'a>(pack: &Pack, pixels: &'a mut [u8]) -> impl Iterator<Item = &'a mut [u8]> {
-    pixels.chunks_exact_mut(pack.config().image_bytes())
-}
-
 impl Engine {
-    /// Maps a pack and makes an engine for it.
+    /// Maps a pack and makes an engine for it: on the best backend that works, starting with the pack's first
+    /// schedule, for single frames of any size. [`options`](Self::options) change any of that.
     ///
     /// # Errors
-    /// [`LoadError`]: the pack is damaged, or the options do not fit this program or machine.
-    pub fn load(path: &Path, options: &EngineOptions) -> Result<Self, LoadError> {
-        Self::new(Pack::open(path)?, options)
+    /// [`LoadError`]: the pack is damaged, or a device refuses it.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, LoadError> {
+        Self::options().load(path)
     }
 
-    /// An engine that starts with the pack's first schedule. Reserves everything that any schedule and any
-    /// batch up to the largest will need.
-    ///
-    /// # Errors
-    /// [`LoadError`]: the options do not fit this program or machine.
-    pub fn new(pack: Pack, options: &EngineOptions) -> Result<Self, LoadError> {
+    /// The options of an engine to be made.
+    pub fn options() -> EngineOptions {
+        EngineOptions::default()
+    }
+
+    /// Reserves everything that any schedule and any batch up to the largest will need.
+    fn new(pack: Pack, options: &EngineOptions) -> Result<Self, LoadError> {
         options.check()?;
+        let schedule = options.schedule_index(&pack)?;
         let executor = backend::make(&pack, options)?;
-        Ok(Self::with_executor(pack, executor, options))
+        Ok(Self::with_executor(pack, executor, schedule, options))
     }
 
-    /// An engine on a device of the caller's: one among several, or one that tests emulate. The options'
-    /// backend and threads do not count.
-    ///
-    /// # Errors
-    /// [`LoadError`]: the options are impossible, or the device refuses.
-    pub fn on_device(
+    /// See [`inspect::on_device`](crate::inspect::on_device).
+    pub(crate) fn on_device(
         pack: Pack,
         device: Box<dyn Device>,
         options: &EngineOptions,
     ) -> Result<Self, LoadError> {
         options.check()?;
-        let executor = Accelerator::new(&pack, device, backend::CUDA, options)?;
-        Ok(Self::with_executor(pack, Box::new(executor), options))
+        let schedule = options.schedule_index(&pack)?;
+        let executor = Box::new(Accelerator::new(&pack, device, backend::CUDA, options)?);
+        Ok(Self::with_executor(pack, executor, schedule, options))
     }
 
-    fn with_executor(pack: Pack, executor: Box<dyn Executor>, options: &EngineOptions) -> Self {
+    fn with_executor(
+        pack: Pack,
+        executor: Box<dyn Executor>,
+        schedule: usize,
+        options: &EngineOptions,
+    ) -> Self {
         Self {
-            plan: Box::new(plan(pack.config(), &pack.schedules()[0], 1)),
+            plan: Box::new(plan(pack.config(), &pack.schedules()[schedule], 1)),
             executor,
-            schedule: 0,
+            schedule,
             has_pixels: false,
             max_batch: options.max_batch,
             max_frame: options.max_frame,
@@ -187,14 +137,7 @@ impl Engine {
     /// # Errors
     /// [`RunError::UnknownSchedule`]; the schedule stays what it was.
     pub fn set_schedule(&mut self, name: &str) -> Result<(), RunError> {
-        let schedules = self.pack.schedules();
-        let Some(index) = schedules.iter().position(|s| s.name == name) else {
-            let known: Vec<_> = schedules.iter().map(|s| s.name.as_str()).collect();
-            return Err(RunError::UnknownSchedule {
-                name: name.into(),
-                known: known.join(", "),
-            });
-        };
+        let index = schedule_index(&self.pack, name)?;
         self.replan(index, self.plan.batch());
         Ok(())
     }
@@ -247,34 +190,24 @@ impl Engine {
         self.run()
     }
 
-    /// [`classify_pixels`](Self::classify_pixels), with a look at the arena after every operation; on a device
-    /// that computes some of them as one, after the last of those.
-    ///
-    /// # Errors
-    /// As [`classify_pixels`](Self::classify_pixels).
-    pub fn observe(
+    /// See [`inspect::observe`](crate::inspect::observe).
+    pub(crate) fn observe(
         &mut self,
         pixels: &[u8],
-        observer: &mut dyn FnMut(&Op, &ArenaView<'_>),
+        observer: &mut Observer<'_>,
     ) -> Result<Output<'_>, RunError> {
         self.set_pixels(pixels)?;
         self.has_pixels = false;
         let (executor, job) = self.job();
-        Ok(executor.observe(&job, observer)?)
+        let results = executor.observe(&job, observer)?;
+        Ok(Output::new(results, &job.pack.config().labels))
     }
 
-    /// Times every launch of the current plan on a device, each `repeats` times in a row on what a run of the
-    /// whole plan has left in the arena. `timer` gets the operations that a launch computes, in the plan's order; merging is two
-    /// launches, of which the first counts as the merge and the second as the layer norm. Returns whether
-    /// there were launches at all: operations on the processor are timed by [observing](Self::observe) them.
-    /// Pixels that were preprocessed and not run are dropped.
-    ///
-    /// # Errors
-    /// [`RunError::Device`]
-    pub fn time_launches(
+    /// See [`inspect::time_launches`](crate::inspect::time_launches).
+    pub(crate) fn time_launches(
         &mut self,
         repeats: u32,
-        timer: &mut dyn FnMut(&[Op], &Launch, Duration),
+        timer: &mut Timer<'_>,
     ) -> Result<bool, RunError> {
         self.has_pixels = false;
         let (executor, job) = self.job();
@@ -331,7 +264,26 @@ impl Engine {
             return Err(RunError::NoPixels);
         }
         let (executor, job) = self.job();
-        Ok(executor.run(&job)?)
+        let results = executor.run(&job)?;
+        Ok(Output::new(results, &job.pack.config().labels))
+    }
+}
+
+impl EngineOptions {
+    /// Maps a pack and makes an engine for it.
+    ///
+    /// # Errors
+    /// [`LoadError`]: the pack is damaged, or the options do not fit this program, machine or pack.
+    pub fn load(&self, path: impl AsRef<Path>) -> Result<Engine, LoadError> {
+        self.build(Pack::open(path.as_ref())?)
+    }
+
+    /// Makes an engine for a pack.
+    ///
+    /// # Errors
+    /// [`LoadError`]: the options do not fit this program, machine or pack.
+    pub fn build(&self, pack: Pack) -> Result<Engine, LoadError> {
+        Engine::new(pack, self)
     }
 }
 

@@ -1,45 +1,47 @@
-//! What a run gives: views into the arena, valid until the next run.
+//! What a run gives: views into the engine's memory, valid until the next run.
 
-use crate::plan::Span;
-use half::f16;
 use mergevit_kernels::cuda::head::Best;
+use std::fmt;
 
-/// A class of one image's result.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Top {
-    /// Index of the class.
-    pub class: usize,
-    /// Its logit.
-    pub logit: f32,
-    /// Its softmax probability.
-    pub probability: f32,
-}
-
-/// The result of one batch.
+/// The numbers of one batch, where an executor has left them.
 #[derive(Clone, Copy, Debug)]
-pub struct Output<'a> {
+pub(super) struct Results<'a> {
     pub(super) batch: usize,
+    /// (B, classes)
     pub(super) logits: &'a [f32],
+    /// (B, T)
     pub(super) sizes: &'a [u32],
     /// (B, K) best classes that a device has picked, best first; or nothing.
     pub(super) best: &'a [Best],
 }
 
+/// The result of one batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Output<'a> {
+    results: Results<'a>,
+    /// One a class, or none.
+    labels: &'a [String],
+}
+
 impl<'a> Output<'a> {
+    pub(super) fn new(results: Results<'a>, labels: &'a [String]) -> Self {
+        Self { results, labels }
+    }
+
     /// Images, B.
     pub fn batch(&self) -> usize {
-        self.batch
+        self.results.batch
     }
 
     /// (B, classes)
     pub fn logits(&self) -> &'a [f32] {
-        self.logits
+        self.results.logits
     }
 
     /// (B, T) after the last layer: how many patches each remaining token stands for. A class token counts
     /// itself.
     pub fn sizes(&self) -> &'a [u32] {
-        self.sizes
+        self.results.sizes
     }
 
     /// (classes) of one image.
@@ -47,8 +49,7 @@ impl<'a> Output<'a> {
     /// # Panics
     /// If there is no such image in the batch.
     pub fn image_logits(&self, image: usize) -> &'a [f32] {
-        let classes = self.logits.len() / self.batch;
-        &self.logits[image * classes..][..classes]
+        self.of_image(self.results.logits, image)
     }
 
     /// (T) of one image after the last layer.
@@ -56,137 +57,193 @@ impl<'a> Output<'a> {
     /// # Panics
     /// If there is no such image in the batch.
     pub fn image_sizes(&self, image: usize) -> &'a [u32] {
-        let tokens = self.sizes.len() / self.batch;
-        &self.sizes[image * tokens..][..tokens]
+        self.of_image(self.results.sizes, image)
     }
 
-    /// Fills `top` with one image's best classes, best first, ties to the lower index, and returns how many
-    /// there are: `top.len()`, or all classes if they are fewer. Does not allocate.
+    fn of_image<T>(&self, all: &'a [T], image: usize) -> &'a [T] {
+        let len = all.len() / self.results.batch;
+        &all[image * len..][..len]
+    }
+
+    /// One image's most likely class; the lowest of equals.
     ///
     /// # Panics
     /// If there is no such image in the batch.
-    pub fn top(&self, image: usize, top: &mut [Top]) -> usize {
+    pub fn best(&self, image: usize) -> Prediction<'a> {
+        self.top(image).next().expect("a model has a class")
+    }
+
+    /// One image's classes, most likely first, ties to the lower index. Does not allocate. Each costs a pass over
+    /// the logits, unless the device has picked it: take the first few.
+    ///
+    /// # Panics
+    /// If there is no such image in the batch.
+    pub fn top(&self, image: usize) -> Top<'a> {
         let logits = self.image_logits(image);
-        let picked = self.best.len() / self.batch;
-        let count = match top.len() <= picked {
-            true => copy(&self.best[image * picked..][..picked], top),
-            false => pick(logits, top),
-        };
         // Shifted by the largest, so that no exponential overflows.
         let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let sum: f32 = logits.iter().map(|logit| (logit - max).exp()).sum();
-        for entry in &mut top[..count] {
-            entry.probability = (entry.logit - max).exp() / sum;
+        Top {
+            logits,
+            labels: self.labels,
+            picked: self.of_image(self.results.best, image),
+            max,
+            sum: logits.iter().map(|logit| (logit - max).exp()).sum(),
+            count: 0,
+            last: None,
         }
-        count
     }
 }
 
-/// The best classes by a device's choice.
-fn copy(best: &[Best], top: &mut [Top]) -> usize {
-    let found = best.iter().take_while(|best| best.class != u32::MAX);
-    let mut count = 0;
-    for (place, best) in top.iter_mut().zip(found) {
-        *place = Top {
-            class: best.class as usize,
-            logit: best.logit,
-            probability: 0.0,
+/// A class of one image's result.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Prediction<'a> {
+    /// Index of the class.
+    pub class: usize,
+    /// Its name, if the pack has names.
+    pub label: Option<&'a str>,
+    /// Its logit.
+    pub logit: f32,
+    /// Its softmax probability, 0 to 1.
+    pub probability: f32,
+}
+
+impl fmt::Display for Prediction<'_> {
+    /// The label, or `class 7`, with the probability in per cent.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.label {
+            Some(label) => f.write_str(label)?,
+            None => write!(f, "class {}", self.class)?,
+        }
+        write!(f, " {:.1} %", 100.0 * self.probability)
+    }
+}
+
+/// An image's classes, most likely first: what [`Output::top`] gives.
+#[derive(Clone, Debug)]
+pub struct Top<'a> {
+    logits: &'a [f32],
+    labels: &'a [String],
+    /// The best classes by a device's choice.
+    picked: &'a [Best],
+    /// Largest logit.
+    max: f32,
+    /// Sum of the exponentials of all logits, less `max`.
+    sum: f32,
+    /// Classes given so far.
+    count: usize,
+    /// Index of the class given last.
+    last: Option<usize>,
+}
+
+impl Top<'_> {
+    /// The class that follows the last one: of those that are less likely, or as likely and of a higher index, the
+    /// first.
+    fn next_class(&self) -> Option<usize> {
+        if self.count >= self.logits.len() {
+            return None;
+        }
+        if let Some(best) = self.picked.get(self.count) {
+            return Some(best.class as usize);
+        }
+        let follows = |class: usize| {
+            self.last.is_none_or(|last| {
+                let order = self.logits[class].total_cmp(&self.logits[last]);
+                order.is_lt() || (order.is_eq() && class > last)
+            })
         };
-        count += 1;
+        let rest = (0..self.logits.len()).filter(|&class| follows(class));
+        rest.reduce(
+            |best, class| match self.logits[class].total_cmp(&self.logits[best]).is_gt() {
+                true => class,
+                false => best,
+            },
+        )
     }
-    count
 }
 
-/// The best classes by insertion.
-fn pick(logits: &[f32], top: &mut [Top]) -> usize {
-    let mut count = 0;
-    for (class, &logit) in logits.iter().enumerate() {
-        // Later classes go behind their equals.
-        let place = top[..count].partition_point(|other| other.logit.total_cmp(&logit).is_ge());
-        if place == top.len() {
-            continue;
-        }
-        count = (count + 1).min(top.len());
-        top[place..count].rotate_right(1);
-        top[place] = Top {
+impl<'a> Iterator for Top<'a> {
+    type Item = Prediction<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let class = self.next_class()?;
+        self.count += 1;
+        self.last = Some(class);
+        let logit = self.logits[class];
+        Some(Prediction {
             class,
+            label: self.labels.get(class).map(String::as_str),
             logit,
-            probability: 0.0,
-        };
-    }
-    count
-}
-
-/// The arena while a plan runs: read access to what the last operation touched. What an earlier operation
-/// wrote may have been overwritten.
-#[derive(Clone, Copy, Debug)]
-pub struct ArenaView<'a> {
-    pub(super) bytes: &'a [u8],
-}
-
-impl<'a> ArenaView<'a> {
-    /// Bytes.
-    pub fn bytes(&self, span: Span) -> &'a [u8] {
-        &self.bytes[span.range()]
+            probability: (logit - self.max).exp() / self.sum,
+        })
     }
 
-    /// Quantized activations.
-    pub fn i8(&self, span: Span) -> &'a [i8] {
-        bytemuck::cast_slice(self.bytes(span))
-    }
-
-    /// The residual stream.
-    pub fn f16(&self, span: Span) -> &'a [f16] {
-        bytemuck::cast_slice(self.bytes(span))
-    }
-
-    /// Token sizes.
-    pub fn u32(&self, span: Span) -> &'a [u32] {
-        bytemuck::cast_slice(self.bytes(span))
-    }
-
-    /// Logits.
-    pub fn f32(&self, span: Span) -> &'a [f32] {
-        bytemuck::cast_slice(self.bytes(span))
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.logits.len() - self.count;
+        (left, Some(left))
     }
 }
+
+impl ExactSizeIterator for Top<'_> {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn output<'a>(logits: &'a [f32], batch: usize, best: &'a [Best]) -> Output<'a> {
+        let results = Results {
+            batch,
+            logits,
+            sizes: &[1, 1],
+            best,
+        };
+        Output::new(results, &[])
+    }
+
     #[test]
     fn top_is_sorted_and_breaks_ties_by_index() {
-        let output = Output {
-            batch: 2,
-            logits: &[0.0, 2.0, 1.0, 2.0, -1.0, 5.0, 5.0, 5.0, 5.0, 5.0],
-            sizes: &[1, 1],
-            best: &[],
-        };
-        let classes = |image, count| {
-            let mut top = vec![Top::default(); count];
-            let filled = output.top(image, &mut top);
-            top[..filled].iter().map(|t| t.class).collect::<Vec<_>>()
-        };
+        let logits = [0.0, 2.0, 1.0, 2.0, -1.0, 5.0, 5.0, 5.0, 5.0, 5.0];
+        let output = output(&logits, 2, &[]);
+        let classes =
+            |image, count| -> Vec<_> { output.top(image).take(count).map(|p| p.class).collect() };
         assert_eq!(classes(0, 3), [1, 3, 2]);
         assert_eq!(classes(0, 9), [1, 3, 2, 0, 4]);
         assert_eq!(classes(1, 2), [0, 1]);
-        assert_eq!(classes(0, 0), [0usize; 0]);
-        let mut top = [Top::default(); 5];
-        output.top(1, &mut top);
-        assert!(top.iter().all(|t| (t.probability - 0.2).abs() < 1e-6));
+        assert_eq!(output.top(0).len(), 5);
+        assert_eq!(output.best(0).class, 1);
+        assert!(output.top(1).all(|p| (p.probability - 0.2).abs() < 1e-6));
+    }
+
+    #[test]
+    fn a_device_picks_the_first_and_the_scan_goes_on_behind_them() {
+        let logits = [3.0, 9.0, 9.0, 1.0];
+        let picked = [1, 2].map(|class| Best {
+            class,
+            logit: logits[class as usize],
+        });
+        let classes: Vec<_> = output(&logits, 1, &picked)
+            .top(0)
+            .map(|p| p.class)
+            .collect();
+        assert_eq!(classes, [1, 2, 0, 3]);
     }
 
     #[test]
     fn probabilities_survive_large_logits() {
-        let output = Output {
-            batch: 1,
-            logits: &[1e30, -1e30],
-            sizes: &[1],
-            best: &[],
-        };
-        let mut top = [Top::default(); 2];
-        output.top(0, &mut top);
-        assert_eq!((top[0].probability, top[1].probability), (1.0, 0.0));
+        let logits = [1e30, -1e30];
+        let probabilities: Vec<_> = output(&logits, 1, &[])
+            .top(0)
+            .map(|p| p.probability)
+            .collect();
+        assert_eq!(probabilities, [1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_prediction_reads_as_its_label() {
+        let labels = ["cat".to_string(), "dog".to_string()];
+        let results = output(&[0.0, 0.0], 1, &[]).results;
+        let best = |labels| Output::new(results, labels).best(0).to_string();
+        assert_eq!(best(&labels), "cat 50.0 %");
+        assert_eq!(best(&[]), "class 0 50.0 %");
     }
 }

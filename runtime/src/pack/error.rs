@@ -45,6 +45,7 @@ impl std::fmt::Display for SectionName {
 
 /// What is wrong with a pack.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum Defect {
     /// The operating system refused.
     #[error("cannot {action}: {source}")]

@@ -18,6 +18,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Why a pack was not written.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum WriteError {
     /// The configuration is impossible.
     #[error("pack to write: {0}")]

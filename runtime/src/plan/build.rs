@@ -1,9 +1,15 @@
 //! From a configuration to a plan.
 
-use super::op::{Linear, Norm, Op, OpKind, Span};
+use super::op::{
+    AttentionOp, EmbedOp, FinalNormOp, HeadOp, LayerNormOp, LinearEpilogue, LinearOp, MergeOp,
+    PatchifyOp, PoolOp, ResetSizesOp,
+};
 use super::place::{Buffer, Wish, place};
-use super::{MAX_BUFFERS, MAX_OPS, Plan};
+use super::span::Span;
+use super::step::Step;
+use super::{MAX_BUFFERS, MAX_STEPS, Plan};
 use crate::config::{ModelConfig, Pooling};
+use crate::pack::{Linear, Norm};
 use half::f16;
 use mergevit_kernels::ops::{self, Merge, Patchify, Pool};
 
@@ -14,11 +20,11 @@ pub(super) fn build(config: &ModelConfig, merge: &[u16], batch: usize) -> Plan {
         batch,
         tokens: config.tokens(),
         merges: 0,
-        ops: heapless::Vec::new(),
+        steps: heapless::Vec::new(),
         buffers: heapless::Vec::new(),
     };
-    let pixels = builder.buffer(batch * config.image_bytes());
-    let (mut residual, mut sizes) = builder.embedding(pixels);
+    let mut patchify = builder.patchify();
+    let (mut residual, mut sizes) = builder.embedding(&patchify);
     let mut tokens = heapless::Vec::new();
     for (layer, &r) in merge.iter().enumerate() {
         push(&mut tokens, builder.tokens as u16);
@@ -26,15 +32,14 @@ pub(super) fn build(config: &ModelConfig, merge: &[u16], batch: usize) -> Plan {
         (residual, sizes) = builder.layer(layer, r, residual, sizes);
     }
     push(&mut tokens, builder.tokens as u16);
-    let logits = builder.classifier(residual, sizes);
-    let (mut pixels, mut logits, mut sizes) = (pixels, logits, sizes);
-    let (ops, arena_len) = builder.resolve(&mut pixels, [&mut logits, &mut sizes]);
+    let mut logits = builder.classifier(residual, sizes);
+    let (steps, arena_len) = builder.resolve(&mut patchify, [&mut logits, &mut sizes]);
     Plan {
-        ops,
+        steps,
         tokens,
         batch,
         arena_len,
-        pixels,
+        patchify,
         logits,
         sizes,
     }
@@ -53,7 +58,7 @@ struct Builder<'a> {
     tokens: usize,
     /// Layers so far that have merged.
     merges: usize,
-    ops: heapless::Vec<Op, MAX_OPS>,
+    steps: heapless::Vec<Step, MAX_STEPS>,
     buffers: heapless::Vec<Buffer, MAX_BUFFERS>,
 }
 
@@ -95,48 +100,53 @@ impl Builder<'_> {
         self.batch * self.tokens
     }
 
-    fn push(&mut self, layer: Option<usize>, kind: OpKind) {
-        push(&mut self.ops, Op { layer, kind });
+    fn push(&mut self, step: Step) {
+        push(&mut self.steps, step);
     }
 
-    /// Pixels to the residual stream, (B, T, C) f16, and sizes, (B, T) u32.
-    fn embedding(&mut self, pixels: Span) -> (Span, Span) {
+    /// Pixels to patch rows.
+    fn patchify(&mut self) -> PatchifyOp {
         let shape = Patchify {
             batch: self.batch,
             image_size: self.config.image_size,
             patch_size: self.config.patch_size,
         };
-        let rows = self.batch * shape.patches();
-        let patches = self.buffer(rows * shape.row());
+        let op = PatchifyOp {
+            shape,
+            pixels: self.buffer(self.batch * self.config.image_bytes()),
+            patches: self.buffer(self.batch * shape.patches() * shape.row()),
+        };
+        self.push(Step::Patchify(op));
+        op
+    }
+
+    /// Patch rows to the residual stream, (B, T, C) f16, and sizes, (B, T) u32.
+    fn embedding(&mut self, patchify: &PatchifyOp) -> (Span, Span) {
         let residual = self.residual();
         let sizes = self.token_buffer(size_of::<u32>());
-        let patchify = OpKind::Patchify {
-            shape,
-            pixels,
-            patches,
-        };
-        let embed = OpKind::Linear {
-            linear: Linear::Patch,
-            rows,
-            inputs: shape.row(),
+        let embed = EmbedOp {
+            batch: self.batch,
+            rows: self.batch * patchify.shape.patches(),
+            inputs: patchify.shape.row(),
             outputs: self.config.width,
-            input: patches,
-            output: residual,
+            patches: patchify.patches,
+            residual,
         };
-        self.push(None, patchify);
-        self.push(None, OpKind::ResetSizes { sizes });
-        self.push(None, embed);
+        self.push(Step::Embed(ResetSizesOp { sizes }, embed));
         (residual, sizes)
     }
 
     /// One encoder layer that merges `r` tokens. Returns where residual stream and sizes are after it.
     fn layer(&mut self, layer: usize, r: usize, residual: Span, sizes: Span) -> (Span, Span) {
+        use LinearEpilogue::{Gelu, Requantize, ResidualAdd};
         let (width, mlp) = (self.config.width, self.config.mlp_width);
-        let normed = self.norm(layer, Norm::First, residual);
+        let norm1 = self.norm(layer, Norm::First, residual);
+        self.push(Step::LayerNorm(norm1));
         let qkv = self.token_buffer(3 * width);
-        self.linear(layer, Linear::Qkv, (width, 3 * width), normed, qkv);
+        self.linear(layer, Linear::Qkv, Requantize, norm1.output, qkv);
         let context = self.token_buffer(width);
-        let attention = OpKind::Attention {
+        let attention = AttentionOp {
+            layer,
             batch: self.batch,
             tokens: self.tokens,
             heads: self.config.heads,
@@ -144,63 +154,73 @@ impl Builder<'_> {
             sizes: (self.merges > 0).then_some(sizes),
             context,
         };
-        self.push(Some(layer), attention);
-        let projection = Linear::Projection;
-        self.linear(layer, projection, (width, width), context, residual);
-        let (residual, sizes) = match r {
-            0 => (residual, sizes),
-            _ => self.merge(layer, r, qkv, residual, sizes),
-        };
-        let normed = self.norm(layer, Norm::Second, residual);
+        self.push(Step::Attention(attention));
+        self.linear(layer, Linear::Projection, ResidualAdd, context, residual);
+        let (norm2, residual, sizes) = self.norm2(layer, r, qkv, residual, sizes);
         // Beside its residual stream: query, key and value lie beyond when tokens merge, and later in their
         // place, in one piece, the hidden activations.
-        self.buffers[normed.offset].wish = self.buffers[residual.offset].wish;
+        self.buffers[norm2.offset].wish = self.buffers[residual.offset].wish;
         let hidden = self.token_buffer(mlp);
-        self.linear(layer, Linear::Fc1, (width, mlp), normed, hidden);
-        self.linear(layer, Linear::Fc2, (mlp, width), hidden, residual);
+        self.linear(layer, Linear::Fc1, Gelu, norm2, hidden);
+        self.linear(layer, Linear::Fc2, ResidualAdd, hidden, residual);
         (residual, sizes)
     }
 
-    fn norm(&mut self, layer: usize, norm: Norm, input: Span) -> Span {
-        let output = self.token_buffer(self.config.width);
-        let op = OpKind::LayerNorm {
-            norm,
-            rows: self.rows(),
-            width: self.config.width,
-            input,
-            output,
-        };
-        self.push(Some(layer), op);
-        output
-    }
-
-    fn linear(
-        &mut self,
-        layer: usize,
-        linear: Linear,
-        (inputs, outputs): (usize, usize),
-        input: Span,
-        output: Span,
-    ) {
-        let op = OpKind::Linear {
-            linear,
-            rows: self.rows(),
-            inputs,
-            outputs,
-            input,
-            output,
-        };
-        self.push(Some(layer), op);
-    }
-
-    fn merge(
+    /// The second layer norm, behind merging if `r` is not 0. Returns its output, and where residual stream and
+    /// sizes are after it.
+    fn norm2(
         &mut self,
         layer: usize,
         r: usize,
         qkv: Span,
         residual: Span,
         sizes: Span,
-    ) -> (Span, Span) {
+    ) -> (Span, Span, Span) {
+        if r == 0 {
+            let norm = self.norm(layer, Norm::Second, residual);
+            self.push(Step::LayerNorm(norm));
+            return (norm.output, residual, sizes);
+        }
+        let merge = self.merge(layer, r, qkv, residual, sizes);
+        let norm = self.norm(layer, Norm::Second, merge.merged_residual);
+        self.push(Step::MergeNorm(merge, norm));
+        (norm.output, merge.merged_residual, merge.merged_sizes)
+    }
+
+    fn norm(&mut self, layer: usize, norm: Norm, input: Span) -> LayerNormOp {
+        LayerNormOp {
+            layer,
+            norm,
+            rows: self.rows(),
+            width: self.config.width,
+            input,
+            output: self.token_buffer(self.config.width),
+        }
+    }
+
+    fn linear(
+        &mut self,
+        layer: usize,
+        linear: Linear,
+        epilogue: LinearEpilogue,
+        input: Span,
+        output: Span,
+    ) {
+        let (outputs, inputs) = linear.tensors().weight.shape(self.config);
+        let op = LinearOp {
+            layer,
+            linear,
+            epilogue,
+            rows: self.rows(),
+            inputs,
+            outputs,
+            input,
+            output,
+        };
+        self.push(Step::Linear(op));
+    }
+
+    fn merge(&mut self, layer: usize, r: usize, qkv: Span, residual: Span, sizes: Span) -> MergeOp {
         let shape = Merge {
             batch: self.batch,
             tokens: self.tokens,
@@ -210,18 +230,15 @@ impl Builder<'_> {
         };
         self.tokens -= r;
         self.merges += 1;
-        let merged_residual = self.residual();
-        let merged_sizes = self.token_buffer(size_of::<u32>());
-        let op = OpKind::Merge {
+        MergeOp {
+            layer,
             shape,
             qkv,
             residual,
             sizes,
-            merged_residual,
-            merged_sizes,
-        };
-        self.push(Some(layer), op);
-        (merged_residual, merged_sizes)
+            merged_residual: self.residual(),
+            merged_sizes: self.token_buffer(size_of::<u32>()),
+        }
     }
 
     /// The residual stream to logits, (B, classes) f32.
@@ -230,7 +247,7 @@ impl Builder<'_> {
         let pooled = self.buffer(batch * width * size_of::<f16>());
         let (high, low) = (self.buffer(batch * width), self.buffer(batch * width));
         let logits = self.buffer(batch * classes * size_of::<f32>());
-        let pool = OpKind::Pool {
+        let pool = PoolOp {
             shape: Pool {
                 batch,
                 tokens: self.tokens,
@@ -245,14 +262,14 @@ impl Builder<'_> {
             sizes,
             pooled,
         };
-        let norm = OpKind::LayerNormWide {
+        let norm = FinalNormOp {
             rows: batch,
             width,
             input: pooled,
             high,
             low,
         };
-        let head = OpKind::Head {
+        let head = HeadOp {
             rows: batch,
             inputs: width,
             outputs: classes,
@@ -260,44 +277,42 @@ impl Builder<'_> {
             low,
             logits,
         };
-        self.push(None, pool);
-        self.push(None, norm);
-        self.push(None, head);
+        self.push(Step::PoolNorm(pool, norm));
+        self.push(Step::Head(head));
         logits
     }
 
-    /// Places the buffers and puts their offsets into every span. `input` is filled before the first
-    /// operation; `outputs` are read after the last.
+    /// Places the buffers and puts their offsets into every span, those of `first`, the first step, too. `outputs`
+    /// are read after the last step.
     ///
-    /// Lifetimes count in steps, which are groups of operations that a backend may run as one: it then reads
-    /// what the first needs while it writes what the last gives, so all their buffers are alive together.
+    /// Lifetimes count in steps: a backend that runs a step as one reads what its first operation needs while it
+    /// writes what the last gives.
     fn resolve(
         mut self,
-        input: &mut Span,
+        first: &mut PatchifyOp,
         outputs: [&mut Span; 2],
-    ) -> (heapless::Vec<Op, MAX_OPS>, usize) {
+    ) -> (heapless::Vec<Step, MAX_STEPS>, usize) {
         let buffers = &mut self.buffers;
-        let groups = self.ops.chunk_by_mut(|op, next| op.fuses_with(next));
-        for (step, op) in groups
-            .enumerate()
-            .flat_map(|(step, group)| group.iter_mut().map(move |op| (step, op)))
-        {
-            op.visit_spans(|span, _| {
+        for (index, step) in self.steps.iter_mut().enumerate() {
+            step.visit_spans(&mut |span, _| {
                 let buffer = &mut buffers[span.offset];
-                buffer.first = buffer.first.min(step);
-                buffer.last = step;
+                buffer.first = buffer.first.min(index);
+                buffer.last = index;
             });
         }
         for output in &outputs {
-            buffers[output.offset].last = self.ops.len();
+            buffers[output.offset].last = self.steps.len();
         }
         let arena_len = place(buffers);
-        for op in &mut self.ops {
-            op.visit_spans(|span, _| span.offset = buffers[span.offset].offset);
+        for step in &mut self.steps {
+            step.visit_spans(&mut |span, _| span.offset = buffers[span.offset].offset);
         }
-        for span in outputs.into_iter().chain([input]) {
+        for span in outputs
+            .into_iter()
+            .chain([&mut first.pixels, &mut first.patches])
+        {
             span.offset = buffers[span.offset].offset;
         }
-        (self.ops, arena_len)
+        (self.steps, arena_len)
     }
 }

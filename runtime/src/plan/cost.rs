@@ -1,6 +1,6 @@
 //! What an operation costs on any machine: the basis of profiles and roofline estimates.
 
-use super::op::{Op, OpKind};
+use super::op::Op;
 use mergevit_kernels::ops::HEAD_WIDTH;
 use std::ops::AddAssign;
 
@@ -46,49 +46,40 @@ const fn linear_bytes(inputs: usize, outputs: usize) -> usize {
     outputs * (inputs + 2 * size_of::<f32>())
 }
 
+/// A gain and a bias for each channel.
+const fn norm_bytes(width: usize) -> usize {
+    2 * width * size_of::<f32>()
+}
+
 impl Op {
     /// Its cost. The patch embedding's positions count as weights.
     pub fn cost(&self) -> Cost {
-        let (macs, weight_bytes) = match self.kind {
-            OpKind::Linear {
-                rows,
-                inputs,
-                outputs,
-                output,
-                linear,
-                ..
-            } => {
-                let positions = match linear {
-                    super::Linear::Patch => output.len / size_of::<half::f16>() * size_of::<f32>(),
-                    _ => 0,
-                };
-                let weights = linear_bytes(inputs, outputs) + positions;
-                (rows * inputs * outputs, weights)
+        let (macs, weight_bytes) = match self {
+            Self::Embed(op) => {
+                let positions = op.residual.len / size_of::<half::f16>() * size_of::<f32>();
+                let weights = linear_bytes(op.inputs, op.outputs) + positions;
+                (op.rows * op.inputs * op.outputs, weights)
             }
-            OpKind::Attention {
-                batch,
-                tokens,
-                heads,
-                ..
-            } => {
+            Self::Linear(op) => (
+                op.rows * op.inputs * op.outputs,
+                linear_bytes(op.inputs, op.outputs),
+            ),
+            Self::Attention(op) => {
                 // Scores, then the weighted sum of values.
-                let macs = 2 * batch * heads * tokens * tokens * HEAD_WIDTH;
-                (macs, 2 * heads * size_of::<f32>())
+                let macs = 2 * op.batch * op.heads * op.tokens * op.tokens * HEAD_WIDTH;
+                (macs, 2 * op.heads * size_of::<f32>())
             }
-            OpKind::Merge { shape, .. } => {
-                let pairs = shape.tokens.div_ceil(2) * (shape.tokens / 2);
-                (shape.batch * pairs * HEAD_WIDTH, 0)
+            Self::Merge(op) => {
+                let pairs = op.shape.tokens.div_ceil(2) * (op.shape.tokens / 2);
+                (op.shape.batch * pairs * HEAD_WIDTH, 0)
             }
-            OpKind::LayerNorm { width, .. } | OpKind::LayerNormWide { width, .. } => {
-                (0, 2 * width * size_of::<f32>())
-            }
-            OpKind::Head {
-                rows,
-                inputs,
-                outputs,
-                ..
-            } => (2 * rows * inputs * outputs, linear_bytes(inputs, outputs)),
-            OpKind::Patchify { .. } | OpKind::ResetSizes { .. } | OpKind::Pool { .. } => (0, 0),
+            Self::LayerNorm(op) => (0, norm_bytes(op.width)),
+            Self::FinalNorm(op) => (0, norm_bytes(op.width)),
+            Self::Head(op) => (
+                2 * op.rows * op.inputs * op.outputs,
+                linear_bytes(op.inputs, op.outputs),
+            ),
+            Self::Patchify(_) | Self::ResetSizes(_) | Self::Pool(_) => (0, 0),
         };
         let mut cost = Cost {
             macs: macs as u64,

@@ -1,4 +1,4 @@
-//! A model under one merge schedule as data: a list of operations over spans of one arena.
+//! A model under one merge schedule as data: steps, each of one operation or two, over spans of one arena.
 //!
 //! A schedule fixes how many tokens each layer merges, so every shape is static although which tokens
 //! merge is decided image by image. Planning does not allocate: schedule and batch can change between
@@ -8,18 +8,24 @@ mod build;
 mod cost;
 mod op;
 mod place;
+mod span;
+mod step;
 
 pub use cost::Cost;
-pub use op::{Access, Linear, MAX_SPANS, Norm, Op, OpKind, Span};
+pub use op::{
+    AttentionOp, EmbedOp, FinalNormOp, HeadOp, LayerNormOp, LinearEpilogue, LinearOp, MAX_SPANS,
+    MergeOp, Op, PatchifyOp, PoolOp, ResetSizesOp,
+};
+pub use span::{Access, Span};
+pub use step::{MAX_STEP_OPS, Step, StepOps};
 
 use crate::config::{ConfigError, ModelConfig, Schedule};
 use crate::limits::MAX_LAYERS;
 use mergevit_kernels::ops::{Capacity, MAX_BATCH};
 use thiserror::Error;
 
-/// Most operations: eight a layer (two norms, four linear layers, attention, merging), three before and
-/// three after the layers.
-pub const MAX_OPS: usize = 8 * MAX_LAYERS + 6;
+/// Most steps: seven a layer (two norms, four linear layers, attention), two before and two after the layers.
+pub const MAX_STEPS: usize = 7 * MAX_LAYERS + 4;
 
 /// Most buffers: seven a layer (two norms, query-key-value, context, hidden, merged residual and sizes),
 /// and pixels, patches, residual, sizes, pooled, high, low, logits.
@@ -27,6 +33,7 @@ pub(crate) const MAX_BUFFERS: usize = 7 * MAX_LAYERS + 8;
 
 /// Why there is no plan.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum PlanError {
     /// No images, or too many.
     #[error("plan: batch of {found}, expected 1 to {MAX_BATCH}")]
@@ -50,12 +57,12 @@ pub enum PlanError {
 /// A model, a schedule and a batch size, ready to run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    ops: heapless::Vec<Op, MAX_OPS>,
+    steps: heapless::Vec<Step, MAX_STEPS>,
     /// Tokens that enter each layer, then those that leave the last.
     tokens: heapless::Vec<u16, { MAX_LAYERS + 1 }>,
     batch: usize,
     arena_len: usize,
-    pixels: Span,
+    patchify: PatchifyOp,
     logits: Span,
     sizes: Span,
 }
@@ -82,14 +89,13 @@ impl Plan {
     }
 
     /// The steps, in order.
-    pub fn ops(&self) -> &[Op] {
-        &self.ops
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
     }
 
-    /// The operations in groups, in order: those of a group may run as one, so no two of its spans share a
-    /// byte unless they are the same value.
-    pub fn groups(&self) -> impl Iterator<Item = &[Op]> {
-        self.ops.chunk_by(|op, next| op.fuses_with(next))
+    /// The operations of all steps, in order.
+    pub fn ops(&self) -> impl Iterator<Item = Op> {
+        self.steps.iter().flat_map(Step::ops)
     }
 
     /// Images.
@@ -107,9 +113,14 @@ impl Plan {
         self.arena_len
     }
 
+    /// The first step: pixels to patch rows.
+    pub fn patchify(&self) -> PatchifyOp {
+        self.patchify
+    }
+
     /// (B, S, S, 3) u8: what the first step reads.
     pub fn pixels(&self) -> Span {
-        self.pixels
+        self.patchify.pixels
     }
 
     /// (B, classes) f32: the result.
@@ -124,7 +135,7 @@ impl Plan {
 
     /// The sum over all steps.
     pub fn cost(&self) -> Cost {
-        self.ops.iter().map(Op::cost).sum()
+        self.ops().map(|op| op.cost()).sum()
     }
 }
 

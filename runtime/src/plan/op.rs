@@ -1,332 +1,315 @@
 //! Operations of a plan: plain data that every backend, profiler and report walks over.
+//!
+//! `B` images, `T` tokens an image at this point, `C` channels, `M = B T` rows.
 
+use super::span::{Access, Span};
+use crate::pack::{Linear, Norm};
+use Access::{Read, Update, Write};
 use mergevit_kernels::ops::{Merge, Patchify, Pool};
-use std::ops::Range;
-
-/// Bytes of the arena, at a multiple of 64.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// First byte.
-    pub offset: usize,
-    /// Bytes.
-    pub len: usize,
-}
-
-impl Span {
-    /// As a range of the arena's bytes.
-    pub const fn range(self) -> Range<usize> {
-        self.offset..self.offset + self.len
-    }
-}
-
-/// What an operation does with a span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Reads it.
-    Read,
-    /// Writes all of it.
-    Write,
-    /// Reads and writes it.
-    Update,
-}
-
-impl Access {
-    /// Whether the operation needs what the span held before.
-    pub const fn reads(self) -> bool {
-        !matches!(self, Self::Write)
-    }
-
-    /// Whether the operation changes the span.
-    pub const fn writes(self) -> bool {
-        !matches!(self, Self::Read)
-    }
-}
 
 /// Most spans of one operation.
 pub const MAX_SPANS: usize = 5;
 
-/// Linear layers: which weights, and with them which epilogue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Linear {
-    /// Patch embedding: to the residual stream, with positions.
-    Patch,
-    /// Query, key and value: requantized.
-    Qkv,
-    /// Projection after attention: added to the residual stream.
-    Projection,
-    /// First layer of the MLP: GELU, requantized.
-    Fc1,
-    /// Second layer of the MLP: added to the residual stream.
-    Fc2,
-    /// Classifier.
-    Head,
+/// Pixels to patch rows.
+#[derive(Clone, Copy, Debug)]
+pub struct PatchifyOp {
+    /// Sizes.
+    pub shape: Patchify,
+    /// (B, S, S, 3) u8
+    pub pixels: Span,
+    /// (B, patches, K) i8
+    pub patches: Span,
 }
 
-/// Layer norms.
+/// Every token stands for itself.
+#[derive(Clone, Copy, Debug)]
+pub struct ResetSizesOp {
+    /// (B, T) u32, set to 1
+    pub sizes: Span,
+}
+
+/// The patch embedding: patch rows to the residual stream, with class token and positions.
+#[derive(Clone, Copy, Debug)]
+pub struct EmbedOp {
+    /// B
+    pub batch: usize,
+    /// M: patches of the batch.
+    pub rows: usize,
+    /// K: bytes of a patch row.
+    pub inputs: usize,
+    /// N: channels, C.
+    pub outputs: usize,
+    /// (M, K) i8
+    pub patches: Span,
+    /// (B, T, N) f16
+    pub residual: Span,
+}
+
+/// Layer norm of an encoder layer, to 8 bits.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerNormOp {
+    /// Encoder layer, from 0.
+    pub layer: usize,
+    /// Which gain and bias.
+    pub norm: Norm,
+    /// M
+    pub rows: usize,
+    /// C
+    pub width: usize,
+    /// (M, C) f16
+    pub input: Span,
+    /// (M, C) i8
+    pub output: Span,
+}
+
+/// What a linear layer of the encoder does with its sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Norm {
-    /// Before attention.
-    First,
-    /// Before the MLP.
-    Second,
-    /// Before the classifier.
-    Final,
+pub enum LinearEpilogue {
+    /// Rounds them to i8.
+    Requantize,
+    /// Applies GELU, then rounds to i8.
+    Gelu,
+    /// Adds them to the residual stream.
+    ResidualAdd,
 }
 
-/// One step of a plan.
+/// A linear layer of the encoder.
 #[derive(Clone, Copy, Debug)]
-pub struct Op {
-    /// Layer it belongs to, if any.
-    pub layer: Option<usize>,
-    /// What it does.
-    pub kind: OpKind,
+pub struct LinearOp {
+    /// Encoder layer, from 0.
+    pub layer: usize,
+    /// Which weights.
+    pub linear: Linear,
+    /// What happens to the sums.
+    pub epilogue: LinearEpilogue,
+    /// M: rows of the input.
+    pub rows: usize,
+    /// K: columns of the input.
+    pub inputs: usize,
+    /// N: columns of the output.
+    pub outputs: usize,
+    /// (M, K) i8
+    pub input: Span,
+    /// (M, N) i8, or the residual stream, (B, T, N) f16
+    pub output: Span,
 }
 
-/// What a step does. `B` images, `T` tokens at this step, `C` channels, `M = B T`.
+/// Multi-head attention.
 #[derive(Clone, Copy, Debug)]
-pub enum OpKind {
+pub struct AttentionOp {
+    /// Encoder layer, from 0.
+    pub layer: usize,
+    /// B
+    pub batch: usize,
+    /// T
+    pub tokens: usize,
+    /// H
+    pub heads: usize,
+    /// (B, T, 3C) i8
+    pub qkv: Span,
+    /// (B, T) u32, once tokens have merged
+    pub sizes: Option<Span>,
+    /// (B, T, C) i8
+    pub context: Span,
+}
+
+/// Token merging.
+#[derive(Clone, Copy, Debug)]
+pub struct MergeOp {
+    /// Encoder layer, from 0.
+    pub layer: usize,
+    /// Sizes, and how many tokens disappear.
+    pub shape: Merge,
+    /// (B, T, 3C) i8
+    pub qkv: Span,
+    /// (B, T, C) f16
+    pub residual: Span,
+    /// (B, T) u32
+    pub sizes: Span,
+    /// (B, T - r, C) f16
+    pub merged_residual: Span,
+    /// (B, T - r) u32
+    pub merged_sizes: Span,
+}
+
+/// Tokens to one vector an image.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolOp {
+    /// Sizes, and what is pooled.
+    pub shape: Pool,
+    /// (B, T, C) f16
+    pub residual: Span,
+    /// (B, T) u32
+    pub sizes: Span,
+    /// (B, C) f16
+    pub pooled: Span,
+}
+
+/// The last layer norm, to 16 bits as two bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct FinalNormOp {
+    /// B
+    pub rows: usize,
+    /// C
+    pub width: usize,
+    /// (B, C) f16
+    pub input: Span,
+    /// (B, C) i8
+    pub high: Span,
+    /// (B, C) i8
+    pub low: Span,
+}
+
+/// The classifier.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadOp {
+    /// B
+    pub rows: usize,
+    /// C
+    pub inputs: usize,
+    /// Classes.
+    pub outputs: usize,
+    /// (B, C) i8
+    pub high: Span,
+    /// (B, C) i8
+    pub low: Span,
+    /// (B, classes) f32
+    pub logits: Span,
+}
+
+/// One operation.
+#[derive(Clone, Copy, Debug)]
+pub enum Op {
     /// Pixels to patch rows.
-    Patchify {
-        /// Sizes.
-        shape: Patchify,
-        /// (B, S, S, 3) u8
-        pixels: Span,
-        /// (B, N, K) i8
-        patches: Span,
-    },
-    /// A linear layer other than the classifier.
-    Linear {
-        /// Weights and epilogue.
-        linear: Linear,
-        /// M: rows of the input.
-        rows: usize,
-        /// K: columns of the input.
-        inputs: usize,
-        /// N: columns of the output.
-        outputs: usize,
-        /// (M, K) i8
-        input: Span,
-        /// (M, N) i8, or the residual stream, (B, T, N) f16
-        output: Span,
-    },
+    Patchify(PatchifyOp),
     /// Every token stands for itself.
-    ResetSizes {
-        /// (B, T) u32
-        sizes: Span,
-    },
-    /// Layer norm to 8 bits.
-    LayerNorm {
-        /// Which gain and bias.
-        norm: Norm,
-        /// M
-        rows: usize,
-        /// C
-        width: usize,
-        /// (M, C) f16
-        input: Span,
-        /// (M, C) i8
-        output: Span,
-    },
+    ResetSizes(ResetSizesOp),
+    /// Patch embedding.
+    Embed(EmbedOp),
+    /// Layer norm of an encoder layer.
+    LayerNorm(LayerNormOp),
+    /// Linear layer of the encoder.
+    Linear(LinearOp),
     /// Multi-head attention.
-    Attention {
-        /// B
-        batch: usize,
-        /// T
-        tokens: usize,
-        /// H
-        heads: usize,
-        /// (B, T, 3C) i8
-        qkv: Span,
-        /// (B, T) u32, once tokens have merged
-        sizes: Option<Span>,
-        /// (B, T, C) i8
-        context: Span,
-    },
+    Attention(AttentionOp),
     /// Token merging.
-    Merge {
-        /// Sizes, and how many tokens disappear.
-        shape: Merge,
-        /// (B, T, 3C) i8
-        qkv: Span,
-        /// (B, T, C) f16
-        residual: Span,
-        /// (B, T) u32
-        sizes: Span,
-        /// (B, T - r, C) f16
-        merged_residual: Span,
-        /// (B, T - r) u32
-        merged_sizes: Span,
-    },
+    Merge(MergeOp),
     /// Tokens to one vector an image.
-    Pool {
-        /// Sizes, and what is pooled.
-        shape: Pool,
-        /// (B, T, C) f16
-        residual: Span,
-        /// (B, T) u32
-        sizes: Span,
-        /// (B, C) f16
-        pooled: Span,
-    },
-    /// The last layer norm, to 16 bits as two bytes.
-    LayerNormWide {
-        /// B
-        rows: usize,
-        /// C
-        width: usize,
-        /// (B, C) f16
-        input: Span,
-        /// (B, C) i8
-        high: Span,
-        /// (B, C) i8
-        low: Span,
-    },
+    Pool(PoolOp),
+    /// The last layer norm.
+    FinalNorm(FinalNormOp),
     /// The classifier.
-    Head {
-        /// B
-        rows: usize,
-        /// C
-        inputs: usize,
-        /// Classes.
-        outputs: usize,
-        /// (B, C) i8
-        high: Span,
-        /// (B, C) i8
-        low: Span,
-        /// (B, classes) f32
-        logits: Span,
-    },
+    Head(HeadOp),
 }
 
 impl Op {
     /// Short name for profiles and reports.
     pub const fn name(&self) -> &'static str {
-        match &self.kind {
-            OpKind::Patchify { .. } => "patchify",
-            OpKind::Linear { linear, .. } => match linear {
-                Linear::Patch => "embed",
-                Linear::Qkv => "qkv",
-                Linear::Projection => "projection",
-                Linear::Fc1 => "fc1",
-                Linear::Fc2 => "fc2",
-                Linear::Head => "head",
-            },
-            OpKind::ResetSizes { .. } => "reset_sizes",
-            OpKind::LayerNorm { norm, .. } => match norm {
-                Norm::First => "norm1",
-                Norm::Second => "norm2",
-                Norm::Final => "final_norm",
-            },
-            OpKind::Attention { .. } => "attention",
-            OpKind::Merge { .. } => "merge",
-            OpKind::Pool { .. } => "pool",
-            OpKind::LayerNormWide { .. } => "final_norm",
-            OpKind::Head { .. } => "head",
+        match self {
+            Self::Patchify(_) => "patchify",
+            Self::ResetSizes(_) => "reset_sizes",
+            Self::Embed(_) => Linear::Patch.name(),
+            Self::LayerNorm(op) => op.norm.name(),
+            Self::Linear(op) => op.linear.name(),
+            Self::Attention(_) => "attention",
+            Self::Merge(_) => "merge",
+            Self::Pool(_) => "pool",
+            Self::FinalNorm(_) => Norm::Final.name(),
+            Self::Head(_) => Linear::Head.name(),
         }
     }
 
-    /// Whether a backend may compute this operation and the next as one: token sizes are reset by the patch
-    /// embedding, tokens merge on their way through the layer norm, and so they are pooled.
-    pub const fn fuses_with(&self, next: &Self) -> bool {
-        matches!(
-            (&self.kind, &next.kind),
-            (
-                OpKind::ResetSizes { .. },
-                OpKind::Linear {
-                    linear: Linear::Patch,
-                    ..
-                }
-            ) | (OpKind::Merge { .. }, OpKind::LayerNorm { .. })
-                | (OpKind::Pool { .. }, OpKind::LayerNormWide { .. })
-        )
+    /// The encoder layer that it belongs to, if any.
+    pub const fn layer(&self) -> Option<usize> {
+        match self {
+            Self::LayerNorm(op) => Some(op.layer),
+            Self::Linear(op) => Some(op.layer),
+            Self::Attention(op) => Some(op.layer),
+            Self::Merge(op) => Some(op.layer),
+            Self::Patchify(_)
+            | Self::ResetSizes(_)
+            | Self::Embed(_)
+            | Self::Pool(_)
+            | Self::FinalNorm(_)
+            | Self::Head(_) => None,
+        }
     }
 
     /// The spans it touches.
     pub fn spans(&self) -> heapless::Vec<(Span, Access), MAX_SPANS> {
         let mut spans = heapless::Vec::new();
-        self.clone().visit_spans(|span, access| {
+        let mut visit = |span: &mut Span, access| {
             spans
                 .push((*span, access))
                 .expect("no operation has more spans");
-        });
+        };
+        match *self {
+            Self::Patchify(mut op) => op.visit_spans(&mut visit),
+            Self::ResetSizes(mut op) => op.visit_spans(&mut visit),
+            Self::Embed(mut op) => op.visit_spans(&mut visit),
+            Self::LayerNorm(mut op) => op.visit_spans(&mut visit),
+            Self::Linear(mut op) => op.visit_spans(&mut visit),
+            Self::Attention(mut op) => op.visit_spans(&mut visit),
+            Self::Merge(mut op) => op.visit_spans(&mut visit),
+            Self::Pool(mut op) => op.visit_spans(&mut visit),
+            Self::FinalNorm(mut op) => op.visit_spans(&mut visit),
+            Self::Head(mut op) => op.visit_spans(&mut visit),
+        }
         spans
     }
+}
 
-    /// Calls `visit` on every span, in a fixed order.
-    pub(super) fn visit_spans(&mut self, mut visit: impl FnMut(&mut Span, Access)) {
-        use Access::{Read, Update, Write};
-        match &mut self.kind {
-            OpKind::Patchify {
-                pixels, patches, ..
-            } => {
-                visit(pixels, Read);
-                visit(patches, Write);
-            }
-            OpKind::Linear {
-                linear,
-                input,
-                output,
-                ..
-            } => {
-                let adds = matches!(linear, Linear::Projection | Linear::Fc2);
-                visit(input, Read);
-                visit(output, if adds { Update } else { Write });
-            }
-            OpKind::ResetSizes { sizes } => visit(sizes, Write),
-            OpKind::LayerNorm { input, output, .. } => {
-                visit(input, Read);
-                visit(output, Write);
-            }
-            OpKind::Attention {
-                qkv,
-                sizes,
-                context,
-                ..
-            } => {
-                visit(qkv, Read);
-                if let Some(sizes) = sizes {
-                    visit(sizes, Read);
-                }
-                visit(context, Write);
-            }
-            OpKind::Merge {
-                qkv,
-                residual,
-                sizes,
-                merged_residual,
-                merged_sizes,
-                ..
-            } => {
-                visit(qkv, Read);
-                visit(residual, Read);
-                visit(sizes, Read);
-                visit(merged_residual, Write);
-                visit(merged_sizes, Write);
-            }
-            OpKind::Pool {
-                residual,
-                sizes,
-                pooled,
-                ..
-            } => {
-                visit(residual, Read);
-                visit(sizes, Read);
-                visit(pooled, Write);
-            }
-            OpKind::LayerNormWide {
-                input, high, low, ..
-            } => {
-                visit(input, Read);
-                visit(high, Write);
-                visit(low, Write);
-            }
-            OpKind::Head {
-                high, low, logits, ..
-            } => {
-                visit(high, Read);
-                visit(low, Read);
-                visit(logits, Write);
+/// What an operation does with each of its spans, in a fixed order. Placing a plan's buffers writes the spans'
+/// offsets through it.
+pub(super) trait Spans {
+    fn visit_spans(&mut self, visit: &mut impl FnMut(&mut Span, Access));
+}
+
+/// Implements [`Spans`] from a list of `field: access`.
+macro_rules! spans {
+    ($($op:ident { $($field:ident: $access:expr),* })*) => {$(
+        impl Spans for $op {
+            fn visit_spans(&mut self, visit: &mut impl FnMut(&mut Span, Access)) {
+                $(visit(&mut self.$field, $access);)*
             }
         }
+    )*};
+}
+
+spans! {
+    PatchifyOp { pixels: Read, patches: Write }
+    ResetSizesOp { sizes: Write }
+    EmbedOp { patches: Read, residual: Write }
+    LayerNormOp { input: Read, output: Write }
+    MergeOp {
+        qkv: Read,
+        residual: Read,
+        sizes: Read,
+        merged_residual: Write,
+        merged_sizes: Write
+    }
+    PoolOp { residual: Read, sizes: Read, pooled: Write }
+    FinalNormOp { input: Read, high: Write, low: Write }
+    HeadOp { high: Read, low: Read, logits: Write }
+}
+
+impl Spans for LinearOp {
+    fn visit_spans(&mut self, visit: &mut impl FnMut(&mut Span, Access)) {
+        visit(&mut self.input, Read);
+        let output = match self.epilogue {
+            LinearEpilogue::ResidualAdd => Update,
+            LinearEpilogue::Requantize | LinearEpilogue::Gelu => Write,
+        };
+        visit(&mut self.output, output);
+    }
+}
+
+impl Spans for AttentionOp {
+    fn visit_spans(&mut self, visit: &mut impl FnMut(&mut Span, Access)) {
+        visit(&mut self.qkv, Read);
+        if let Some(sizes) = &mut self.sizes {
+            visit(sizes, Read);
+        }
+        visit(&mut self.context, Write);
     }
 }

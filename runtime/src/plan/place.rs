@@ -1,6 +1,6 @@
 //! Where buffers lie in the arena: two that are alive at the same time never share a byte.
 
-use super::{MAX_BUFFERS, MAX_OPS};
+use super::{MAX_BUFFERS, MAX_STEPS};
 use crate::aligned::ALIGN;
 use std::cmp::Reverse;
 
@@ -46,7 +46,7 @@ type Buffers = heapless::Vec<Buffer, MAX_BUFFERS>;
 /// The most bytes alive at one step: no arena is smaller.
 fn lower_bound(buffers: &Buffers) -> usize {
     // Bytes that come alive at a step, and that die before it.
-    let mut changes = [(0, 0); MAX_OPS + 2];
+    let mut changes = [(0, 0); MAX_STEPS + 2];
     for buffer in buffers {
         changes[buffer.first].0 += buffer.size();
         changes[buffer.last + 1].1 += buffer.size();

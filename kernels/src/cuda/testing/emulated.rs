@@ -79,6 +79,7 @@ pub struct Emulated {
     memory: Memory,
     options: Options,
     target: Target,
+    integrated: bool,
     graphs: Vec<Vec<Launch>>,
     shared: Vec<Mapped>,
     ledger: Ledger,
@@ -91,10 +92,18 @@ impl Emulated {
             memory: Memory::new(),
             options,
             target,
+            integrated: true,
             graphs: Vec::new(),
             shared: Vec::new(),
             ledger: Ledger::default(),
         }
+    }
+
+    /// One that claims memory of its own: what the host writes is copied on.
+    #[must_use]
+    pub fn discrete(mut self) -> Self {
+        self.integrated = false;
+        self
     }
 
     /// What its kernels do, from now on too.
@@ -171,6 +180,10 @@ impl Device for Emulated {
 
     fn target(&self) -> Target {
         self.target
+    }
+
+    fn integrated(&self) -> bool {
+        self.integrated
     }
 
     fn allocate(&mut self, bytes: usize) -> Result<Address, DeviceError> {

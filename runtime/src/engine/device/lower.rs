@@ -1,4 +1,4 @@
-//! From the operations of a plan to launches: plain data, with no device in sight.
+//! From the steps of a plan to launches: plain data, with no device in sight.
 //!
 //! A layer is seven launches: two layer norms, four linear layers, attention. Where tokens merge it is eight:
 //! one finds partners, and one that merges takes the place of the second layer norm.
@@ -6,49 +6,53 @@
 use super::memory::{Addresses, BEST};
 use super::tilings::{Layer, Tilings};
 use super::weights::DeviceWeights;
-use crate::pack::{Pack, TensorKind as Kind};
-use crate::plan::{Linear, Norm, Op, OpKind, Plan, Span};
+use crate::pack::{Norm, Pack, TensorKind as Kind};
+use crate::plan::{
+    AttentionOp, EmbedOp, FinalNormOp, HeadOp, LayerNormOp, LinearEpilogue, LinearOp, MergeOp, Op,
+    PatchifyOp, Plan, PoolOp, ResetSizesOp, Span, Step, StepOps,
+};
 use mergevit_kernels::cuda::gemm::{Epilogue, Operands};
 use mergevit_kernels::cuda::params::{
     AttentionParams, HeadParams, LayerNormParams, MergeMatchParams, MergeNormParams,
     PatchifyParams, PoolNormParams, TopParams,
 };
 use mergevit_kernels::cuda::{Address, Launch, Target, attention, gemm, head, layer_norm, merge};
-use mergevit_kernels::ops::{Merge, Patchify, Pool, Pooling};
+use mergevit_kernels::ops::Pooling;
 
-/// Whether a group turns pixels into patches, which is left out of a recorded graph: patches may come from
-/// frames instead.
-pub(super) fn makes_patches(group: &[Op]) -> bool {
-    matches!(
-        group,
-        [Op {
-            kind: OpKind::Patchify { .. },
-            ..
-        }]
-    )
+/// A launch, and the operations of the plan that it computes.
+#[derive(Clone, Debug)]
+pub struct PlannedLaunch {
+    /// In the plan's order; none if the launch only brings results to the host. Merging is two launches: the first
+    /// counts as the merge, the second as the layer norm.
+    pub ops: StepOps,
+    /// The launch.
+    pub launch: Launch,
 }
 
-/// The launches that compute each group of a plan's operations, on a device of this shape. Their addresses
-/// mean nothing: this is for estimates and reports.
-pub fn launches<'a>(
-    pack: &'a Pack,
-    plan: &'a Plan,
-    target: Target,
-) -> impl Iterator<Item = (&'a [Op], Vec<Launch>)> {
-    let weights = DeviceWeights::nowhere(pack);
-    let tilings = Tilings::new(target, false);
-    plan.groups().map(move |group| {
-        let lowering = Lowering {
-            pack,
-            plan,
-            weights: &weights,
-            addresses: &Addresses::default(),
-            tilings: &tilings,
-        };
-        let mut launches = Vec::new();
-        lowering.group(group, &mut launches);
-        (group, launches)
-    })
+impl PlannedLaunch {
+    fn new<const N: usize>(ops: [Op; N], launch: Launch) -> Self {
+        Self {
+            ops: ops.into_iter().collect(),
+            launch,
+        }
+    }
+}
+
+/// The launches of a plan, in order, on a device of this shape. Their addresses mean nothing: this is for
+/// estimates and reports.
+pub fn launches(pack: &Pack, plan: &Plan, target: Target) -> Vec<PlannedLaunch> {
+    let lowering = Lowering {
+        pack,
+        plan,
+        weights: &DeviceWeights::nowhere(pack),
+        addresses: &Addresses::default(),
+        tilings: &Tilings::new(target, false),
+    };
+    let mut launches = Vec::new();
+    for step in plan.steps() {
+        lowering.step(step, &mut launches);
+    }
+    launches
 }
 
 /// A plan, and where all it works on lies.
@@ -62,162 +66,104 @@ pub(super) struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
-    /// Appends the launches of the whole plan, from the patch embedding on.
-    pub(super) fn network(&self, launches: &mut Vec<Launch>) {
-        let groups = self.plan.groups().filter(|group| !makes_patches(group));
-        groups.for_each(|group| self.group(group, launches));
-    }
-
-    /// Appends the launches of one of the plan's groups.
-    pub(super) fn group(&self, group: &[Op], launches: &mut Vec<Launch>) {
-        match group {
-            [
-                Op {
-                    kind: OpKind::ResetSizes { sizes },
-                    ..
-                },
-                embed,
-            ] => {
-                launches.push(self.linear(embed, Some(*sizes)));
+    /// Appends the launches of the whole plan, from the patch embedding on. What turns pixels into patches is left
+    /// out: patches may come from frames instead.
+    pub(super) fn network(&self, launches: &mut Vec<PlannedLaunch>) {
+        for step in self.plan.steps() {
+            if !matches!(step, Step::Patchify(_)) {
+                self.step(step, launches);
             }
-            [
-                merge @ Op {
-                    kind: OpKind::Merge { .. },
-                    ..
-                },
-                norm,
-            ] => {
-                launches.extend(self.merge(merge, norm));
-            }
-            [
-                pool @ Op {
-                    kind: OpKind::Pool { .. },
-                    ..
-                },
-                norm,
-            ] => {
-                launches.push(self.pool(pool, norm));
-            }
-            [
-                Op {
-                    kind: OpKind::Head { .. },
-                    ..
-                },
-            ] => {
-                launches.extend(self.head(&group[0]));
-            }
-            [op] => launches.push(self.single(op)),
-            _ => unreachable!("a plan fuses no other operations: {group:?}"),
         }
     }
 
-    fn single(&self, op: &Op) -> Launch {
-        match op.kind {
-            OpKind::Patchify { shape, patches, .. } => self.patchify(&shape, patches),
-            OpKind::Linear { .. } => self.linear(op, None),
-            OpKind::LayerNorm {
-                norm,
-                rows,
-                width,
-                input,
-                output,
-            } => {
-                let (gain, bias) = self.norm(norm, op.layer);
-                layer_norm(&LayerNormParams {
-                    input: self.at(input),
-                    gain,
-                    bias,
-                    output: self.at(output),
-                    rows: rows as u32,
-                    width: width as u32,
-                    epsilon: self.pack.config().epsilon,
-                    padding: 0,
-                })
+    /// Appends the launches of one step.
+    pub(super) fn step(&self, step: &Step, launches: &mut Vec<PlannedLaunch>) {
+        let one = match step {
+            Step::Patchify(op) => PlannedLaunch::new([Op::Patchify(*op)], self.patchify(op)),
+            Step::Embed(sizes, embed) => {
+                let ops = [Op::ResetSizes(*sizes), Op::Embed(*embed)];
+                PlannedLaunch::new(ops, self.embed(sizes, embed))
             }
-            OpKind::Attention { .. } => self.attention(op),
-            OpKind::ResetSizes { .. }
-            | OpKind::Merge { .. }
-            | OpKind::Pool { .. }
-            | OpKind::LayerNormWide { .. } => unreachable!("always fused: {op:?}"),
-            OpKind::Head { .. } => unreachable!("two launches: {op:?}"),
-        }
+            Step::LayerNorm(op) => PlannedLaunch::new([Op::LayerNorm(*op)], self.layer_norm(op)),
+            Step::Linear(op) => PlannedLaunch::new([Op::Linear(*op)], self.linear(op)),
+            Step::Attention(op) => PlannedLaunch::new([Op::Attention(*op)], self.attention(op)),
+            Step::MergeNorm(merge, norm) => {
+                launches.push(PlannedLaunch::new(
+                    [Op::Merge(*merge)],
+                    self.match_tokens(merge),
+                ));
+                PlannedLaunch::new([Op::LayerNorm(*norm)], self.merge_norm(merge, norm))
+            }
+            Step::PoolNorm(pool, norm) => {
+                let ops = [Op::Pool(*pool), Op::FinalNorm(*norm)];
+                PlannedLaunch::new(ops, self.pool_norm(pool, norm))
+            }
+            Step::Head(op) => {
+                launches.push(PlannedLaunch::new([Op::Head(*op)], self.head(op)));
+                PlannedLaunch::new([], self.results(op))
+            }
+        };
+        launches.push(one);
     }
 
-    /// Pixels to the plan's patches.
-    fn patchify(&self, shape: &Patchify, patches: Span) -> Launch {
+    fn patchify(&self, op: &PatchifyOp) -> Launch {
         head::patchify(
-            shape.batch as u32,
+            op.shape.batch as u32,
             &PatchifyParams {
                 pixels: self.addresses.pixels,
-                patches: self.at(patches),
-                image_size: shape.image_size as u32,
-                patch_size: shape.patch_size as u32,
-                row: shape.row() as u32,
+                patches: self.at(op.patches),
+                image_size: op.shape.image_size as u32,
+                patch_size: op.shape.patch_size as u32,
+                row: op.shape.row() as u32,
                 padding: 0,
             },
         )
     }
 
-    /// A linear layer. The patch embedding also resets `sizes`.
-    fn linear(&self, op: &Op, sizes: Option<Span>) -> Launch {
-        let (
-            Some(layer),
-            &OpKind::Linear {
-                linear,
-                rows,
-                input,
-                output,
-                ..
-            },
-        ) = (Layer::of(&op.kind), &op.kind)
-        else {
-            unreachable!("a linear layer: {op:?}");
+    /// The patch embedding, which also resets token sizes.
+    fn embed(&self, sizes: &ResetSizesOp, op: &EmbedOp) -> Launch {
+        let epilogue = Epilogue::Embed {
+            position: self.weights.address(Kind::Position, None),
+            sizes: self.at(sizes.sizes),
+            batch: op.batch as u32,
+            class_token: self.pack.config().class_token,
         };
-        let config = self.pack.config();
-        let (kinds, epilogue) = match linear {
-            Linear::Patch => {
-                let epilogue = Epilogue::Embed {
-                    position: self.weights.address(Kind::Position, None),
-                    sizes: sizes.map_or(Address::NULL, |sizes| self.at(sizes)),
-                    batch: (rows / config.patches()) as u32,
-                    class_token: config.class_token,
-                };
-                let kinds = [Kind::PatchWeight, Kind::PatchScale, Kind::PatchBias];
-                (kinds, epilogue)
-            }
-            Linear::Qkv => (
-                [Kind::QkvWeight, Kind::QkvScale, Kind::QkvBias],
-                Epilogue::Requantize,
-            ),
-            Linear::Projection => (
-                [Kind::ProjWeight, Kind::ProjScale, Kind::ProjBias],
-                Epilogue::Residual,
-            ),
-            Linear::Fc1 => (
-                [Kind::Fc1Weight, Kind::Fc1Scale, Kind::Fc1Bias],
-                self.gelu(op.layer),
-            ),
-            Linear::Fc2 => (
-                [Kind::Fc2Weight, Kind::Fc2Scale, Kind::Fc2Bias],
-                Epilogue::Residual,
-            ),
-            Linear::Head => unreachable!("the classifier is an operation of its own"),
+        self.gemm(&Layer::embed(op), None, op.patches, op.residual, &epilogue)
+    }
+
+    fn linear(&self, op: &LinearOp) -> Launch {
+        let epilogue = match op.epilogue {
+            LinearEpilogue::Requantize => Epilogue::Requantize,
+            LinearEpilogue::Gelu => self.gelu(op.layer),
+            LinearEpilogue::ResidualAdd => Epilogue::Residual,
         };
-        let [weights, scale, bias] = kinds.map(|kind| self.weights.address(kind, op.layer));
+        let layer = Some(op.layer);
+        self.gemm(&Layer::linear(op), layer, op.input, op.output, &epilogue)
+    }
+
+    fn gemm(
+        &self,
+        which: &Layer,
+        layer: Option<usize>,
+        input: Span,
+        output: Span,
+        epilogue: &Epilogue,
+    ) -> Launch {
+        let tensors = which.linear.tensors();
         let operands = Operands {
             input: self.at(input),
-            weights,
-            scale,
-            bias,
+            weights: self.weights.address(tensors.weight, layer),
+            scale: self.weights.address(tensors.scale, layer),
+            bias: self.weights.address(tensors.bias, layer),
             output: self.at(output),
             partial: self.addresses.partial,
             arrived: self.addresses.arrived,
         };
-        gemm::linear(&layer.shape, &self.tilings.of(&layer), &operands, &epilogue)
+        gemm::linear(&which.shape, &self.tilings.of(which), &operands, epilogue)
     }
 
-    fn gelu(&self, layer: Option<usize>) -> Epilogue {
-        let values = self.pack.tensor_f32(Kind::GeluQuantization, layer);
+    fn gelu(&self, layer: usize) -> Epilogue {
+        let values = self.pack.tensor_f32(Kind::GeluQuantization, Some(layer));
         let values = values.expect("a valid pack has every tensor of its model");
         Epilogue::Gelu {
             inverse_scale: values[0],
@@ -225,181 +171,129 @@ impl Lowering<'_> {
         }
     }
 
-    fn attention(&self, op: &Op) -> Launch {
-        let OpKind::Attention {
-            batch,
-            tokens,
-            heads,
-            qkv,
-            sizes,
-            context,
-        } = op.kind
-        else {
-            unreachable!("attention: {op:?}");
-        };
-        let params = AttentionParams {
-            qkv: self.at(qkv),
-            sizes: sizes.map_or(Address::NULL, |sizes| self.at(sizes)),
-            log2_size: self.addresses.log2_size,
-            score_scale: self.weights.address(Kind::ScoreScale, op.layer),
-            context_scale: self.weights.address(Kind::ContextScale, op.layer),
-            context: self.at(context),
-            tokens: tokens as u32,
-            heads: heads as u32,
-        };
-        attention(batch as u32, &params)
-    }
-
-    /// Merging, and the layer norm that follows.
-    fn merge(&self, op: &Op, norm: &Op) -> [Launch; 2] {
-        let (
-            &OpKind::Merge {
-                shape,
-                qkv,
-                residual,
-                sizes,
-                merged_residual,
-                merged_sizes,
-            },
-            &OpKind::LayerNorm {
-                norm: which,
-                output,
-                ..
-            },
-        ) = (&op.kind, &norm.kind)
-        else {
-            unreachable!("merging and a layer norm: {op:?}, {norm:?}");
-        };
-        let Merge {
-            batch,
-            tokens,
-            width,
-            merged,
-            class_token,
-        } = shape;
-        let (similarity, partner) = (self.addresses.similarity, self.addresses.partner);
-        let matching = MergeMatchParams {
-            qkv: self.at(qkv),
-            similarity,
-            partner,
-            arrived: self.addresses.arrived,
-            tokens: tokens as u32,
-            width: width as u32,
-            merged: merged as u32,
-            class_token: class_token.into(),
-        };
-        let (gain, bias) = self.norm(which, norm.layer);
-        let merging = MergeNormParams {
-            partner,
-            residual: self.at(residual),
-            sizes: self.at(sizes),
-            merged_residual: self.at(merged_residual),
-            merged_sizes: self.at(merged_sizes),
+    fn layer_norm(&self, op: &LayerNormOp) -> Launch {
+        let (gain, bias) = self.norm(op.norm, Some(op.layer));
+        layer_norm(&LayerNormParams {
+            input: self.at(op.input),
             gain,
             bias,
-            normed: self.at(output),
-            tokens: tokens as u32,
-            width: width as u32,
-            merged: merged as u32,
+            output: self.at(op.output),
+            rows: op.rows as u32,
+            width: op.width as u32,
+            epsilon: self.pack.config().epsilon,
+            padding: 0,
+        })
+    }
+
+    fn attention(&self, op: &AttentionOp) -> Launch {
+        let layer = Some(op.layer);
+        let params = AttentionParams {
+            qkv: self.at(op.qkv),
+            sizes: op.sizes.map_or(Address::NULL, |sizes| self.at(sizes)),
+            log2_size: self.addresses.log2_size,
+            score_scale: self.weights.address(Kind::ScoreScale, layer),
+            context_scale: self.weights.address(Kind::ContextScale, layer),
+            context: self.at(op.context),
+            tokens: op.tokens as u32,
+            heads: op.heads as u32,
+        };
+        attention(op.batch as u32, &params)
+    }
+
+    /// The first half of merging: who merges with whom.
+    fn match_tokens(&self, op: &MergeOp) -> Launch {
+        let params = MergeMatchParams {
+            qkv: self.at(op.qkv),
+            similarity: self.addresses.similarity,
+            partner: self.addresses.partner,
+            arrived: self.addresses.arrived,
+            tokens: op.shape.tokens as u32,
+            width: op.shape.width as u32,
+            merged: op.shape.merged as u32,
+            class_token: op.shape.class_token.into(),
+        };
+        merge::match_tokens(op.shape.batch as u32, &params)
+    }
+
+    /// The second half of merging, and the layer norm that follows.
+    fn merge_norm(&self, op: &MergeOp, norm: &LayerNormOp) -> Launch {
+        let (gain, bias) = self.norm(norm.norm, Some(norm.layer));
+        let params = MergeNormParams {
+            partner: self.addresses.partner,
+            residual: self.at(op.residual),
+            sizes: self.at(op.sizes),
+            merged_residual: self.at(op.merged_residual),
+            merged_sizes: self.at(op.merged_sizes),
+            gain,
+            bias,
+            normed: self.at(norm.output),
+            tokens: op.shape.tokens as u32,
+            width: op.shape.width as u32,
+            merged: op.shape.merged as u32,
             epsilon: self.pack.config().epsilon,
         };
-        let batch = batch as u32;
-        [
-            merge::match_tokens(batch, &matching),
-            merge::merge_norm(batch, &merging),
-        ]
+        merge::merge_norm(op.shape.batch as u32, &params)
     }
 
     /// Pooling, and the last layer norm.
-    fn pool(&self, op: &Op, norm: &Op) -> Launch {
-        let (
-            &OpKind::Pool {
-                shape,
-                residual,
-                sizes,
-                pooled,
-            },
-            &OpKind::LayerNormWide { high, low, .. },
-        ) = (&op.kind, &norm.kind)
-        else {
-            unreachable!("pooling and the last layer norm: {op:?}, {norm:?}");
-        };
-        let Pool {
-            batch,
-            tokens,
-            width,
-            class_token,
-            pooling,
-        } = shape;
+    fn pool_norm(&self, op: &PoolOp, norm: &FinalNormOp) -> Launch {
         let (gain, bias) = self.norm(Norm::Final, None);
         let params = PoolNormParams {
-            residual: self.at(residual),
-            sizes: self.at(sizes),
+            residual: self.at(op.residual),
+            sizes: self.at(op.sizes),
             gain,
             bias,
-            pooled: self.at(pooled),
-            high: self.at(high),
-            low: self.at(low),
-            tokens: tokens as u32,
-            width: width as u32,
-            class_token: class_token.into(),
-            mean: (pooling == Pooling::Mean).into(),
+            pooled: self.at(op.pooled),
+            high: self.at(norm.high),
+            low: self.at(norm.low),
+            tokens: op.shape.tokens as u32,
+            width: op.shape.width as u32,
+            class_token: op.shape.class_token.into(),
+            mean: (op.shape.pooling == Pooling::Mean).into(),
             epsilon: self.pack.config().epsilon,
             padding: 0,
         };
-        head::pool_norm(batch as u32, &params)
+        head::pool_norm(op.shape.batch as u32, &params)
     }
 
-    /// The classifier, and the results' way to the host.
-    fn head(&self, op: &Op) -> [Launch; 2] {
-        let OpKind::Head {
-            rows,
-            inputs,
-            outputs,
-            high,
-            low,
-            logits,
-        } = op.kind
-        else {
-            unreachable!("a classifier: {op:?}");
-        };
-        let (batch, classes) = (rows as u32, outputs as u32);
-        let classify = HeadParams {
-            high: self.at(high),
-            low: self.at(low),
+    fn head(&self, op: &HeadOp) -> Launch {
+        head::head(&HeadParams {
+            high: self.at(op.high),
+            low: self.at(op.low),
             weights: self.weights.address(Kind::HeadWeight, None),
             scale: self.weights.address(Kind::HeadScale, None),
             bias: self.weights.address(Kind::HeadBias, None),
-            logits: self.at(logits),
-            batch,
-            classes,
-            inputs: inputs as u32,
+            logits: self.at(op.logits),
+            batch: op.rows as u32,
+            classes: op.outputs as u32,
+            inputs: op.inputs as u32,
             padding: 0,
-        };
+        })
+    }
+
+    /// Best classes, and the results' way to the host.
+    fn results(&self, op: &HeadOp) -> Launch {
         let sizes = self.plan.sizes();
-        let results = TopParams {
-            logits: self.at(logits),
+        let params = TopParams {
+            logits: self.at(op.logits),
             sizes: self.at(sizes),
             top: self.addresses.host_best,
             host_logits: self.addresses.host_logits,
             host_sizes: self.addresses.host_sizes,
-            classes,
-            tokens: (sizes.len / size_of::<u32>() / rows) as u32,
+            classes: op.outputs as u32,
+            tokens: (sizes.len / size_of::<u32>() / op.rows) as u32,
             count: BEST as u32,
             padding: 0,
         };
-        [head::head(&classify), head::top_classes(batch, &results)]
+        head::top_classes(op.rows as u32, &params)
     }
 
+    /// (gain, bias)
     fn norm(&self, norm: Norm, layer: Option<usize>) -> (Address, Address) {
-        let (gain, bias) = match norm {
-            Norm::First => (Kind::Norm1Gain, Kind::Norm1Bias),
-            Norm::Second => (Kind::Norm2Gain, Kind::Norm2Bias),
-            Norm::Final => (Kind::FinalNormGain, Kind::FinalNormBias),
-        };
+        let tensors = norm.tensors();
         (
-            self.weights.address(gain, layer),
-            self.weights.address(bias, layer),
+            self.weights.address(tensors.gain, layer),
+            self.weights.address(tensors.bias, layer),
         )
     }
 

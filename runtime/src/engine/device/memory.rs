@@ -1,11 +1,11 @@
 //! What a pack's plans need of a device's memory, beside the weights.
 
-use super::super::plan;
+use super::super::executor::plan;
 use super::inbox::Inbox;
 use super::tilings::{Layer, Tilings};
 use super::weights::ALIGN;
 use crate::pack::Pack;
-use crate::plan::{OpKind, Plan};
+use crate::plan::{MergeOp, Op, Plan};
 use mergevit_kernels::cuda::head::Best;
 use mergevit_kernels::cuda::{Address, Device, DeviceError, Shared, attention_shared_bytes, merge};
 use mergevit_kernels::math::log2_table;
@@ -45,7 +45,7 @@ impl Needs {
         most(&mut self.logits, plan.logits().len);
         most(&mut self.sizes, plan.sizes().len);
         for op in plan.ops() {
-            if let Some(layer) = Layer::of(&op.kind) {
+            if let Some(layer) = Layer::of(&op) {
                 for tiling in tilings.possible(&layer) {
                     let counters = tiling.tiles(&layer.shape) as usize * size_of::<u32>();
                     most(&mut self.arrived, counters);
@@ -53,12 +53,12 @@ impl Needs {
                     most(&mut self.block, tiling.tile.shared_bytes() as usize);
                 }
             }
-            match op.kind {
-                OpKind::Attention { tokens, .. } => {
-                    let block = attention_shared_bytes(tokens as u32);
+            match op {
+                Op::Attention(op) => {
+                    let block = attention_shared_bytes(op.tokens as u32);
                     most(&mut self.block, block as usize);
                 }
-                OpKind::Merge { shape, .. } => {
+                Op::Merge(MergeOp { shape, .. }) => {
                     let sources = shape.batch * shape.tokens.div_ceil(2);
                     most(&mut self.matching, sources * size_of::<u32>());
                     most(&mut self.arrived, shape.batch * size_of::<u32>());

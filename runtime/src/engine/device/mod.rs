@@ -12,21 +12,21 @@ mod tilings;
 mod tune;
 mod weights;
 
-use super::executor::{Executor, Job, Observer, Timer};
-use super::output::{ArenaView, Output};
-use super::{EngineOptions, VALID, image_chunks, plan};
+use super::executor::{Executor, Job, Observer, Timer, VALID, image_chunks, plan};
+use super::options::EngineOptions;
+use super::output::Results;
+use super::view::ArenaView;
 use crate::aligned::AlignedBytes;
 use crate::pack::Pack;
-use crate::plan::{Op, OpKind, Plan, Span};
+use crate::plan::{PatchifyOp, Plan, Step};
 use frames::Frames;
-pub use lower::launches;
-use lower::{Lowering, makes_patches};
+use lower::Lowering;
+pub use lower::{PlannedLaunch, launches};
 use memory::{BEST, Memory};
 use mergevit_kernels::cuda::head::Best;
 use mergevit_kernels::cuda::preprocess::Destination;
 use mergevit_kernels::cuda::{Device, DeviceError, Graph, Launch};
 use mergevit_kernels::frame::{Frame, Preprocessor};
-use mergevit_kernels::ops::Patchify;
 use tilings::Tilings;
 use weights::DeviceWeights;
 
@@ -47,8 +47,8 @@ pub(super) struct Accelerator {
     max_batch: usize,
     /// By schedule, then by batch.
     graphs: Box<[Option<Graph>]>,
-    /// Room for the launches of any plan.
-    launches: Vec<Launch>,
+    /// What was lowered last; has room for the launches of any plan.
+    lowered: Vec<PlannedLaunch>,
     /// What an observer sees of the arena; empty until there is one.
     observed: AlignedBytes,
 }
@@ -77,7 +77,7 @@ impl Accelerator {
             preprocessor: Preprocessor::new(geometry, max_frame.0, max_frame.1),
             max_batch,
             graphs: vec![None; pack.schedules().len() * max_batch].into(),
-            launches: Vec::new(),
+            lowered: Vec::new(),
             observed: AlignedBytes::zeroed(0),
         };
         if options.tune {
@@ -99,7 +99,9 @@ impl Accelerator {
                     schedule: index,
                 });
                 if self.is_recorded(batch) {
-                    let graph = self.device.record(&self.launches)?;
+                    let launches: Vec<Launch> =
+                        self.lowered.iter().map(|lowered| lowered.launch).collect();
+                    let graph = self.device.record(&launches)?;
                     self.graphs[index * self.max_batch + batch - 1] = Some(graph);
                 }
             }
@@ -112,7 +114,7 @@ impl Accelerator {
     }
 
     /// Runs `lower` on the job's plan and the emptied list of launches.
-    fn lower(&mut self, job: &Job<'_>, lower: impl FnOnce(&Lowering<'_>, &mut Vec<Launch>)) {
+    fn lower(&mut self, job: &Job<'_>, lower: impl FnOnce(&Lowering<'_>, &mut Vec<PlannedLaunch>)) {
         let addresses = &self.memory.addresses;
         let lowering = Lowering {
             pack: job.pack,
@@ -121,21 +123,21 @@ impl Accelerator {
             addresses,
             tilings: &self.tilings,
         };
-        self.launches.clear();
-        lower(&lowering, &mut self.launches);
+        self.lowered.clear();
+        lower(&lowering, &mut self.lowered);
     }
 
     fn lower_network(&mut self, job: &Job<'_>) {
         self.lower(job, |lowering, launches| lowering.network(launches));
     }
 
-    fn lower_group(&mut self, job: &Job<'_>, group: &[Op]) {
-        self.lower(job, |lowering, launches| lowering.group(group, launches));
+    fn lower_step(&mut self, job: &Job<'_>, step: &Step) {
+        self.lower(job, |lowering, launches| lowering.step(step, launches));
     }
 
     fn launch_all(&mut self) -> Result<(), DeviceError> {
-        let mut launches = self.launches.iter();
-        launches.try_for_each(|launch| self.device.launch(launch))
+        let mut lowered = self.lowered.iter();
+        lowered.try_for_each(|lowered| self.device.launch(&lowered.launch))
     }
 
     /// The pixels' bytes, on the host.
@@ -148,17 +150,16 @@ impl Accelerator {
     fn patchify(&mut self, job: &Job<'_>) -> Result<(), DeviceError> {
         let len = job.plan.pixels().len;
         self.memory.pixels.send(len, &mut *self.device)?;
-        let group = job.plan.groups().find(|group| makes_patches(group));
-        self.lower_group(job, group.expect(PATCHES));
+        self.lower_step(job, &Step::Patchify(job.plan.patchify()));
         self.launch_all()
     }
 
-    fn output(&mut self, plan: &Plan) -> Result<Output<'_>, DeviceError> {
+    fn results(&mut self, plan: &Plan) -> Result<Results<'_>, DeviceError> {
         self.device.synchronize()?;
         let results = self.device.shared_bytes(self.memory.results)?;
         let [sizes, best] = self.memory.offsets;
         let best_len = plan.batch() * BEST * size_of::<Best>();
-        Ok(Output {
+        Ok(Results {
             batch: plan.batch(),
             logits: bytemuck::cast_slice(&results[..plan.logits().len]),
             sizes: bytemuck::cast_slice(&results[sizes..][..plan.sizes().len]),
@@ -168,30 +169,16 @@ impl Accelerator {
 
     /// Reads the arena back, and puts the pixels, which lie in memory that the host sees, where the plan has
     /// them.
-    fn read_arena(&mut self, plan: &Plan, group: &[Op]) -> Result<(), DeviceError> {
+    fn read_arena(&mut self, plan: &Plan, step: &Step) -> Result<(), DeviceError> {
         let arena = self.memory.addresses.arena;
         self.device
             .read(arena, &mut self.observed[..plan.arena_len()])?;
-        for op in group {
-            if let OpKind::Patchify { pixels, .. } = op.kind {
-                let bytes = self.memory.pixels.bytes(&mut *self.device)?;
-                self.observed[pixels.range()].copy_from_slice(&bytes[..pixels.len]);
-            }
+        if let Step::Patchify(PatchifyOp { pixels, .. }) = step {
+            let bytes = self.memory.pixels.bytes(&mut *self.device)?;
+            self.observed[pixels.range()].copy_from_slice(&bytes[..pixels.len]);
         }
         Ok(())
     }
-}
-
-/// The recorded graphs start behind it.
-const PATCHES: &str = "every plan makes patches";
-
-/// Where a plan's patches lie, and their shape.
-fn patches(plan: &Plan) -> (Span, Patchify) {
-    let patches = |op: &Op| match op.kind {
-        OpKind::Patchify { shape, patches, .. } => Some((patches, shape)),
-        _ => None,
-    };
-    plan.ops().iter().find_map(patches).expect(PATCHES)
 }
 
 impl Executor for Accelerator {
@@ -217,7 +204,7 @@ impl Executor for Accelerator {
     }
 
     fn preprocess(&mut self, job: &Job<'_>, frames: &[Frame<'_>]) -> Result<(), DeviceError> {
-        let (patches, shape) = patches(job.plan);
+        let PatchifyOp { patches, shape, .. } = job.plan.patchify();
         if frames.iter().all(|frame| self.frames.takes(frame)) {
             let patches = self.memory.addresses.arena.offset(patches.offset);
             let image = shape.patches() * shape.row();
@@ -234,7 +221,7 @@ impl Executor for Accelerator {
         self.patchify(job)
     }
 
-    fn run(&mut self, job: &Job<'_>) -> Result<Output<'_>, DeviceError> {
+    fn run(&mut self, job: &Job<'_>) -> Result<Results<'_>, DeviceError> {
         match self.graphs[job.schedule * self.max_batch + job.plan.batch() - 1] {
             Some(graph) => self.device.replay(graph)?,
             None => {
@@ -242,28 +229,28 @@ impl Executor for Accelerator {
                 self.launch_all()?;
             }
         }
-        self.output(job.plan)
+        self.results(job.plan)
     }
 
     fn observe(
         &mut self,
         job: &Job<'_>,
         observer: &mut Observer<'_>,
-    ) -> Result<Output<'_>, DeviceError> {
+    ) -> Result<Results<'_>, DeviceError> {
         if self.observed.is_empty() {
             self.observed = AlignedBytes::zeroed(self.memory.arena_len);
         }
-        for group in job.plan.groups() {
-            self.lower_group(job, group);
+        for step in job.plan.steps() {
+            self.lower_step(job, step);
             self.launch_all()?;
             self.device.synchronize()?;
-            self.read_arena(job.plan, group)?;
+            self.read_arena(job.plan, step)?;
             let view = ArenaView {
                 bytes: &self.observed,
             };
-            group.iter().for_each(|op| observer(op, &view));
+            step.ops().iter().for_each(|op| observer(op, &view));
         }
-        self.output(job.plan)
+        self.results(job.plan)
     }
 
     fn time(
@@ -272,21 +259,13 @@ impl Executor for Accelerator {
         repeats: u32,
         timer: &mut Timer<'_>,
     ) -> Result<bool, DeviceError> {
-        for group in job.plan.groups() {
+        for step in job.plan.steps() {
             // A launch that adds to the residual stream does so every time: start from values of a real run.
             self.run(job)?;
-            self.lower_group(job, group);
-            let last = self.launches.len() - 1;
-            for (index, launch) in self.launches.iter().enumerate() {
-                // A group's launches and its operations go in step; operations that are left go with the
-                // last launch, launches that are left with no operation.
-                let first = index.min(group.len());
-                let ops = match index == last {
-                    true => &group[first..],
-                    false => &group[first..(first + 1).min(group.len())],
-                };
-                let time = self.device.time(std::slice::from_ref(launch), repeats)?;
-                timer(ops, launch, time);
+            self.lower_step(job, step);
+            for lowered in &self.lowered {
+                let launch = std::slice::from_ref(&lowered.launch);
+                timer(lowered, self.device.time(launch, repeats)?);
             }
         }
         Ok(true)

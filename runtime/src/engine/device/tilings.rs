@@ -1,6 +1,7 @@
 //! How linear layers are spread over a device: as a model of it says, or as it was measured.
 
-use crate::plan::{Linear, OpKind};
+use crate::pack::Linear;
+use crate::plan::{EmbedOp, LinearOp, Op};
 use mergevit_kernels::cuda::Target;
 use mergevit_kernels::cuda::gemm::{Shape, Tiling};
 use std::collections::HashMap;
@@ -13,24 +14,33 @@ pub(super) struct Layer {
 }
 
 impl Layer {
+    /// The patch embedding.
+    pub(super) fn embed(op: &EmbedOp) -> Self {
+        Self::new(Linear::Patch, op.rows, op.outputs, op.inputs)
+    }
+
+    /// A linear layer of the encoder.
+    pub(super) fn linear(op: &LinearOp) -> Self {
+        Self::new(op.linear, op.rows, op.outputs, op.inputs)
+    }
+
     /// Of an operation that is one, other than the classifier, which has a kernel of its own.
-    pub(super) fn of(op: &OpKind) -> Option<Self> {
-        match *op {
-            OpKind::Linear {
-                linear,
-                rows,
-                inputs,
-                outputs,
-                ..
-            } => Some(Self {
-                linear,
-                shape: Shape {
-                    rows: rows as u32,
-                    outputs: outputs as u32,
-                    inputs: inputs as u32,
-                },
-            }),
+    pub(super) fn of(op: &Op) -> Option<Self> {
+        match op {
+            Op::Embed(op) => Some(Self::embed(op)),
+            Op::Linear(op) => Some(Self::linear(op)),
             _ => None,
+        }
+    }
+
+    fn new(linear: Linear, rows: usize, outputs: usize, inputs: usize) -> Self {
+        Self {
+            linear,
+            shape: Shape {
+                rows: rows as u32,
+                outputs: outputs as u32,
+                inputs: inputs as u32,
+            },
         }
     }
 

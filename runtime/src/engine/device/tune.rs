@@ -1,13 +1,12 @@
 //! Measures which tilings of the linear layers are fastest on the device at hand. All of them give the same bits.
 
-use super::super::executor::Job;
-use super::super::plan;
+use super::super::executor::{Job, plan};
 use super::Accelerator;
 use super::tilings::Layer;
 use crate::pack::Pack;
-use crate::plan::Op;
-use mergevit_kernels::cuda::DeviceError;
+use crate::plan::{LinearOp, Step};
 use mergevit_kernels::cuda::gemm::Tiling;
+use mergevit_kernels::cuda::{DeviceError, Launch};
 use std::time::{Duration, Instant};
 
 /// Times in a row that a layer is run, and measurements of which the shortest counts.
@@ -33,13 +32,13 @@ impl Accelerator {
                     plan: &plan,
                     schedule: index,
                 };
-                for group in plan.groups() {
-                    let Some(layer) = group.iter().find_map(|op| Layer::of(&op.kind)) else {
+                for step in plan.steps() {
+                    let Some(layer) = step.ops().iter().find_map(Layer::of) else {
                         continue;
                     };
                     if !self.tilings.is_known(&layer) {
                         layers += 1;
-                        changed += usize::from(self.tune_layer(&job, group, &layer)?);
+                        changed += usize::from(self.tune_layer(&job, step, &layer)?);
                     }
                 }
             }
@@ -56,14 +55,14 @@ impl Accelerator {
     fn tune_layer(
         &mut self,
         job: &Job<'_>,
-        group: &[Op],
+        step: &Step,
         layer: &Layer,
     ) -> Result<bool, DeviceError> {
         let possible = self.tilings.possible(layer);
         let modelled = possible[0];
-        let mut best = (self.time_tiling(job, group, layer, modelled)?, modelled);
+        let mut best = (self.time_tiling(job, step, layer, modelled)?, modelled);
         for &tiling in &possible[1..] {
-            let time = self.time_tiling(job, group, layer, tiling)?;
+            let time = self.time_tiling(job, step, layer, tiling)?;
             if time < best.0.mul_f64(WORTHWHILE) {
                 best = (time, tiling);
             }
@@ -75,24 +74,24 @@ impl Accelerator {
     fn time_tiling(
         &mut self,
         job: &Job<'_>,
-        group: &[Op],
+        step: &Step,
         layer: &Layer,
         tiling: Tiling,
     ) -> Result<Duration, DeviceError> {
         self.tilings.set(layer, tiling);
-        self.lower(job, |lowering, launches| match group {
+        self.lower(job, |lowering, launches| match *step {
             // With the weights of each layer in turn, so that they come from memory as in a real run.
-            &[op] if op.layer.is_some() => {
+            Step::Linear(op) => {
                 for layer in 0..job.pack.config().depth {
-                    let layer = Some(layer);
-                    lowering.group(&[Op { layer, ..op }], launches);
+                    lowering.step(&Step::Linear(LinearOp { layer, ..op }), launches);
                 }
             }
-            _ => lowering.group(group, launches),
+            _ => lowering.step(step, launches),
         });
+        let launches: Vec<Launch> = self.lowered.iter().map(|lowered| lowered.launch).collect();
         let mut shortest = Duration::MAX;
         for _ in 0..MEASUREMENTS {
-            shortest = shortest.min(self.device.time(&self.launches, REPEATS)?);
+            shortest = shortest.min(self.device.time(&launches, REPEATS)?);
         }
         Ok(shortest)
     }

@@ -1,15 +1,19 @@
 //! Plans on the processor: one operation after the other, over slices of one arena.
 
-use super::execute::execute;
-use super::executor::{Executor, Job, Observer, Timer};
-use super::output::{ArenaView, Output};
-use super::weights::{RowSums, Weights};
-use super::{EngineOptions, VALID, image_chunks, plan};
+mod execute;
+mod weights;
+
+use super::executor::{Executor, Job, Observer, Timer, VALID, image_chunks, plan};
+use super::options::EngineOptions;
+use super::output::Results;
+use super::view::ArenaView;
 use crate::aligned::AlignedBytes;
 use crate::pack::Pack;
+use execute::Execution;
 use mergevit_kernels::cuda::DeviceError;
 use mergevit_kernels::frame::{Frame, Preprocessor};
 use mergevit_kernels::ops::Kernels;
+use weights::{RowSums, Weights};
 
 /// The arena, and the kernels that work in it.
 pub(super) struct Host {
@@ -70,7 +74,7 @@ impl Executor for Host {
         Ok(())
     }
 
-    fn run(&mut self, job: &Job<'_>) -> Result<Output<'_>, DeviceError> {
+    fn run(&mut self, job: &Job<'_>) -> Result<Results<'_>, DeviceError> {
         self.observe(job, &mut |_, _| {})
     }
 
@@ -78,17 +82,22 @@ impl Executor for Host {
         &mut self,
         job: &Job<'_>,
         observer: &mut Observer<'_>,
-    ) -> Result<Output<'_>, DeviceError> {
+    ) -> Result<Results<'_>, DeviceError> {
         let weights = Weights {
             pack: job.pack,
             sums: &self.sums,
         };
         for op in job.plan.ops() {
-            execute(op, weights, &mut *self.kernels, &mut self.arena);
-            observer(op, &ArenaView { bytes: &self.arena });
+            let mut execution = Execution {
+                weights,
+                kernels: &mut *self.kernels,
+                arena: &mut self.arena,
+            };
+            execution.run(&op);
+            observer(&op, &ArenaView { bytes: &self.arena });
         }
         let view = ArenaView { bytes: &self.arena };
-        Ok(Output {
+        Ok(Results {
             batch: job.plan.batch(),
             logits: view.f32(job.plan.logits()),
             sizes: view.u32(job.plan.sizes()),
