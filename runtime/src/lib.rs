@@ -1,11 +1,74 @@
-//! From a packed model to classes: the `.mvit` format, the plan, the arena and the engine.
+//! Runs INT8 Vision Transformers that merge tokens: from a packed model and camera frames to classes, on an NVIDIA
+//! GPU or on the processor, without allocating per frame.
 //!
-//! [`Pack`] maps a file and checks all of it once; `FORMAT.md` in this folder is its specification.
-//! [`Plan`] is the model under one merge schedule as data: operations over spans of one arena.
-//! [`Engine`] runs a plan with one of the kernels' backends: operation by operation on the processor, as one
-//! recorded graph on a CUDA device. After [`Engine::new`] nothing allocates.
+//! ```
+//! use mergevit_runtime::{Engine, Frame, PixelFormat};
 //!
-//! This crate knows neither calibration nor cameras nor command lines.
+//! let mut engine = Engine::load("../board/assets/garments.mvit")?;
+//! let camera = vec![128; PixelFormat::Nv12.frame_bytes(640, 480)];
+//! let frame = Frame::packed(PixelFormat::Nv12, 640, 480, &camera)?;
+//! println!("{}", engine.classify(&[frame])?.best(0)); // bag 54.7 %
+//! # assert_eq!(engine.classify(&[frame])?.best(0).label, Some("bag"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The ideas
+//!
+//! **A pack is the whole model.** [`Pack`] is one file with INT8 weights, scales, labels, preprocessing and merge
+//! schedules. It is mapped into memory, checked once, and used where it lies. `mergevit-calibrate pack` makes it from
+//! a trained checkpoint; the page [`format`](mod@format) specifies it.
+//!
+//! **Schedules trade accuracy for time, frame by frame.** A pack holds one set of weights and several merge
+//! schedules, each with its measured [accuracy](Accuracy). [`Engine::set_schedule`] changes between frames.
+//!
+//! ```
+//! # use mergevit_runtime::Engine;
+//! # let mut engine = Engine::load("../board/assets/garments.mvit")?;
+//! for schedule in engine.pack().schedules().to_vec() {
+//!     engine.set_schedule(&schedule.name)?;
+//!     let tokens = engine.plan().tokens();
+//!     println!("{}: {} tokens after the last layer", schedule.name, tokens[tokens.len() - 1]);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **Loading may be slow, running may not allocate.** [`EngineOptions`] say what the engine must be ready for: which
+//! [backend](Backend), how many frames at once, how large they get. Loading reserves all of it. After that
+//! [`Engine::classify`] allocates nothing, except to make an error.
+//!
+//! ```
+//! # use mergevit_runtime::{Engine, Frame, PixelFormat};
+//! let mut engine = Engine::options()
+//!     .max_batch(2)
+//!     .max_frame(640, 480)
+//!     .schedule("r8")
+//!     .load("../board/assets/garments.mvit")?;
+//! # let (front, rear) = (vec![40; 2 * 640 * 480], vec![90; 320 * 240]);
+//! let cameras = [
+//!     Frame::packed(PixelFormat::Yuyv, 640, 480, &front)?,
+//!     Frame::packed(PixelFormat::Grey, 320, 240, &rear)?,
+//! ];
+//! let output = engine.classify(&cameras)?;
+//! for camera in 0..output.batch() {
+//!     for prediction in output.top(camera).take(3) {
+//!         println!("camera {camera}: {prediction}");
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **Every backend gives the same bits.** The scalar reference, each SIMD instruction set and the CUDA kernels compute
+//! the same logits from the same pack and frame, so what was measured on a workstation is what the board does.
+//! [`backends`] lists what this machine can run, and why it cannot run the rest; [`Engine::backend`] names what does.
+//!
+//! **A model is a plan, and a plan is data.** A [`Plan`] is a list of steps over one arena of memory. Engines execute
+//! it; profilers, estimates and tests walk over it with [`inspect`].
+//!
+//! # Where to read on
+//!
+//! The [examples](https://github.com/mergevit/mergevit/tree/main/runtime/examples): classify a file, two models in
+//! turn, a batch of cameras; [a camera loop](https://github.com/mergevit/mergevit/tree/main/board/examples).
+//! The arithmetic: [`mergevit_kernels`].
 
 #[cfg(target_endian = "big")]
 compile_error!("packs are little endian and used in place");
@@ -19,6 +82,9 @@ pub mod pack;
 pub mod plan;
 #[doc(hidden)]
 pub mod testing;
+
+#[doc = include_str!("../FORMAT.md")]
+pub mod format {}
 
 pub use config::{
     Accuracy, ActivationQuantization, ConfigError, Interpolation, ModelConfig, Pooling,
