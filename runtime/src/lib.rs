@@ -7,7 +7,7 @@
 //! let mut engine = Engine::load("../board/assets/garments.mvit")?;
 //! let camera = vec![128; PixelFormat::Nv12.frame_bytes(640, 480)];
 //! let frame = Frame::packed(PixelFormat::Nv12, 640, 480, &camera)?;
-//! println!("{}", engine.classify(&[frame])?.best(0)); // bag 54.7 %
+//! println!("{}", engine.classify(&[frame])?.best(0)); // bag 86.1 %
 //! # assert_eq!(engine.classify(&[frame])?.best(0).label, Some("bag"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

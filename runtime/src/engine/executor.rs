@@ -1,7 +1,7 @@
 //! What runs a plan: the processor, or a device.
 
-use super::device::PlannedLaunch;
 use super::output::Results;
+use super::planned::PlannedLaunch;
 use super::view::ArenaView;
 use crate::config::{ModelConfig, Schedule};
 use crate::pack::Pack;

@@ -5,15 +5,18 @@ mod device;
 mod error;
 mod executor;
 mod host;
+mod make;
 mod options;
 mod output;
+mod planned;
 mod view;
 
 pub use backend::{Backend, BackendStatus, backends};
-pub use device::{PlannedLaunch, launches};
+pub use device::launches;
 pub use error::{LoadError, RunError, UnknownSchedule};
 pub use options::EngineOptions;
 pub use output::{Output, Prediction, Top};
+pub use planned::PlannedLaunch;
 pub use view::ArenaView;
 
 use crate::config::Schedule;
@@ -59,7 +62,7 @@ impl Engine {
     fn new(pack: Pack, options: &EngineOptions) -> Result<Self, LoadError> {
         options.check()?;
         let schedule = options.schedule_index(&pack)?;
-        let executor = backend::make(&pack, options)?;
+        let executor = make::make(&pack, options)?;
         Ok(Self::with_executor(pack, executor, schedule, options))
     }
 

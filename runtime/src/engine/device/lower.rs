@@ -3,13 +3,14 @@
 //! A layer is seven launches: two layer norms, four linear layers, attention. Where tokens merge it is eight:
 //! one finds partners, and one that merges takes the place of the second layer norm.
 
+use super::super::planned::PlannedLaunch;
 use super::memory::{Addresses, BEST};
 use super::tilings::{Layer, Tilings};
 use super::weights::DeviceWeights;
 use crate::pack::{Norm, Pack, TensorKind as Kind};
 use crate::plan::{
     AttentionOp, EmbedOp, FinalNormOp, HeadOp, LayerNormOp, LinearEpilogue, LinearOp, MergeOp, Op,
-    PatchifyOp, Plan, PoolOp, ResetSizesOp, Span, Step, StepOps,
+    PatchifyOp, Plan, PoolOp, ResetSizesOp, Span, Step,
 };
 use mergevit_kernels::cuda::gemm::{Epilogue, Operands};
 use mergevit_kernels::cuda::params::{
@@ -18,25 +19,6 @@ use mergevit_kernels::cuda::params::{
 };
 use mergevit_kernels::cuda::{Address, Launch, Target, attention, gemm, head, layer_norm, merge};
 use mergevit_kernels::ops::Pooling;
-
-/// A launch, and the operations of the plan that it computes.
-#[derive(Clone, Debug)]
-pub struct PlannedLaunch {
-    /// In the plan's order; none if the launch only brings results to the host. Merging is two launches: the first
-    /// counts as the merge, the second as the layer norm.
-    pub ops: StepOps,
-    /// The launch.
-    pub launch: Launch,
-}
-
-impl PlannedLaunch {
-    fn new<const N: usize>(ops: [Op; N], launch: Launch) -> Self {
-        Self {
-            ops: ops.into_iter().collect(),
-            launch,
-        }
-    }
-}
 
 /// The launches of a plan, in order, on a device of this shape. Their addresses mean nothing: this is for
 /// estimates and reports.

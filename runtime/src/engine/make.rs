@@ -1,0 +1,96 @@
+//! Makes what runs a plan: chosen once, by name or best first, never silently.
+
+use super::backend::{Backend, DEVICES, REFERENCE, backends, ordinal};
+use super::device::Accelerator;
+use super::error::LoadError;
+use super::executor::Executor;
+use super::host::Host;
+use super::options::EngineOptions;
+use crate::limits::MAX_THREADS;
+use crate::pack::Pack;
+use crate::plan::capacity;
+use mergevit_kernels::cpu;
+use mergevit_kernels::cuda::driver::{self, OpenError};
+use mergevit_kernels::ops::{Capacity, Kernels};
+use mergevit_kernels::reference::Reference;
+use std::num::NonZero;
+
+/// The number of threads asked for, or else one for each core that this process may use.
+fn threads(asked: Option<usize>) -> Result<usize, LoadError> {
+    let Some(threads) = asked else {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        return Ok(cores.min(MAX_THREADS));
+    };
+    if (1..=MAX_THREADS).contains(&threads) {
+        Ok(threads)
+    } else {
+        Err(LoadError::Threads { found: threads })
+    }
+}
+
+/// Makes what the options name, or else the best there is.
+pub(super) fn make(pack: &Pack, options: &EngineOptions) -> Result<Box<dyn Executor>, LoadError> {
+    let threads = threads(options.threads)?;
+    let capacity = capacity(pack.config(), options.max_batch);
+    let host = |kernels: Box<dyn Kernels>| -> Box<dyn Executor> {
+        if options.tune {
+            log::warn!("backend {} has nothing to tune", kernels.name());
+        }
+        Box::new(Host::new(pack, kernels, options))
+    };
+    match &options.backend {
+        Backend::Auto => match cuda(pack, 0, options) {
+            Ok(executor) => Ok(executor),
+            Err(error) => {
+                let level = match error {
+                    LoadError::Cuda(OpenError::NoDriver | OpenError::NoDevice) => log::Level::Info,
+                    _ => log::Level::Warn,
+                };
+                let kernels = cpu::best(threads, &capacity);
+                log::log!(level, "{error}; the backend is {}", kernels.name());
+                Ok(host(kernels))
+            }
+        },
+        Backend::Named(name) => match ordinal(name) {
+            Some(ordinal) => cuda(pack, ordinal, options),
+            None => processor(name, threads, &capacity).map(host),
+        },
+    }
+}
+
+fn cuda(
+    pack: &Pack,
+    ordinal: usize,
+    options: &EngineOptions,
+) -> Result<Box<dyn Executor>, LoadError> {
+    let device = driver::open(ordinal)?;
+    let name = DEVICES[ordinal];
+    log::info!("backend {name}: {}", device.info().name);
+    let accelerator = Accelerator::new(pack, Box::new(device), name, options)?;
+    Ok(Box::new(accelerator))
+}
+
+fn processor(
+    name: &str,
+    threads: usize,
+    capacity: &Capacity,
+) -> Result<Box<dyn Kernels>, LoadError> {
+    match name {
+        "cpu" => return Ok(cpu::best(threads, capacity)),
+        REFERENCE => return Ok(Box::new(Reference::new())),
+        _ => {}
+    }
+    let implementation = cpu::implementations()
+        .iter()
+        .find(|implementation| implementation.name == name)
+        .ok_or_else(|| LoadError::UnknownBackend {
+            name: name.into(),
+            known: backends().map(|backend| backend.name).collect(),
+        })?;
+    implementation
+        .make(threads, capacity)
+        .ok_or(LoadError::Refused {
+            name: implementation.name,
+            needs: implementation.needs,
+        })
+}
