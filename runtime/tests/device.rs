@@ -6,9 +6,8 @@ mod common;
 
 use common::interpreter::Interpreter;
 use common::recorder::{Counts, Recorder};
-use mergevit_kernels::cuda::gemm::{Shape, Tiling};
-use mergevit_kernels::cuda::params::GemmParams;
-use mergevit_kernels::cuda::{Device, Launch, Target, driver};
+use mergevit_kernels::cuda::gemm::{GemmParams, Shape, Tile, Tiling};
+use mergevit_kernels::cuda::{Device, Kernel, Launch, Target, driver};
 use mergevit_kernels::frame::{Frame, PixelFormat};
 use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{
@@ -271,8 +270,8 @@ fn an_observer_sees_every_operation_and_a_timer_every_launch() {
     assert_eq!((timed, operations), (launches, names));
 }
 
-/// The kernels of a tuned ViT-B/16's linear layers on a device with this clock, each with its shape.
-fn tuned(clock: fn(&Launch) -> Duration) -> Vec<(&'static str, Shape)> {
+/// The tiles of a tuned ViT-B/16's linear layers on a device with this clock, each with its shape.
+fn tuned(clock: fn(&Launch) -> Duration) -> Vec<(Tile, Shape)> {
     let config = ModelConfig {
         mlp_width: 3072,
         ..testing::model(224, 16, 12, 12, 1000)
@@ -287,14 +286,14 @@ fn tuned(clock: fn(&Launch) -> Duration) -> Vec<(&'static str, Shape)> {
     let mut engine = Engine::on_device(pack, Box::new(device), &options).unwrap();
     let mut found = Vec::new();
     let timed = engine.time_launches(1, &mut |_, launch, _| {
-        if launch.kernel.name.starts_with("gemm_") {
+        if let Kernel::Gemm { tile, .. } = launch.kernel {
             let params: GemmParams = bytemuck::pod_read_unaligned(launch.params());
             let shape = Shape {
                 rows: params.rows.next_multiple_of(16),
                 outputs: params.outputs,
                 inputs: params.inputs,
             };
-            found.push((launch.kernel.name, shape));
+            found.push((tile, shape));
         }
     });
     assert!(timed.unwrap());
@@ -303,22 +302,22 @@ fn tuned(clock: fn(&Launch) -> Duration) -> Vec<(&'static str, Shape)> {
 
 #[test]
 fn tuning_takes_what_the_device_is_fastest_with() {
-    let name = |tiling: &Tiling| format!("gemm_{}x{}_", tiling.tile.rows, tiling.tile.columns);
     let candidates = |shape| Tiling::candidates(&shape, &Target::ORIN_NANO);
     // Nothing is faster than the model's choice by enough.
     let unmoved = tuned(|launch| Duration::from_nanos(1000 - u64::from(launch.grid[2])));
     assert_eq!(unmoved.len(), 1 + 4 * 12);
-    for &(kernel, shape) in &unmoved {
-        assert!(kernel.starts_with(&name(&candidates(shape)[0])));
+    for &(tile, shape) in &unmoved {
+        assert_eq!(tile, candidates(shape)[0].tile);
     }
     // Small tiles are, wherever they may be.
     let small = tuned(|launch| {
-        let small = launch.kernel.name.starts_with("gemm_32x64_");
+        let tile = Tile::T32x64;
+        let small = matches!(launch.kernel, Kernel::Gemm { tile: t, .. } if t == tile);
         Duration::from_micros(if small { 5 } else { 6 })
     });
-    for &(kernel, shape) in &small {
-        let possible = candidates(shape).iter().any(|t| name(t) == "gemm_32x64_");
-        assert_eq!(kernel.starts_with("gemm_32x64_"), possible, "{shape:?}");
+    for &(tile, shape) in &small {
+        let possible = candidates(shape).iter().any(|t| t.tile == Tile::T32x64);
+        assert_eq!(tile == Tile::T32x64, possible, "{shape:?}");
     }
     assert_ne!(small, unmoved);
 }

@@ -3,7 +3,9 @@
 //! NVIDIA's driver is one implementation; the tests' emulator is another, so that everything above this
 //! interface runs in tests as it runs on a GPU.
 
-use super::{Address, Launch, Target};
+use super::address::Address;
+use super::launch::Launch;
+use super::target::Target;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 

@@ -2,7 +2,7 @@
 
 use crate::plan::Span;
 use half::f16;
-use mergevit_kernels::cuda::head::Best;
+use mergevit_kernels::cuda::Best;
 
 /// A class of one image's result.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -5,12 +5,13 @@ use super::recorder::Recorder;
 use super::resample;
 use bytemuck::{Pod, cast_slice as view, cast_slice_mut as view_mut, pod_read_unaligned as params};
 use half::f16;
-use mergevit_kernels::cuda::head::Best;
-use mergevit_kernels::cuda::params::{
-    AttentionParams, GemmParams, HeadParams, LayerNormParams, MergeMatchParams, MergeNormParams,
-    PatchifyParams, PoolNormParams, ResampleColumnsParams, ResampleRowsParams, TopParams,
+use mergevit_kernels::cuda::gemm::{EpilogueKind, GemmParams};
+use mergevit_kernels::cuda::preprocess::{ResampleColumnsParams, ResampleRowsParams};
+use mergevit_kernels::cuda::{
+    Address, AttentionParams, Best, Device, DeviceError, Graph, HeadParams, Kernel, Launch,
+    LayerNormParams, MergeMatchParams, MergeNormParams, PatchifyParams, PoolNormParams, Shared,
+    Target, TopClassesParams,
 };
-use mergevit_kernels::cuda::{Address, Device, DeviceError, Graph, Launch, Shared, Target};
 use mergevit_kernels::ops::{
     Attention, Embed, Epilogue, Kernels, LayerNorm, LinearWeights, Merge, MergeInput, MergeOutput,
     Patchify, Pool, Pooling, row_sums,
@@ -70,25 +71,22 @@ impl Interpreter {
     fn run(&mut self, launch: &Launch) {
         let bytes = launch.params();
         let [x, y, z] = launch.grid.map(|blocks| blocks as usize);
-        match launch.kernel.name {
-            "patchify" => self.patchify(&params(bytes), y),
-            "layer_norm" => self.layer_norm(&params(bytes)),
-            "attention" => self.attention(&params(bytes), z),
-            "merge_match" => {
+        match launch.kernel {
+            Kernel::Patchify => self.patchify(&params(bytes), y),
+            Kernel::LayerNorm => self.layer_norm(&params(bytes)),
+            Kernel::Attention => self.attention(&params(bytes), z),
+            Kernel::MergeMatch => {
                 let p: MergeMatchParams = params(bytes);
                 let qkv = self.get(p.qkv, y * p.tokens as usize * 3 * p.width as usize);
                 self.matched = Some((p, qkv));
             }
-            "merge_norm" => self.merge_norm(&params(bytes), y),
-            "pool_norm" => self.pool_norm(&params(bytes), x),
-            "head" => self.head(&params(bytes)),
-            "top_classes" => self.top_classes(&params(bytes), x),
-            "resample_columns" => self.resample_columns(&params(bytes)),
-            "resample_rows" => self.resample_rows(&params(bytes), x),
-            name => {
-                let epilogue = name.rsplit('_').next().expect("gemm_TILE_epilogue");
-                self.gemm(&params(bytes), epilogue);
-            }
+            Kernel::MergeNorm => self.merge_norm(&params(bytes), y),
+            Kernel::PoolNorm => self.pool_norm(&params(bytes), x),
+            Kernel::Head => self.head(&params(bytes)),
+            Kernel::TopClasses => self.top_classes(&params(bytes), x),
+            Kernel::ResampleColumns => self.resample_columns(&params(bytes)),
+            Kernel::ResampleRows => self.resample_rows(&params(bytes), x),
+            Kernel::Gemm { epilogue, .. } => self.gemm(&params(bytes), epilogue),
         }
     }
 
@@ -233,7 +231,7 @@ impl Interpreter {
         self.put(p.logits, &logits);
     }
 
-    fn top_classes(&mut self, p: &TopParams, batch: usize) {
+    fn top_classes(&mut self, p: &TopClassesParams, batch: usize) {
         let (classes, count) = (p.classes as usize, p.count as usize);
         let logits = self.get::<f32>(p.logits, batch * classes);
         let sizes = self.get::<u32>(p.sizes, batch * p.tokens as usize);
@@ -324,7 +322,7 @@ impl Interpreter {
         self.put(p.out, &out);
     }
 
-    fn gemm(&mut self, p: &GemmParams, epilogue: &str) {
+    fn gemm(&mut self, p: &GemmParams, epilogue: EpilogueKind) {
         let (rows, outputs, inputs) = (p.rows as usize, p.outputs as usize, p.inputs as usize);
         let input = self.get(p.input, rows * inputs);
         let data = self.get(p.weights, outputs * inputs);
@@ -341,9 +339,9 @@ impl Interpreter {
         let batch = p.batch as usize;
         let tokens = (p.patches + p.class_token) as usize;
         let len = match epilogue {
-            "requantize" | "gelu" => rows * outputs,
-            "residual" => 2 * rows * outputs,
-            _ => 2 * batch * tokens * outputs,
+            EpilogueKind::Requantize | EpilogueKind::Gelu => rows * outputs,
+            EpilogueKind::Residual => 2 * rows * outputs,
+            EpilogueKind::Embed => 2 * batch * tokens * outputs,
         };
         // 64-byte aligned, as f16 needs it.
         let mut output = AlignedBytes::copy_of(self.bytes(p.output, len));
@@ -352,18 +350,18 @@ impl Interpreter {
             _ => self.get(p.position, tokens * outputs),
         };
         let epilogue = match epilogue {
-            "requantize" => Epilogue::Requantize {
+            EpilogueKind::Requantize => Epilogue::Requantize {
                 output: view_mut(&mut output),
             },
-            "gelu" => Epilogue::GeluRequantize {
+            EpilogueKind::Gelu => Epilogue::GeluRequantize {
                 inverse_scale: p.inverse_scale,
                 zero_point: p.zero_point,
                 output: view_mut(&mut output),
             },
-            "residual" => Epilogue::ResidualAdd {
+            EpilogueKind::Residual => Epilogue::ResidualAdd {
                 residual: view_mut(&mut output),
             },
-            _ => Epilogue::Embed(Embed {
+            EpilogueKind::Embed => Epilogue::Embed(Embed {
                 batch,
                 class_token: p.class_token == 1,
                 position: &position,

@@ -1,6 +1,6 @@
 //! What the resampling kernels do with one pixel and one window.
 
-use mergevit_kernels::cuda::params::ResampleColumnsParams;
+use mergevit_kernels::cuda::preprocess::ResampleColumnsParams;
 
 /// Fractional bits of colour coefficients, and of windows.
 const COLOR_BITS: u32 = 13;

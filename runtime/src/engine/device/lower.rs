@@ -9,11 +9,10 @@ use super::weights::DeviceWeights;
 use crate::pack::{Pack, TensorKind as Kind};
 use crate::plan::{Linear, Norm, Op, OpKind, Plan, Span};
 use mergevit_kernels::cuda::gemm::{Epilogue, Operands};
-use mergevit_kernels::cuda::params::{
-    AttentionParams, HeadParams, LayerNormParams, MergeMatchParams, MergeNormParams,
-    PatchifyParams, PoolNormParams, TopParams,
+use mergevit_kernels::cuda::{
+    self, Address, AttentionParams, HeadParams, Launch, LayerNormParams, MergeMatchParams,
+    MergeNormParams, PatchifyParams, PoolNormParams, Target, TopClassesParams, gemm,
 };
-use mergevit_kernels::cuda::{Address, Launch, Target, attention, gemm, head, layer_norm, merge};
 use mergevit_kernels::ops::{Merge, Patchify, Pool, Pooling};
 
 /// Whether a group turns pixels into patches, which is left out of a recorded graph: patches may come from
@@ -123,7 +122,7 @@ impl Lowering<'_> {
                 output,
             } => {
                 let (gain, bias) = self.norm(norm, op.layer);
-                layer_norm(&LayerNormParams {
+                cuda::layer_norm(&LayerNormParams {
                     input: self.at(input),
                     gain,
                     bias,
@@ -145,7 +144,7 @@ impl Lowering<'_> {
 
     /// Pixels to the plan's patches.
     fn patchify(&self, shape: &Patchify, patches: Span) -> Launch {
-        head::patchify(
+        cuda::patchify(
             shape.batch as u32,
             &PatchifyParams {
                 pixels: self.addresses.pixels,
@@ -247,7 +246,7 @@ impl Lowering<'_> {
             tokens: tokens as u32,
             heads: heads as u32,
         };
-        attention(batch as u32, &params)
+        cuda::attention(batch as u32, &params)
     }
 
     /// Merging, and the layer norm that follows.
@@ -305,8 +304,8 @@ impl Lowering<'_> {
         };
         let batch = batch as u32;
         [
-            merge::match_tokens(batch, &matching),
-            merge::merge_norm(batch, &merging),
+            cuda::merge_match(batch, &matching),
+            cuda::merge_norm(batch, &merging),
         ]
     }
 
@@ -347,7 +346,7 @@ impl Lowering<'_> {
             epsilon: self.pack.config().epsilon,
             padding: 0,
         };
-        head::pool_norm(batch as u32, &params)
+        cuda::pool_norm(batch as u32, &params)
     }
 
     /// The classifier, and the results' way to the host.
@@ -377,7 +376,7 @@ impl Lowering<'_> {
             padding: 0,
         };
         let sizes = self.plan.sizes();
-        let results = TopParams {
+        let results = TopClassesParams {
             logits: self.at(logits),
             sizes: self.at(sizes),
             top: self.addresses.host_best,
@@ -388,7 +387,7 @@ impl Lowering<'_> {
             count: BEST as u32,
             padding: 0,
         };
-        [head::head(&classify), head::top_classes(batch, &results)]
+        [cuda::head(&classify), cuda::top_classes(batch, &results)]
     }
 
     fn norm(&self, norm: Norm, layer: Option<usize>) -> (Address, Address) {

@@ -6,8 +6,9 @@ use super::tilings::{Layer, Tilings};
 use super::weights::ALIGN;
 use crate::pack::Pack;
 use crate::plan::{OpKind, Plan};
-use mergevit_kernels::cuda::head::Best;
-use mergevit_kernels::cuda::{Address, Device, DeviceError, Shared, attention_shared_bytes, merge};
+use mergevit_kernels::cuda::{
+    Address, Best, Device, DeviceError, Shared, attention_shared_bytes, merge_match_shared_bytes,
+};
 use mergevit_kernels::math::log2_table;
 
 /// Bytes of each array: the most that any plan needs.
@@ -62,7 +63,7 @@ impl Needs {
                     let sources = shape.batch * shape.tokens.div_ceil(2);
                     most(&mut self.matching, sources * size_of::<u32>());
                     most(&mut self.arrived, shape.batch * size_of::<u32>());
-                    let block = merge::match_shared_bytes(shape.tokens as u32);
+                    let block = merge_match_shared_bytes(shape.tokens as u32);
                     most(&mut self.block, block as usize);
                 }
                 _ => {}
