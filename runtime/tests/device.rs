@@ -7,7 +7,7 @@ mod common;
 use common::interpreter::Interpreter;
 use common::recorder::{Counts, Recorder};
 use mergevit_kernels::cuda::gemm::{GemmParams, Shape, Tile, Tiling};
-use mergevit_kernels::cuda::{Device, Kernel, Launch, Target, driver};
+use mergevit_kernels::cuda::{Device, DeviceErrorKind, Kernel, Launch, Target, driver};
 use mergevit_kernels::frame::{Frame, PixelFormat};
 use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{
@@ -331,7 +331,10 @@ fn a_device_that_refuses_is_an_error() {
     for limit in [0, enough / 2, enough - 1] {
         let device = Box::new(Recorder::new(limit).0);
         let error = Engine::on_device(pack(), device, &options(1)).expect_err("refused");
-        assert!(matches!(error, LoadError::Device(_)));
+        let LoadError::Device(refused) = &error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(refused.kind, DeviceErrorKind::OutOfMemory);
         let text = error.to_string();
         assert!(text.contains("allocate"), "{text}");
         assert!(text.contains("out of memory"), "{text}");

@@ -23,6 +23,7 @@ mod address;
 mod attention;
 mod device;
 pub mod driver;
+mod error;
 pub mod gemm;
 mod head;
 mod kernel;
@@ -43,7 +44,8 @@ mod work;
 
 pub use address::{Access, Accesses, Address};
 pub use attention::{AttentionParams, attention, attention_shared_bytes};
-pub use device::{Device, DeviceError, Graph, Shared};
+pub use device::{Device, Graph, Shared};
+pub use error::{DeviceError, DeviceErrorKind};
 pub use head::{HeadParams, head};
 pub use kernel::Kernel;
 pub use launch::Launch;

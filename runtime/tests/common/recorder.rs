@@ -1,7 +1,9 @@
 //! A device that computes nothing, but checks what every launch declares to access: that all of it lies in memory
 //! that was allocated, and that nothing it writes overlaps anything else. Launches do not allocate.
 
-use mergevit_kernels::cuda::{Access, Address, Device, DeviceError, Graph, Launch, Shared, Target};
+use mergevit_kernels::cuda::{
+    Access, Address, Device, DeviceError, DeviceErrorKind, Graph, Launch, Shared, Target,
+};
 use mergevit_runtime::aligned::AlignedBytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -53,11 +55,12 @@ impl Recorder {
     fn reserve(&mut self, bytes: usize) -> Result<u64, DeviceError> {
         let used = self.counts.bytes.fetch_add(bytes, Relaxed) + bytes;
         if used > self.limit {
-            return Err(DeviceError {
-                device: "recorder".into(),
-                action: format!("allocate {bytes} bytes"),
-                reason: "out of memory".into(),
-            });
+            return Err(DeviceError::new(
+                DeviceErrorKind::OutOfMemory,
+                "recorder",
+                format!("allocate {bytes} bytes"),
+                "out of memory",
+            ));
         }
         // Far apart, so that running over the end of one never ends in another.
         let base = (self.allocations.len() as u64 + 1) << 40;

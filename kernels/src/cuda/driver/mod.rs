@@ -7,11 +7,15 @@
 mod error;
 mod handles;
 mod info;
+mod kind;
 
 pub use error::OpenError;
 pub use info::{Capability, Code, DeviceInfo, DriverInfo, Version, probe};
 
-use super::{Address, Device, DeviceError, Graph, Kernel, Launch, MODULES, Module, Shared, Target};
+use super::{
+    Address, Device, DeviceError, DeviceErrorKind, Graph, Kernel, Launch, MODULES, Module, Shared,
+    Target,
+};
 use cudarc::driver::sys::{self, CUfunction, CUfunction_attribute};
 use cudarc::driver::{DriverError, result};
 use error::{During, reason};
@@ -162,11 +166,13 @@ impl Driver {
         {
             reason += &format!(", {free} bytes free of {total}");
         }
-        Err(DeviceError {
-            device: self.info.name.clone(),
-            action: format!("allocate {bytes} bytes of {what}"),
+        let action = format!("allocate {bytes} bytes of {what}");
+        Err(DeviceError::new(
+            kind::kind(error),
+            &self.info.name,
+            action,
             reason,
-        })
+        ))
     }
 
     fn function(&self, kernel: Kernel) -> Option<CUfunction> {
@@ -180,11 +186,12 @@ impl Driver {
     fn enqueue(&self, launch: &Launch) -> Result<(), DeviceError> {
         let action = || format!("launch {:?} on {:?} blocks", launch.kernel, launch.grid);
         let Some(function) = self.function(launch.kernel) else {
-            return Err(DeviceError {
-                device: self.info.name.clone(),
-                action: action(),
-                reason: "no such kernel".into(),
-            });
+            return Err(DeviceError::new(
+                DeviceErrorKind::Launch,
+                &self.info.name,
+                action(),
+                "no such kernel",
+            ));
         };
         let mut arguments = [launch.params().as_ptr().cast::<c_void>().cast_mut()];
         let [x, y, z] = launch.grid;

@@ -3,7 +3,8 @@
 use super::isolation::{declared, isolated, take_back};
 use super::mutant;
 use crate::cuda::{
-    Address, Device, DeviceError, Graph, Launch, MODULES, Module, Shared, Target, Work,
+    Address, Device, DeviceError, DeviceErrorKind, Graph, Launch, MODULES, Module, Shared, Target,
+    Work,
 };
 use mergevit_emulator::{self as emulator, Counts, Memory, Options};
 use std::collections::BTreeMap;
@@ -103,12 +104,13 @@ impl Emulated {
         self.ledger.clone()
     }
 
-    fn error(&self, action: String, reason: &dyn ToString) -> DeviceError {
-        DeviceError {
-            device: self.name().into(),
+    fn error(&self, action: impl Into<String>, reason: &dyn ToString) -> DeviceError {
+        DeviceError::new(
+            DeviceErrorKind::Other,
+            self.name(),
             action,
-            reason: reason.to_string(),
-        }
+            reason.to_string(),
+        )
     }
 
     /// A launch sees the memory that it declares to access, and no other.
@@ -152,17 +154,19 @@ impl Emulated {
         for shared in &mut self.shared {
             let address = shared.address;
             if let Err(error) = self.memory.write(address, shared.bytes()) {
-                return Err(self.error("map".into(), &error));
+                return Err(self.error("map", &error));
             }
         }
         for launch in launches {
-            self.run(launch)
-                .map_err(|reason| self.error(format!("launch {:?}", launch.kernel), &reason))?;
+            self.run(launch).map_err(|reason| {
+                let action = format!("launch {:?}", launch.kernel);
+                DeviceError::new(DeviceErrorKind::Launch, self.name(), action, reason)
+            })?;
         }
         for shared in &mut self.shared {
             match self.memory.read(shared.address, shared.len) {
                 Ok(read) => shared.bytes().copy_from_slice(&read),
-                Err(error) => return Err(self.error("map".into(), &error)),
+                Err(error) => return Err(self.error("map", &error)),
             }
         }
         Ok(())

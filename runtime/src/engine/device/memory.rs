@@ -7,7 +7,8 @@ use super::weights::ALIGN;
 use crate::pack::Pack;
 use crate::plan::{OpKind, Plan};
 use mergevit_kernels::cuda::{
-    Address, Best, Device, DeviceError, Shared, attention_shared_bytes, merge_match_shared_bytes,
+    Address, Best, Device, DeviceError, DeviceErrorKind, Shared, attention_shared_bytes,
+    merge_match_shared_bytes,
 };
 use mergevit_kernels::math::log2_table;
 
@@ -120,14 +121,15 @@ impl Memory {
         let target = device.target();
         let needs = Needs::new(pack, max_batch, tilings);
         if needs.block > target.shared_bytes as usize {
-            return Err(DeviceError {
-                device: device.name().into(),
-                action: format!("run images of {} tokens", pack.config().tokens()),
-                reason: format!(
+            return Err(DeviceError::new(
+                DeviceErrorKind::Unsupported,
+                device.name(),
+                format!("run images of {} tokens", pack.config().tokens()),
+                format!(
                     "a block has {} bytes of shared memory, {} are needed",
                     target.shared_bytes, needs.block
                 ),
-            });
+            ));
         }
         let log2 = log2_table();
         let log2: &[u8] = bytemuck::cast_slice(&log2);
