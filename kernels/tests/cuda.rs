@@ -12,7 +12,7 @@ use common::checks::{
 };
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::Device;
-use mergevit_kernels::cuda::gemm::TILES;
+use mergevit_kernels::cuda::gemm::Tile;
 use mergevit_kernels::cuda::testing::{BlockOrder, Options, test_device};
 use mergevit_kernels::ops::{Capacity, Merge};
 use on_device::OnDevice;
@@ -34,7 +34,7 @@ impl Candidates for Cuda {
         let on_device = |order| -> Box<dyn Kernels> {
             Box::new(OnDevice {
                 device: device(order),
-                tile: 3,
+                tile: Tile::T32x64,
                 splits: 1,
             })
         };
@@ -47,7 +47,9 @@ struct Tilings;
 
 impl Candidates for Tilings {
     fn candidates(_: &Capacity) -> Vec<Box<dyn Kernels>> {
-        let all = (0..TILES.len()).flat_map(|tile| [1, 3].map(|splits| (tile, splits)));
+        let all = Tile::ALL
+            .into_iter()
+            .flat_map(|tile| [1, 3].map(|splits| (tile, splits)));
         all.map(|(tile, splits)| -> Box<dyn Kernels> {
             Box::new(OnDevice {
                 device: device(BlockOrder::Shuffled(tile as u64)),

@@ -10,10 +10,9 @@ mod on_device;
 use common::checks::{Candidates, check_layer_norm, check_patchify, check_pool_and_head};
 use common::{Random, Weights};
 use mergevit_kernels::Kernels;
-use mergevit_kernels::cuda::head::{self, Best};
-use mergevit_kernels::cuda::params::TopParams;
+use mergevit_kernels::cuda::gemm::Tile;
 use mergevit_kernels::cuda::testing::{BlockOrder, Options, test_device, unnoticed_mutants};
-use mergevit_kernels::cuda::{Address, Device, Module};
+use mergevit_kernels::cuda::{Address, Best, Device, Module, TopClassesParams, top_classes};
 use mergevit_kernels::ops::Capacity;
 use mergevit_kernels::reference::Reference;
 use on_device::OnDevice;
@@ -31,7 +30,7 @@ impl Candidates for Cuda {
     fn candidates(_: &Capacity) -> Vec<Box<dyn Kernels>> {
         vec![Box::new(OnDevice {
             device: device(BlockOrder::Shuffled(1)),
-            tile: 3,
+            tile: Tile::T32x64,
             splits: 1,
         })]
     }
@@ -109,7 +108,7 @@ fn results(logits: &[f32], classes: usize, count: usize, tokens: usize) -> Vec<B
         address
     };
     let mut best = vec![Best::default(); batch * count];
-    let params = TopParams {
+    let params = TopClassesParams {
         logits: upload(bytemuck::cast_slice(logits)),
         sizes: upload(bytemuck::cast_slice(&sizes)),
         top: upload(bytemuck::cast_slice(&best)),
@@ -120,9 +119,7 @@ fn results(logits: &[f32], classes: usize, count: usize, tokens: usize) -> Vec<B
         count: count as u32,
         padding: 0,
     };
-    device
-        .launch(&head::top_classes(batch as u32, &params))
-        .unwrap();
+    device.launch(&top_classes(batch as u32, &params)).unwrap();
     let mut copies = (vec![0f32; logits.len()], vec![0u32; sizes.len()]);
     let mut download = |address, bytes: &mut [u8]| device.read(address, bytes).unwrap();
     download(params.top, bytemuck::cast_slice_mut(&mut best));

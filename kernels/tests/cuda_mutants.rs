@@ -9,15 +9,15 @@ use common::checks::{
     Candidates, check_attention, check_embedding, check_linear, check_merge, check_pool_and_head,
 };
 use mergevit_kernels::Kernels;
-use mergevit_kernels::cuda::gemm::TILES;
+use mergevit_kernels::cuda::gemm::{EpilogueKind, Tile};
 use mergevit_kernels::cuda::testing::{BlockOrder, Emulated, Options, unnoticed_mutants};
-use mergevit_kernels::cuda::{Module, Target};
+use mergevit_kernels::cuda::{Kernel, Module, Target};
 use mergevit_kernels::ops::{Capacity, Merge};
 use on_device::OnDevice;
 use std::cell::Cell;
 
 thread_local! {
-    static TILE: Cell<usize> = const { Cell::new(0) };
+    static TILE: Cell<Tile> = const { Cell::new(Tile::T32x64) };
 }
 
 /// K in one part and in three, on this thread's tile.
@@ -42,66 +42,62 @@ impl Candidates for Cuda {
 
 /// All broken kernels are noticed but those that are not worse for it: kernels and instructions.
 #[track_caller]
-fn noticed_but(module: Module, exercise: impl Fn(&str), harmless: &[(&str, &str)]) {
+fn noticed_but(module: Module, exercise: impl Fn(Kernel), harmless: &[(Kernel, &str)]) {
     let unnoticed = unnoticed_mutants(module, exercise);
     let found: Vec<_> = unnoticed
         .iter()
-        .map(|mutant| (mutant.kernel.as_str(), mutant.instruction.as_str()))
+        .map(|mutant| (mutant.kernel, mutant.instruction.as_str()))
         .collect();
     let lines: Vec<_> = unnoticed.iter().map(|mutant| mutant.line).collect();
     assert_eq!(found, harmless, "{module:?}, lines {lines:?}");
 }
 
-/// Takes the tile of `gemm_64x128_gelu` and the like.
-fn take_tile(kernel: &str) {
-    let named = |tile: usize| {
-        kernel.contains(&format!(
-            "gemm_{}x{}_",
-            TILES[tile].rows, TILES[tile].columns
-        ))
-    };
-    TILE.set((0..TILES.len()).find(|&tile| named(tile)).unwrap());
-}
-
-fn linear(module: Module, narrow: &str) {
-    let exercise = |kernel: &str| {
-        take_tile(kernel);
+fn linear(module: Module, epilogue: EpilogueKind) {
+    let exercise = |kernel: Kernel| {
+        let Kernel::Gemm { tile, .. } = kernel else {
+            panic!("{kernel:?} is no linear layer");
+        };
+        TILE.set(tile);
         check_linear::<Cuda>(1, 40, 128, 704, 1e-3);
         check_embedding::<Cuda>(1, 40, 128, 704);
     };
     // The compiler has unrolled the loop: the last of an odd number of steps closes a group that none waits for.
+    let narrow = Kernel::Gemm {
+        tile: Tile::T32x64,
+        epilogue,
+    };
     noticed_but(module, exercise, &[(narrow, "cp.async.commit_group;")]);
 }
 
 #[test]
 fn requantize() {
-    linear(Module::GemmRequantize, "gemm_32x64_requantize");
+    linear(Module::GemmRequantize, EpilogueKind::Requantize);
 }
 
 #[test]
 fn gelu() {
-    linear(Module::GemmGelu, "gemm_32x64_gelu");
+    linear(Module::GemmGelu, EpilogueKind::Gelu);
 }
 
 #[test]
 fn residual() {
-    linear(Module::GemmResidual, "gemm_32x64_residual");
+    linear(Module::GemmResidual, EpilogueKind::Residual);
 }
 
 #[test]
 fn embed() {
-    linear(Module::GemmEmbed, "gemm_32x64_embed");
+    linear(Module::GemmEmbed, EpilogueKind::Embed);
 }
 
 #[test]
 fn attention() {
-    let exercise = |_: &str| check_attention::<Cuda>(1, 1, 70, 1, 3e-4);
+    let exercise = |_: Kernel| check_attention::<Cuda>(1, 1, 70, 1, 3e-4);
     noticed_but(Module::Attention, exercise, &[]);
 }
 
 #[test]
 fn merging() {
-    let exercise = |_: &str| {
+    let exercise = |_: Kernel| {
         let shape = Merge {
             batch: 1,
             tokens: 90,
@@ -115,14 +111,14 @@ fn merging() {
     noticed_but(
         Module::MergeMatch,
         exercise,
-        &[("merge_match", "bar.sync 0;")],
+        &[(Kernel::MergeMatch, "bar.sync 0;")],
     );
     noticed_but(Module::MergeNorm, exercise, &[]);
 }
 
 #[test]
 fn pooling_and_head() {
-    let exercise = |_: &str| check_pool_and_head::<Cuda>(1, 9, 512, 7);
+    let exercise = |_: Kernel| check_pool_and_head::<Cuda>(1, 9, 512, 7);
     noticed_but(Module::PoolNorm, exercise, &[]);
     noticed_but(Module::Head, exercise, &[]);
 }

@@ -8,7 +8,7 @@ use common::{Random, Weights};
 use half::f16;
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::Target;
-use mergevit_kernels::cuda::gemm::TILES;
+use mergevit_kernels::cuda::gemm::Tile;
 use mergevit_kernels::cuda::testing::{Emulated, Options};
 use mergevit_kernels::ops::{
     Attention, Epilogue, LayerNorm, Merge, MergeInput, MergeOutput, Patchify, Pool, Pooling,
@@ -17,7 +17,7 @@ use on_device::OnDevice;
 
 /// Runs operations on an emulated device; then every kernel's instructions are within a fifth of what its
 /// launches said. (That multiplications are exactly so is checked by the device at every launch.)
-fn check(tile: usize, splits: u32, run: impl FnOnce(&mut dyn Kernels)) {
+fn check(tile: Tile, splits: u32, run: impl FnOnce(&mut dyn Kernels)) {
     let device = Emulated::new(Target::ORIN_NANO, Options::default());
     let ledger = device.ledger();
     run(&mut OnDevice {
@@ -43,7 +43,7 @@ fn linear_layers() {
     let mut random = Random(1);
     let (outputs, inputs) = (384, 768);
     let weights = Weights::new(&mut random, outputs, inputs, 1e-3, 1.0);
-    for tile in 0..TILES.len() {
+    for tile in Tile::ALL {
         for (rows, splits) in [(197, 1), (65, 1), (65, 3)] {
             let input = random.i8s(rows * inputs, true);
             check(tile, splits, |kernels| {
@@ -88,7 +88,7 @@ fn norms_and_attention() {
         };
         let residual = random.f16s(tokens * width, 1.0);
         let qkv = random.i8s(tokens * 3 * width, false);
-        check(0, 1, |kernels| {
+        check(Tile::T128x128, 1, |kernels| {
             let mut output = vec![0; tokens * width];
             kernels.layer_norm(&norm, &residual, &mut output);
             kernels.attention(&shape, &qkv, None, &mut output);
@@ -110,7 +110,7 @@ fn merging() {
         let qkv = random.i8s(tokens * 3 * width, false);
         let residual = random.f16s(tokens * width, 1.0);
         let sizes = vec![1; tokens];
-        check(0, 1, |kernels| {
+        check(Tile::T128x128, 1, |kernels| {
             let input = MergeInput {
                 qkv: &qkv,
                 residual: &residual,
@@ -138,7 +138,7 @@ fn ends() {
         let weights = Weights::new(&mut random, classes, width, 1e-3, 1.0);
         let high = random.i8s(width, false);
         let residual = random.f16s(197 * width, 1.0);
-        check(0, 1, |kernels| {
+        check(Tile::T128x128, 1, |kernels| {
             let mut patches = vec![0; patchify.patches() * patchify.row()];
             kernels.patchify(&patchify, &pixels, &mut patches);
             kernels.head(&high, &high, &weights.view(), &mut vec![0.0; classes]);
@@ -151,7 +151,7 @@ fn ends() {
                 class_token: true,
                 pooling,
             };
-            check(0, 1, |kernels| {
+            check(Tile::T128x128, 1, |kernels| {
                 let mut pooled = vec![f16::ZERO; width];
                 kernels.pool(&pool, &residual, &[1; 197], &mut pooled);
             });

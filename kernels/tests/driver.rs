@@ -5,8 +5,7 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 use mergevit_kernels::cuda::driver::{self, Driver};
-use mergevit_kernels::cuda::params::LayerNormParams;
-use mergevit_kernels::cuda::{Device, DeviceError, Launch, layer_norm};
+use mergevit_kernels::cuda::{Device, DeviceError, Launch, LayerNormParams, layer_norm};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;

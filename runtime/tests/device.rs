@@ -4,9 +4,8 @@
 mod common;
 
 use common::recorder::{Counts, Recorder};
-use mergevit_kernels::cuda::gemm::{Shape, Tiling};
-use mergevit_kernels::cuda::params::GemmParams;
-use mergevit_kernels::cuda::{Device, Launch, Target};
+use mergevit_kernels::cuda::gemm::{GemmParams, Shape, Tile, Tiling};
+use mergevit_kernels::cuda::{Device, DeviceErrorKind, Kernel, Launch, Target};
 use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{Engine, EngineOptions, LoadError, ModelConfig, Pooling, inspect};
 use std::sync::Arc;
@@ -113,8 +112,8 @@ fn an_observer_sees_every_operation_and_a_timer_every_launch() {
     assert_eq!((timed, operations), (launches, names));
 }
 
-/// The kernels of a tuned ViT-B/16's linear layers on a device with this clock, each with its shape.
-fn tuned(clock: fn(&Launch) -> Duration) -> Vec<(&'static str, Shape)> {
+/// The tiles of a tuned ViT-B/16's linear layers on a device with this clock, each with its shape.
+fn tuned(clock: fn(&Launch) -> Duration) -> Vec<(Tile, Shape)> {
     let config = ModelConfig {
         mlp_width: 3072,
         ..testing::model(224, 16, 12, 12, 1000)
@@ -127,14 +126,14 @@ fn tuned(clock: fn(&Launch) -> Duration) -> Vec<(&'static str, Shape)> {
     let mut found = Vec::new();
     let timed = inspect::time_launches(&mut engine, 1, &mut |planned, _| {
         let launch = &planned.launch;
-        if launch.kernel.name.starts_with("gemm_") {
+        if let Kernel::Gemm { tile, .. } = launch.kernel {
             let params: GemmParams = bytemuck::pod_read_unaligned(launch.params());
             let shape = Shape {
                 rows: params.rows.next_multiple_of(16),
                 outputs: params.outputs,
                 inputs: params.inputs,
             };
-            found.push((launch.kernel.name, shape));
+            found.push((tile, shape));
         }
     });
     assert!(timed.unwrap());
@@ -143,22 +142,22 @@ fn tuned(clock: fn(&Launch) -> Duration) -> Vec<(&'static str, Shape)> {
 
 #[test]
 fn tuning_takes_what_the_device_is_fastest_with() {
-    let name = |tiling: &Tiling| format!("gemm_{}x{}_", tiling.tile.rows, tiling.tile.columns);
     let candidates = |shape| Tiling::candidates(&shape, &Target::ORIN_NANO);
     // Nothing is faster than the model's choice by enough.
     let unmoved = tuned(|launch| Duration::from_nanos(1000 - u64::from(launch.grid[2])));
     assert_eq!(unmoved.len(), 1 + 4 * 12);
-    for &(kernel, shape) in &unmoved {
-        assert!(kernel.starts_with(&name(&candidates(shape)[0])));
+    for &(tile, shape) in &unmoved {
+        assert_eq!(tile, candidates(shape)[0].tile);
     }
     // Small tiles are, wherever they may be.
     let small = tuned(|launch| {
-        let small = launch.kernel.name.starts_with("gemm_32x64_");
+        let tile = Tile::T32x64;
+        let small = matches!(launch.kernel, Kernel::Gemm { tile: t, .. } if t == tile);
         Duration::from_micros(if small { 5 } else { 6 })
     });
-    for &(kernel, shape) in &small {
-        let possible = candidates(shape).iter().any(|t| name(t) == "gemm_32x64_");
-        assert_eq!(kernel.starts_with("gemm_32x64_"), possible, "{shape:?}");
+    for &(tile, shape) in &small {
+        let possible = candidates(shape).iter().any(|t| t.tile == Tile::T32x64);
+        assert_eq!(tile == Tile::T32x64, possible, "{shape:?}");
     }
     assert_ne!(small, unmoved);
 }
@@ -172,7 +171,10 @@ fn a_device_that_refuses_is_an_error() {
     for limit in [0, enough / 2, enough - 1] {
         let device = Box::new(Recorder::new(limit).0);
         let error = inspect::on_device(pack(), device, &options(1)).expect_err("refused");
-        assert!(matches!(error, LoadError::Device(_)));
+        let LoadError::Device(refused) = &error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(refused.kind, DeviceErrorKind::OutOfMemory);
         let text = error.to_string();
         assert!(text.contains("allocate"), "{text}");
         assert!(text.contains("out of memory"), "{text}");

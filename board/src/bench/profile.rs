@@ -129,7 +129,7 @@ fn launches(engine: &mut Engine, pixels: &Pixels) -> Result<Option<Vec<Row>>, Fa
     let mut timer = |ops: &[Op], launch: &Launch, time: Duration| {
         let cost = ops.iter().map(Op::cost).sum();
         let last = ops.last().map(|op| (op.name(), op.layer));
-        let (name, layer) = last.unwrap_or((launch.kernel.name, None));
+        let (name, layer) = last.unwrap_or((launch.kernel.name(), None));
         rows.push(Row::new(name, layer, time.as_secs_f64() * 1e6, cost));
     };
     let any = engine.time_launches(REPEATS, &mut timer).map_err(failure)?;

@@ -3,21 +3,11 @@
 //! NVIDIA's driver is one implementation; the tests' emulator is another, so that everything above this
 //! interface runs in tests as it runs on a GPU.
 
-use super::{Address, Launch, Target};
+use super::address::Address;
+use super::error::DeviceError;
+use super::launch::Launch;
+use super::target::Target;
 use std::time::{Duration, Instant};
-use thiserror::Error;
-
-/// Why a device did not do what it was asked.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{device}: {action}: {reason}")]
-pub struct DeviceError {
-    /// Name of the device, or `cuda` before there is one.
-    pub device: String,
-    /// What was asked of it, as `allocate 96 MB`.
-    pub action: String,
-    /// What it answered.
-    pub reason: String,
-}
 
 /// A recorded list of launches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +19,7 @@ pub struct Shared(pub usize);
 
 /// A device with one stream: everything asked of it happens in order.
 pub trait Device: Send {
-    /// Its name, as `NVIDIA Orin`.
+    /// Its name, e.g. `NVIDIA Orin`.
     fn name(&self) -> &str;
 
     /// What launches for it should be shaped by.

@@ -8,30 +8,54 @@
 //! | kernel | operation |
 //! |---|---|
 //! | `resample_columns`, `resample_rows` | [`preprocess`]: a camera frame to pixels or patches |
-//! | `patchify` | [`head`]: pixels to patches |
+//! | `patchify` | [`patchify()`]: pixels to patches |
 //! | `gemm_*_embed` | [`gemm`]: patch embedding, class token, token sizes |
-//! | `layer_norm` | layer norm, quantized |
+//! | `layer_norm` | [`layer_norm()`]: layer norm, quantized |
 //! | `gemm_*_requantize`, `gemm_*_gelu`, `gemm_*_residual` | [`gemm`]: linear layers |
-//! | `attention` | attention |
-//! | `merge_match`, `merge_norm` | [`merge`]: which tokens merge; merging with the layer norm that follows |
-//! | `pool_norm`, `head`, `top_classes` | [`head`]: pooling with the last layer norm, classifier, best classes |
+//! | `attention` | [`attention()`] |
+//! | `merge_match` | [`merge_match()`]: which tokens merge |
+//! | `merge_norm` | [`merge_norm()`]: merging with the layer norm that follows |
+//! | `pool_norm` | [`pool_norm()`]: pooling with the last layer norm |
+//! | `head` | [`head()`]: the classifier |
+//! | `top_classes` | [`top_classes()`]: the best classes |
 
+mod address;
 mod attention;
 mod device;
 pub mod driver;
+mod error;
 pub mod gemm;
-pub mod head;
+mod head;
+mod kernel;
 mod launch;
-pub mod merge;
+mod layer_norm;
+mod merge_match;
+mod merge_norm;
 mod modules;
-mod norm;
-pub mod params;
+mod params;
+mod patchify;
+mod pool_norm;
 pub mod preprocess;
+mod target;
 #[cfg(feature = "emulator")]
 pub mod testing;
+mod top_classes;
+mod work;
 
-pub use attention::{attention, attention_shared_bytes};
-pub use device::{Device, DeviceError, Graph, Shared};
-pub use launch::{Address, Kernel, Launch, Target, Work};
+pub use address::{Access, Accesses, Address};
+pub use attention::{AttentionParams, attention, attention_shared_bytes};
+pub use device::{Device, Graph, Shared};
+pub use error::{DeviceError, DeviceErrorKind};
+pub use head::{HeadParams, head};
+pub use kernel::Kernel;
+pub use launch::Launch;
+pub use layer_norm::{LayerNormParams, layer_norm};
+pub use merge_match::{MergeMatchParams, merge_match, merge_match_shared_bytes};
+pub use merge_norm::{MergeNormParams, merge_norm};
 pub use modules::{MODULES, Module};
-pub use norm::layer_norm;
+pub use params::Params;
+pub use patchify::{PatchifyParams, patchify};
+pub use pool_norm::{PoolNormParams, pool_norm};
+pub use target::Target;
+pub use top_classes::{Best, TopClassesParams, top_classes};
+pub use work::Work;

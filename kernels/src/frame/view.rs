@@ -137,6 +137,7 @@ impl Planes {
 
 /// Why bytes are not a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum FrameError {
     /// A side is zero or beyond [`MAX_SIDE`].
     #[error("frame: size {width}x{height}, expected sides of 1 to {MAX_SIDE}")]

@@ -3,12 +3,11 @@
 
 use half::f16;
 use mergevit_kernels::Kernels;
-use mergevit_kernels::cuda::gemm::{self, Operands, Shape, TILES, Tiling};
-use mergevit_kernels::cuda::params::{
-    AttentionParams, HeadParams, LayerNormParams, MergeMatchParams, MergeNormParams,
-    PatchifyParams, PoolNormParams,
+use mergevit_kernels::cuda::gemm::{self, Operands, Shape, Tile, Tiling};
+use mergevit_kernels::cuda::{
+    self, Address, AttentionParams, Device, HeadParams, Launch, LayerNormParams, MergeMatchParams,
+    MergeNormParams, PatchifyParams, PoolNormParams,
 };
-use mergevit_kernels::cuda::{self, Address, Device, Launch, head, merge};
 use mergevit_kernels::math::log2_table;
 use mergevit_kernels::ops::{
     Attention, Epilogue, HEAD_WIDTH, LayerNorm, LinearWeights, Merge, MergeInput, MergeOutput,
@@ -19,7 +18,7 @@ use mergevit_kernels::reference;
 /// Operations on a device. Linear layers take the tiling given, or the nearest that fits.
 pub(crate) struct OnDevice {
     pub(crate) device: Box<dyn Device>,
-    pub(crate) tile: usize,
+    pub(crate) tile: Tile,
     pub(crate) splits: u32,
 }
 
@@ -47,13 +46,13 @@ impl OnDevice {
 
     fn tiling(&self, shape: &Shape) -> Tiling {
         let wish = Tiling {
-            tile: TILES[self.tile],
+            tile: self.tile,
             splits: self.splits.min(shape.inputs / 64),
         };
         if wish.fits(shape) {
             return wish;
         }
-        let tile = TILES[3];
+        let tile = Tile::T32x64;
         Tiling { tile, ..wish }
     }
 
@@ -81,7 +80,7 @@ impl Kernels for OnDevice {
             row: shape.row() as u32,
             padding: 0,
         };
-        self.launch(&head::patchify(shape.batch as u32, &params));
+        self.launch(&cuda::patchify(shape.batch as u32, &params));
         self.download(params.patches, patches);
     }
 
@@ -204,7 +203,7 @@ impl Kernels for OnDevice {
             epsilon: norm.epsilon,
             padding: 0,
         };
-        self.launch(&head::pool_norm(rows as u32, &params));
+        self.launch(&cuda::pool_norm(rows as u32, &params));
         self.download(params.high, high);
         self.download(params.low, low);
     }
@@ -244,7 +243,7 @@ impl Kernels for OnDevice {
             merged: shape.merged as u32,
             class_token: shape.class_token.into(),
         };
-        self.launch(&merge::match_tokens(shape.batch as u32, &matching));
+        self.launch(&cuda::merge_match(shape.batch as u32, &matching));
         let (gain, bias) = (vec![30.0; shape.width], vec![-3.0; shape.width]);
         let norm = LayerNorm {
             gain: &gain,
@@ -266,7 +265,7 @@ impl Kernels for OnDevice {
             merged: shape.merged as u32,
             epsilon: norm.epsilon,
         };
-        self.launch(&merge::merge_norm(shape.batch as u32, &params));
+        self.launch(&cuda::merge_norm(shape.batch as u32, &params));
         self.download(params.merged_residual, output.residual);
         self.download(params.merged_sizes, output.sizes);
         self.download(params.normed, &mut normed);
@@ -292,7 +291,7 @@ impl Kernels for OnDevice {
             epsilon: 1e-6,
             padding: 0,
         };
-        self.launch(&head::pool_norm(shape.batch as u32, &params));
+        self.launch(&cuda::pool_norm(shape.batch as u32, &params));
         self.download(params.pooled, pooled);
     }
 
@@ -309,7 +308,7 @@ impl Kernels for OnDevice {
             inputs: weights.inputs as u32,
             padding: 0,
         };
-        self.launch(&head::head(&params));
+        self.launch(&cuda::head(&params));
         self.download(params.logits, logits);
     }
 }

@@ -1,6 +1,6 @@
 //! What a run gives: views into the engine's memory, valid until the next run.
 
-use mergevit_kernels::cuda::head::Best;
+use mergevit_kernels::cuda::Best;
 use std::fmt;
 
 /// The numbers of one batch, where an executor has left them.

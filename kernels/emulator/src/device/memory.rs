@@ -56,13 +56,23 @@ impl Memory {
             .last()
             .map_or(BASE, |last| last.base + last.data.len() as u64 + GAP);
         let base = end.next_multiple_of(ALIGNMENT);
+        self.allocate_at(base, bytes);
+        base
+    }
+
+    /// Reserves `bytes` bytes that nothing has written at an address of the caller's choice.
+    ///
+    /// # Panics
+    /// If that is not beyond all allocations so far.
+    pub fn allocate_at(&mut self, base: u64, bytes: usize) {
+        let end = |last: &Allocation| last.base + last.data.len() as u64;
+        assert!(self.allocations.last().is_none_or(|last| end(last) <= base));
         self.allocations.push(Allocation {
             base,
             data: vec![0; bytes],
             writer: vec![UNWRITTEN; bytes],
             reader: Vec::new(),
         });
-        base
     }
 
     /// Reserves memory and writes `data` to it.

@@ -2,12 +2,14 @@
 
 use super::super::{DeviceError, Module};
 use super::info::{Capability, Code, Version};
+use super::kind::kind;
 use cudarc::driver::DriverError;
 use std::ffi::CStr;
 use thiserror::Error;
 
 /// Why a device cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum OpenError {
     /// The driver's library is not there.
     #[error("no NVIDIA driver: libcuda.so.1 cannot be loaded")]
@@ -87,10 +89,6 @@ pub(super) trait During<T> {
 
 impl<T> During<T> for Result<T, DriverError> {
     fn during(self, device: &str, action: impl FnOnce() -> String) -> Result<T, DeviceError> {
-        self.map_err(|error| DeviceError {
-            device: device.into(),
-            action: action(),
-            reason: reason(error),
-        })
+        self.map_err(|error| DeviceError::new(kind(error), device, action(), reason(error)))
     }
 }

@@ -7,11 +7,15 @@
 mod error;
 mod handles;
 mod info;
+mod kind;
 
 pub use error::OpenError;
 pub use info::{Capability, Code, DeviceInfo, DriverInfo, Version, probe};
 
-use super::{Address, Device, DeviceError, Graph, Kernel, Launch, MODULES, Module, Shared, Target};
+use super::{
+    Address, Device, DeviceError, DeviceErrorKind, Graph, Kernel, Launch, MODULES, Module, Shared,
+    Target,
+};
 use cudarc::driver::sys::{self, CUfunction, CUfunction_attribute};
 use cudarc::driver::{DriverError, result};
 use error::{During, reason};
@@ -52,8 +56,8 @@ pub fn open(ordinal: usize) -> Result<Driver, OpenError> {
     let mut kernels = Vec::new();
     for &module in MODULES {
         let loaded = load(&info, module)?;
-        for name in entries(module) {
-            kernels.push(function(&info, &loaded, Kernel { module, name })?);
+        for kernel in Kernel::all().filter(|kernel| kernel.module() == module) {
+            kernels.push(function(&info, &loaded, kernel)?);
         }
         modules.push(loaded);
     }
@@ -74,12 +78,6 @@ pub fn open(ordinal: usize) -> Result<Driver, OpenError> {
 
 fn make_context() -> String {
     "make a context".into()
-}
-
-/// The names of a module's kernels, as its PTX declares them.
-fn entries(module: Module) -> impl Iterator<Item = &'static str> {
-    let declarations = module.ptx().split(".entry ").skip(1);
-    declarations.map(|rest| rest.split('(').next().unwrap_or(rest).trim())
 }
 
 /// Loads a module: machine code where there is some for the device, else PTX. A driver that refuses machine code,
@@ -112,7 +110,7 @@ fn function(
 ) -> Result<(Kernel, CUfunction), DeviceError> {
     use CUfunction_attribute as Attribute;
     let prepare = || {
-        let function = module.function(kernel.name)?;
+        let function = module.function(kernel.name())?;
         let fixed = Attribute::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES;
         let dynamic = Attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
         // SAFETY: the function has just been found.
@@ -168,11 +166,13 @@ impl Driver {
         {
             reason += &format!(", {free} bytes free of {total}");
         }
-        Err(DeviceError {
-            device: self.info.name.clone(),
-            action: format!("allocate {bytes} bytes of {what}"),
+        let action = format!("allocate {bytes} bytes of {what}");
+        Err(DeviceError::new(
+            kind::kind(error),
+            &self.info.name,
+            action,
             reason,
-        })
+        ))
     }
 
     fn function(&self, kernel: Kernel) -> Option<CUfunction> {
@@ -186,11 +186,12 @@ impl Driver {
     fn enqueue(&self, launch: &Launch) -> Result<(), DeviceError> {
         let action = || format!("launch {:?} on {:?} blocks", launch.kernel, launch.grid);
         let Some(function) = self.function(launch.kernel) else {
-            return Err(DeviceError {
-                device: self.info.name.clone(),
-                action: action(),
-                reason: "no such kernel".into(),
-            });
+            return Err(DeviceError::new(
+                DeviceErrorKind::Launch,
+                &self.info.name,
+                action(),
+                "no such kernel",
+            ));
         };
         let mut arguments = [launch.params().as_ptr().cast::<c_void>().cast_mut()];
         let [x, y, z] = launch.grid;
@@ -363,25 +364,6 @@ impl std::fmt::Debug for Driver {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_module_has_kernels_with_names() {
-        let count = |module| entries(module).count();
-        for &module in MODULES {
-            assert!(count(module) > 0, "{}", module.name());
-            for name in entries(module) {
-                assert!(
-                    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'),
-                    "{name:?}"
-                );
-            }
-        }
-        assert_eq!(
-            entries(Module::LayerNorm).collect::<Vec<_>>(),
-            ["layer_norm"]
-        );
-        assert_eq!(count(Module::GemmGelu), super::super::gemm::TILES.len());
-    }
 
     /// Without a GPU: that the reason is told. With one: that all kernels load and nothing leaks.
     #[test]

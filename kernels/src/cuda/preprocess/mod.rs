@@ -1,31 +1,17 @@
 //! A camera frame to the network's input: tables of windows, and the two launches that apply them.
 
+mod columns;
+mod rows;
 mod tables;
 
-use super::modules::Module;
-use super::params::{ResampleColumnsParams, ResampleRowsParams};
-use super::{Address, Kernel, Launch, Work};
+pub use columns::ResampleColumnsParams;
+pub use rows::ResampleRowsParams;
+
+use super::address::Address;
+use super::launch::Launch;
 use crate::frame::{Axis, ColorSpace, Frame, Geometry, PixelFormat, Span, YuvToRgb};
 use crate::ops::Patchify;
 use tables::{Columns, Rows};
-
-const COLUMNS: Kernel = Kernel {
-    module: Module::Preprocess,
-    name: "resample_columns",
-};
-
-const ROWS: Kernel = Kernel {
-    module: Module::Preprocess,
-    name: "resample_rows",
-};
-
-/// Threads of a block of each.
-const COLUMN_THREADS: u32 = 256;
-const ROW_THREADS: u32 = 192;
-
-/// Source rows of a block of `resample_columns`, and the bytes that hold four columns of them.
-const BLOCK_ROWS: u32 = 2;
-const RECORD_BYTES: u32 = 4 * (3 * BLOCK_ROWS + 1);
 
 /// Where preprocessing works in device memory.
 #[derive(Clone, Copy, Debug)]
@@ -192,21 +178,17 @@ impl Resampling {
             width: self.geometry.crop_width() as u32,
             patch_size: patch_size as u32,
             row_bytes: row_bytes as u32,
-            padding: 0,
+            source_rows: first.rows,
         };
         let lines = self.geometry.crop_height() as u32;
-        let pairs = first.rows.div_ceil(BLOCK_ROWS);
-        let shared = first.pixels / 4 * RECORD_BYTES;
         [
-            Launch::new(COLUMNS, [pairs, 1, 1], COLUMN_THREADS, shared, &first)
-                .with_work(columns_work(pairs, &first)),
-            Launch::new(ROWS, [lines, 1, 1], ROW_THREADS, 0, &second)
-                .with_work(rows_work(lines, &second)),
+            columns::resample_columns(&first),
+            rows::resample_rows(lines, &second),
         ]
     }
 }
 
-/// The kernel's number of a format.
+/// The kernels' number of a format.
 const fn code(format: PixelFormat) -> u32 {
     match format {
         PixelFormat::Rgb => 0,
@@ -216,42 +198,10 @@ const fn code(format: PixelFormat) -> u32 {
         PixelFormat::Uyvy => 4,
         PixelFormat::Nv12 => 5,
         PixelFormat::Nv21 => 6,
-        PixelFormat::I420 => 7,
+        PixelFormat::I420 => columns::I420,
     }
 }
 
 fn color(space: ColorSpace) -> [i32; 6] {
     YuvToRgb::of(space).coefficients()
-}
-
-/// Fitted to the emulator's counts. Every warp has its share of a pair of rows' fours of pixels, then of their
-/// columns.
-fn columns_work(pairs: u32, params: &ResampleColumnsParams) -> Work {
-    let warps = |threads: u32| u64::from(threads.div_ceil(32));
-    let unpack = match params.format {
-        0..=2 => 105,
-        3..=4 => 265,
-        _ => 225,
-    };
-    let column = 120 + 42 * u64::from(params.groups);
-    let block = 8 * 40 + warps(params.pixels / 4) * unpack + warps(params.columns) * column;
-    Work {
-        tensor_macs: 0,
-        instructions: u64::from(pairs) * block,
-    }
-}
-
-/// Fitted to the emulator's counts.
-fn rows_work(lines: u32, params: &ResampleRowsParams) -> Work {
-    // The bytes of a four may belong to two patches.
-    let scattered = match (3 * params.patch_size).is_multiple_of(4) {
-        true => 0,
-        false => 60,
-    };
-    let four = 110 + scattered + 14 * u64::from(params.taps);
-    let row = 6 * 40 + u64::from((3 * params.width).div_ceil(4 * 32)) * four;
-    Work {
-        tensor_macs: 0,
-        instructions: u64::from(lines) * row,
-    }
 }

@@ -1,8 +1,10 @@
 //! The emulator as a [`Device`]: whatever runs on a GPU runs on it.
 
+use super::isolation::{declared, isolated, take_back};
 use super::mutant;
 use crate::cuda::{
-    Address, Device, DeviceError, Graph, Launch, MODULES, Module, Shared, Target, Work,
+    Address, Device, DeviceError, DeviceErrorKind, Graph, Launch, MODULES, Module, Shared, Target,
+    Work,
 };
 use mergevit_emulator::{self as emulator, Counts, Memory, Options};
 use std::collections::BTreeMap;
@@ -40,7 +42,7 @@ pub struct Ledger(Arc<Mutex<BTreeMap<&'static str, Record>>>);
 impl Ledger {
     fn add(&self, launch: &Launch, counts: Counts) {
         let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let record = records.entry(launch.kernel.name).or_default();
+        let record = records.entry(launch.kernel.name()).or_default();
         record.launches += 1;
         record.work.tensor_macs += launch.work.tensor_macs;
         record.work.instructions += launch.work.instructions;
@@ -111,14 +113,16 @@ impl Emulated {
         self.ledger.clone()
     }
 
-    fn error(&self, action: String, reason: &dyn ToString) -> DeviceError {
-        DeviceError {
-            device: self.name().into(),
+    fn error(&self, action: impl Into<String>, reason: &dyn ToString) -> DeviceError {
+        DeviceError::new(
+            DeviceErrorKind::Other,
+            self.name(),
             action,
-            reason: reason.to_string(),
-        }
+            reason.to_string(),
+        )
     }
 
+    /// A launch sees the memory that it declares to access, and no other.
     fn run(&mut self, launch: &Launch) -> Result<(), String> {
         if launch.shared_bytes > self.target.shared_bytes {
             return Err(format!(
@@ -127,20 +131,23 @@ impl Emulated {
             ));
         }
         let request = emulator::Launch {
-            kernel: launch.kernel.name,
+            kernel: launch.kernel.name(),
             grid: launch.grid,
             block: [launch.threads, 1, 1],
             shared_bytes: launch.shared_bytes,
             params: launch.params(),
         };
-        let counts = match mutant::replaced(launch.kernel.module) {
-            Some(module) => emulator::run(&module, &request, &mut self.memory, &self.options),
+        let ranges = declared(launch)?;
+        let mut memory = isolated(&ranges, &self.memory).map_err(|error| error.to_string())?;
+        let counts = match mutant::replaced(launch.kernel.module()) {
+            Some(module) => emulator::run(&module, &request, &mut memory, &self.options),
             None => {
-                let module = parsed(launch.kernel.module)?;
-                emulator::run(module, &request, &mut self.memory, &self.options)
+                let module = parsed(launch.kernel.module())?;
+                emulator::run(module, &request, &mut memory, &self.options)
             }
         };
         let counts = counts.map_err(|fault| fault.to_string())?;
+        take_back(&ranges, &memory, &mut self.memory)?;
         let (said, done) = (launch.work.tensor_macs, counts.matrix.multiply_accumulates);
         if said != done {
             return Err(format!(
@@ -156,17 +163,19 @@ impl Emulated {
         for shared in &mut self.shared {
             let address = shared.address;
             if let Err(error) = self.memory.write(address, shared.bytes()) {
-                return Err(self.error("map".into(), &error));
+                return Err(self.error("map", &error));
             }
         }
         for launch in launches {
-            self.run(launch)
-                .map_err(|reason| self.error(format!("launch {:?}", launch.kernel), &reason))?;
+            self.run(launch).map_err(|reason| {
+                let action = format!("launch {:?}", launch.kernel);
+                DeviceError::new(DeviceErrorKind::Launch, self.name(), action, reason)
+            })?;
         }
         for shared in &mut self.shared {
             match self.memory.read(shared.address, shared.len) {
                 Ok(read) => shared.bytes().copy_from_slice(&read),
-                Err(error) => return Err(self.error("map".into(), &error)),
+                Err(error) => return Err(self.error("map", &error)),
             }
         }
         Ok(())

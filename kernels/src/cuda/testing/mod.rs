@@ -1,6 +1,7 @@
 //! Devices for tests: the emulator in place of a GPU, or a GPU that tests take in turn.
 
 mod emulated;
+mod isolation;
 mod mutant;
 mod pooled;
 

@@ -1,6 +1,6 @@
 //! Modules with one synchronising instruction broken: what a test suite must notice to be worth its name.
 
-use crate::cuda::Module;
+use crate::cuda::{Kernel, Module};
 use mergevit_emulator as emulator;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +10,7 @@ use std::rc::Rc;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mutant {
     /// The kernel that it is in.
-    pub kernel: String,
+    pub kernel: Kernel,
     /// Its line of the PTX, from 1.
     pub line: usize,
     /// What stands there in the shipped module, e.g. `bar.sync 0;`.
@@ -38,17 +38,18 @@ fn broken(instruction: &str) -> Option<String> {
     goes.then(String::new)
 }
 
-fn mutants(ptx: &str) -> Vec<Mutant> {
-    let mut kernel = "";
+fn mutants(module: Module) -> Vec<Mutant> {
+    let mut kernel = None;
     let mut found = Vec::new();
-    for (index, line) in ptx.lines().enumerate() {
+    for (index, line) in module.ptx().lines().enumerate() {
         if let Some((_, name)) = line.split_once(".entry ") {
-            kernel = name.trim_end_matches('(');
+            let name = name.trim_end_matches('(');
+            kernel = Kernel::all().find(|kernel| kernel.name() == name);
         }
         let instruction = line.split_whitespace().collect::<Vec<_>>().join(" ");
         if let Some(instead) = broken(&instruction) {
             found.push(Mutant {
-                kernel: kernel.into(),
+                kernel: kernel.expect("instructions are inside a kernel"),
                 line: index + 1,
                 instruction,
                 instead,
@@ -71,22 +72,22 @@ pub(super) fn replaced(module: Module) -> Option<Rc<emulator::Module>> {
 }
 
 /// Breaks the barriers, fences, waits and groups of copies of a module, one at a time, and has each broken
-/// kernel exercised, by name, on devices that [`Emulated`](super::Emulated) makes on this thread. Returns those
+/// kernel exercised on devices that [`Emulated`](super::Emulated) makes on this thread. Returns those
 /// that nobody noticed: neither a fault nor a failed assertion.
 ///
 /// # Panics
 /// If the module as it is does not pass, or does not synchronise at all.
-pub fn unnoticed_mutants(module: Module, exercise: impl Fn(&str)) -> Vec<Mutant> {
-    let mut mutants = mutants(module.ptx());
+pub fn unnoticed_mutants(module: Module, exercise: impl Fn(Kernel)) -> Vec<Mutant> {
+    let mut mutants = mutants(module);
     assert!(!mutants.is_empty(), "{module:?} does not synchronise");
     for of_kernel in mutants.chunk_by(|a, b| a.kernel == b.kernel) {
-        exercise(&of_kernel[0].kernel);
+        exercise(of_kernel[0].kernel);
     }
     mutants.retain(|mutant| {
         let parsed = emulator::Module::parse(&mutant.ptx(module))
             .expect("without an instruction it still parses");
         REPLACED.set(Some((module, Rc::new(parsed))));
-        let passes = catch_unwind(AssertUnwindSafe(|| exercise(&mutant.kernel))).is_ok();
+        let passes = catch_unwind(AssertUnwindSafe(|| exercise(mutant.kernel))).is_ok();
         REPLACED.set(None);
         passes
     });

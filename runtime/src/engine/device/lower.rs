@@ -13,11 +13,10 @@ use crate::plan::{
     PatchifyOp, Plan, PoolOp, ResetSizesOp, Span, Step,
 };
 use mergevit_kernels::cuda::gemm::{Epilogue, Operands};
-use mergevit_kernels::cuda::params::{
-    AttentionParams, HeadParams, LayerNormParams, MergeMatchParams, MergeNormParams,
-    PatchifyParams, PoolNormParams, TopParams,
+use mergevit_kernels::cuda::{
+    self, Address, AttentionParams, HeadParams, Launch, LayerNormParams, MergeMatchParams,
+    MergeNormParams, PatchifyParams, PoolNormParams, Target, TopClassesParams, gemm,
 };
-use mergevit_kernels::cuda::{Address, Launch, Target, attention, gemm, head, layer_norm, merge};
 use mergevit_kernels::ops::Pooling;
 
 /// The launches of a plan, in order, on a device of this shape. Their addresses mean nothing: this is for
@@ -89,7 +88,7 @@ impl Lowering<'_> {
     }
 
     fn patchify(&self, op: &PatchifyOp) -> Launch {
-        head::patchify(
+        cuda::patchify(
             op.shape.batch as u32,
             &PatchifyParams {
                 pixels: self.addresses.pixels,
@@ -155,7 +154,7 @@ impl Lowering<'_> {
 
     fn layer_norm(&self, op: &LayerNormOp) -> Launch {
         let (gain, bias) = self.norm(op.norm, Some(op.layer));
-        layer_norm(&LayerNormParams {
+        cuda::layer_norm(&LayerNormParams {
             input: self.at(op.input),
             gain,
             bias,
@@ -179,7 +178,7 @@ impl Lowering<'_> {
             tokens: op.tokens as u32,
             heads: op.heads as u32,
         };
-        attention(op.batch as u32, &params)
+        cuda::attention(op.batch as u32, &params)
     }
 
     /// The first half of merging: who merges with whom.
@@ -194,7 +193,7 @@ impl Lowering<'_> {
             merged: op.shape.merged as u32,
             class_token: op.shape.class_token.into(),
         };
-        merge::match_tokens(op.shape.batch as u32, &params)
+        cuda::merge_match(op.shape.batch as u32, &params)
     }
 
     /// The second half of merging, and the layer norm that follows.
@@ -214,7 +213,7 @@ impl Lowering<'_> {
             merged: op.shape.merged as u32,
             epsilon: self.pack.config().epsilon,
         };
-        merge::merge_norm(op.shape.batch as u32, &params)
+        cuda::merge_norm(op.shape.batch as u32, &params)
     }
 
     /// Pooling, and the last layer norm.
@@ -235,11 +234,11 @@ impl Lowering<'_> {
             epsilon: self.pack.config().epsilon,
             padding: 0,
         };
-        head::pool_norm(op.shape.batch as u32, &params)
+        cuda::pool_norm(op.shape.batch as u32, &params)
     }
 
     fn head(&self, op: &HeadOp) -> Launch {
-        head::head(&HeadParams {
+        cuda::head(&HeadParams {
             high: self.at(op.high),
             low: self.at(op.low),
             weights: self.weights.address(Kind::HeadWeight, None),
@@ -256,7 +255,7 @@ impl Lowering<'_> {
     /// Best classes, and the results' way to the host.
     fn results(&self, op: &HeadOp) -> Launch {
         let sizes = self.plan.sizes();
-        let params = TopParams {
+        let params = TopClassesParams {
             logits: self.at(op.logits),
             sizes: self.at(sizes),
             top: self.addresses.host_best,
@@ -267,7 +266,7 @@ impl Lowering<'_> {
             count: BEST as u32,
             padding: 0,
         };
-        head::top_classes(op.rows as u32, &params)
+        cuda::top_classes(op.rows as u32, &params)
     }
 
     /// (gain, bias)

@@ -6,8 +6,10 @@ use super::tilings::{Layer, Tilings};
 use super::weights::ALIGN;
 use crate::pack::Pack;
 use crate::plan::{MergeOp, Op, Plan};
-use mergevit_kernels::cuda::head::Best;
-use mergevit_kernels::cuda::{Address, Device, DeviceError, Shared, attention_shared_bytes, merge};
+use mergevit_kernels::cuda::{
+    Address, Best, Device, DeviceError, DeviceErrorKind, Shared, attention_shared_bytes,
+    merge_match_shared_bytes,
+};
 use mergevit_kernels::math::log2_table;
 
 /// Bytes of each array: the most that any plan needs.
@@ -62,7 +64,7 @@ impl Needs {
                     let sources = shape.batch * shape.tokens.div_ceil(2);
                     most(&mut self.matching, sources * size_of::<u32>());
                     most(&mut self.arrived, shape.batch * size_of::<u32>());
-                    let block = merge::match_shared_bytes(shape.tokens as u32);
+                    let block = merge_match_shared_bytes(shape.tokens as u32);
                     most(&mut self.block, block as usize);
                 }
                 _ => {}
@@ -119,14 +121,15 @@ impl Memory {
         let target = device.target();
         let needs = Needs::new(pack, max_batch, tilings);
         if needs.block > target.shared_bytes as usize {
-            return Err(DeviceError {
-                device: device.name().into(),
-                action: format!("run images of {} tokens", pack.config().tokens()),
-                reason: format!(
+            return Err(DeviceError::new(
+                DeviceErrorKind::Unsupported,
+                device.name(),
+                format!("run images of {} tokens", pack.config().tokens()),
+                format!(
                     "a block has {} bytes of shared memory, {} are needed",
                     target.shared_bytes, needs.block
                 ),
-            });
+            ));
         }
         let log2 = log2_table();
         let log2: &[u8] = bytemuck::cast_slice(&log2);

@@ -1,0 +1,98 @@
+//! The tile shapes of `gemm.cuh`.
+
+use super::epilogue::EpilogueKind;
+
+/// Which part of the output a block computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tile {
+    /// 128 rows, 128 columns
+    T128x128,
+    /// 64 rows, 128 columns
+    T64x128,
+    /// 64 rows, 64 columns
+    T64x64,
+    /// 32 rows, 64 columns
+    T32x64,
+}
+
+/// Bytes of K a step.
+pub(crate) const STEP: u32 = 64;
+
+/// How a tile is computed.
+struct Spec {
+    rows: u32,
+    columns: u32,
+    threads: u32,
+    stages: u32,
+    resident: u32,
+    warp_step: u64,
+    /// By [`EpilogueKind`].
+    names: [&'static str; 4],
+}
+
+macro_rules! spec {
+    ($rows:literal x $columns:literal, $($field:ident: $value:literal),*) => {
+        Spec {
+            rows: $rows,
+            columns: $columns,
+            $($field: $value,)*
+            names: [
+                concat!("gemm_", $rows, "x", $columns, "_requantize"),
+                concat!("gemm_", $rows, "x", $columns, "_gelu"),
+                concat!("gemm_", $rows, "x", $columns, "_residual"),
+                concat!("gemm_", $rows, "x", $columns, "_embed"),
+            ],
+        }
+    };
+}
+
+static SPECS: [Spec; 4] = [
+    spec!(128 x 128, threads: 256, stages: 4, resident: 2, warp_step: 61),
+    spec!(64 x 128, threads: 256, stages: 4, resident: 3, warp_step: 59),
+    spec!(64 x 64, threads: 128, stages: 5, resident: 4, warp_step: 67),
+    spec!(32 x 64, threads: 128, stages: 6, resident: 4, warp_step: 93),
+];
+
+impl Tile {
+    /// All tile shapes, largest first.
+    pub const ALL: [Self; 4] = [Self::T128x128, Self::T64x128, Self::T64x64, Self::T32x64];
+
+    const fn spec(self) -> &'static Spec {
+        &SPECS[self as usize]
+    }
+
+    /// Rows of the output.
+    pub const fn rows(self) -> u32 {
+        self.spec().rows
+    }
+
+    /// Columns of the output.
+    pub const fn columns(self) -> u32 {
+        self.spec().columns
+    }
+
+    /// Threads of a block.
+    pub const fn threads(self) -> u32 {
+        self.spec().threads
+    }
+
+    /// Dynamic shared memory of a block, in bytes: the steps of K in flight.
+    pub const fn shared_bytes(self) -> u32 {
+        self.spec().stages * (self.rows() + self.columns()) * STEP
+    }
+
+    /// Blocks that an SM holds at once, by its registers and shared memory.
+    pub(super) const fn resident(self) -> u32 {
+        self.spec().resident
+    }
+
+    /// Instructions that a warp issues in a step, beside those for its fragments.
+    pub(crate) const fn warp_step(self) -> u64 {
+        self.spec().warp_step
+    }
+
+    /// Name of the kernel that computes such tiles.
+    pub(crate) const fn kernel_name(self, epilogue: EpilogueKind) -> &'static str {
+        self.spec().names[epilogue as usize]
+    }
+}

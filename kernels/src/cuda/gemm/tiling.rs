@@ -1,0 +1,97 @@
+//! How a linear layer is spread over a device.
+
+use super::super::target::Target;
+use super::tile::{STEP, Tile};
+
+/// Most parts that K is split into.
+pub const MAX_SPLITS: u32 = 8;
+
+/// (M, N, K) of a linear layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// M
+    pub rows: u32,
+    /// N, a multiple of 64.
+    pub outputs: u32,
+    /// K, a multiple of 64.
+    pub inputs: u32,
+}
+
+/// How a linear layer is spread over a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tiling {
+    /// Tile shape.
+    pub tile: Tile,
+    /// Parts of K.
+    pub splits: u32,
+}
+
+impl Tiling {
+    /// Whether this tiling can compute the shape at all.
+    pub const fn fits(&self, shape: &Shape) -> bool {
+        shape.outputs.is_multiple_of(self.tile.columns())
+            && self.splits >= 1
+            && self.splits <= MAX_SPLITS
+            && self.splits <= shape.inputs / STEP
+    }
+
+    /// Tiles of the output.
+    pub const fn tiles(&self, shape: &Shape) -> u32 {
+        shape.rows.div_ceil(self.tile.rows()) * (shape.outputs / self.tile.columns())
+    }
+
+    /// Bytes of scratch space for sums of parts.
+    pub const fn partial_bytes(&self, shape: &Shape) -> usize {
+        if self.splits == 1 {
+            return 0;
+        }
+        let sums = self.tiles(shape) as usize * (self.tile.rows() * self.tile.columns()) as usize;
+        sums * self.splits as usize * size_of::<i32>()
+    }
+
+    fn all(shape: &Shape) -> impl Iterator<Item = Self> {
+        let all = Tile::ALL
+            .into_iter()
+            .flat_map(|tile| [1, 2, 3, 4, 6, 8].map(|splits| Self { tile, splits }));
+        all.filter(|tiling| tiling.fits(shape))
+    }
+
+    /// The tiling that should take the least time on a device.
+    pub fn best(shape: &Shape, target: &Target) -> Self {
+        Self::all(shape)
+            .min_by_key(|tiling| tiling.clocks(shape, target))
+            .expect("64 divides the outputs, so the smallest tiles fit")
+    }
+
+    /// The tilings that a device may in truth be fastest with: the best one first, then those that should take at
+    /// most half as long again. All give the same bits.
+    pub fn candidates(shape: &Shape, target: &Target) -> Vec<Self> {
+        let mut all: Vec<_> = Self::all(shape)
+            .map(|tiling| (tiling.clocks(shape, target), tiling))
+            .collect();
+        all.sort_by_key(|&(clocks, _)| clocks);
+        let most = all[0].0 * 3 / 2;
+        all.retain(|&(clocks, _)| clocks <= most);
+        all.into_iter().map(|(_, tiling)| tiling).collect()
+    }
+
+    /// Clocks that a launch takes by a simple model: the blocks of the busiest SM one after another, each
+    /// step bound by its multiplications (2048 a clock and SM) or by its fill of shared memory (48 bytes a
+    /// clock), longer where an SM has a single block and nothing hides its latency; then what filling the
+    /// pipeline, adding parts and the epilogue cost.
+    fn clocks(&self, shape: &Shape, target: &Target) -> u64 {
+        let tile = self.tile;
+        let blocks = u64::from(self.tiles(shape) * self.splits);
+        let per_sm = blocks.div_ceil(target.multiprocessors.into());
+        let steps = u64::from((shape.inputs / STEP).div_ceil(self.splits));
+        // Groups of 16 rows beyond the last are skipped: what a block multiplies on average.
+        let rows = shape.rows.next_multiple_of(16) / shape.rows.div_ceil(tile.rows());
+        let multiply = u64::from(rows * tile.columns() * STEP) / 2048;
+        let fill = u64::from((rows + tile.columns()) * STEP) / 48;
+        let step = multiply.max(fill) * if per_sm == 1 { 3 } else { 2 } / 2;
+        let sums = u64::from(rows * tile.columns());
+        let reduce = if self.splits > 1 { sums / 8 + 1500 } else { 0 };
+        let rounds = per_sm.div_ceil(tile.resident().into());
+        per_sm * (steps * step + sums / 16 + reduce) + rounds * 800
+    }
+}

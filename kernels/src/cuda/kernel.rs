@@ -1,0 +1,130 @@
+//! Which kernels there are.
+
+use super::gemm::epilogue::EpilogueKind;
+use super::gemm::tile::Tile;
+use super::modules::Module;
+use std::fmt;
+
+/// A kernel of a compiled module.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kernel {
+    /// `gemm_ROWSxCOLUMNS_EPILOGUE`: a linear layer.
+    Gemm {
+        /// Which part of the output a block computes.
+        tile: Tile,
+        /// What happens to the sums.
+        epilogue: EpilogueKind,
+    },
+    /// `layer_norm`
+    LayerNorm,
+    /// `attention`
+    Attention,
+    /// `merge_match`: which tokens merge.
+    MergeMatch,
+    /// `merge_norm`: merging with the layer norm that follows.
+    MergeNorm,
+    /// `pool_norm`: pooling with the last layer norm.
+    PoolNorm,
+    /// `head`: the classifier.
+    Head,
+    /// `top_classes`: the best classes.
+    TopClasses,
+    /// `patchify`: pixels to patches.
+    Patchify,
+    /// `resample_columns`: the first pass over a camera frame.
+    ResampleColumns,
+    /// `resample_rows`: the second pass.
+    ResampleRows,
+}
+
+impl Kernel {
+    /// All kernels.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let gemms = EpilogueKind::ALL.into_iter().flat_map(|epilogue| {
+            Tile::ALL
+                .into_iter()
+                .map(move |tile| Self::Gemm { tile, epilogue })
+        });
+        gemms.chain([
+            Self::LayerNorm,
+            Self::Attention,
+            Self::MergeMatch,
+            Self::MergeNorm,
+            Self::PoolNorm,
+            Self::Head,
+            Self::TopClasses,
+            Self::Patchify,
+            Self::ResampleColumns,
+            Self::ResampleRows,
+        ])
+    }
+
+    /// The module that holds it.
+    pub const fn module(self) -> Module {
+        match self {
+            Self::Gemm { epilogue, .. } => match epilogue {
+                EpilogueKind::Requantize => Module::GemmRequantize,
+                EpilogueKind::Gelu => Module::GemmGelu,
+                EpilogueKind::Residual => Module::GemmResidual,
+                EpilogueKind::Embed => Module::GemmEmbed,
+            },
+            Self::LayerNorm => Module::LayerNorm,
+            Self::Attention => Module::Attention,
+            Self::MergeMatch => Module::MergeMatch,
+            Self::MergeNorm => Module::MergeNorm,
+            Self::PoolNorm => Module::PoolNorm,
+            Self::Head => Module::Head,
+            Self::TopClasses => Module::TopClasses,
+            Self::Patchify => Module::Patchify,
+            Self::ResampleColumns | Self::ResampleRows => Module::Preprocess,
+        }
+    }
+
+    /// Its name in the module.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gemm { tile, epilogue } => tile.kernel_name(epilogue),
+            Self::LayerNorm => "layer_norm",
+            Self::Attention => "attention",
+            Self::MergeMatch => "merge_match",
+            Self::MergeNorm => "merge_norm",
+            Self::PoolNorm => "pool_norm",
+            Self::Head => "head",
+            Self::TopClasses => "top_classes",
+            Self::Patchify => "patchify",
+            Self::ResampleColumns => "resample_columns",
+            Self::ResampleRows => "resample_rows",
+        }
+    }
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cuda::MODULES;
+
+    /// As the PTX declares them.
+    fn entries(module: Module) -> impl Iterator<Item = &'static str> {
+        let declarations = module.ptx().split(".entry ").skip(1);
+        declarations.map(|rest| rest.split('(').next().unwrap_or(rest).trim())
+    }
+
+    #[test]
+    fn every_module_has_its_kernels_and_no_others() {
+        for &module in MODULES {
+            let of_module = Kernel::all().filter(|kernel| kernel.module() == module);
+            let mut named: Vec<_> = of_module.map(Kernel::name).collect();
+            let mut declared: Vec<_> = entries(module).collect();
+            named.sort_unstable();
+            declared.sort_unstable();
+            assert!(!declared.is_empty(), "{}", module.name());
+            assert_eq!(named, declared, "{}", module.name());
+        }
+    }
+}

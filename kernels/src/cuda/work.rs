@@ -1,0 +1,141 @@
+//! What launches cost: the basis of estimates. Tests hold it against what the emulator counts.
+
+use super::gemm::epilogue::EpilogueKind;
+use super::gemm::tile::STEP;
+use super::gemm::tiling::{Shape, Tiling};
+use crate::ops::HEAD_WIDTH;
+
+/// What a launch makes an SM do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Multiply-accumulates that Tensor Cores execute, those on padding included.
+    pub tensor_macs: u64,
+    /// Instructions that warps issue, to a few per cent.
+    pub instructions: u64,
+}
+
+impl Work {
+    const fn instructions(instructions: u64) -> Self {
+        Self {
+            tensor_macs: 0,
+            instructions,
+        }
+    }
+}
+
+/// A linear layer: a part for each warp and step, and a part for each fragment of 16 x 32 sums; those of rows that
+/// are all beyond the last are skipped.
+pub(super) fn gemm(shape: &Shape, tiling: &Tiling, epilogue: EpilogueKind) -> Work {
+    const FRAGMENT_STEP: u64 = 16;
+    const FRAGMENT_REDUCE: u64 = 35;
+    const FRAGMENT_FINISH: [u64; 4] = [189, 568, 155, 148];
+    const WARP: u64 = 95;
+    let tile = tiling.tile;
+    let splits = u64::from(tiling.splits);
+    let steps = u64::from(shape.inputs / STEP);
+    let tiles = tiling.tiles(shape);
+    let warps = u64::from(tiles * tile.threads() / 32);
+    let fragments = u64::from(shape.rows.div_ceil(16) * (shape.outputs / 32));
+    // Parts are added up for whole tiles.
+    let summed = match splits {
+        1 => 0,
+        _ => splits * u64::from(tiles * tile.rows() * tile.columns() / 512),
+    };
+    let fragment = steps * FRAGMENT_STEP + FRAGMENT_FINISH[epilogue as usize];
+    Work {
+        tensor_macs: fragments * 16 * 32 * u64::from(shape.inputs),
+        instructions: warps * (steps * tile.warp_step() + splits * WARP)
+            + fragments * fragment
+            + summed * FRAGMENT_REDUCE,
+    }
+}
+
+/// Layer norm of rows of `width` channels.
+pub(super) fn layer_norm(rows: u32, width: u32) -> Work {
+    Work::instructions(u64::from(rows) * norm_row(width))
+}
+
+/// A warp normalizes a row: both sums, and a part for each 256 columns.
+fn norm_row(width: u32) -> u64 {
+    284 + 153 * u64::from(width.div_ceil(256))
+}
+
+/// Attention: each warp takes 16 queries of one head, and `keys` keys, a multiple of 32.
+pub(super) fn attention(warps: u32, keys: u32) -> Work {
+    let (warps, keys) = (u64::from(warps), u64::from(keys));
+    Work {
+        // Scores twice, values once.
+        tensor_macs: warps * 16 * keys * 3 * HEAD_WIDTH as u64,
+        instructions: warps * (552 * keys / 32 + 756),
+    }
+}
+
+/// Matching: each block holds `rows` tokens of `width` channels in shared memory, and compares `pairs` of them.
+pub(super) fn merge_match(blocks: u32, rows: u32, pairs: u32, width: u32) -> Work {
+    let heads = u64::from(width) / HEAD_WIDTH as u64;
+    Work {
+        // Products of high and low bytes with each other.
+        tensor_macs: u64::from(blocks * pairs) * 4 * HEAD_WIDTH as u64,
+        instructions: u64::from(blocks) * (1330 + u64::from(rows) * (37 + 7 * heads / 2)),
+    }
+}
+
+/// Merging of images of `tokens` tokens, of which `kept` of `width` channels are left in all images together.
+pub(super) fn merge_norm(kept: u32, tokens: u32, width: u32) -> Work {
+    let words = u64::from(tokens.div_ceil(2).div_ceil(32));
+    Work::instructions(u64::from(kept) * (norm_row(width) + 230 + 16 * words))
+}
+
+/// Pooling of `batch` images: `summed` tokens of `width` channels are added up, 0 where one is taken as it is.
+pub(super) fn pool_norm(batch: u32, summed: u32, width: u32) -> Work {
+    let columns = u64::from(width.div_ceil(32));
+    let chain = u64::from(summed) * 16;
+    Work::instructions(u64::from(batch) * (columns * (36 + chain) + 180 + norm_row(width)))
+}
+
+/// The classifier: each block computes `products` sums of `inputs` products.
+pub(super) fn head(blocks: u32, products: u32, inputs: u32) -> Work {
+    let blocks = u64::from(blocks);
+    Work {
+        tensor_macs: blocks * u64::from(products) * u64::from(inputs),
+        instructions: blocks * (248 + 18 * u64::from(inputs / 64)),
+    }
+}
+
+/// The `count` best classes of each image, copies of its logits and sizes.
+pub(super) fn top_classes(batch: u32, classes: u32, tokens: u32, count: u32) -> Work {
+    let per_warp = |elements: u32| u64::from(elements.div_ceil(32));
+    let scan = 18 * per_warp(classes) + 8 * 75;
+    let copies = 9 * (per_warp(classes) + per_warp(tokens)) + 8 * 40;
+    Work::instructions(u64::from(batch) * (u64::from(count) * scan + copies))
+}
+
+/// Pixels to `patches` patches of `row` bytes.
+pub(super) fn patchify(patches: u32, row: u32) -> Work {
+    let rounds = u64::from(row / 4).div_ceil(128);
+    Work::instructions(u64::from(patches) * (140 + 104 * rounds))
+}
+
+/// The first pass over a frame, fitted to the emulator's counts. Each of `blocks` blocks unpacks `pixels` pixels of
+/// a pair of rows, at so many instructions (`unpack`) for a warp's fours of pixels, then sums up `groups` fours of
+/// taps for each of `columns` columns.
+pub(super) fn resample_columns(
+    blocks: u32,
+    pixels: u32,
+    unpack: u64,
+    columns: u32,
+    groups: u32,
+) -> Work {
+    let warps = |threads: u32| u64::from(threads.div_ceil(32));
+    let column = 120 + 42 * u64::from(groups);
+    let block = 8 * 40 + warps(pixels / 4) * unpack + warps(columns) * column;
+    Work::instructions(u64::from(blocks) * block)
+}
+
+/// The second pass, fitted to the emulator's counts: `lines` output rows of `width` pixels, sums over `taps` rows.
+/// `scattered`: the bytes of a four may belong to two patches.
+pub(super) fn resample_rows(lines: u32, width: u32, taps: u32, scattered: bool) -> Work {
+    let four = 110 + if scattered { 60 } else { 0 } + 14 * u64::from(taps);
+    let row = 6 * 40 + u64::from((3 * width).div_ceil(4 * 32)) * four;
+    Work::instructions(u64::from(lines) * row)
+}
