@@ -2,7 +2,7 @@
 //! did. Ignored unless asked for, because it wants a pack:
 //!
 //! ```sh
-//! MERGEVIT_PACK=vitb.mvit MERGEVIT_SCHEDULE=r13 \
+//! MERGEVIT_PACK=$PWD/vitb.mvit MERGEVIT_SCHEDULE=r13 \
 //!     cargo test --release -p mergevit-runtime --test whole_model -- --ignored --nocapture
 //! ```
 

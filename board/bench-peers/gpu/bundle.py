@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 PROGRAMS = ["-p", "mergevit-board", "-p", "mergevit-calibrate", "--bins"]
 # Those that run on the device where MERGEVIT_TEST_DEVICE names it.
-NAMES = ["cuda", "cuda_frame", "cuda_head", "device", "emulator"]
+NAMES = ["cuda", "cuda_frame", "cuda_head", "emulator"]
 TESTS = ["-p", "mergevit-kernels", "-p", "mergevit-runtime", *(part for name in NAMES for part in ("--test", name))]
 # The C library of JetPack 6, Ubuntu 22.04.
 JETPACK_GLIBC = (2, 35)
