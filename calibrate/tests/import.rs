@@ -415,7 +415,7 @@ fn what_the_kernels_cannot_run_is_refused() {
     let unknown = Tensors::from([("decoder.weight".into(), tensor("z", &[4]))]);
     assert!(matches!(
         parse(&unknown, TIMM_CONFIG),
-        Err(Defect::Naming(_))
+        Err(Defect::Naming { .. })
     ));
 }
 

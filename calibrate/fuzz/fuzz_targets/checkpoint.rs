@@ -36,8 +36,8 @@ fn check(checkpoint: &Checkpoint) {
         patch_bias,
         position,
         blocks,
-        norm_gain,
-        norm_bias,
+        final_norm_gain,
+        final_norm_bias,
         head_weight,
         head_bias,
     } = &checkpoint.weights;
@@ -45,8 +45,8 @@ fn check(checkpoint: &Checkpoint) {
         (patch_weight, width * 3 * model.patch_size.pow(2)),
         (patch_bias, width),
         (position, tokens * width),
-        (norm_gain, width),
-        (norm_bias, width),
+        (final_norm_gain, width),
+        (final_norm_bias, width),
         (head_weight, classes * width),
         (head_bias, classes),
     ];

@@ -226,8 +226,8 @@ impl<'a> Forward<'a> {
         };
         let x = layer_norm(
             &pooled,
-            &weights.norm_gain,
-            &weights.norm_bias,
+            &weights.final_norm_gain,
+            &weights.final_norm_bias,
             model.epsilon,
         );
         tap.see(Point::FinalNorm, &x, width);

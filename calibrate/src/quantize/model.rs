@@ -125,7 +125,7 @@ fn classifier(
         |output| vec![1.0; output.len()],
     );
     (
-        PackedNorm::fold(&weights.norm_gain, &weights.norm_bias, &columns),
+        PackedNorm::fold(&weights.final_norm_gain, &weights.final_norm_bias, &columns),
         PackedLinear::real(head),
     )
 }
