@@ -1,6 +1,7 @@
 //! Folders of PNG and JPEG files: one sub-folder a class as in ImageNet, or flat.
 
-use super::{DatasetError, Image};
+use super::error::DatasetError;
+use super::image::Image;
 use mergevit_kernels::frame::PixelFormat;
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,7 @@
 //! The IDX container of MNIST: big-endian header, then bytes (LeCun et al., yann.lecun.com/exdb/mnist).
 
-use super::{DatasetError, Image};
+use super::error::DatasetError;
+use super::image::Image;
 use flate2::read::MultiGzDecoder;
 use mergevit_kernels::frame::{MAX_SIDE, PixelFormat};
 use std::io::Read;

@@ -1,6 +1,6 @@
 //! Watching the full-precision pass over a calibration set, in bounded memory.
 
-use super::ObserveError;
+use super::error::ObserveError;
 use super::statistics::{LayerStatistics, Statistics, widen};
 use crate::checkpoint::Checkpoint;
 use crate::fp32::{Forward, Point, Tap};

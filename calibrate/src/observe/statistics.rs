@@ -1,6 +1,6 @@
 //! What calibration keeps of the activations: limits of all values, and some rows.
 
-use super::ObserveError;
+use super::error::ObserveError;
 
 /// Activations of one kind, row by row.
 #[derive(Clone, Debug, Default, PartialEq)]
