@@ -10,6 +10,7 @@ use thiserror::Error;
 
 /// Why a command failed: exit code 1.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum CommandError {
     /// The checkpoint cannot be used.
     #[error(transparent)]

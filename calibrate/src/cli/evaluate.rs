@@ -5,7 +5,7 @@ use super::files;
 use super::images::{Images, progress};
 use crate::checkpoint::Checkpoint;
 use crate::evaluate::Evaluation;
-use crate::report::{Report, html};
+use crate::report::{Report, html, text};
 use clap::Args;
 use mergevit_kernels::ops::MAX_BATCH;
 use mergevit_runtime::{Backend, Engine, EngineOptions, ModelConfig};
@@ -73,15 +73,15 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     let evaluation = Evaluation::new(engine, checkpoint.as_ref(), args.schedule.as_deref())?;
     let report = measure(evaluation, images)?.1;
     if let Some(path) = &args.json {
-        let mut text = serde_json::to_string_pretty(&report)
+        let mut json = serde_json::to_string_pretty(&report)
             .map_err(|error| CommandError::io(path, "encode", error.into()))?;
-        text.push('\n');
-        files::write(path, text.as_bytes())?;
+        json.push('\n');
+        files::write(path, json.as_bytes())?;
     }
     if let Some(path) = &args.report {
         files::write(path, html(&report).as_bytes())?;
     }
-    print(&report);
+    print!("{}", text(&report));
     Ok(())
 }
 
@@ -132,41 +132,5 @@ fn check_shapes(
             found,
             expected,
         })
-    }
-}
-
-/// A table on standard output.
-pub(super) fn print(report: &Report) {
-    let percent = |x: Option<f64>| x.map_or("-".into(), |x| format!("{:.2}", 100.0 * x));
-    println!(
-        "{} on {}: {} images, backend {}",
-        report.model, report.dataset, report.images, report.backend
-    );
-    println!(
-        "{:>10} {:>8} {:>8} {:>10} {:>8}",
-        "", "top-1 %", "top-5 %", "agreement %", "GMAC"
-    );
-    if report.top1_fp32.is_some() {
-        let (top1, top5) = (percent(report.top1_fp32), percent(report.top5_fp32));
-        println!("{:>10} {top1:>8} {top5:>8} {:>10} {:>8}", "FP32", "", "");
-    }
-    for schedule in &report.schedules {
-        println!(
-            "{:>10} {:>8} {:>8} {:>10} {:>8.3}",
-            schedule.name,
-            percent(schedule.top1),
-            percent(schedule.top5),
-            percent(schedule.agreement),
-            schedule.gmac
-        );
-    }
-    for noise in &report.noise {
-        let layer = noise
-            .layer
-            .map_or(String::new(), |layer| format!("layer {layer} "));
-        let ratio = noise
-            .signal_to_noise_db
-            .map_or("equal".into(), |db| format!("{db:.1} dB"));
-        println!("{layer}{:?}: {ratio}", noise.after);
     }
 }

@@ -1,7 +1,7 @@
 //! `pack`: from a checkpoint to a pack.
 
 use super::error::CommandError;
-use super::evaluate::{engine, measure, print};
+use super::evaluate::{engine, measure};
 use super::files;
 use super::images::{Images, progress};
 use crate::checkpoint::Checkpoint;
@@ -9,7 +9,9 @@ use crate::evaluate::Evaluation;
 use crate::observe::{Observation, Observer, Statistics};
 use crate::pack::build;
 use crate::quantize::quantize_model;
+use crate::report::text;
 use clap::{Args, ValueEnum};
+use mergevit_runtime::testing::Random;
 use mergevit_runtime::{Pack, PackWriter, Provenance, Schedule};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -183,23 +185,11 @@ fn calibrate_synthetic(
 ) -> Result<(Statistics, String), CommandError> {
     let mut observation = Observation::new(checkpoint, SYNTHETIC_IMAGES);
     let bytes = SYNTHETIC_IMAGES * checkpoint.model.image_bytes();
-    observation.see(&noise(seed, bytes));
+    observation.see(&Random(seed).bytes(bytes));
     Ok((
         observation.finish()?,
         format!("{SYNTHETIC_IMAGES} random frames"),
     ))
-}
-
-/// `len` random bytes: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) as u8
-    };
-    (0..len).map(|_| next()).collect()
 }
 
 /// Measures the pack before it gets its name, and writes it with what was found.
@@ -218,7 +208,7 @@ fn measured(
     let evaluation = Evaluation::new(engine, Some(checkpoint), None)?;
     let (evaluation, report) = measure(evaluation, images)?;
     let schedules = evaluation.measured(&report.dataset);
-    print(&report);
+    print!("{}", text(&report));
     let pack = Pack::open(temporary.path())?;
     PackWriter::from_pack(&pack)
         .with_schedules(schedules)
