@@ -476,6 +476,6 @@ fn random_weights_are_reproducible_and_names_are_checked() {
     ] {
         assert!(Checkpoint::random(name, 0).is_err(), "{name}");
     }
-    let missing = Checkpoint::load("no/such/folder".as_ref()).unwrap_err();
+    let missing = Checkpoint::load("no/such/folder").unwrap_err();
     assert!(missing.to_string().contains("no/such/folder"));
 }

@@ -53,7 +53,8 @@ impl Checkpoint {
     /// # Errors
     /// Anything unreadable, missing, left over, of a wrong shape or type, not finite, or unsupported; with
     /// the file and the tensor or field named.
-    pub fn load(path: &Path) -> Result<Self, CheckpointError> {
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
+        let path = path.as_ref();
         let (folder, weights) = if path.is_dir() {
             (path, path.join("model.safetensors"))
         } else {

@@ -7,13 +7,12 @@ use super::images::{Images, progress};
 use crate::checkpoint::Checkpoint;
 use crate::evaluate::Evaluation;
 use crate::observe::{Observation, Observer, Statistics};
-use crate::pack::build;
-use crate::quantize::quantize_model;
+use crate::pack::{build, provenance};
+use crate::quantize::Quantizer;
 use crate::report::text;
 use clap::{Args, ValueEnum};
 use mergevit_runtime::testing::Random;
-use mergevit_runtime::{Pack, PackWriter, Provenance, Schedule};
-use std::collections::BTreeMap;
+use mergevit_runtime::{Pack, PackWriter, Schedule};
 use std::path::PathBuf;
 
 /// Synthetic frames that a random model is calibrated on.
@@ -122,17 +121,6 @@ impl PackArgs {
         let constant = self.merge.iter().map(|&r| Schedule::constant(r, depth));
         constant.chain(self.schedule.iter().cloned()).collect()
     }
-
-    fn provenance(&self, checkpoint: &Checkpoint, set: String, images: u64) -> Provenance {
-        Provenance {
-            checkpoint: checkpoint.name.clone(),
-            checkpoint_hash: checkpoint.hash.clone(),
-            calibration_set: set,
-            calibration_images: images,
-            tool: concat!("mergevit-calibrate ", env!("CARGO_PKG_VERSION")).into(),
-            settings: BTreeMap::from([("observer".into(), self.observer().to_string())]),
-        }
-    }
 }
 
 /// Runs the command.
@@ -150,9 +138,12 @@ pub(super) fn run(args: &PackArgs) -> Result<(), CommandError> {
         None => calibrate_synthetic(&checkpoint, args.seed)?,
     };
     let bar = progress("quantizing", checkpoint.model.depth as u64);
-    let model = quantize_model(args.observer(), &checkpoint, &statistics, || bar.inc(1));
+    let model = Quantizer::new()
+        .with_observer(args.observer())
+        .on_layer(|| bar.inc(1))
+        .quantize(&checkpoint, &statistics);
     bar.finish_and_clear();
-    let provenance = args.provenance(&checkpoint, set, statistics.images);
+    let provenance = provenance(&checkpoint, set, statistics.images, args.observer());
     let schedules = args.schedules(checkpoint.model.depth);
     let writer = build(&checkpoint, &model, schedules, provenance)?;
     match &args.measure {

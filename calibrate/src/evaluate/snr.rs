@@ -9,6 +9,7 @@ use serde::Serialize;
 /// Where the residual stream is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Place {
     /// After the patch embedding.
     Embedding,

@@ -18,6 +18,7 @@ use rayon::prelude::*;
 
 /// A place in the network whose values a [`Tap`] can see. The number is the layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Point {
     /// (T, C) residual stream after the patch embedding.
     PatchEmbed,

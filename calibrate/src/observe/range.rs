@@ -8,13 +8,16 @@ const RATIOS: [f64; 16] = [
 ];
 
 /// How ranges of activations are chosen.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub enum Observer {
     /// Everything seen is representable.
     MinMax,
-    /// This percentage of the values is representable, half of the rest clipped at each end.
+    /// This percentage of the values, above 50 and at most 100, is representable; half of the rest is
+    /// clipped at each end.
     Percentile(f64),
     /// The clipping with the least squared error of what depends on the activation.
+    #[default]
     Mse,
 }
 

@@ -1,10 +1,12 @@
 //! From quantized tensors to a pack.
 
 use crate::checkpoint::Checkpoint;
+use crate::observe::Observer;
 use crate::quantize::{PackedLayer, PackedLinear, PackedModel, PackedNorm};
 use mergevit_runtime::{
     ActivationQuantization, PackWriter, Provenance, Schedule, TensorKind, WriteError,
 };
+use std::collections::BTreeMap;
 
 /// Puts one matrix or vector into the pack, in the shape of its kind.
 struct Tensors<'a, 'w> {
@@ -65,6 +67,24 @@ impl<'a> Tensors<'a, '_> {
         self.f32(Kind::GeluQuantization, at, &layer.gelu)?;
         let fc2 = [Kind::Fc2Weight, Kind::Fc2Scale, Kind::Fc2Bias];
         self.linear(fc2, at, &layer.fc2)
+    }
+}
+
+/// Where a pack made with this crate comes from: `checkpoint`, and `images` images of the calibration set
+/// `set`, quantized with `observer`.
+pub fn provenance(
+    checkpoint: &Checkpoint,
+    set: impl Into<String>,
+    images: u64,
+    observer: Observer,
+) -> Provenance {
+    Provenance {
+        checkpoint: checkpoint.name.clone(),
+        checkpoint_hash: checkpoint.hash.clone(),
+        calibration_set: set.into(),
+        calibration_images: images,
+        tool: concat!("mergevit-calibrate ", env!("CARGO_PKG_VERSION")).into(),
+        settings: BTreeMap::from([("observer".into(), observer.to_string())]),
     }
 }
 

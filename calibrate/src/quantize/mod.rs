@@ -5,7 +5,7 @@
 //! - [`Columns`]: how a linear layer's input is quantized, folded into what produces and consumes it.
 //! - [`Linear::quantize`]: weights, one scale a row, clipped where that loses least.
 //! - [`search()`]: smoothing and clipping by the error of the real output.
-//! - [`quantize_layer`]: an encoder layer; [`quantize_model`]: all of a network.
+//! - [`quantize_layer`]: an encoder layer; [`Quantizer`]: all of a network.
 //!
 //! Sums are taken in fixed blocks, so that a result depends on neither thread count nor timing.
 
@@ -20,6 +20,6 @@ mod weights;
 
 pub use columns::{Columns, I8_LIMIT, WIDE_LIMIT};
 pub use layer::{PackedLayer, PackedLinear, PackedNorm, quantize_layer};
-pub use model::{PackedModel, quantize_model};
+pub use model::{PackedModel, Quantizer};
 pub use search::{Fit, Ranges, Samples, search};
 pub use weights::{Linear, QuantizedLinear};

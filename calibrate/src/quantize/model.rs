@@ -26,31 +26,57 @@ pub struct PackedModel {
     pub head: PackedLinear,
 }
 
-/// Quantizes a checkpoint by what was observed; `done` is called after each layer.
-pub fn quantize_model(
+/// Quantizes a checkpoint by what was observed on a calibration set.
+#[derive(Default)]
+pub struct Quantizer<'a> {
     observer: Observer,
-    checkpoint: &Checkpoint,
-    statistics: &Statistics,
-    mut done: impl FnMut(),
-) -> PackedModel {
-    let weights = &checkpoint.weights;
-    let layers = weights
-        .blocks
-        .iter()
-        .zip(&statistics.layers)
-        .map(|(block, statistics)| {
-            let layer = quantize_layer(observer, block, statistics);
-            done();
-            layer
-        })
-        .collect();
-    let (final_norm, head) = classifier(observer, checkpoint, statistics);
-    PackedModel {
-        patch: patch_embedding(checkpoint, &statistics.patches),
-        position: weights.position.clone(),
-        layers,
-        final_norm,
-        head,
+    on_layer: Option<Box<dyn FnMut() + 'a>>,
+}
+
+impl<'a> Quantizer<'a> {
+    /// With [`Observer::Mse`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Chooses the ranges of activations in another way.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Observer) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// Calls `done` after each encoder layer: for a progress bar.
+    #[must_use]
+    pub fn on_layer(mut self, done: impl FnMut() + 'a) -> Self {
+        self.on_layer = Some(Box::new(done));
+        self
+    }
+
+    /// Quantizes all of `checkpoint`. `statistics` must be those of the same checkpoint.
+    pub fn quantize(mut self, checkpoint: &Checkpoint, statistics: &Statistics) -> PackedModel {
+        let observer = self.observer;
+        let weights = &checkpoint.weights;
+        let layers = weights
+            .blocks
+            .iter()
+            .zip(&statistics.layers)
+            .map(|(block, statistics)| {
+                let layer = quantize_layer(observer, block, statistics);
+                if let Some(done) = &mut self.on_layer {
+                    done();
+                }
+                layer
+            })
+            .collect();
+        let (final_norm, head) = classifier(observer, checkpoint, statistics);
+        PackedModel {
+            patch: patch_embedding(checkpoint, &statistics.patches),
+            position: weights.position.clone(),
+            layers,
+            final_norm,
+            head,
+        }
     }
 }
 
