@@ -62,7 +62,7 @@ fn dead_channels_heads_and_layers_are_packed() {
     let mut checkpoint = checkpoint();
     let width = checkpoint.model.width;
     let blocks = &mut checkpoint.weights.blocks;
-    // A channel that the layer norms always give as their bias.
+    // A channel in which the layer norms always give their bias.
     blocks[0].norm1_gain[5] = 0.0;
     blocks[0].norm2_gain[5] = 0.0;
     // A head without queries, keys or values.
@@ -74,7 +74,7 @@ fn dead_channels_heads_and_layers_are_packed() {
     blocks[2].fc1_weight.fill(0.0);
     blocks[2].fc1_bias.fill(0.0);
     blocks[3].proj_weight[..width].fill(0.0);
-    // A layer norm that gives nothing at all.
+    // A layer norm that gives only zeros.
     blocks[4].norm1_gain.fill(0.0);
     blocks[4].norm1_bias.fill(0.0);
     let distance = distance(&checkpoint, Observer::Mse);

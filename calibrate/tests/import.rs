@@ -1,4 +1,4 @@
-//! The same small model under three namings; and every way a checkpoint can be wrong.
+//! The same small model under three namings, and every way in which a checkpoint can be wrong.
 
 use mergevit_calibrate::checkpoint::{Checkpoint, Defect};
 use mergevit_runtime::{Pooling, ResizeMode};

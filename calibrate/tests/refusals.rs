@@ -1,4 +1,4 @@
-//! What bad input gets: an error that names it, the right exit code, no output file.
+//! Bad input gives an error that names it, the right exit code, and no output file.
 
 mod common;
 

@@ -8,7 +8,7 @@ use thiserror::Error;
 #[non_exhaustive]
 #[error("{}: {defect}", path.display())]
 pub struct CheckpointError {
-    /// The weights file, if its content is at fault; else the folder or file that was to be imported.
+    /// The weights file if its content is at fault, else the folder or file given.
     pub path: PathBuf,
     /// What is wrong with it.
     #[source]
@@ -24,7 +24,7 @@ pub enum Defect {
     Io {
         /// Name of the file.
         name: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A field of `config.json` or `preprocessor_config.json` is wrong.
@@ -86,7 +86,7 @@ pub enum Defect {
         /// The value.
         value: f32,
     },
-    /// A model of a kind that the kernels do not run.
+    /// The kernels do not run this kind of model.
     #[error("unsupported model: {0}")]
     Unsupported(String),
     /// The dimensions do not fit together, or exceed a limit.

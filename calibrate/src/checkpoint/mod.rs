@@ -32,7 +32,7 @@ use xxhash_rust::xxh3::xxh3_64;
 /// A checkpoint in one canonical layout. Matrices are row-major, (outputs, inputs).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// Where it came from: the folder's or file's name, or the name of the random architecture.
+    /// Name of the folder or file it was imported from, or of the random architecture.
     pub name: String,
     /// Hash of the weights file, `xxh3-64:...`.
     pub hash: String,
@@ -51,8 +51,8 @@ impl Checkpoint {
     /// naming (timm, transformers, torchvision) is detected.
     ///
     /// # Errors
-    /// Anything unreadable, missing, left over, of a wrong shape or type, not finite, or unsupported; with
-    /// the file and the tensor or field named.
+    /// [`CheckpointError`] for whatever is unreadable, missing, left over, of a wrong shape or type, not finite
+    /// or unsupported; it names the file and the tensor or field.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
         let path = path.as_ref();
         let (folder, weights) = if path.is_dir() {

@@ -18,7 +18,7 @@ fn normal(random: &mut Random, n: usize, deviation: f32) -> Vec<f32> {
         .collect()
 }
 
-/// Width and depth of the family's members.
+/// Width and depth of each size of model.
 const MEMBERS: [(&str, usize, usize); 4] = [
     ("tiny", 192, 12),
     ("small", 384, 12),

@@ -14,36 +14,36 @@ use std::path::{Path, PathBuf};
 /// Images over which the noise of the residual stream is measured.
 const NOISE_IMAGES: usize = 16;
 
-/// Measures a pack's accuracy on a data set.
+/// Measure a pack's accuracy on a data set
 #[derive(Clone, Debug, Args)]
 pub(super) struct EvaluateArgs {
-    /// The pack.
+    /// The pack to measure
     #[arg(long, value_name = "M.mvit")]
     model: PathBuf,
-    /// The checkpoint that the pack was made from: adds agreement with full precision, and noise.
+    /// The checkpoint that the pack was made from: adds agreement with full precision, and noise
     #[arg(long, value_name = "DIR-or-FILE")]
     checkpoint: Option<PathBuf>,
-    /// folder:DIR or idx:IMAGES[.gz],LABELS[.gz]
+    /// The data set: folder:DIR or idx:IMAGES[.gz],LABELS[.gz]
     #[arg(long, value_name = "DATASET")]
     images: String,
-    /// Only this many images, the first ones of an idx file, spread over the classes of a folder.
+    /// Use only this many images: the first of an idx file, or spread over the classes of a folder
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// Only this schedule of the pack.
+    /// Measure only this schedule of the pack
     #[arg(long, value_name = "NAME")]
     schedule: Option<String>,
-    /// Backend that runs the pack: auto, reference, cpu, or one of `mergevit doctor`'s.
+    /// Backend that runs the pack: auto, reference, cpu, or one that `mergevit doctor` lists
     #[arg(long, default_value = "auto")]
     backend: String,
-    /// Writes everything as JSON.
+    /// Also write all results as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Writes everything as a page.
+    /// Also write all results as an HTML page
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
 }
 
-/// An engine for evaluating: largest batches.
+/// An engine for evaluation, with the largest batches.
 pub(super) fn engine(path: &Path, backend: &str) -> Result<Engine, CommandError> {
     let options = EngineOptions {
         backend: Backend::from(backend),
@@ -106,7 +106,7 @@ pub(super) fn measure<'a>(
     Ok((evaluation, report))
 }
 
-/// A pack and the checkpoint it was made from have the same shape.
+/// Checks that the pack and the checkpoint have the same dimensions.
 fn check_shapes(
     path: &Path,
     pack: &ModelConfig,

@@ -15,23 +15,23 @@ use mergevit_runtime::testing::Random;
 use mergevit_runtime::{Pack, PackWriter, Schedule};
 use std::path::PathBuf;
 
-/// Synthetic frames that a random model is calibrated on.
+/// Random frames on which a random model is calibrated.
 const SYNTHETIC_IMAGES: usize = 8;
 
-/// Calibrates a checkpoint to INT8 and packs it.
+/// Calibrate a checkpoint to INT8 and pack it
 #[derive(Clone, Debug, Args)]
 pub(super) struct PackArgs {
-    /// The checkpoint's folder (model.safetensors and config.json) or file.
+    /// The checkpoint: a folder with model.safetensors and config.json, or the file
     #[arg(
         long,
         value_name = "DIR-or-FILE",
         required_unless_present = "random_weights"
     )]
     checkpoint: Option<PathBuf>,
-    /// Instead of a checkpoint: random weights of this architecture, to measure speed.
+    /// Random weights of this architecture instead of a checkpoint, to measure speed
     #[arg(long, value_name = "ARCHITECTURE", conflicts_with = "checkpoint")]
     random_weights: Option<String>,
-    /// Seed of the random weights and frames.
+    /// Seed of the random weights and frames
     #[arg(long, default_value_t = 0, requires = "random_weights")]
     seed: u64,
     /// Calibration set: folder:DIR or idx:IMAGES[.gz],LABELS[.gz]
@@ -42,29 +42,29 @@ pub(super) struct PackArgs {
     )]
     #[arg(conflicts_with = "random_weights")]
     images: Option<String>,
-    /// Calibration images.
+    /// Number of calibration images
     #[arg(long, value_name = "N", default_value_t = 256)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
-    /// The pack.
+    /// The pack to write
     #[arg(long, value_name = "M.mvit")]
     output: PathBuf,
-    /// Schedules of constant r, named r0, r8, ...
+    /// Tokens to merge in every layer: one schedule per number, named r0, r8, ...
     #[arg(long, value_name = "R", value_delimiter = ',', value_parser = merge, default_value = "0")]
     merge: Vec<u16>,
-    /// A schedule with r for each layer; may be given again.
+    /// A schedule with r for each layer; may be repeated
     #[arg(long, value_name = "NAME=R0,R1,...", value_parser = schedule)]
     schedule: Vec<Schedule>,
-    /// How ranges of activations are chosen.
+    /// How to choose the ranges of activations
     #[arg(long, value_enum, default_value_t = ObserverName::Mse)]
     observer: ObserverName,
-    /// What the percentile observer covers.
+    /// Percentage of the values that the percentile observer covers
     #[arg(long, value_name = "P", default_value_t = 99.99, value_parser = percentile)]
     percentile: f64,
-    /// Labelled set on which the fresh pack is measured; the pack then holds its accuracy.
+    /// Labelled set on which to measure the new pack's accuracy, which the pack then stores
     #[arg(long, value_name = "DATASET", conflicts_with = "random_weights")]
     measure: Option<String>,
-    /// Only this many images of it.
+    /// Use only this many images of it
     #[arg(long, value_name = "N", requires = "measure")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     measure_limit: Option<u64>,
@@ -73,11 +73,11 @@ pub(super) struct PackArgs {
 /// Names of the observers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ObserverName {
-    /// Everything seen is representable.
+    /// All values are representable
     Minmax,
-    /// A percentage of the values is.
+    /// A percentage of the values is representable
     Percentile,
-    /// Least squared error of what depends on the activation.
+    /// Least squared error in what depends on the activation
     Mse,
 }
 
@@ -126,7 +126,7 @@ impl PackArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// [`CommandError`]; the output is then what it was before.
+/// [`CommandError`]; the output file is then unchanged.
 pub(super) fn run(args: &PackArgs) -> Result<(), CommandError> {
     let checkpoint = match (&args.checkpoint, &args.random_weights) {
         (Some(path), _) => Checkpoint::load(path)?,
@@ -183,7 +183,7 @@ fn calibrate_synthetic(
     ))
 }
 
-/// Measures the pack before it gets its name, and writes it with what was found.
+/// Measures the pack in a temporary file, then writes it with its accuracy.
 fn measured(
     args: &PackArgs,
     checkpoint: &Checkpoint,

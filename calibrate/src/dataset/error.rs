@@ -7,7 +7,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DatasetError {
-    /// The description is of no known kind.
+    /// The specification is neither of a folder nor of IDX files.
     #[error("data set {spec:?}: expected folder:DIR or idx:IMAGES[.gz][,LABELS[.gz]]")]
     Spec {
         /// What was given.
@@ -18,18 +18,18 @@ pub enum DatasetError {
     Io {
         /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// There is no image in it.
+    /// The set has no images.
     #[error("{}: no images{hint}", path.display())]
     Empty {
         /// The folder or file.
         path: PathBuf,
-        /// What would count as an image.
+        /// What counts as an image.
         hint: &'static str,
     },
-    /// Images both in it and in its sub-folders.
+    /// The folder has images both in it and in its sub-folders.
     #[error(
         "{}: image {file} beside the sub-folder {folder} with images, expected one or the other",
         path.display()
@@ -47,7 +47,7 @@ pub enum DatasetError {
     Image {
         /// The file.
         path: PathBuf,
-        /// What the decoder said.
+        /// The decoder's error.
         reason: String,
     },
     /// An IDX file's header or length is wrong.
@@ -55,7 +55,7 @@ pub enum DatasetError {
     Idx {
         /// The file.
         path: PathBuf,
-        /// Which part of the header.
+        /// The part of the header.
         field: &'static str,
         /// What it holds.
         found: String,

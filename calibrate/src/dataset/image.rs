@@ -7,7 +7,7 @@ use mergevit_kernels::frame::PixelFormat;
 pub struct Image {
     /// Grey or RGB.
     pub format: PixelFormat,
-    /// Pixels a row.
+    /// Pixels per row.
     pub width: usize,
     /// Rows.
     pub height: usize,

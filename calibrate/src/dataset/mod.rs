@@ -1,4 +1,4 @@
-//! Images with labels, from folders or IDX files; and their way to the network's pixels.
+//! Labelled images from folders or IDX files, and their preprocessing for a model.
 
 mod error;
 mod folder;
@@ -18,7 +18,7 @@ enum Source {
     Idx(idx::Idx),
 }
 
-/// A data set; folders decode their images when asked for them.
+/// A data set. Images of a folder are decoded on demand.
 pub struct Dataset {
     name: String,
     source: Source,
@@ -35,11 +35,11 @@ impl std::fmt::Debug for Dataset {
 }
 
 impl Dataset {
-    /// Opens `folder:DIR` (one sub-folder a class, or flat and unlabelled) or
+    /// Opens `folder:DIR` (one sub-folder per class, or flat and unlabelled) or
     /// `idx:IMAGES[.gz][,LABELS[.gz]]` (the MNIST container).
     ///
-    /// Class folders are matched with the model's `labels` by name if all of them are among these; otherwise
-    /// classes are numbered in the folders' alphabetical order.
+    /// Class folders are matched with the model's `labels` by name if every folder is a label; otherwise
+    /// they are numbered in alphabetical order.
     ///
     /// # Errors
     /// An unknown kind, unreadable or malformed files, no images, labels beyond `classes`.
@@ -82,8 +82,8 @@ impl Dataset {
         self.len == 0
     }
 
-    /// Uses `limit` images at most: the first ones of an IDX file, every n-th one of a folder (whose images
-    /// are sorted by class).
+    /// Uses at most `limit` images: the first of an IDX file, every n-th of a folder, whose images are
+    /// sorted by class.
     pub fn limit(&mut self, limit: usize) {
         match &mut self.source {
             Source::Folder(folder) => folder.thin(limit),

@@ -6,10 +6,10 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ObserveError {
-    /// Nothing to observe.
+    /// The set has no images.
     #[error("calibration set: 0 images, expected at least 1")]
     NoImages,
-    /// The network overflows or its weights are broken.
+    /// An activation is NaN or infinite: the network overflows or its weights are damaged.
     #[error(
         "{activation}, channel {channel}: not finite on the calibration set; is the checkpoint damaged?"
     )]

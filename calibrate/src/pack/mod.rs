@@ -8,7 +8,7 @@ use mergevit_runtime::{
 };
 use std::collections::BTreeMap;
 
-/// Puts one matrix or vector into the pack, in the shape of its kind.
+/// Adds tensors to a pack, in the shape of their kind.
 struct Tensors<'a, 'w> {
     writer: &'w mut PackWriter<'a>,
     checkpoint: &'w Checkpoint,
@@ -118,7 +118,7 @@ pub fn build<'a>(
     Ok(writer)
 }
 
-/// The activation scales that have a real unit of their own, for people.
+/// The activation scales in real units. They inform people; the engine does not read them.
 fn scales(model: &PackedModel) -> Vec<ActivationQuantization> {
     let mut list = Vec::with_capacity(3 * model.layers.len());
     for (index, layer) in model.layers.iter().enumerate() {

@@ -1,13 +1,13 @@
-//! From real weights and calibration rows to integers: what makes a pack accurate.
+//! From real weights and calibration rows to integers.
 //!
-//! Everything here is free at run time: it only chooses numbers that the kernels multiply with anyway.
+//! None of it costs anything at run time: it only chooses numbers that the kernels use anyway.
 //!
 //! - [`Columns`]: how a linear layer's input is quantized, folded into what produces and consumes it.
-//! - [`Linear::quantize`]: weights, one scale a row, clipped where that loses least.
+//! - [`Linear::quantize`]: weights, one scale per row, clipped where that reduces the error.
 //! - [`search()`]: smoothing and clipping by the error of the real output.
 //! - [`quantize_layer`]: an encoder layer; [`Quantizer`]: all of a network.
 //!
-//! Sums are taken in fixed blocks, so that a result depends on neither thread count nor timing.
+//! Sums run over fixed blocks, so results depend on neither thread count nor timing.
 
 mod attention;
 mod columns;

@@ -16,17 +16,17 @@ const WIDE_FILL: f32 = 0.5;
 pub struct PackedModel {
     /// (C, K) with K padded to a multiple of 64, columns in (y, x, colour) order.
     pub patch: PackedLinear,
-    /// (T, C)
+    /// (T, C) position embedding, in real units.
     pub position: Vec<f32>,
-    /// One a layer.
+    /// One per layer.
     pub layers: Vec<PackedLayer>,
-    /// In steps of the 16-bit head input.
+    /// In steps of the classifier's 16-bit input.
     pub final_norm: PackedNorm,
-    /// (classes, C)
+    /// (classes, C) the classifier.
     pub head: PackedLinear,
 }
 
-/// Quantizes a checkpoint by what was observed on a calibration set.
+/// Quantizes a checkpoint, given the statistics of a calibration set.
 #[derive(Default)]
 pub struct Quantizer<'a> {
     observer: Observer,
@@ -34,7 +34,7 @@ pub struct Quantizer<'a> {
 }
 
 impl<'a> Quantizer<'a> {
-    /// With [`Observer::Mse`].
+    /// A quantizer with [`Observer::Mse`].
     pub fn new() -> Self {
         Self::default()
     }
@@ -80,7 +80,7 @@ impl<'a> Quantizer<'a> {
     }
 }
 
-/// How the camera's bytes, less 128, stand for normalized pixels: exactly.
+/// The exact relation between the camera's bytes, less 128, and normalized pixels.
 fn pixel_columns(checkpoint: &Checkpoint, inner: usize) -> Columns {
     let of = |index: usize| {
         let colour = index % 3;

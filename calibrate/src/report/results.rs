@@ -6,11 +6,11 @@ use serde::Serialize;
 /// Accuracy of one class.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ClassReport {
-    /// Its name, or its index where the pack names none.
+    /// The class's name, or its index if the pack has no names.
     pub label: String,
     /// Images with this label.
     pub images: u64,
-    /// Fraction of them that was recognised; none without images.
+    /// Fraction of them that were classified correctly; none without images.
     pub top1: Option<f64>,
     /// The same in full precision without merging.
     pub top1_fp32: Option<f64>,
@@ -23,15 +23,15 @@ pub struct ScheduleReport {
     pub name: String,
     /// r of each layer.
     pub merge: Vec<u16>,
-    /// Fraction whose first class is right; none without labels.
+    /// Fraction whose best class is correct; none without labels.
     pub top1: Option<f64>,
-    /// Fraction whose first five classes hold the right one.
+    /// Fraction whose best five classes include the correct one; none without labels.
     pub top5: Option<f64>,
-    /// Fraction that full precision without merging decides alike; none without a checkpoint.
+    /// Fraction on which full precision without merging chooses the same class; none without a checkpoint.
     pub agreement: Option<f64>,
-    /// Billions of multiply-accumulates an image.
+    /// Billions of multiply-accumulates per image.
     pub gmac: f64,
-    /// One a class.
+    /// One per class.
     pub classes: Vec<ClassReport>,
 }
 
@@ -50,7 +50,7 @@ pub struct Report {
     pub top1_fp32: Option<f64>,
     /// Its `top5`.
     pub top5_fp32: Option<f64>,
-    /// One a schedule.
+    /// One per schedule.
     pub schedules: Vec<ScheduleReport>,
     /// Noise of the residual stream, place by place, without merging.
     pub noise: Vec<LayerNoise>,
