@@ -1,4 +1,4 @@
-//! Folders and IDX files: what is read, in which order, with which labels; and what is refused.
+//! Folders and IDX files: what is read, in which order and with which labels, and what is refused.
 
 use flate2::Compression;
 use flate2::write::GzEncoder;

@@ -4,7 +4,7 @@ use mergevit_calibrate::checkpoint::Checkpoint;
 use mergevit_calibrate::fp32::Forward;
 use mergevit_calibrate::observe::{Observation, ObserveError, Observer};
 use mergevit_calibrate::pack::build;
-use mergevit_calibrate::quantize::quantize_model;
+use mergevit_calibrate::quantize::Quantizer;
 use mergevit_runtime::{Engine, EngineOptions, Pack, Provenance, Schedule};
 
 const IMAGES: usize = 8;
@@ -27,7 +27,9 @@ fn distance(checkpoint: &Checkpoint, observer: Observer) -> f32 {
     let mut observation = Observation::new(checkpoint, IMAGES);
     observation.see(&frames);
     let statistics = observation.finish().unwrap();
-    let model = quantize_model(observer, checkpoint, &statistics, || ());
+    let model = Quantizer::new()
+        .with_observer(observer)
+        .quantize(checkpoint, &statistics);
     let schedules = vec![Schedule::constant(0, checkpoint.model.depth)];
     let writer = build(checkpoint, &model, schedules, Provenance::default()).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -60,7 +62,7 @@ fn dead_channels_heads_and_layers_are_packed() {
     let mut checkpoint = checkpoint();
     let width = checkpoint.model.width;
     let blocks = &mut checkpoint.weights.blocks;
-    // A channel that the layer norms always give as their bias.
+    // A channel in which the layer norms always give their bias.
     blocks[0].norm1_gain[5] = 0.0;
     blocks[0].norm2_gain[5] = 0.0;
     // A head without queries, keys or values.
@@ -72,7 +74,7 @@ fn dead_channels_heads_and_layers_are_packed() {
     blocks[2].fc1_weight.fill(0.0);
     blocks[2].fc1_bias.fill(0.0);
     blocks[3].proj_weight[..width].fill(0.0);
-    // A layer norm that gives nothing at all.
+    // A layer norm that gives only zeros.
     blocks[4].norm1_gain.fill(0.0);
     blocks[4].norm1_bias.fill(0.0);
     let distance = distance(&checkpoint, Observer::Mse);
@@ -119,7 +121,7 @@ fn huge_weights_are_refused_not_packed() {
     let mut observation = Observation::new(&checkpoint, IMAGES);
     observation.see(&frames(&checkpoint));
     let statistics = observation.finish().unwrap();
-    let model = quantize_model(Observer::Mse, &checkpoint, &statistics, || ());
+    let model = Quantizer::new().quantize(&checkpoint, &statistics);
     let schedules = vec![Schedule::constant(0, checkpoint.model.depth)];
     let writer = build(&checkpoint, &model, schedules, Provenance::default()).unwrap();
     let error = writer.to_bytes().map(drop).unwrap_err().to_string();

@@ -24,7 +24,7 @@ fn words(file: &SafeTensors<'_>, name: &str) -> Vec<[u8; 4]> {
 
 #[test]
 fn logits_and_sizes_are_the_goldens() {
-    let checkpoint = Checkpoint::load(&path("MERGEVIT_CHECKPOINT", "garments")).unwrap();
+    let checkpoint = Checkpoint::load(path("MERGEVIT_CHECKPOINT", "garments")).unwrap();
     let bytes = std::fs::read(path("MERGEVIT_GOLDENS", "garments-goldens.safetensors")).unwrap();
     let goldens = SafeTensors::deserialize(&bytes).unwrap();
     let pixels = goldens.tensor("pixels").unwrap().data();

@@ -1,4 +1,4 @@
-//! The same small model under three namings; and every way a checkpoint can be wrong.
+//! The same small model under three namings, and every way in which a checkpoint can be wrong.
 
 use mergevit_calibrate::checkpoint::{Checkpoint, Defect};
 use mergevit_runtime::{Pooling, ResizeMode};
@@ -415,7 +415,7 @@ fn what_the_kernels_cannot_run_is_refused() {
     let unknown = Tensors::from([("decoder.weight".into(), tensor("z", &[4]))]);
     assert!(matches!(
         parse(&unknown, TIMM_CONFIG),
-        Err(Defect::Naming(_))
+        Err(Defect::Naming { .. })
     ));
 }
 
@@ -476,6 +476,6 @@ fn random_weights_are_reproducible_and_names_are_checked() {
     ] {
         assert!(Checkpoint::random(name, 0).is_err(), "{name}");
     }
-    let missing = Checkpoint::load("no/such/folder".as_ref()).unwrap_err();
+    let missing = Checkpoint::load("no/such/folder").unwrap_err();
     assert!(missing.to_string().contains("no/such/folder"));
 }

@@ -1,4 +1,4 @@
-//! Checkpoint to pack to numbers, through the program, on the shipped model and images.
+//! From checkpoint to pack to accuracy, through the program, on the shipped model and images.
 
 mod common;
 
@@ -179,7 +179,7 @@ fn forward_reproduces_the_goldens_and_the_pack_stays_near() {
             "r = {r}: {}",
             distance(&quantized)
         );
-        // The reference gives the same bits as whatever ran.
+        // The reference backend gives the same bits as the default one.
         let reference = run("--model %m.mvit --backend reference");
         assert_eq!(reference, (quantized, quantized_sizes));
     }
@@ -187,7 +187,7 @@ fn forward_reproduces_the_goldens_and_the_pack_stays_near() {
         folder.path(),
         &format!("forward --model %m.mvit --schedule r8 --pixels {pixels} --output %s.safetensors"),
     );
-    // A pack's weights run under a schedule that it does not hold.
+    // A pack's weights run under a schedule that the pack lacks.
     succeed(
         folder.path(),
         &format!("forward --model %m.mvit --merge 3 --pixels {pixels} --output %t.safetensors"),

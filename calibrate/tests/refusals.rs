@@ -1,4 +1,4 @@
-//! What bad input gets: an error that names it, the right exit code, no output file.
+//! Bad input gives an error that names it, the right exit code, and no output file.
 
 mod common;
 
@@ -56,142 +56,113 @@ fn wrong_usage_exits_with_2() {
     assert!(succeed(folder.path(), "pack --help").contains("--random-weights"));
 }
 
-#[test]
-fn bad_checkpoints_and_sets_exit_with_1() {
-    let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, bytes: &[u8]| {
-        let path = folder.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, bytes).unwrap();
-    };
-    std::fs::create_dir(folder.path().join("empty")).unwrap();
-    write("text/a.png", b"not an image");
-    write(
-        "short.idx3",
-        &[0, 0, 8, 3, 0, 0, 0, 9, 0, 0, 0, 28, 0, 0, 0, 28, 1, 2],
-    );
-    write(
-        "none.idx3",
-        &[0, 0, 8, 3, 0, 0, 0, 0, 0, 0, 0, 28, 0, 0, 0, 28],
-    );
-    let garments = data("garments").display().to_string();
-    let (images, checkpoint) = (set("calibration"), format!("--checkpoint {garments}"));
-    for (args, what) in [
-        (
-            format!("--checkpoint %nowhere --images {images}"),
-            "nowhere",
-        ),
-        (
-            format!("--checkpoint %empty --images {images}"),
-            "model.safetensors",
-        ),
-        (
-            format!("{checkpoint} --images idx:/nowhere.gz"),
-            "nowhere.gz",
-        ),
-        (format!("{checkpoint} --images nonsense"), "folder:DIR"),
-        (
-            format!(
-                "{checkpoint} --images folder:{}/empty",
-                folder.path().display()
-            ),
-            "no images",
-        ),
-        (
-            format!(
-                "{checkpoint} --images folder:{}/text",
-                folder.path().display()
-            ),
-            "a.png",
-        ),
-        (
-            format!(
-                "{checkpoint} --images idx:{}/short.idx3",
-                folder.path().display()
-            ),
-            "short.idx3",
-        ),
-        (
-            format!(
-                "{checkpoint} --images idx:{}/none.idx3",
-                folder.path().display()
-            ),
-            "no images",
-        ),
-        (
-            format!("{checkpoint} --images {images} --limit 2 --schedule a=1,2"),
-            "6 layers",
-        ),
-        (
-            format!("{checkpoint} --images {images} --limit 2 --schedule r0=0,0,0,0,0,0"),
-            "r0",
-        ),
-        (
-            format!("{checkpoint} --images {images} --limit 2 --measure folder:nowhere"),
-            "nowhere",
-        ),
-        ("--random-weights resnet50".into(), "resnet50"),
-    ] {
-        refuse(
-            folder.path(),
-            &format!("pack {args} --output %m.mvit"),
-            1,
-            what,
-        );
-    }
-    let small = format!("pack {checkpoint} --images {images} --limit 2 --output");
-    refuse(
-        folder.path(),
-        &format!("{small} %nowhere/m.mvit"),
-        1,
-        "nowhere",
-    );
-    refuse(folder.path(), &format!("{small} %empty"), 1, "empty");
+/// Runs `pack` with `args`, which must exit with 1 and name `what`.
+fn refuse_pack(folder: &Path, args: &str, what: &str) {
+    refuse(folder, &format!("pack {args} --output %m.mvit"), 1, what);
+}
+
+fn garments() -> String {
+    data("garments").display().to_string()
 }
 
 #[test]
-fn bad_packs_and_pixels_exit_with_1() {
+fn bad_checkpoints_exit_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    let images = set("calibration");
+    for (checkpoint, what) in [("%nowhere", "nowhere"), ("%empty", "model.safetensors")] {
+        let args = format!("--checkpoint {checkpoint} --images {images}");
+        refuse_pack(folder.path(), &args, what);
+    }
+    refuse_pack(folder.path(), "--random-weights resnet50", "resnet50");
+}
+
+#[test]
+fn bad_calibration_sets_exit_with_1() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("empty")).unwrap();
+    std::fs::create_dir(at("text")).unwrap();
+    std::fs::write(at("text/a.png"), b"not an image").unwrap();
+    let short = [0, 0, 8, 3, 0, 0, 0, 9, 0, 0, 0, 28, 0, 0, 0, 28, 1, 2];
+    std::fs::write(at("short.idx3"), short).unwrap();
+    let none = [0, 0, 8, 3, 0, 0, 0, 0, 0, 0, 0, 28, 0, 0, 0, 28];
+    std::fs::write(at("none.idx3"), none).unwrap();
+    let here = folder.path().display();
+    for (images, what) in [
+        ("idx:/nowhere.gz".into(), "nowhere.gz"),
+        ("nonsense".into(), "folder:DIR"),
+        (format!("folder:{here}/empty"), "no images"),
+        (format!("folder:{here}/text"), "a.png"),
+        (format!("idx:{here}/short.idx3"), "short.idx3"),
+        (format!("idx:{here}/none.idx3"), "no images"),
+    ] {
+        let args = format!("--checkpoint {} --images {images}", garments());
+        refuse_pack(folder.path(), &args, what);
+    }
+}
+
+#[test]
+fn bad_schedules_measurements_and_outputs_exit_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    let (checkpoint, images) = (garments(), set("calibration"));
+    let small = format!("--checkpoint {checkpoint} --images {images} --limit 2");
+    for (args, what) in [
+        ("--schedule a=1,2", "6 layers"),
+        ("--schedule r0=0,0,0,0,0,0", "r0"),
+        ("--measure folder:nowhere", "nowhere"),
+    ] {
+        refuse_pack(folder.path(), &format!("{small} {args}"), what);
+    }
+    for (output, what) in [("%nowhere/m.mvit", "nowhere"), ("%empty", "empty")] {
+        let args = format!("pack {small} --output {output}");
+        refuse(folder.path(), &args, 1, what);
+    }
+}
+
+/// Packs random weights for images of 64 x 64 into `m.mvit`.
+fn pack_random(folder: &Path) {
     succeed(
-        folder.path(),
+        folder,
         "pack --random-weights vit_tiny_patch16_64 --output %m.mvit",
     );
+}
+
+#[test]
+fn bad_packs_exit_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    pack_random(folder.path());
     let mut bytes = std::fs::read(at("m.mvit")).unwrap();
     std::fs::write(at("short.mvit"), &bytes[..bytes.len() / 2]).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(at("flipped.mvit"), bytes).unwrap();
-    let (images, garments) = (set("test"), data("garments").display().to_string());
+    let other = format!("--model %m.mvit --checkpoint {}", garments());
     for (args, what) in [
-        ("--model %nowhere.mvit".into(), "nowhere.mvit"),
-        ("--model %short.mvit".into(), "short.mvit"),
-        ("--model %flipped.mvit".into(), "flipped.mvit"),
-        ("--model %m.mvit --schedule r9".into(), "r9"),
-        ("--model %m.mvit --backend abacus".into(), "abacus"),
-        (
-            format!("--model %m.mvit --checkpoint {garments}"),
-            "made from",
-        ),
-        (
-            "--model %m.mvit --limit 2 --json %nowhere/r.json".into(),
-            "r.json",
-        ),
+        ("--model %nowhere.mvit", "nowhere.mvit"),
+        ("--model %short.mvit", "short.mvit"),
+        ("--model %flipped.mvit", "flipped.mvit"),
+        ("--model %m.mvit --schedule r9", "r9"),
+        ("--model %m.mvit --backend abacus", "abacus"),
+        (&other, "made from"),
+        ("--model %m.mvit --limit 2 --json %nowhere/r.json", "r.json"),
     ] {
-        refuse(
-            folder.path(),
-            &format!("evaluate {args} --images {images}"),
-            1,
-            what,
-        );
+        let args = format!("evaluate {args} --images {}", set("test"));
+        refuse(folder.path(), &args, 1, what);
     }
-    let goldens = data("garments-goldens.safetensors");
-    std::fs::write(at("text.safetensors"), b"not tensors").unwrap();
+}
+
+#[test]
+fn bad_pixels_exit_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    pack_random(folder.path());
+    std::fs::write(folder.path().join("text.safetensors"), b"not tensors").unwrap();
+    let goldens = data("garments-goldens.safetensors").display().to_string();
+    let (pixels, garments) = (format!("--pixels {goldens}"), garments());
     for (args, what) in [
-        (
-            format!("--model %m.mvit --pixels {}", goldens.display()),
-            "[N, 64, 64, 3]",
-        ),
+        (format!("--model %m.mvit {pixels}"), "[N, 64, 64, 3]"),
         (
             "--model %m.mvit --pixels %text.safetensors".into(),
             "text.safetensors",
@@ -201,23 +172,11 @@ fn bad_packs_and_pixels_exit_with_1() {
             format!("--model %m.mvit --pixels {garments}/model.safetensors"),
             "expected pixels",
         ),
-        (
-            format!("--checkpoint %nowhere --pixels {}", goldens.display()),
-            "nowhere",
-        ),
-        (
-            format!(
-                "--checkpoint {garments} --pixels {} --output %nowhere/g",
-                goldens.display()
-            ),
-            "nowhere",
-        ),
+        (format!("--checkpoint %nowhere {pixels}"), "nowhere"),
     ] {
-        let output = if args.contains("--output") {
-            ""
-        } else {
-            "--output %g.safetensors"
-        };
-        refuse(folder.path(), &format!("forward {args} {output}"), 1, what);
+        let args = format!("forward {args} --output %g.safetensors");
+        refuse(folder.path(), &args, 1, what);
     }
+    let args = format!("forward --checkpoint {garments} {pixels} --output %nowhere/g");
+    refuse(folder.path(), &args, 1, "nowhere");
 }

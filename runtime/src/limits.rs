@@ -15,7 +15,7 @@ pub const MAX_PATCH_SIZE: usize = 52;
 /// Longest name of a model, class, schedule or provenance entry in bytes. ImageNet's longest class is 131.
 pub const MAX_TEXT: usize = 256;
 
-/// Most merge schedules of one pack. A governor needs a handful; a sweep over r = 0..=31 fits twice.
+/// Most merge schedules of one pack: choosing among a few is common; a sweep over r = 0..=31 fits twice.
 pub const MAX_SCHEDULES: usize = 64;
 
 /// Most entries of the informative activation list: 8 quantized activations a layer, and 4 beside them.

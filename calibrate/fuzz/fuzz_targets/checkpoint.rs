@@ -1,9 +1,9 @@
 //! Any bytes give a valid checkpoint or an error.
 //!
 //! An input is `config.json`, `preprocessor_config.json` and the header of `model.safetensors`, each with a
-//! zero byte after it; then four little-endian bytes, how many bytes of values follow the header; then the
-//! first values, which are repeated to that length. So a seed of 3 kB is a model of 100 kB. An empty
-//! configuration is an absent one.
+//! zero byte after it; then four little-endian bytes with the number of bytes of values; then the first
+//! values, which are repeated to that length, so that a seed of 3 kB can be a model of 100 kB. An empty
+//! configuration counts as absent.
 
 #![no_main]
 
@@ -11,7 +11,7 @@ use mergevit_calibrate::checkpoint::{Checkpoint, Weights};
 
 const MAX_VALUES: u32 = 1 << 18;
 
-/// A safetensors file of this header; its length prefix is always right.
+/// A safetensors file with this header and a correct length prefix.
 fn safetensors(header: &[u8], values: &[u8]) -> Vec<u8> {
     let (length, pattern) = values.split_first_chunk().unwrap_or((&[0; 4], &[]));
     let length = u32::from_le_bytes(*length).min(MAX_VALUES) as usize;
@@ -25,7 +25,7 @@ fn safetensors(header: &[u8], values: &[u8]) -> Vec<u8> {
     file
 }
 
-/// Every tensor has the size that the model's dimensions say, and is finite.
+/// Checks that every tensor has the size that the model's dimensions give, and is finite.
 fn check(checkpoint: &Checkpoint) {
     let model = &checkpoint.model;
     model.validate().expect("an imported model is valid");
@@ -36,8 +36,8 @@ fn check(checkpoint: &Checkpoint) {
         patch_bias,
         position,
         blocks,
-        norm_gain,
-        norm_bias,
+        final_norm_gain,
+        final_norm_bias,
         head_weight,
         head_bias,
     } = &checkpoint.weights;
@@ -45,8 +45,8 @@ fn check(checkpoint: &Checkpoint) {
         (patch_weight, width * 3 * model.patch_size.pow(2)),
         (patch_bias, width),
         (position, tokens * width),
-        (norm_gain, width),
-        (norm_bias, width),
+        (final_norm_gain, width),
+        (final_norm_bias, width),
         (head_weight, classes * width),
         (head_bias, classes),
     ];

@@ -5,9 +5,10 @@ use thiserror::Error;
 
 /// Why a checkpoint was not imported.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 #[error("{}: {defect}", path.display())]
 pub struct CheckpointError {
-    /// The weights file, if its content is at fault; else the folder or file that was to be imported.
+    /// The weights file if its content is at fault, else the folder or file given.
     pub path: PathBuf,
     /// What is wrong with it.
     #[source]
@@ -16,16 +17,17 @@ pub struct CheckpointError {
 
 /// A defect of a checkpoint's content.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum Defect {
     /// The file could not be read.
     #[error("{name}: {source}")]
     Io {
         /// Name of the file.
         name: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// `config.json` or `preprocessor_config.json` is not what it must be.
+    /// A field of `config.json` or `preprocessor_config.json` is wrong.
     #[error("{file}: {field}: found {found}, expected {expected}")]
     Config {
         /// Name of the file.
@@ -40,20 +42,23 @@ pub enum Defect {
     /// The weights are not in the safetensors format.
     #[error("not a safetensors file: {0}")]
     Format(String),
-    /// The tensors' names are none that this program knows.
-    #[error(
-        "tensor names are of no known kind (timm, transformers, torchvision); the first are: {0}"
-    )]
-    Naming(String),
-    /// Some tensors are missing, or are there and have no meaning. All of them.
+    /// No model family has tensors of these names.
+    #[error("tensor names are of no known kind ({known}); the first are: {first}")]
+    Naming {
+        /// The known families.
+        known: String,
+        /// Names of the first tensors.
+        first: String,
+    },
+    /// Some tensors are missing or unknown; all of them are named.
     #[error("{}", names(missing, unknown))]
     Names {
-        /// Tensors that the model needs and the file has not.
+        /// Tensors that the model needs and the file lacks.
         missing: Vec<String>,
         /// Tensors that the file has and the model does not use.
         unknown: Vec<String>,
     },
-    /// A tensor has another shape than the model's dimensions say.
+    /// A tensor's shape contradicts the model's dimensions.
     #[error("tensor {tensor}: shape {found:?}, expected {expected:?}")]
     Shape {
         /// Its name.
@@ -81,7 +86,7 @@ pub enum Defect {
         /// The value.
         value: f32,
     },
-    /// A model of a kind that the kernels do not run.
+    /// The kernels do not run this kind of model.
     #[error("unsupported model: {0}")]
     Unsupported(String),
     /// The dimensions do not fit together, or exceed a limit.
@@ -94,7 +99,7 @@ impl Defect {
     pub(super) fn is_in_weights(&self) -> bool {
         match self {
             Self::Format(_)
-            | Self::Naming(_)
+            | Self::Naming { .. }
             | Self::Names { .. }
             | Self::Shape { .. }
             | Self::Type { .. }

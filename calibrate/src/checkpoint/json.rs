@@ -3,16 +3,64 @@
 use super::error::Defect;
 use serde_json::Value;
 
-/// A JSON object with the name of the file it came from.
+/// A JSON file that holds one object.
+pub(super) struct Document {
+    file: &'static str,
+    value: Value,
+}
+
+impl Document {
+    /// Parses `text`. An absent file counts as an object without fields.
+    ///
+    /// # Errors
+    /// [`Defect::Config`] if the text is anything but a JSON object.
+    pub(super) fn parse(file: &'static str, text: Option<&[u8]>) -> Result<Self, Defect> {
+        let wrong = |found: String| Defect::Config {
+            file,
+            field: "(whole file)".into(),
+            found,
+            expected: "a JSON object".into(),
+        };
+        let value = match text.map(serde_json::from_slice::<Value>) {
+            None => Value::Object(serde_json::Map::new()),
+            Some(Ok(value)) if value.is_object() => value,
+            Some(Ok(_)) => return Err(wrong("another JSON value".into())),
+            Some(Err(error)) => return Err(wrong(error.to_string())),
+        };
+        Ok(Self { file, value })
+    }
+
+    /// The file's object.
+    pub(super) fn root(&self) -> Object<'_> {
+        Object {
+            file: self.file,
+            path: "",
+            value: &self.value,
+        }
+    }
+}
+
+/// A JSON object and the name of the file it came from.
 #[derive(Clone, Copy)]
 pub(super) struct Object<'a> {
-    pub(super) file: &'static str,
-    /// Before every field's name in errors: `pretrained_cfg.`.
-    pub(super) path: &'static str,
-    pub(super) value: &'a Value,
+    file: &'static str,
+    /// What precedes a field's name in errors, e.g. `pretrained_cfg.`.
+    path: &'static str,
+    value: &'a Value,
 }
 
 impl<'a> Object<'a> {
+    /// What precedes a field's name in errors.
+    pub(super) fn path(&self) -> &'static str {
+        self.path
+    }
+
+    /// The whole object.
+    pub(super) fn value(&self) -> &'a Value {
+        self.value
+    }
+
+    /// The error for a field that holds `found`.
     pub(super) fn wrong(
         &self,
         field: &str,
@@ -27,10 +75,12 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// The value of a field; none if it is absent or null.
     pub(super) fn get(&self, field: &str) -> Option<&'a Value> {
         self.value.get(field).filter(|value| !value.is_null())
     }
 
+    /// A whole number up to 2^20.
     pub(super) fn size(&self, field: &str) -> Result<Option<usize>, Defect> {
         let whole = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok());
         let Some(value) = self.get(field) else {
@@ -42,6 +92,7 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// A finite number above 0.
     pub(super) fn number(&self, field: &str) -> Result<Option<f64>, Defect> {
         let Some(value) = self.get(field) else {
             return Ok(None);
@@ -52,6 +103,7 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// A string.
     pub(super) fn text(&self, field: &str) -> Result<Option<&'a str>, Defect> {
         let Some(value) = self.get(field) else {
             return Ok(None);
@@ -62,6 +114,7 @@ impl<'a> Object<'a> {
             .ok_or_else(|| self.wrong(field, value, "text"))
     }
 
+    /// Three numbers, one for each colour.
     pub(super) fn colours(&self, field: &str) -> Result<Option<[f32; 3]>, Defect> {
         let Some(value) = self.get(field) else {
             return Ok(None);
@@ -79,6 +132,7 @@ impl<'a> Object<'a> {
             .ok_or_else(|| self.wrong(field, value, "three numbers"))
     }
 
+    /// A truth value.
     pub(super) fn flag(&self, field: &str) -> Result<Option<bool>, Defect> {
         let Some(value) = self.get(field) else {
             return Ok(None);
@@ -89,7 +143,7 @@ impl<'a> Object<'a> {
             .ok_or_else(|| self.wrong(field, value, "true or false"))
     }
 
-    /// An object inside of this one; without fields if it is not there.
+    /// An object inside this one; without fields if it is absent.
     pub(super) fn inner(&self, field: &str, path: &'static str) -> Result<Object<'a>, Defect> {
         let value = self.get(field).unwrap_or(&Value::Null);
         if !value.is_null() && !value.is_object() {
@@ -102,29 +156,13 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// Fails if the field is there and is not `expected`.
+    /// Fails if the field is present and holds another number than `expected`.
     pub(super) fn agrees(&self, field: &str, expected: usize) -> Result<(), Defect> {
         match self.size(field)? {
-            Some(n) if n != expected => Err(self.wrong(
-                field,
-                &n,
-                format!("{expected}, which the tensors' shapes say"),
-            )),
+            Some(n) if n != expected => {
+                Err(self.wrong(field, &n, format!("{expected}, as the tensors' shapes say")))
+            }
             _ => Ok(()),
         }
-    }
-}
-
-pub(super) fn parse(file: &'static str, text: &[u8]) -> Result<Value, Defect> {
-    let wrong = |found: String| Defect::Config {
-        file,
-        field: "(whole file)".into(),
-        found,
-        expected: "a JSON object".into(),
-    };
-    match serde_json::from_slice::<Value>(text) {
-        Ok(value) if value.is_object() => Ok(value),
-        Ok(_) => Err(wrong("another JSON value".into())),
-        Err(error) => Err(wrong(error.to_string())),
     }
 }

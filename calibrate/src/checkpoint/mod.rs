@@ -1,25 +1,38 @@
-//! A trained Vision Transformer in full precision, whatever naming its file uses.
+//! A trained Vision Transformer in full precision, whatever library wrote it.
+//!
+//! A model family recognizes a file by the names of its tensors and says what it calls each one; no tensor
+//! may be missing or left over. The tensors' shapes give the model's dimensions, the family reads its
+//! configuration files, and the tensors are folded into [`Weights`].
+//!
+//! `checkpoint/families/mod.rs` says how to add a family.
 
 mod assemble;
-mod config;
+mod described;
 mod error;
+mod families;
+mod family;
+mod file;
 mod json;
 mod naming;
 mod random;
-mod tensors;
-mod transformers;
+mod tensor;
+mod weights;
 
 pub use error::{CheckpointError, Defect};
+pub use weights::{Block, Weights};
 
+use described::Source;
+use file::TensorFile;
+use json::Document;
 use mergevit_runtime::ModelConfig;
+use naming::Listing;
 use std::path::Path;
-use tensors::Tensors;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A checkpoint in one canonical layout. Matrices are row-major, (outputs, inputs).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// Where it came from: the folder's or file's name, or the name of the random architecture.
+    /// Name of the folder or file it was imported from, or of the random architecture.
     pub name: String,
     /// Hash of the weights file, `xxh3-64:...`.
     pub hash: String,
@@ -33,64 +46,15 @@ pub struct Checkpoint {
     pub weights: Weights,
 }
 
-/// Every tensor of a model, f32. C channels, F channels in the MLP, T tokens, p patch size.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Weights {
-    /// (C, 3, p, p)
-    pub patch_weight: Vec<f32>,
-    /// (C)
-    pub patch_bias: Vec<f32>,
-    /// (T, C) position embedding; row 0 has the class token added, where there is one.
-    pub position: Vec<f32>,
-    /// One a layer.
-    pub blocks: Vec<Block>,
-    /// (C) gamma of the last layer norm.
-    pub norm_gain: Vec<f32>,
-    /// (C) beta of the last layer norm.
-    pub norm_bias: Vec<f32>,
-    /// (classes, C)
-    pub head_weight: Vec<f32>,
-    /// (classes)
-    pub head_bias: Vec<f32>,
-}
-
-/// One encoder layer. LayerScale is folded into `proj` and `fc2`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Block {
-    /// (C)
-    pub norm1_gain: Vec<f32>,
-    /// (C)
-    pub norm1_bias: Vec<f32>,
-    /// (3C, C): queries, keys, values.
-    pub qkv_weight: Vec<f32>,
-    /// (3C)
-    pub qkv_bias: Vec<f32>,
-    /// (C, C)
-    pub proj_weight: Vec<f32>,
-    /// (C)
-    pub proj_bias: Vec<f32>,
-    /// (C)
-    pub norm2_gain: Vec<f32>,
-    /// (C)
-    pub norm2_bias: Vec<f32>,
-    /// (F, C)
-    pub fc1_weight: Vec<f32>,
-    /// (F)
-    pub fc1_bias: Vec<f32>,
-    /// (C, F)
-    pub fc2_weight: Vec<f32>,
-    /// (C)
-    pub fc2_bias: Vec<f32>,
-}
-
 impl Checkpoint {
     /// Imports a Hugging Face style folder, or its `model.safetensors` with `config.json` beside it. The
     /// naming (timm, transformers, torchvision) is detected.
     ///
     /// # Errors
-    /// Anything unreadable, missing, left over, of a wrong shape or type, not finite, or unsupported; with
-    /// the file and the tensor or field named.
-    pub fn load(path: &Path) -> Result<Self, CheckpointError> {
+    /// [`CheckpointError`] for whatever is unreadable, missing, left over, of a wrong shape or type, not finite
+    /// or unsupported; it names the file and the tensor or field.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
+        let path = path.as_ref();
         let (folder, weights) = if path.is_dir() {
             (path, path.join("model.safetensors"))
         } else {
@@ -125,16 +89,23 @@ impl Checkpoint {
         config: Option<&[u8]>,
         preprocessor: Option<&[u8]>,
     ) -> Result<Self, Defect> {
-        let tensors = Tensors::parse(safetensors)?;
-        let names = naming::Names::detect(&tensors)?;
-        names.refuse(&tensors)?;
-        let parts = assemble::Parts::of(&tensors, names)?;
-        let shape = assemble::Shape::of(&tensors, names, parts)?;
-        let described = config::describe(names, &shape, config, preprocessor)?;
+        let file = TensorFile::parse(safetensors)?;
+        let family = families::recognize(&file)?;
+        let listing = Listing::new(&file, &family.naming(&file)?)?;
+        let dimensions = listing.dimensions(&file)?;
+        let config = Document::parse("config.json", config)?;
+        let preprocessor = Document::parse("preprocessor_config.json", preprocessor)?;
+        let described = family.describe(&Source {
+            file: &file,
+            dimensions,
+            config: config.root(),
+            preprocessor: preprocessor.root(),
+        })?;
+        described.check(config.root())?;
         Ok(Self {
             name: described.model.architecture.clone(),
             hash: format!("xxh3-64:{:016x}", xxh3_64(safetensors)),
-            weights: assemble::weights(&tensors, names, &shape)?,
+            weights: assemble::assemble(&file, &listing, &dimensions)?,
             model: described.model,
             mean: described.mean,
             std: described.std,
@@ -147,9 +118,18 @@ impl Checkpoint {
     /// # Errors
     /// An unknown name, or dimensions beyond the limits.
     pub fn random(architecture: &str, seed: u64) -> Result<Self, CheckpointError> {
-        random::checkpoint(architecture, seed).map_err(|defect| CheckpointError {
-            path: architecture.into(),
-            defect,
+        let (model, weights) =
+            random::model(architecture, seed).map_err(|defect| CheckpointError {
+                path: architecture.into(),
+                defect,
+            })?;
+        Ok(Self {
+            name: format!("{architecture} (random weights)"),
+            hash: format!("seed:{seed}"),
+            model,
+            mean: [0.5; 3],
+            std: [0.5; 3],
+            weights,
         })
     }
 }

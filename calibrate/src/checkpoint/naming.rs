@@ -1,197 +1,176 @@
-//! How timm, transformers and torchvision name the tensors of a Vision Transformer.
+//! What a family's files call the tensors of a model, and which of a file's tensors is which.
 
 use super::error::Defect;
-use super::tensors::{Source, Tensors};
+use super::file::TensorFile;
+use super::tensor::{Dimensions, Tensor};
+use mergevit_runtime::limits::MAX_LAYERS;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Names of one kind of file. Layer names follow `layer` with the layer's number in place of `{}`;
-/// `weight` and `bias` are appended where a name stands for both.
-#[derive(Debug)]
-pub(super) struct Names {
-    pub(super) kind: Kind,
-    /// Before every name but the head's.
-    pub(super) prefix: &'static str,
-    pub(super) patch: &'static str,
-    pub(super) class_token: &'static str,
-    pub(super) position: &'static str,
-    pub(super) layer: &'static str,
-    pub(super) norm1: &'static str,
-    pub(super) qkv: Qkv,
-    pub(super) proj: &'static str,
-    pub(super) norm2: &'static str,
-    pub(super) fc1: &'static str,
-    pub(super) fc2: &'static str,
-    /// Names of LayerScale's two factors, where the family has them.
-    pub(super) layer_scale: Option<[&'static str; 2]>,
-    pub(super) norm: &'static str,
-    pub(super) head: &'static str,
+/// Tensors and their names.
+pub(super) type Names = [(&'static str, Tensor)];
+
+/// The names of a model's tensors.
+#[derive(Clone, Debug)]
+pub(super) struct Naming {
+    /// Full names outside the layers.
+    model: Vec<(String, Tensor)>,
+    /// What the names of a layer's tensors start with, `{}` standing for the layer's number.
+    layer: String,
+    /// Names of a layer's tensors, after that start.
+    block: Vec<(&'static str, Tensor)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Timm,
-    Transformers,
-    Torchvision,
-}
-
-/// Queries, keys and values: one matrix or three.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Qkv {
-    /// Full names of weight and bias.
-    Fused([&'static str; 2]),
-    /// Names without `.weight` and `.bias`.
-    Split([&'static str; 3]),
-}
-
-const TIMM: Names = Names {
-    kind: Kind::Timm,
-    prefix: "",
-    patch: "patch_embed.proj",
-    class_token: "cls_token",
-    position: "pos_embed",
-    layer: "blocks.{}.",
-    norm1: "norm1",
-    qkv: Qkv::Fused(["attn.qkv.weight", "attn.qkv.bias"]),
-    proj: "attn.proj",
-    norm2: "norm2",
-    fc1: "mlp.fc1",
-    fc2: "mlp.fc2",
-    layer_scale: Some(["ls1.gamma", "ls2.gamma"]),
-    norm: "norm",
-    head: "head",
-};
-
-const VIT: Names = Names {
-    kind: Kind::Transformers,
-    prefix: "vit.",
-    patch: "embeddings.patch_embeddings.projection",
-    class_token: "embeddings.cls_token",
-    position: "embeddings.position_embeddings",
-    layer: "encoder.layer.{}.",
-    norm1: "layernorm_before",
-    qkv: Qkv::Split([
-        "attention.attention.query",
-        "attention.attention.key",
-        "attention.attention.value",
-    ]),
-    proj: "attention.output.dense",
-    norm2: "layernorm_after",
-    fc1: "intermediate.dense",
-    fc2: "output.dense",
-    layer_scale: None,
-    norm: "layernorm",
-    head: "classifier",
-};
-
-const DEIT: Names = Names {
-    prefix: "deit.",
-    ..VIT
-};
-
-const TORCHVISION: Names = Names {
-    kind: Kind::Torchvision,
-    prefix: "",
-    patch: "conv_proj",
-    class_token: "class_token",
-    position: "encoder.pos_embedding",
-    layer: "encoder.layers.encoder_layer_{}.",
-    norm1: "ln_1",
-    qkv: Qkv::Fused([
-        "self_attention.in_proj_weight",
-        "self_attention.in_proj_bias",
-    ]),
-    proj: "self_attention.out_proj",
-    norm2: "ln_2",
-    fc1: "mlp.0",
-    fc2: "mlp.3",
-    layer_scale: None,
-    norm: "encoder.ln",
-    head: "heads.head",
-};
-
-/// torchvision before 0.14 named the MLP's layers.
-const TORCHVISION_OLD: Names = Names {
-    fc1: "mlp.linear_1",
-    fc2: "mlp.linear_2",
-    ..TORCHVISION
-};
-
-impl Names {
-    /// Tells by the names alone which kind a file is.
-    pub(super) fn detect(tensors: &Tensors<'_>) -> Result<&'static Self, Defect> {
-        let starts = |prefix: &str| tensors.names().any(|name| name.starts_with(prefix));
-        if starts("dinov2.") {
-            return Err(Defect::Unsupported(
-                "transformers' Dinov2ForImageClassification classifies the class token and the mean of \
-                 the patches side by side; export the model with a head on the class token alone"
-                    .into(),
-            ));
+impl Naming {
+    /// No tensors yet. The names of a layer's tensors start with `layer`, with the layer's number for `{}`.
+    pub(super) fn new(layer: impl Into<String>) -> Self {
+        Self {
+            model: Vec::new(),
+            layer: layer.into(),
+            block: Vec::new(),
         }
-        let order = [&VIT, &DEIT, &TORCHVISION_OLD, &TORCHVISION, &TIMM];
-        let marks = [
-            "vit.encoder.",
-            "deit.encoder.",
-            "",
-            "encoder.layers.",
-            "blocks.",
-        ];
-        for (names, mark) in order.into_iter().zip(marks) {
-            let found = if mark.is_empty() {
-                tensors.has("encoder.layers.encoder_layer_0.mlp.linear_1.weight")
-            } else {
-                starts(mark)
-            };
-            if found {
-                return Ok(names);
-            }
-        }
-        let mut first: Vec<&str> = tensors.names().collect();
-        first.sort_unstable();
-        first.truncate(5);
-        Err(Defect::Naming(first.join(", ")))
     }
 
-    /// A name outside of the layers.
-    pub(super) fn global(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
+    /// Adds tensors outside the layers, each name after `prefix`.
+    pub(super) fn model(mut self, prefix: &str, names: &Names) -> Self {
+        let full = names
+            .iter()
+            .map(|&(name, tensor)| (format!("{prefix}{name}"), tensor));
+        self.model.extend(full);
+        self
     }
 
-    /// A name inside of layer `index`.
-    pub(super) fn in_layer(&self, index: usize, name: &str) -> String {
-        format!(
-            "{}{}{name}",
-            self.prefix,
-            self.layer.replace("{}", &index.to_string())
-        )
+    /// Adds tensors that every layer has.
+    pub(super) fn block(mut self, names: &Names) -> Self {
+        self.block.extend(names);
+        self
     }
 
     /// The layer that a tensor's name belongs to.
-    pub(super) fn layer_of(&self, name: &str) -> Option<usize> {
+    fn layer_of(&self, name: &str) -> Option<usize> {
         let (before, after) = self.layer.split_once("{}")?;
-        let rest = name.strip_prefix(self.prefix)?.strip_prefix(before)?;
-        let (index, _) = rest.split_once(after)?;
+        let (index, _) = name.strip_prefix(before)?.split_once(after)?;
         index.parse().ok()
     }
 
-    /// Tensors that make a model one that the kernels do not run, and why.
-    pub(super) fn refuse(&self, tensors: &Tensors<'_>) -> Result<(), Defect> {
-        let traits = [
-            ("reg_token", "register tokens"),
-            ("dist_token", "a distillation token"),
-            ("embeddings.distillation_token", "a distillation token"),
-            ("head_dist.weight", "a distillation head"),
-            ("distillation_classifier.weight", "a distillation head"),
-            ("norm_pre.weight", "a layer norm before the encoder"),
-            ("blocks.0.attn.q_norm.weight", "normalized queries and keys"),
-            ("blocks.0.mlp.w12.weight", "a SwiGLU MLP"),
-            ("blocks.0.mlp.fc1_g.weight", "a gated MLP"),
-        ];
-        for (name, what) in traits {
-            if tensors.has(name) || tensors.has(&self.global(name)) {
-                return Err(Defect::Unsupported(format!(
-                    "it has {what} (tensor {name})"
-                )));
+    /// The names of all tensors of a model with `depth` layers.
+    pub(super) fn expand(&self, depth: usize) -> BTreeMap<String, (Tensor, usize)> {
+        let model = self.model.iter().map(|(name, t)| (name.clone(), (*t, 0)));
+        let blocks = (0..depth).flat_map(|layer| {
+            let start = self.layer.replace("{}", &layer.to_string());
+            let name = move |&(name, t)| (format!("{start}{name}"), (t, layer));
+            self.block.iter().map(name)
+        });
+        model.chain(blocks).collect()
+    }
+}
+
+/// A tensor of a model and its name in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) tensor: Tensor,
+    /// The layer; 0 outside the layers.
+    pub(super) layer: usize,
+    pub(super) name: String,
+    /// Whether the file has the tensor.
+    pub(super) present: bool,
+}
+
+/// The tensors of one file: none is missing, and each has a meaning.
+#[derive(Clone, Debug)]
+pub(super) struct Listing {
+    /// Layer by layer, the tensors of one in the order of [`Tensor`].
+    pub(super) entries: Vec<Entry>,
+    depth: usize,
+}
+
+impl Listing {
+    /// Finds the tensors of `file` by name alone.
+    ///
+    /// # Errors
+    /// [`Defect::Names`] with every name that is missing or unknown; [`Defect::Unsupported`] for too many
+    /// layers.
+    pub(super) fn new(file: &TensorFile<'_>, naming: &Naming) -> Result<Self, Defect> {
+        // Up to the highest number, so that a layer missing below it is named as missing; bounded first,
+        // because every absent layer costs a list of names.
+        let last = file.names().filter_map(|name| naming.layer_of(name)).max();
+        if let Some(last) = last.filter(|last| *last >= MAX_LAYERS) {
+            return Err(Defect::Unsupported(format!(
+                "its tensors name layer {last}; supported are layers 0 to {}",
+                MAX_LAYERS - 1
+            )));
+        }
+        let depth = last.map_or(0, |last| last + 1);
+        let expected = naming.expand(depth);
+        let present: BTreeSet<&str> = file.names().collect();
+        let absent = |(name, (tensor, _)): &(&String, &(Tensor, usize))| {
+            tensor.is_required() && !present.contains(name.as_str())
+        };
+        let missing: Vec<String> = expected
+            .iter()
+            .filter(absent)
+            .map(|(name, _)| name.clone())
+            .collect();
+        let unknown: Vec<String> = present
+            .iter()
+            .filter(|name| !expected.contains_key(**name))
+            .map(|name| (*name).to_owned())
+            .collect();
+        if !missing.is_empty() || !unknown.is_empty() {
+            return Err(Defect::Names { missing, unknown });
+        }
+        let mut entries: Vec<Entry> = expected
+            .into_iter()
+            .map(|(name, (tensor, layer))| Entry {
+                present: present.contains(name.as_str()),
+                tensor,
+                layer,
+                name,
+            })
+            .collect();
+        entries.sort_by_key(|entry| (entry.layer, entry.tensor));
+        Ok(Self { entries, depth })
+    }
+
+    /// The first tensor of this kind.
+    fn find(&self, tensor: Tensor) -> Result<&Entry, Defect> {
+        let found = self.entries.iter().find(|entry| entry.tensor == tensor);
+        found.ok_or_else(|| Defect::Unsupported(format!("it has no tensor for {tensor:?}")))
+    }
+
+    /// Reads the dimensions off the shapes of the tensors that carry them.
+    ///
+    /// # Errors
+    /// [`Defect::Shape`] if one of these has a shape that no model gives it; [`Defect::Unsupported`] if
+    /// one of them is not there, because the model has no layers.
+    pub(super) fn dimensions(&self, file: &TensorFile<'_>) -> Result<Dimensions, Defect> {
+        let shape = |tensor| file.shape(&self.find(tensor)?.name);
+        let patch = shape(Tensor::PatchWeight)?;
+        let first = |shape: &[usize]| shape.first().copied().unwrap_or(0);
+        let dimensions = Dimensions {
+            width: first(&patch),
+            patch_size: patch.last().copied().unwrap_or(0),
+            mlp_width: first(&shape(Tensor::Fc1Weight)?),
+            classes: first(&shape(Tensor::HeadWeight)?),
+            tokens: shape(Tensor::Position)?.get(1).copied().unwrap_or(0),
+            depth: self.depth,
+            class_token: self.find(Tensor::ClassToken).is_ok_and(|e| e.present),
+        };
+        // Whatever the rank, each shape must be the one that its own dimensions lead to.
+        for tensor in [
+            Tensor::PatchWeight,
+            Tensor::Position,
+            Tensor::Fc1Weight,
+            Tensor::HeadWeight,
+        ] {
+            let (found, expected) = (shape(tensor)?, tensor.shape(&dimensions));
+            if found != expected {
+                return Err(Defect::Shape {
+                    tensor: self.find(tensor)?.name.clone(),
+                    found,
+                    expected,
+                });
             }
         }
-        Ok(())
+        Ok(dimensions)
     }
 }

@@ -1,36 +1,24 @@
 //! Random weights of a named architecture, so that speed can be measured without a checkpoint.
 
 use super::error::Defect;
-use super::{Block, Checkpoint, Weights};
+use super::weights::{Block, Weights};
 use mergevit_kernels::ops::HEAD_WIDTH;
+use mergevit_runtime::testing::Random;
 use mergevit_runtime::{Interpolation, ModelConfig, Pooling, Preprocessing, ResizeMode};
 
-/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-struct Random(u64);
-
-impl Random {
-    fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// About normal: the sum of four uniform values (Irwin-Hall), cut at 3.5 deviations by nature.
-    fn normal(&mut self, n: usize, deviation: f32) -> Vec<f32> {
-        let scale = deviation * 3f32.sqrt() / 65_535.0;
-        (0..n)
-            .map(|_| {
-                let bits = self.bits();
-                let sum: u32 = (0..4).map(|i| (bits >> (16 * i)) as u32 & 0xffff).sum();
-                (sum as f32 - 2.0 * 65_535.0) * scale
-            })
-            .collect()
-    }
+/// About normal: the sum of four uniform values (Irwin-Hall), which never exceeds 3.5 deviations.
+fn normal(random: &mut Random, n: usize, deviation: f32) -> Vec<f32> {
+    let scale = deviation * 3f32.sqrt() / 65_535.0;
+    (0..n)
+        .map(|_| {
+            let bits = random.bits();
+            let sum: u32 = (0..4).map(|i| (bits >> (16 * i)) as u32 & 0xffff).sum();
+            (sum as f32 - 2.0 * 65_535.0) * scale
+        })
+        .collect()
 }
 
-/// Width and depth of the family's members.
+/// Width and depth of each size of model.
 const MEMBERS: [(&str, usize, usize); 4] = [
     ("tiny", 192, 12),
     ("small", 384, 12),
@@ -48,7 +36,11 @@ fn parse(architecture: &str) -> Option<(usize, usize, usize, usize)> {
     Some((width, depth, patch.parse().ok()?, size.parse().ok()?))
 }
 
-pub(super) fn checkpoint(architecture: &str, seed: u64) -> Result<Checkpoint, Defect> {
+/// A model of a named architecture and its weights.
+///
+/// # Errors
+/// [`Defect::Unsupported`] for an unknown name, [`Defect::Model`] for dimensions beyond the limits.
+pub(super) fn model(architecture: &str, seed: u64) -> Result<(ModelConfig, Weights), Defect> {
     let (width, depth, patch_size, image_size) = parse(architecture).ok_or_else(|| {
         Defect::Unsupported(format!(
             "no architecture {architecture:?}; known are vit_ and deit_ with tiny, small, base or large, as \
@@ -76,38 +68,31 @@ pub(super) fn checkpoint(architecture: &str, seed: u64) -> Result<Checkpoint, De
     model.validate()?;
     let random = &mut Random(seed);
     let weights = Weights {
-        patch_weight: random.normal(width * 3 * patch_size * patch_size, 0.02),
-        patch_bias: random.normal(width, 0.02),
-        position: random.normal(model.tokens() * width, 0.02),
+        patch_weight: normal(random, width * 3 * patch_size * patch_size, 0.02),
+        patch_bias: normal(random, width, 0.02),
+        position: normal(random, model.tokens() * width, 0.02),
         blocks: (0..depth).map(|_| block(random, width)).collect(),
-        norm_gain: vec![1.0; width],
-        norm_bias: vec![0.0; width],
-        head_weight: random.normal(1000 * width, 0.02),
+        final_norm_gain: vec![1.0; width],
+        final_norm_bias: vec![0.0; width],
+        head_weight: normal(random, 1000 * width, 0.02),
         head_bias: vec![0.0; 1000],
     };
-    Ok(Checkpoint {
-        name: format!("{architecture} (random weights)"),
-        hash: format!("seed:{seed}"),
-        model,
-        mean: [0.5; 3],
-        std: [0.5; 3],
-        weights,
-    })
+    Ok((model, weights))
 }
 
 fn block(random: &mut Random, width: usize) -> Block {
     Block {
         norm1_gain: vec![1.0; width],
-        norm1_bias: random.normal(width, 0.02),
-        qkv_weight: random.normal(3 * width * width, 0.04),
-        qkv_bias: random.normal(3 * width, 0.02),
-        proj_weight: random.normal(width * width, 0.02),
-        proj_bias: random.normal(width, 0.02),
+        norm1_bias: normal(random, width, 0.02),
+        qkv_weight: normal(random, 3 * width * width, 0.04),
+        qkv_bias: normal(random, 3 * width, 0.02),
+        proj_weight: normal(random, width * width, 0.02),
+        proj_bias: normal(random, width, 0.02),
         norm2_gain: vec![1.0; width],
-        norm2_bias: random.normal(width, 0.02),
-        fc1_weight: random.normal(4 * width * width, 0.02),
-        fc1_bias: random.normal(4 * width, 0.02),
-        fc2_weight: random.normal(4 * width * width, 0.02),
-        fc2_bias: random.normal(width, 0.02),
+        norm2_bias: normal(random, width, 0.02),
+        fc1_weight: normal(random, 4 * width * width, 0.02),
+        fc1_bias: normal(random, 4 * width, 0.02),
+        fc2_weight: normal(random, 4 * width * width, 0.02),
+        fc2_bias: normal(random, width, 0.02),
     }
 }

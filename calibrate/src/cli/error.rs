@@ -10,6 +10,7 @@ use thiserror::Error;
 
 /// Why a command failed: exit code 1.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum CommandError {
     /// The checkpoint cannot be used.
     #[error(transparent)]
@@ -26,13 +27,13 @@ pub enum CommandError {
     /// The pack cannot be read.
     #[error(transparent)]
     Pack(#[from] PackError),
-    /// There is no engine for it.
+    /// No engine can run the pack.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The engine does not run.
+    /// The engine failed.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// Pixels of another shape or type.
+    /// The pixels have the wrong shape or type.
     #[error("{}: {found}, expected pixels U8 [N, {size}, {size}, 3] with N at least 1", path.display())]
     Pixels {
         /// The file.
@@ -42,24 +43,24 @@ pub enum CommandError {
         /// Side of the model's input in pixels.
         size: usize,
     },
-    /// A pack and a checkpoint that do not belong together.
+    /// The pack was not made from the checkpoint.
     #[error("{}: the model is {found}, but the checkpoint is {expected}", path.display())]
     Mismatch {
         /// The pack.
         path: PathBuf,
-        /// Its shape.
+        /// The pack's dimensions.
         found: String,
-        /// The checkpoint's shape.
+        /// The checkpoint's dimensions.
         expected: String,
     },
-    /// The operating system refused.
+    /// The operating system reported an error.
     #[error("{}: cannot {action}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// Its reason.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -73,7 +74,7 @@ impl CommandError {
         }
     }
 
-    /// What to try, where there is something to try.
+    /// What the user can try, if anything.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Checkpoint(_) => Some(

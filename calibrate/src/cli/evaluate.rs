@@ -5,7 +5,7 @@ use super::files;
 use super::images::{Images, progress};
 use crate::checkpoint::Checkpoint;
 use crate::evaluate::Evaluation;
-use crate::report::{Report, html};
+use crate::report::{Report, html, text};
 use clap::Args;
 use mergevit_kernels::ops::MAX_BATCH;
 use mergevit_runtime::{Backend, Engine, EngineOptions, ModelConfig};
@@ -14,36 +14,36 @@ use std::path::{Path, PathBuf};
 /// Images over which the noise of the residual stream is measured.
 const NOISE_IMAGES: usize = 16;
 
-/// Measures a pack's accuracy on a data set.
+/// Measure a pack's accuracy on a data set
 #[derive(Clone, Debug, Args)]
 pub(super) struct EvaluateArgs {
-    /// The pack.
+    /// The pack to measure
     #[arg(long, value_name = "M.mvit")]
     model: PathBuf,
-    /// The checkpoint that the pack was made from: adds agreement with full precision, and noise.
+    /// The checkpoint that the pack was made from: adds agreement with full precision, and noise
     #[arg(long, value_name = "DIR-or-FILE")]
     checkpoint: Option<PathBuf>,
-    /// folder:DIR or idx:IMAGES[.gz],LABELS[.gz]
+    /// The data set: folder:DIR or idx:IMAGES[.gz],LABELS[.gz]
     #[arg(long, value_name = "DATASET")]
     images: String,
-    /// Only this many images, the first ones of an idx file, spread over the classes of a folder.
+    /// Use only this many images: the first of an idx file, or spread over the classes of a folder
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// Only this schedule of the pack.
+    /// Measure only this schedule of the pack
     #[arg(long, value_name = "NAME")]
     schedule: Option<String>,
-    /// Backend that runs the pack: auto, reference, cpu, or one of `mergevit doctor`'s.
+    /// Backend that runs the pack: auto, reference, cpu, or one that `mergevit doctor` lists
     #[arg(long, default_value = "auto")]
     backend: String,
-    /// Writes everything as JSON.
+    /// Also write all results as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Writes everything as a page.
+    /// Also write all results as an HTML page
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
 }
 
-/// An engine for evaluating: largest batches.
+/// An engine for evaluation, with the largest batches.
 pub(super) fn engine(path: &Path, backend: &str) -> Result<Engine, CommandError> {
     let options = EngineOptions {
         backend: Backend::from(backend),
@@ -73,15 +73,15 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     let evaluation = Evaluation::new(engine, checkpoint.as_ref(), args.schedule.as_deref())?;
     let report = measure(evaluation, images)?.1;
     if let Some(path) = &args.json {
-        let mut text = serde_json::to_string_pretty(&report)
+        let mut json = serde_json::to_string_pretty(&report)
             .map_err(|error| CommandError::io(path, "encode", error.into()))?;
-        text.push('\n');
-        files::write(path, text.as_bytes())?;
+        json.push('\n');
+        files::write(path, json.as_bytes())?;
     }
     if let Some(path) = &args.report {
         files::write(path, html(&report).as_bytes())?;
     }
-    print(&report);
+    print!("{}", text(&report));
     Ok(())
 }
 
@@ -106,7 +106,7 @@ pub(super) fn measure<'a>(
     Ok((evaluation, report))
 }
 
-/// A pack and the checkpoint it was made from have the same shape.
+/// Checks that the pack and the checkpoint have the same dimensions.
 fn check_shapes(
     path: &Path,
     pack: &ModelConfig,
@@ -132,41 +132,5 @@ fn check_shapes(
             found,
             expected,
         })
-    }
-}
-
-/// A table on standard output.
-pub(super) fn print(report: &Report) {
-    let percent = |x: Option<f64>| x.map_or("-".into(), |x| format!("{:.2}", 100.0 * x));
-    println!(
-        "{} on {}: {} images, backend {}",
-        report.model, report.dataset, report.images, report.backend
-    );
-    println!(
-        "{:>10} {:>8} {:>8} {:>10} {:>8}",
-        "", "top-1 %", "top-5 %", "agreement %", "GMAC"
-    );
-    if report.top1_fp32.is_some() {
-        let (top1, top5) = (percent(report.top1_fp32), percent(report.top5_fp32));
-        println!("{:>10} {top1:>8} {top5:>8} {:>10} {:>8}", "FP32", "", "");
-    }
-    for schedule in &report.schedules {
-        println!(
-            "{:>10} {:>8} {:>8} {:>10} {:>8.3}",
-            schedule.name,
-            percent(schedule.top1),
-            percent(schedule.top5),
-            percent(schedule.agreement),
-            schedule.gmac
-        );
-    }
-    for noise in &report.noise {
-        let layer = noise
-            .layer
-            .map_or(String::new(), |layer| format!("layer {layer} "));
-        let ratio = noise
-            .signal_to_noise_db
-            .map_or("equal".into(), |db| format!("{db:.1} dB"));
-        println!("{layer}{:?}: {ratio}", noise.after);
     }
 }

@@ -1,4 +1,4 @@
-//! Writing files so that nobody ever sees half of one.
+//! Writing files atomically.
 
 use super::error::CommandError;
 use std::io::{self, Write};
@@ -13,10 +13,10 @@ pub(super) fn folder(path: &Path) -> &Path {
     }
 }
 
-/// Writes a file: to a temporary one beside it, synced, then renamed.
+/// Writes a temporary file beside `path`, syncs it and renames it.
 ///
 /// # Errors
-/// [`CommandError::Io`]; `path` is then what it was before.
+/// [`CommandError::Io`]; `path` is then unchanged.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
     let fail = |action| move |source| CommandError::io(path, action, source);
     let mut file = temporary(folder(path)).map_err(fail("create a temporary file beside"))?;
@@ -27,7 +27,7 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// A temporary file with the permissions of any new file: all that the process's umask lets.
+/// A temporary file with the permissions of any new file, as the process's umask allows.
 #[cfg(unix)]
 pub(super) fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
     use std::os::unix::fs::PermissionsExt;

@@ -9,28 +9,28 @@ use mergevit_runtime::{Backend, Engine, EngineOptions, Pack, PackWriter, Schedul
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::path::{Path, PathBuf};
 
-/// Classifies pixels from a safetensors file and writes the logits.
+/// Classify pixels from a safetensors file and write the logits
 #[derive(Clone, Debug, Args)]
 pub(super) struct ForwardArgs {
-    /// Full precision: the checkpoint's folder or file.
+    /// Run a checkpoint (folder or file) in full precision
     #[arg(long, value_name = "DIR-or-FILE", required_unless_present = "model")]
     checkpoint: Option<PathBuf>,
-    /// INT8: the pack.
+    /// Run a pack in INT8
     #[arg(long, value_name = "M.mvit", conflicts_with = "checkpoint")]
     model: Option<PathBuf>,
-    /// Backend that runs the pack: auto, reference, cpu, or one of `mergevit doctor`'s.
+    /// Backend that runs the pack: auto, reference, cpu, or one that `mergevit doctor` lists
     #[arg(long, default_value = "auto", conflicts_with = "checkpoint")]
     backend: String,
-    /// Input: `pixels` u8 (N, H, W, 3) at model resolution.
+    /// Input: `pixels` u8 (N, H, W, 3) at model resolution
     #[arg(long, value_name = "F.safetensors")]
     pixels: PathBuf,
-    /// Tokens merged in every layer.
+    /// Tokens to merge in every layer
     #[arg(long, value_name = "R", conflicts_with = "schedule")]
     merge: Option<u16>,
-    /// One of the pack's schedules.
+    /// One of the pack's schedules
     #[arg(long, value_name = "NAME", conflicts_with = "checkpoint")]
     schedule: Option<String>,
-    /// Output: `logits` f32 (N, classes) and `sizes` i32 (N, tokens left).
+    /// Output: `logits` f32 (N, classes) and `sizes` i32 (N, tokens left)
     #[arg(long, value_name = "G.safetensors")]
     output: PathBuf,
 }
@@ -54,7 +54,7 @@ impl Results {
 /// Runs the command.
 ///
 /// # Errors
-/// [`CommandError`]; the output is then what it was before.
+/// [`CommandError`]; the output file is then unchanged.
 pub(super) fn run(args: &ForwardArgs) -> Result<(), CommandError> {
     let results = match (&args.checkpoint, &args.model) {
         (Some(checkpoint), _) => full_precision(args, checkpoint)?,
@@ -98,7 +98,7 @@ fn quantized(args: &ForwardArgs, path: &Path) -> Result<Results, CommandError> {
     Ok(results)
 }
 
-/// The pack's weights under a schedule that it need not have.
+/// The pack's weights under a schedule that the pack may lack.
 fn with_constant_merge(
     path: &Path,
     r: u16,
@@ -112,7 +112,7 @@ fn with_constant_merge(
     PackWriter::from_pack(&pack)
         .with_schedules(vec![schedule])
         .finish(&copy)?;
-    // The map outlives the file's name.
+    // The memory map stays valid after the folder is deleted.
     Ok(Engine::load(&copy, options)?)
 }
 

@@ -8,7 +8,7 @@ use mergevit_runtime::ModelConfig;
 /// Images of a batch: enough to keep all threads busy, few enough for memory.
 const BATCH: usize = 64;
 
-/// A data set on its way through a model's preprocessing.
+/// Iterates over a data set in batches, preprocessed for a model.
 pub(super) struct Images {
     dataset: Dataset,
     model: ModelConfig,
@@ -36,7 +36,7 @@ impl Images {
         })
     }
 
-    /// Images in use.
+    /// Number of images.
     pub(super) fn len(&self) -> usize {
         self.dataset.len()
     }

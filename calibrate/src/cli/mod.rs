@@ -1,4 +1,4 @@
-//! The command line. Exit codes: 0 fine, 1 the work failed, 2 wrong usage.
+//! The command line. Exit codes: 0 success, 1 failure, 2 wrong usage.
 
 mod error;
 mod evaluate;
@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Turns a trained Vision Transformer into an INT8 pack without retraining, and says how good it is.
+/// Converts a trained Vision Transformer to an INT8 pack without retraining, and measures how good it is
 #[derive(Clone, Debug, Parser)]
 #[command(name = "mergevit-calibrate", version)]
 struct Cli {
@@ -33,7 +33,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are no errors; a closed terminal is none of ours.
+            // Asking for help or the version is not a failure, and nor is a closed terminal.
             let _ = error.print();
             return if error.use_stderr() {
                 ExitCode::from(2)

@@ -1,36 +1,37 @@
 //! `pack`: from a checkpoint to a pack.
 
 use super::error::CommandError;
-use super::evaluate::{engine, measure, print};
+use super::evaluate::{engine, measure};
 use super::files;
 use super::images::{Images, progress};
 use crate::checkpoint::Checkpoint;
 use crate::evaluate::Evaluation;
 use crate::observe::{Observation, Observer, Statistics};
-use crate::pack::build;
-use crate::quantize::quantize_model;
+use crate::pack::{build, provenance};
+use crate::quantize::Quantizer;
+use crate::report::text;
 use clap::{Args, ValueEnum};
-use mergevit_runtime::{Pack, PackWriter, Provenance, Schedule};
-use std::collections::BTreeMap;
+use mergevit_runtime::testing::Random;
+use mergevit_runtime::{Pack, PackWriter, Schedule};
 use std::path::PathBuf;
 
-/// Synthetic frames that a random model is calibrated on.
+/// Random frames on which a random model is calibrated.
 const SYNTHETIC_IMAGES: usize = 8;
 
-/// Calibrates a checkpoint to INT8 and packs it.
+/// Calibrate a checkpoint to INT8 and pack it
 #[derive(Clone, Debug, Args)]
 pub(super) struct PackArgs {
-    /// The checkpoint's folder (model.safetensors and config.json) or file.
+    /// The checkpoint: a folder with model.safetensors and config.json, or the file
     #[arg(
         long,
         value_name = "DIR-or-FILE",
         required_unless_present = "random_weights"
     )]
     checkpoint: Option<PathBuf>,
-    /// Instead of a checkpoint: random weights of this architecture, to measure speed.
+    /// Random weights of this architecture instead of a checkpoint, to measure speed
     #[arg(long, value_name = "ARCHITECTURE", conflicts_with = "checkpoint")]
     random_weights: Option<String>,
-    /// Seed of the random weights and frames.
+    /// Seed of the random weights and frames
     #[arg(long, default_value_t = 0, requires = "random_weights")]
     seed: u64,
     /// Calibration set: folder:DIR or idx:IMAGES[.gz],LABELS[.gz]
@@ -41,29 +42,29 @@ pub(super) struct PackArgs {
     )]
     #[arg(conflicts_with = "random_weights")]
     images: Option<String>,
-    /// Calibration images.
+    /// Number of calibration images
     #[arg(long, value_name = "N", default_value_t = 256)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
-    /// The pack.
+    /// The pack to write
     #[arg(long, value_name = "M.mvit")]
     output: PathBuf,
-    /// Schedules of constant r, named r0, r8, ...
+    /// Tokens to merge in every layer: one schedule per number, named r0, r8, ...
     #[arg(long, value_name = "R", value_delimiter = ',', value_parser = merge, default_value = "0")]
     merge: Vec<u16>,
-    /// A schedule with r for each layer; may be given again.
+    /// A schedule with r for each layer; may be repeated
     #[arg(long, value_name = "NAME=R0,R1,...", value_parser = schedule)]
     schedule: Vec<Schedule>,
-    /// How ranges of activations are chosen.
+    /// How to choose the ranges of activations
     #[arg(long, value_enum, default_value_t = ObserverName::Mse)]
     observer: ObserverName,
-    /// What the percentile observer covers.
+    /// Percentage of the values that the percentile observer covers
     #[arg(long, value_name = "P", default_value_t = 99.99, value_parser = percentile)]
     percentile: f64,
-    /// Labelled set on which the fresh pack is measured; the pack then holds its accuracy.
+    /// Labelled set on which to measure the new pack's accuracy, which the pack then stores
     #[arg(long, value_name = "DATASET", conflicts_with = "random_weights")]
     measure: Option<String>,
-    /// Only this many images of it.
+    /// Use only this many images of it
     #[arg(long, value_name = "N", requires = "measure")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     measure_limit: Option<u64>,
@@ -72,11 +73,11 @@ pub(super) struct PackArgs {
 /// Names of the observers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ObserverName {
-    /// Everything seen is representable.
+    /// All values are representable
     Minmax,
-    /// A percentage of the values is.
+    /// A percentage of the values is representable
     Percentile,
-    /// Least squared error of what depends on the activation.
+    /// Least squared error in what depends on the activation
     Mse,
 }
 
@@ -120,23 +121,12 @@ impl PackArgs {
         let constant = self.merge.iter().map(|&r| Schedule::constant(r, depth));
         constant.chain(self.schedule.iter().cloned()).collect()
     }
-
-    fn provenance(&self, checkpoint: &Checkpoint, set: String, images: u64) -> Provenance {
-        Provenance {
-            checkpoint: checkpoint.name.clone(),
-            checkpoint_hash: checkpoint.hash.clone(),
-            calibration_set: set,
-            calibration_images: images,
-            tool: concat!("mergevit-calibrate ", env!("CARGO_PKG_VERSION")).into(),
-            settings: BTreeMap::from([("observer".into(), self.observer().to_string())]),
-        }
-    }
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// [`CommandError`]; the output is then what it was before.
+/// [`CommandError`]; the output file is then unchanged.
 pub(super) fn run(args: &PackArgs) -> Result<(), CommandError> {
     let checkpoint = match (&args.checkpoint, &args.random_weights) {
         (Some(path), _) => Checkpoint::load(path)?,
@@ -148,9 +138,12 @@ pub(super) fn run(args: &PackArgs) -> Result<(), CommandError> {
         None => calibrate_synthetic(&checkpoint, args.seed)?,
     };
     let bar = progress("quantizing", checkpoint.model.depth as u64);
-    let model = quantize_model(args.observer(), &checkpoint, &statistics, || bar.inc(1));
+    let model = Quantizer::new()
+        .with_observer(args.observer())
+        .on_layer(|| bar.inc(1))
+        .quantize(&checkpoint, &statistics);
     bar.finish_and_clear();
-    let provenance = args.provenance(&checkpoint, set, statistics.images);
+    let provenance = provenance(&checkpoint, set, statistics.images, args.observer());
     let schedules = args.schedules(checkpoint.model.depth);
     let writer = build(&checkpoint, &model, schedules, provenance)?;
     match &args.measure {
@@ -183,26 +176,14 @@ fn calibrate_synthetic(
 ) -> Result<(Statistics, String), CommandError> {
     let mut observation = Observation::new(checkpoint, SYNTHETIC_IMAGES);
     let bytes = SYNTHETIC_IMAGES * checkpoint.model.image_bytes();
-    observation.see(&noise(seed, bytes));
+    observation.see(&Random(seed).bytes(bytes));
     Ok((
         observation.finish()?,
         format!("{SYNTHETIC_IMAGES} random frames"),
     ))
 }
 
-/// `len` random bytes: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) as u8
-    };
-    (0..len).map(|_| next()).collect()
-}
-
-/// Measures the pack before it gets its name, and writes it with what was found.
+/// Measures the pack in a temporary file, then writes it with its accuracy.
 fn measured(
     args: &PackArgs,
     checkpoint: &Checkpoint,
@@ -218,7 +199,7 @@ fn measured(
     let evaluation = Evaluation::new(engine, Some(checkpoint), None)?;
     let (evaluation, report) = measure(evaluation, images)?;
     let schedules = evaluation.measured(&report.dataset);
-    print(&report);
+    print!("{}", text(&report));
     let pack = Pack::open(temporary.path())?;
     PackWriter::from_pack(&pack)
         .with_schedules(schedules)

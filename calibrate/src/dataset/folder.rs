@@ -1,6 +1,7 @@
-//! Folders of PNG and JPEG files: one sub-folder a class as in ImageNet, or flat.
+//! Folders of PNG and JPEG files: one sub-folder per class as in ImageNet, or flat.
 
-use super::{DatasetError, Image};
+use super::error::DatasetError;
+use super::image::Image;
 use mergevit_kernels::frame::PixelFormat;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,7 @@ fn sorted(path: &Path) -> Result<Vec<PathBuf>, DatasetError> {
                 .collect::<Result<Vec<_>, _>>()
         })
         .map_err(io)?;
-    // What tools leave behind (.DS_Store, .ipynb_checkpoints) is neither an image nor a class.
+    // Hidden files such as .DS_Store or .ipynb_checkpoints are neither images nor classes.
     entries.retain(|entry| !name(entry).starts_with('.'));
     entries.sort();
     Ok(entries)
@@ -41,7 +42,7 @@ fn name(path: &Path) -> String {
         .into_owned()
 }
 
-/// A stray image beside class folders would make the whole set look flat.
+/// Refuses an image beside class folders, which would make the whole set look flat.
 fn refuse_mixed(path: &Path, file: &Path, folders: &[PathBuf]) -> Result<(), DatasetError> {
     for folder in folders {
         if sorted(folder)?.iter().any(|entry| is_image(entry)) {
@@ -102,7 +103,7 @@ impl Folder {
         self.files.len()
     }
 
-    /// Keeps `limit` files, evenly spread.
+    /// Keeps `limit` files, spread evenly.
     pub(super) fn thin(&mut self, limit: usize) {
         let len = self.files.len();
         if limit < len {

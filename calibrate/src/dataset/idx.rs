@@ -1,12 +1,13 @@
 //! The IDX container of MNIST: big-endian header, then bytes (LeCun et al., yann.lecun.com/exdb/mnist).
 
-use super::{DatasetError, Image};
+use super::error::DatasetError;
+use super::image::Image;
 use flate2::read::MultiGzDecoder;
 use mergevit_kernels::frame::{MAX_SIDE, PixelFormat};
 use std::io::Read;
 use std::path::Path;
 
-/// Largest file after decompression: 4 GiB of pixels would not be a calibration set.
+/// Largest file after decompression: a calibration set has less than 4 GiB of pixels.
 const MAX_BYTES: u64 = 1 << 32;
 
 const IMAGES_MAGIC: u32 = 0x0803;
@@ -19,7 +20,7 @@ pub(super) struct Idx {
     labels: Option<Vec<u8>>,
 }
 
-/// Reads a file, decompressing it if it begins as gzip does.
+/// Reads a file, and decompresses it if it starts like gzip.
 fn read(path: &Path) -> Result<Vec<u8>, DatasetError> {
     let io = |source| DatasetError::Io {
         path: path.into(),

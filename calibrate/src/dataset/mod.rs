@@ -1,107 +1,24 @@
-//! Images with labels, from folders or IDX files; and their way to the network's pixels.
+//! Labelled images from folders or IDX files, and their preprocessing for a model.
 
+mod error;
 mod folder;
 mod idx;
+mod image;
 
-use mergevit_kernels::frame::{Frame, Geometry, MAX_SIDE, PixelFormat, Preprocessor, Resize};
+pub use self::image::Image;
+pub use error::DatasetError;
+
+use mergevit_kernels::frame::{Frame, Geometry, MAX_SIDE, Preprocessor, Resize};
 use mergevit_runtime::{ModelConfig, ResizeMode};
 use rayon::prelude::*;
 use std::path::PathBuf;
-use thiserror::Error;
-
-/// Why a data set cannot be used.
-#[derive(Debug, Error)]
-pub enum DatasetError {
-    /// The description is of no known kind.
-    #[error("data set {spec:?}: expected folder:DIR or idx:IMAGES[.gz][,LABELS[.gz]]")]
-    Spec {
-        /// What was given.
-        spec: String,
-    },
-    /// A file or folder could not be read.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// Its path.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// There is no image in it.
-    #[error("{}: no images{hint}", path.display())]
-    Empty {
-        /// The folder or file.
-        path: PathBuf,
-        /// What would count as an image.
-        hint: &'static str,
-    },
-    /// Images both in it and in its sub-folders.
-    #[error(
-        "{}: image {file} beside the sub-folder {folder} with images, expected one or the other",
-        path.display()
-    )]
-    Mixed {
-        /// The folder.
-        path: PathBuf,
-        /// An image in it.
-        file: String,
-        /// A sub-folder with images.
-        folder: String,
-    },
-    /// An image file could not be decoded.
-    #[error("{}: not a readable PNG or JPEG image: {reason}", path.display())]
-    Image {
-        /// The file.
-        path: PathBuf,
-        /// What the decoder said.
-        reason: String,
-    },
-    /// An IDX file's header or length is wrong.
-    #[error("{}: {field}: found {found}, expected {expected}", path.display())]
-    Idx {
-        /// The file.
-        path: PathBuf,
-        /// Which part of the header.
-        field: &'static str,
-        /// What it holds.
-        found: String,
-        /// What it must be.
-        expected: String,
-    },
-    /// A label is not one of the model's classes.
-    #[error("{}: image {index} has label {label}, but the model has {classes} classes", path.display())]
-    Label {
-        /// The label file or class folder.
-        path: PathBuf,
-        /// Which image.
-        index: usize,
-        /// Its label.
-        label: usize,
-        /// Classes of the model.
-        classes: usize,
-    },
-}
-
-/// One image, row by row without gaps.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
-    /// Grey or RGB.
-    pub format: PixelFormat,
-    /// Pixels a row.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-    /// The pixels.
-    pub bytes: Vec<u8>,
-    /// Its class, if the set is labelled.
-    pub label: Option<usize>,
-}
 
 enum Source {
     Folder(folder::Folder),
     Idx(idx::Idx),
 }
 
-/// A data set; folders decode their images when asked for them.
+/// A data set. Images of a folder are decoded on demand.
 pub struct Dataset {
     name: String,
     source: Source,
@@ -118,11 +35,11 @@ impl std::fmt::Debug for Dataset {
 }
 
 impl Dataset {
-    /// Opens `folder:DIR` (one sub-folder a class, or flat and unlabelled) or
+    /// Opens `folder:DIR` (one sub-folder per class, or flat and unlabelled) or
     /// `idx:IMAGES[.gz][,LABELS[.gz]]` (the MNIST container).
     ///
-    /// Class folders are matched with the model's `labels` by name if all of them are among these; otherwise
-    /// classes are numbered in the folders' alphabetical order.
+    /// Class folders are matched with the model's `labels` by name if every folder is a label; otherwise
+    /// they are numbered in alphabetical order.
     ///
     /// # Errors
     /// An unknown kind, unreadable or malformed files, no images, labels beyond `classes`.
@@ -165,8 +82,8 @@ impl Dataset {
         self.len == 0
     }
 
-    /// Uses `limit` images at most: the first ones of an IDX file, every n-th one of a folder (whose images
-    /// are sorted by class).
+    /// Uses at most `limit` images: the first of an IDX file, every n-th of a folder, whose images are
+    /// sorted by class.
     pub fn limit(&mut self, limit: usize) {
         match &mut self.source {
             Source::Folder(folder) => folder.thin(limit),

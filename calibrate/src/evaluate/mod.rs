@@ -1,4 +1,4 @@
-//! How good a pack is: right answers, agreement with full precision, noise inside the network.
+//! How good a pack is: accuracy, agreement with full precision, noise inside the network.
 
 mod snr;
 mod tally;
@@ -10,7 +10,7 @@ use crate::checkpoint::Checkpoint;
 use crate::fp32::Forward;
 use mergevit_runtime::{Accuracy, Engine, Plan, RunError, Schedule};
 
-/// Classifies a set with a pack, under some of its schedules, and with the checkpoint it was made from.
+/// Classifies a data set with a pack under its schedules, and with the checkpoint that the pack was made from.
 #[derive(Debug)]
 pub struct Evaluation<'a> {
     engine: Engine,
@@ -48,8 +48,8 @@ impl<'a> Evaluation<'a> {
         })
     }
 
-    /// Classifies images at model resolution, `pixels` u8 (N, S, S, 3), with a label each, below the number
-    /// of classes, where they have one.
+    /// Classifies images at model resolution, `pixels` u8 (N, S, S, 3), with each image's label, if it has
+    /// one; labels are below the number of classes.
     ///
     /// # Errors
     /// [`RunError`] if `pixels` are not whole images of the model.
@@ -97,17 +97,17 @@ impl<'a> Evaluation<'a> {
         residual_noise(&mut self.engine, checkpoint, pixels)
     }
 
-    /// The engine.
+    /// The engine that runs the pack.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Full precision without merging, if there is a checkpoint.
+    /// The tally of full precision without merging, if there is a checkpoint.
     pub fn full_precision(&self) -> Option<&Tally> {
         self.checkpoint.map(|_| &self.full)
     }
 
-    /// Each schedule that ran.
+    /// Each schedule that ran, and its tally.
     pub fn schedules(&self) -> &[(Schedule, Tally)] {
         &self.schedules
     }
@@ -118,8 +118,8 @@ impl<'a> Evaluation<'a> {
             .map_or(f64::NAN, |plan| plan.cost().macs as f64 / 1e9)
     }
 
-    /// The schedules with their accuracy, as a pack stores it. Without labels or without a checkpoint there
-    /// is nothing to store.
+    /// The schedules with their accuracy, as a pack stores it. Accuracy needs
+    /// labels and a checkpoint.
     pub fn measured(&self, dataset: &str) -> Vec<Schedule> {
         self.schedules
             .iter()

@@ -9,6 +9,7 @@ use serde::Serialize;
 /// Where the residual stream is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Place {
     /// After the patch embedding.
     Embedding,
@@ -23,7 +24,7 @@ pub enum Place {
 pub struct LayerNoise {
     /// The layer; none for the embedding.
     pub layer: Option<usize>,
-    /// After which part of it.
+    /// The part of the layer after which the stream was compared.
     pub after: Place,
     /// `10 log10(sum of squares of FP32 / sum of squares of the difference)`; none if they are equal.
     pub signal_to_noise_db: Option<f64>,

@@ -1,8 +1,8 @@
-//! Counting right answers.
+//! Counting correct answers.
 
 use serde::Serialize;
 
-/// Classes that count as found among the best five.
+/// A label among this many best classes counts as found.
 const TOP: usize = 5;
 
 /// Index of the largest logit; ties go to the lower class.
@@ -16,7 +16,7 @@ pub fn argmax(logits: &[f32]) -> usize {
     best
 }
 
-/// How many classes are ahead of `class`; ties go to the lower class.
+/// How many classes rank before `class`; ties go to the lower class.
 fn rank(logits: &[f32], class: usize) -> usize {
     let own = logits[class];
     logits
@@ -26,16 +26,16 @@ fn rank(logits: &[f32], class: usize) -> usize {
         .count()
 }
 
-/// Images of one class and how many were recognised.
+/// How many images of one class there are, and how many were recognized.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ClassTally {
     /// Images with this label.
     pub images: u64,
-    /// Those whose first class is this one.
+    /// Those that were classified correctly.
     pub top1: u64,
 }
 
-/// Right answers of one classifier over a set.
+/// Correct answers of one classifier over a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tally {
     images: u64,
@@ -66,7 +66,7 @@ impl Tally {
     }
 
     /// Counts one image: its logits, its label if it has one (below the number of classes), and the class
-    /// that the reference decided on, if there is a reference.
+    /// that the reference chose, if there is a reference.
     pub fn count(&mut self, logits: &[f32], label: Option<usize>, reference: Option<usize>) {
         self.images += 1;
         if let Some(label) = label {
@@ -89,22 +89,22 @@ impl Tally {
         self.images
     }
 
-    /// Fraction of the labelled images whose first class is right.
+    /// Fraction, 0 to 1, of the labelled images whose best class is correct; none without labels.
     pub fn top1(&self) -> Option<f64> {
         fraction(self.top1, self.labelled)
     }
 
-    /// Fraction of the labelled images whose first five classes hold the right one.
+    /// Fraction, 0 to 1, of the labelled images whose best five classes include the correct one.
     pub fn top5(&self) -> Option<f64> {
         fraction(self.top5, self.labelled)
     }
 
-    /// Fraction of the compared images with the reference's first class.
+    /// Fraction, 0 to 1, of the compared images on which the reference's best class is the same.
     pub fn agreement(&self) -> Option<f64> {
         fraction(self.agreeing, self.compared)
     }
 
-    /// One a class.
+    /// One per class.
     pub fn classes(&self) -> &[ClassTally] {
         &self.classes
     }

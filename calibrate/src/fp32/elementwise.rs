@@ -1,7 +1,7 @@
 //! Elementwise functions of the full-precision pass: loops that the compiler vectorizes on any target.
 //!
-//! Plain multiplications and additions, no fused ones: without FMA in the build's target a fused one is a
-//! library call.
+//! They multiply and add separately: without FMA in the build's target, a fused multiply-add is a library
+//! call.
 
 use mergevit_kernels::math::{GELU_LIMIT, GELU_MAP, GELU_POLY};
 
@@ -27,7 +27,7 @@ const EXP2: [f32; 8] = [
     1.0,
 ];
 
-/// `e^x` for x <= 0, relative error 2e-7; below -87 it is as good as zero.
+/// `e^x` for x <= 0, relative error 2e-7; below -87 the result is next to zero.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     /// Adding and subtracting 1.5 * 2^23 rounds to an integer.

@@ -3,7 +3,7 @@
 use super::product::{Matrix, multiply};
 use mergevit_kernels::ops::{HEAD_WIDTH, Merge};
 
-/// What stays the same from layer to layer.
+/// What is the same in every layer.
 pub(super) struct Shape {
     pub(super) width: usize,
     pub(super) class_token: bool,
@@ -49,7 +49,7 @@ pub(super) fn merge(
     (out, out_sizes)
 }
 
-/// For every even token: the odd token it merges into, if it does.
+/// For every even token: the odd token that it merges into, if any.
 fn partners(shape: &Shape, merged: usize, keys: &[f32], tokens: usize) -> Vec<Option<usize>> {
     let mut metric = vec![0.0f32; tokens * HEAD_WIDTH];
     for (metric, keys) in metric

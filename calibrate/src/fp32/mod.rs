@@ -1,7 +1,7 @@
-//! The full-precision forward pass, with token merging: what INT8 is compared with, and what calibration
-//! watches.
+//! The full-precision forward pass, with token merging: the reference for INT8, and what calibration
+//! observes.
 //!
-//! One image is one task; threads take images. Matrix products come from the `gemm` crate.
+//! Each image is one task of a thread pool. Matrix products come from the `gemm` crate.
 
 mod elementwise;
 mod merging;
@@ -16,14 +16,16 @@ pub(crate) use product::linear;
 use product::{Matrix, add_bias, multiply};
 use rayon::prelude::*;
 
-/// A place in the network whose values a [`Tap`] can see. The number is the layer.
+/// A place in the network where a [`Tap`] sees the values. T tokens, T' after merging, C channels, F channels
+/// in the MLP; the number is the layer's index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Point {
     /// (T, C) residual stream after the patch embedding.
     PatchEmbed,
     /// (T, C) output of the first layer norm.
     Norm1(usize),
-    /// (T, C) queries, head by head.
+    /// (T, C) queries, the heads' channels one after the other.
     Query(usize),
     /// (T, C) keys.
     Key(usize),
@@ -41,15 +43,16 @@ pub enum Point {
     MlpHidden(usize),
     /// (T', C) residual stream after the MLP.
     MlpResidual(usize),
-    /// (1, C) what the classifier sees.
+    /// (1, C) input of the classifier.
     FinalNorm,
-    /// (1, classes)
+    /// (1, classes) output of the classifier.
     Logits,
 }
 
 /// Sees the activations of a forward pass.
 pub trait Tap {
-    /// `values` is (rows, width), row-major, and is gone after the call.
+    /// Called once for each point, in the order of computation. `values` is (rows, width), row-major, and
+    /// lives only during the call.
     fn see(&mut self, point: Point, values: &[f32], width: usize);
 }
 
@@ -58,23 +61,24 @@ impl Tap for () {
     fn see(&mut self, _: Point, _: &[f32], _: usize) {}
 }
 
-/// Result of one image.
+/// Result for one image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
-    /// (classes)
+    /// (classes) raw scores.
     pub logits: Vec<f32>,
-    /// (T left) original tokens that each remaining token stands for: kept A tokens ascending, then B.
+    /// (tokens left) how many original tokens each stands for: first the kept even tokens, ascending, then
+    /// the odd ones.
     pub sizes: Vec<u32>,
 }
 
-/// Forward passes of one checkpoint.
+/// Runs the forward pass of one checkpoint.
 #[derive(Clone, Copy, Debug)]
 pub struct Forward<'a> {
     checkpoint: &'a Checkpoint,
 }
 
 impl<'a> Forward<'a> {
-    /// Borrows the checkpoint.
+    /// A forward pass over `checkpoint`'s weights, which it borrows.
     pub fn new(checkpoint: &'a Checkpoint) -> Self {
         Self { checkpoint }
     }
@@ -93,7 +97,8 @@ impl<'a> Forward<'a> {
             .collect()
     }
 
-    /// Classifies one image, `pixels` u8 (S, S, 3), on this thread, and shows `tap` everything.
+    /// Classifies one image, `pixels` u8 (S, S, 3), on this thread, and shows `tap` every
+    /// intermediate result.
     ///
     /// # Panics
     /// If `pixels` is not one image.
@@ -226,8 +231,8 @@ impl<'a> Forward<'a> {
         };
         let x = layer_norm(
             &pooled,
-            &weights.norm_gain,
-            &weights.norm_bias,
+            &weights.final_norm_gain,
+            &weights.final_norm_bias,
             model.epsilon,
         );
         tap.see(Point::FinalNorm, &x, width);

@@ -1,4 +1,4 @@
-//! Matrix products on strided views: a safe face for the `gemm` crate.
+//! Matrix products on strided views: a safe interface to the `gemm` crate.
 
 use gemm::{Parallelism, gemm};
 
@@ -12,7 +12,7 @@ pub(super) struct Matrix<'a> {
     column_stride: usize,
 }
 
-/// A matrix view to write to, with unit column stride.
+/// A writable matrix view with unit column stride.
 #[derive(Debug)]
 pub(super) struct MatrixMut<'a> {
     data: &'a mut [f32],
@@ -40,12 +40,12 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Like [`Matrix::whole`], to write to.
+    /// A writable [`Matrix::whole`].
     pub(super) fn whole_mut(data: &'a mut [f32], columns: usize) -> MatrixMut<'a> {
         Self::columns_mut(data, columns, 0, columns)
     }
 
-    /// Like [`Matrix::columns`], to write to.
+    /// A writable [`Matrix::columns`].
     pub(super) fn columns_mut(
         data: &'a mut [f32],
         stride: usize,

@@ -1,20 +1,23 @@
-//! Which part of a tensor's values its integers cover.
+//! Which range of an activation its integers cover.
 
 use std::fmt;
 
-/// Clipping ratios of the error-minimising observer, descending from no clipping.
+/// Clipping ratios that [`Observer::Mse`] tries, descending from no clipping.
 const RATIOS: [f64; 16] = [
     1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.54, 0.48, 0.42, 0.36, 0.3, 0.24, 0.18,
 ];
 
-/// How ranges of activations are chosen.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// How the ranges of activations are chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub enum Observer {
     /// Everything seen is representable.
     MinMax,
-    /// This percentage of the values is representable, half of the rest clipped at each end.
+    /// This percentage of the values, above 50 and at most 100, is representable; half of the rest is
+    /// clipped at each end.
     Percentile(f64),
-    /// The clipping with the least squared error of what depends on the activation.
+    /// The clipping with the least squared error in the output that depends on the activation.
+    #[default]
     Mse,
 }
 

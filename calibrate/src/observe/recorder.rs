@@ -1,6 +1,6 @@
-//! Watching the full-precision pass over a calibration set, in bounded memory.
+//! Observing the full-precision pass over a calibration set, in bounded memory.
 
-use super::ObserveError;
+use super::error::ObserveError;
 use super::statistics::{LayerStatistics, Statistics, widen};
 use crate::checkpoint::Checkpoint;
 use crate::fp32::{Forward, Point, Tap};
@@ -11,7 +11,7 @@ use rayon::prelude::*;
 /// Rows of each activation that are kept, over all images.
 const SAMPLE_ROWS: usize = 2048;
 
-/// Images that are in flight at once; bounds memory.
+/// Images that are processed at once; bounds memory.
 const BATCH: usize = 32;
 
 /// Which tokens' activations are kept.
@@ -33,8 +33,8 @@ impl SamplePlan {
         }
     }
 
-    /// Tokens of image `index` that are kept, ascending. The class token always is: it decides, so it
-    /// counts for more than its share. The others are spread over the image, each image from another start.
+    /// Tokens of image `index` that are kept, ascending. The class token always is, because the
+    /// decision rests on it. The others are spread over the image, from a different start in each.
     fn tokens(&self, index: usize) -> Vec<usize> {
         let first = usize::from(self.class_token);
         let others = self.tokens - first;
@@ -51,7 +51,7 @@ impl SamplePlan {
     }
 }
 
-/// Statistics of one image, under way.
+/// The statistics of one image, in progress.
 struct Recorder {
     keep: Vec<usize>,
     statistics: Statistics,
@@ -85,7 +85,7 @@ impl Tap for Recorder {
     }
 }
 
-/// Statistics of a calibration set, under way: images go in batch by batch.
+/// Collects the statistics of a calibration set, batch by batch.
 #[derive(Debug)]
 pub struct Observation<'a> {
     checkpoint: &'a Checkpoint,
@@ -94,7 +94,7 @@ pub struct Observation<'a> {
 }
 
 impl<'a> Observation<'a> {
-    /// Nothing seen yet. `images` is how many will come; it says how many rows of each are kept.
+    /// Starts with no images. `images` is the expected total, which sets how many rows of each are kept.
     pub fn new(checkpoint: &'a Checkpoint, images: usize) -> Self {
         Self {
             checkpoint,
@@ -104,8 +104,8 @@ impl<'a> Observation<'a> {
     }
 
     /// Runs N images through the full-precision network, without merging, and keeps what quantization
-    /// needs: `pixels` u8 (N, S, S, 3). What is kept depends on the images and their order alone, not on
-    /// threads or on how they are split into batches.
+    /// needs: `pixels` u8 (N, S, S, 3). The result depends on the images and their order, not on threads
+    /// or on the split into batches.
     pub fn see(&mut self, pixels: &[u8]) {
         let image = self.checkpoint.model.image_bytes();
         for pixels in pixels.chunks(BATCH * image) {
@@ -121,7 +121,7 @@ impl<'a> Observation<'a> {
         }
     }
 
-    /// What was seen.
+    /// The statistics of all images so far.
     ///
     /// # Errors
     /// [`ObserveError`]: no images, or activations that are not finite.
@@ -164,7 +164,7 @@ fn one_image(
     statistics
 }
 
-/// Pixels, less 128, of the given patches.
+/// The pixels of the given patches, less 128.
 fn kept_patches(
     checkpoint: &Checkpoint,
     pixels: &[u8],

@@ -1,8 +1,8 @@
 //! What calibration keeps of the activations: limits of all values, and some rows.
 
-use super::ObserveError;
+use super::error::ObserveError;
 
-/// Activations of one kind, row by row.
+/// What is kept of one activation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
     /// (C) smallest and largest value of each channel, over all rows seen.
@@ -16,7 +16,7 @@ pub(super) fn widen(limits: &mut Vec<(f32, f32)>, values: &[f32], width: usize) 
     limits.resize(width, (f32::INFINITY, f32::NEG_INFINITY));
     for row in values.chunks_exact(width) {
         for ((min, max), &x) in limits.iter_mut().zip(row) {
-            // A NaN, once met, stays: comparing with it is false.
+            // A NaN stays, because no comparison with it is true.
             if x < *min || x.is_nan() {
                 *min = x;
             }
@@ -44,7 +44,7 @@ impl Rows {
         self.samples.extend_from_slice(&other.samples);
     }
 
-    /// Takes `values` (R, C) into account, and keeps the rows `keep` of them.
+    /// Widens the limits by `values` (R, C), and keeps the rows with the indices `keep`.
     pub(super) fn record(&mut self, values: &[f32], width: usize, keep: &[usize]) {
         widen(&mut self.limits, values, width);
         for &row in keep {
@@ -92,7 +92,7 @@ pub struct Statistics {
     pub images: u64,
     /// (R, 3 p^2) pixels of some patches, less 128, in (y, x, colour) order.
     pub patches: Vec<f32>,
-    /// One a layer.
+    /// One per layer.
     pub layers: Vec<LayerStatistics>,
     /// Output of the last layer norm, as the classifier sees it.
     pub final_norm: Rows,
@@ -112,7 +112,7 @@ fn check(limits: &[(f32, f32)], name: impl Fn() -> String) -> Result<(), Observe
 }
 
 impl Statistics {
-    /// Adds those of further images of the same network.
+    /// Adds the statistics of further images.
     pub(super) fn append(&mut self, other: Self) {
         self.images += other.images;
         self.patches.extend(other.patches);

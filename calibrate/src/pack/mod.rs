@@ -1,12 +1,14 @@
 //! From quantized tensors to a pack.
 
 use crate::checkpoint::Checkpoint;
+use crate::observe::Observer;
 use crate::quantize::{PackedLayer, PackedLinear, PackedModel, PackedNorm};
 use mergevit_runtime::{
     ActivationQuantization, PackWriter, Provenance, Schedule, TensorKind, WriteError,
 };
+use std::collections::BTreeMap;
 
-/// Puts one matrix or vector into the pack, in the shape of its kind.
+/// Adds tensors to a pack, in the shape of their kind.
 struct Tensors<'a, 'w> {
     writer: &'w mut PackWriter<'a>,
     checkpoint: &'w Checkpoint,
@@ -68,6 +70,24 @@ impl<'a> Tensors<'a, '_> {
     }
 }
 
+/// Where a pack made with this crate comes from: `checkpoint`, and `images` images of the calibration set
+/// `set`, quantized with `observer`.
+pub fn provenance(
+    checkpoint: &Checkpoint,
+    set: impl Into<String>,
+    images: u64,
+    observer: Observer,
+) -> Provenance {
+    Provenance {
+        checkpoint: checkpoint.name.clone(),
+        checkpoint_hash: checkpoint.hash.clone(),
+        calibration_set: set.into(),
+        calibration_images: images,
+        tool: concat!("mergevit-calibrate ", env!("CARGO_PKG_VERSION")).into(),
+        settings: BTreeMap::from([("observer".into(), observer.to_string())]),
+    }
+}
+
 /// A pack of `model`, quantized from `checkpoint`, ready to be written.
 ///
 /// # Errors
@@ -98,7 +118,7 @@ pub fn build<'a>(
     Ok(writer)
 }
 
-/// The activation scales that have a real unit of their own, for people.
+/// The activation scales in real units. They inform people; the engine does not read them.
 fn scales(model: &PackedModel) -> Vec<ActivationQuantization> {
     let mut list = Vec::with_capacity(3 * model.layers.len());
     for (index, layer) in model.layers.iter().enumerate() {

@@ -11,17 +11,17 @@ const BALANCE: [f64; 3] = [1.0, 0.75, 0.5];
 /// A head whose values stay below this is dead; its step only has to be above 0.
 const DEAD: f64 = 1e-6;
 
-/// Steps of queries (one a head) and of keys.
+/// Quantization steps of queries (one per head) and of keys.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ScoreSteps {
-    /// (H)
+    /// (H) one per head.
     pub query: Vec<f64>,
     /// One for all heads, so that the merge metric, the plain sum of integer keys over heads, is
     /// proportional to the mean of the real ones.
     pub key: f64,
 }
 
-/// One head's rows and what an error in each of its channels is worth.
+/// One head's rows and the weight of an error in each of its channels.
 struct Head {
     /// (R, D)
     values: Vec<f32>,
@@ -54,7 +54,7 @@ fn gather(rows: &[f32], width: usize, start: usize) -> Vec<f32> {
         .collect()
 }
 
-/// The ratio whose error is least; the earliest of equals.
+/// The ratio with the least error; ties go to the earlier one.
 fn best_ratio(ratios: &[f64], error: impl Fn(f64) -> f64) -> f64 {
     let mut best = (1.0, f64::INFINITY);
     for &ratio in ratios {
@@ -66,7 +66,7 @@ fn best_ratio(ratios: &[f64], error: impl Fn(f64) -> f64) -> f64 {
     best.0
 }
 
-/// Per channel, the (minimum, maximum) that `observer` makes of all values' limits and of sample rows.
+/// Each channel's (minimum, maximum), which `observer` chooses from the limits of all values and sample rows.
 pub(super) fn channel_ranges(
     observer: Observer,
     limits: &[(f32, f32)],
@@ -86,8 +86,8 @@ pub(super) fn channel_ranges(
 
 /// Chooses the steps of queries and keys from sample rows `qkv` (R, 3C) and per-channel ranges.
 ///
-/// An error in a query's channel changes scores by that channel's spread over keys, and the other way
-/// round; a key's mean over tokens shifts all scores of a row alike and cannot matter.
+/// An error in a query's channel changes scores by that channel's spread over keys, and vice versa;
+/// a key's mean over tokens shifts all scores of a row alike, so softmax ignores it.
 pub(super) fn score_steps(
     observer: Observer,
     qkv: &[f32],
@@ -145,15 +145,15 @@ fn mean_square(values: &[f32]) -> Vec<f32> {
 /// A way to quantize values and the context that attention averages from them.
 #[derive(Clone, Debug)]
 pub(super) struct ValueQuantization {
-    /// The values' own; its steps and shifts go into the QKV layer's scale and bias.
+    /// That of the values; its steps and shifts go into the QKV layer's scale and bias.
     pub value: Columns,
     /// (H) steps of the context's integers in steps of the value's.
     pub context_scale: Vec<f64>,
-    /// The context's, for the projection.
+    /// That of the context, for the projection.
     pub context: Columns,
 }
 
-/// What the choice for values and context rests on.
+/// The calibration data by which values and context are quantized.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ValueSamples<'a> {
     /// (C) limits of the values.
@@ -169,8 +169,8 @@ pub(super) struct ValueSamples<'a> {
 }
 
 /// Ways to quantize values and context. Attention's weights sum to one, so a shift of a value channel
-/// passes through it unchanged, and a value channel's step is also its context channel's, but for one
-/// factor a head.
+/// passes through it unchanged, and a value channel's step is also its context channel's, up to one
+/// factor per head.
 pub(super) fn value_candidates(
     observer: Observer,
     samples: &ValueSamples<'_>,

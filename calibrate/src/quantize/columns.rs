@@ -5,7 +5,7 @@ use rayon::prelude::*;
 /// Largest magnitude of an i8 activation or weight.
 pub const I8_LIMIT: f32 = 127.0;
 
-/// Largest magnitude of the classifier's 16-bit activation, as the kernels saturate it.
+/// Largest magnitude of the classifier's 16-bit input, at which the kernels saturate it.
 pub const WIDE_LIMIT: f32 = 32_639.0;
 
 /// 1.5 * 2^23: adding and subtracting it rounds an f32 below 2^22 to the nearest integer, ties to even, in

@@ -4,7 +4,7 @@ use super::columns::{Columns, I8_LIMIT, round_clamped};
 use crate::observe::Observer;
 use rayon::prelude::*;
 
-/// Narrowest range: that of a layer whose hidden units are all off.
+/// Narrowest range, for a layer whose hidden units are all off.
 const NARROWEST: f32 = 1e-6;
 
 /// Quantization of GELU's output: one step, and an integer that stands for zero.
@@ -17,7 +17,7 @@ pub(super) struct GeluQuantization {
 }
 
 impl GeluQuantization {
-    /// Covers `min..=max`, widened to hold zero.
+    /// Covers `min..=max`, widened to include zero.
     fn covering(min: f32, max: f32) -> Self {
         let (min, max) = (
             min.min(0.0),

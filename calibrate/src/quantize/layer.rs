@@ -14,7 +14,7 @@ use crate::observe::{LayerStatistics, Observer, Rows};
 use mergevit_kernels::ops::HEAD_WIDTH;
 use rayon::prelude::*;
 
-/// Multiply-accumulates that one trial of a search may cost; bounds its rows.
+/// Most multiply-accumulates of one trial of a search; bounds its rows.
 const TRIAL_MACS: usize = 1 << 28;
 
 /// Fewest rows of a trial.
@@ -29,20 +29,20 @@ const LEAST_IMPORTANCE: f32 = 1e-3;
 /// A layer norm with the next layer's input quantization folded in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PackedNorm {
-    /// (C)
+    /// (C) gamma, in the next layer's steps.
     pub gain: Vec<f32>,
-    /// (C)
+    /// (C) beta, in the next layer's steps.
     pub bias: Vec<f32>,
 }
 
 /// A linear layer in the units of its epilogue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PackedLinear {
-    /// (N, K)
+    /// (N, K) integers.
     pub weight: Vec<i8>,
-    /// (N)
+    /// (N) factor of each integer sum.
     pub scale: Vec<f32>,
-    /// (N)
+    /// (N) added after the scale.
     pub bias: Vec<f32>,
 }
 
@@ -53,9 +53,9 @@ pub struct PackedLayer {
     pub norm1: PackedNorm,
     /// Queries, keys and values, in steps of their own.
     pub qkv: PackedLinear,
-    /// (H) from integer scores to log2 units.
+    /// (H) factor from integer scores to units of log2.
     pub score_scale: Vec<f32>,
-    /// (H) from value steps to context steps.
+    /// (H) factor from steps of the values to steps of the context.
     pub context_scale: Vec<f32>,
     /// In real units.
     pub proj: PackedLinear,
@@ -63,7 +63,7 @@ pub struct PackedLayer {
     pub norm2: PackedNorm,
     /// In real units.
     pub fc1: PackedLinear,
-    /// One over GELU's step, and its zero point.
+    /// The inverse of the step of GELU's output, and its zero point.
     pub gelu: [f32; 2],
     /// In real units.
     pub fc2: PackedLinear,
@@ -114,7 +114,7 @@ impl PackedLinear {
     }
 }
 
-/// Indices of `count` of `rows` rows, spread so that no period of the sampling shows.
+/// Indices of `count` of `rows` rows, spread so that they match no period of the sampling.
 fn spread(rows: usize, count: usize) -> Vec<usize> {
     // The fractional parts of multiples of the golden ratio are spread evenly whatever their number.
     const GOLDEN: f64 = 0.618_033_988_749_894_9;
@@ -178,8 +178,8 @@ fn qkv_importance(output: &[f32], width: usize) -> Vec<f32> {
         .collect()
 }
 
-/// How much an error before GELU changes what comes out of the MLP: the squared slope there times the
-/// energy of the second layer's column.
+/// How much an error before GELU changes the MLP's output: the squared slope of GELU there times the energy
+/// of the second layer's column.
 fn gelu_importance(output: &[f32], energy: &[f64]) -> Vec<f32> {
     let mean = energy.iter().sum::<f64>() / energy.len() as f64;
     let floor = LEAST_IMPORTANCE * mean as f32;

@@ -1,13 +1,13 @@
-//! From real weights and calibration rows to integers: what makes a pack accurate.
+//! From real weights and calibration rows to integers.
 //!
-//! Everything here is free at run time: it only chooses numbers that the kernels multiply with anyway.
+//! None of it costs anything at run time: it only chooses numbers that the kernels use anyway.
 //!
 //! - [`Columns`]: how a linear layer's input is quantized, folded into what produces and consumes it.
-//! - [`Linear::quantize`]: weights, one scale a row, clipped where that loses least.
+//! - [`Linear::quantize`]: weights, one scale per row, clipped where that reduces the error.
 //! - [`search()`]: smoothing and clipping by the error of the real output.
-//! - [`quantize_layer`]: an encoder layer; [`quantize_model`]: all of a network.
+//! - [`quantize_layer`]: an encoder layer; [`Quantizer`]: all of a network.
 //!
-//! Sums are taken in fixed blocks, so that a result depends on neither thread count nor timing.
+//! Sums run over fixed blocks, so results depend on neither thread count nor timing.
 
 mod attention;
 mod columns;
@@ -20,6 +20,6 @@ mod weights;
 
 pub use columns::{Columns, I8_LIMIT, WIDE_LIMIT};
 pub use layer::{PackedLayer, PackedLinear, PackedNorm, quantize_layer};
-pub use model::{PackedModel, quantize_model};
+pub use model::{PackedModel, Quantizer};
 pub use search::{Fit, Ranges, Samples, search};
 pub use weights::{Linear, QuantizedLinear};

@@ -16,45 +16,71 @@ const WIDE_FILL: f32 = 0.5;
 pub struct PackedModel {
     /// (C, K) with K padded to a multiple of 64, columns in (y, x, colour) order.
     pub patch: PackedLinear,
-    /// (T, C)
+    /// (T, C) position embedding, in real units.
     pub position: Vec<f32>,
-    /// One a layer.
+    /// One per layer.
     pub layers: Vec<PackedLayer>,
-    /// In steps of the 16-bit head input.
+    /// In steps of the classifier's 16-bit input.
     pub final_norm: PackedNorm,
-    /// (classes, C)
+    /// (classes, C) the classifier.
     pub head: PackedLinear,
 }
 
-/// Quantizes a checkpoint by what was observed; `done` is called after each layer.
-pub fn quantize_model(
+/// Quantizes a checkpoint, given the statistics of a calibration set.
+#[derive(Default)]
+pub struct Quantizer<'a> {
     observer: Observer,
-    checkpoint: &Checkpoint,
-    statistics: &Statistics,
-    mut done: impl FnMut(),
-) -> PackedModel {
-    let weights = &checkpoint.weights;
-    let layers = weights
-        .blocks
-        .iter()
-        .zip(&statistics.layers)
-        .map(|(block, statistics)| {
-            let layer = quantize_layer(observer, block, statistics);
-            done();
-            layer
-        })
-        .collect();
-    let (final_norm, head) = classifier(observer, checkpoint, statistics);
-    PackedModel {
-        patch: patch_embedding(checkpoint, &statistics.patches),
-        position: weights.position.clone(),
-        layers,
-        final_norm,
-        head,
+    on_layer: Option<Box<dyn FnMut() + 'a>>,
+}
+
+impl<'a> Quantizer<'a> {
+    /// A quantizer with [`Observer::Mse`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Chooses the ranges of activations in another way.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Observer) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// Calls `done` after each encoder layer: for a progress bar.
+    #[must_use]
+    pub fn on_layer(mut self, done: impl FnMut() + 'a) -> Self {
+        self.on_layer = Some(Box::new(done));
+        self
+    }
+
+    /// Quantizes all of `checkpoint`. `statistics` must be those of the same checkpoint.
+    pub fn quantize(mut self, checkpoint: &Checkpoint, statistics: &Statistics) -> PackedModel {
+        let observer = self.observer;
+        let weights = &checkpoint.weights;
+        let layers = weights
+            .blocks
+            .iter()
+            .zip(&statistics.layers)
+            .map(|(block, statistics)| {
+                let layer = quantize_layer(observer, block, statistics);
+                if let Some(done) = &mut self.on_layer {
+                    done();
+                }
+                layer
+            })
+            .collect();
+        let (final_norm, head) = classifier(observer, checkpoint, statistics);
+        PackedModel {
+            patch: patch_embedding(checkpoint, &statistics.patches),
+            position: weights.position.clone(),
+            layers,
+            final_norm,
+            head,
+        }
     }
 }
 
-/// How the camera's bytes, less 128, stand for normalized pixels: exactly.
+/// The exact relation between the camera's bytes, less 128, and normalized pixels.
 fn pixel_columns(checkpoint: &Checkpoint, inner: usize) -> Columns {
     let of = |index: usize| {
         let colour = index % 3;
@@ -125,7 +151,7 @@ fn classifier(
         |output| vec![1.0; output.len()],
     );
     (
-        PackedNorm::fold(&weights.norm_gain, &weights.norm_bias, &columns),
+        PackedNorm::fold(&weights.final_norm_gain, &weights.final_norm_bias, &columns),
         PackedLinear::real(head),
     )
 }

@@ -1,4 +1,4 @@
-//! Matrix products over all threads, in blocks of rows that do not depend on how many threads there are.
+//! Matrix products over all threads, in blocks of rows that do not depend on the number of threads.
 
 use super::weights::Linear;
 use crate::fp32::linear;

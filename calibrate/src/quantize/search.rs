@@ -1,4 +1,4 @@
-//! Choosing how a linear layer's input is quantized by the error of its real output.
+//! Choosing the quantization of a linear layer's input by the error of the layer's output.
 
 use super::columns::Columns;
 use super::product::matmul_transposed;
@@ -16,18 +16,18 @@ const NARROWEST: f64 = 1e-4;
 /// A candidate this many times worse than the best is not tried with clipping: it could not catch up.
 const HOPELESS: f64 = 4.0;
 
-/// Rows of one block of a parallel sum. Fixed, so that sums do not depend on the number of threads.
+/// Rows of one block of a parallel sum. Fixed, so sums do not depend on the number of threads.
 const BLOCK: usize = 64;
 
-/// Ratios worse than a candidate's best that are tried before it is given up.
+/// How many ratios in a row may be worse than a candidate's best before the search gives it up.
 const PATIENCE: usize = 2;
 
-/// Centre and half width of each column's values.
+/// The range of each of K columns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ranges {
-    /// (K)
+    /// (K) middle of each column's range.
     pub centre: Vec<f64>,
-    /// (K)
+    /// (K) half the width of each column's range.
     pub half: Vec<f64>,
 }
 
@@ -88,12 +88,12 @@ pub(super) fn smoothing_candidates(
         .collect()
 }
 
-/// Calibration rows of a linear layer: its real input and output, and what an error is worth.
+/// Calibration rows of a linear layer: its real input and output, and the weight of each error.
 #[derive(Clone, Copy, Debug)]
 pub struct Samples<'a> {
-    /// (R, K)
+    /// (R, K) real input.
     pub input: &'a [f32],
-    /// (R, N)
+    /// (R, N) real output.
     pub output: &'a [f32],
     /// (R, N) factor of each squared error.
     pub importance: &'a [f32],
@@ -102,9 +102,9 @@ pub struct Samples<'a> {
 /// A quantized layer and its input's quantization.
 #[derive(Clone, Debug)]
 pub struct Fit {
-    /// Which candidate was best.
+    /// Index of the best candidate.
     pub candidate: usize,
-    /// The input's.
+    /// The quantization of the input.
     pub columns: Columns,
     /// The weights, before bias correction.
     pub linear: QuantizedLinear,

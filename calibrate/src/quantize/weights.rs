@@ -6,24 +6,24 @@ use rayon::prelude::*;
 /// A linear layer of the checkpoint: `y = W x + b`.
 #[derive(Clone, Copy, Debug)]
 pub struct Linear<'a> {
-    /// N
+    /// Outputs, N.
     pub outputs: usize,
-    /// K
+    /// Inputs, K.
     pub inputs: usize,
-    /// (N, K)
+    /// (N, K) real weights.
     pub weight: &'a [f32],
-    /// (N)
+    /// (N) real bias.
     pub bias: &'a [f32],
 }
 
 /// The same layer over integers: `y = scale[n] * sum(data[n][k] * q[k]) + bias[n]`, in real units.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantizedLinear {
-    /// (N, K)
+    /// (N, K) integer weights.
     pub data: Vec<i8>,
-    /// (N), 0 for a row of zeros.
+    /// (N) 0 for a row of zeros.
     pub scale: Vec<f64>,
-    /// (N)
+    /// (N) in real units.
     pub bias: Vec<f64>,
 }
 
@@ -59,7 +59,7 @@ fn row_error(row: &[f32], importance: &[f32], step: f32) -> f32 {
     sums.iter().sum::<f32>() + tail
 }
 
-/// The step for a row of weights that loses least, weighted by `importance`; 0 for a row of zeros.
+/// The step with the least error for a row of weights, weighted by `importance`; 0 for a row of zeros.
 fn best_step(row: &[f32], importance: &[f32]) -> f32 {
     let largest = row.iter().fold(0.0f32, |max, w| max.max(w.abs()));
     if largest < f32::MIN_POSITIVE * 1e6 {
@@ -112,9 +112,9 @@ impl<'a> Linear<'a> {
 
     /// Quantizes the weights for an input quantized by `columns`, folding its steps and shifts.
     ///
-    /// Each row's clipping minimises `sum over k of variance_k (w'_k - s q_k)^2`, where `variance` (K) is
-    /// that of the integer input: with the mean error taken out by bias correction, it is what the output
-    /// sees.
+    /// Each row's clipping minimizes `sum over k of variance_k (w'_k - s q_k)^2`, where `variance` (K) is
+    /// that of the integer input: bias correction removes the mean error, so only the variance reaches
+    /// the output.
     pub fn quantize(&self, columns: &Columns, variance: &[f32]) -> QuantizedLinear {
         let mut quantized = QuantizedLinear {
             data: vec![0; self.outputs * self.inputs],
@@ -174,7 +174,7 @@ impl<'a> Linear<'a> {
     }
 }
 
-/// Importances with a floor, so that a column which the calibration set left constant is not free to be wrong.
+/// Importances with a floor, so that a column that was constant over the calibration set still counts.
 fn floored(variance: &[f32]) -> Vec<f32> {
     let mean = variance.iter().map(|&v| f64::from(v)).sum::<f64>() / variance.len() as f64;
     let floor = if mean > 0.0 { 1e-4 * mean } else { 1.0 } as f32;

@@ -33,7 +33,7 @@ pub(crate) fn run(folder: &Path, args: &str) -> Output {
         .expect("the program starts")
 }
 
-/// As [`run`], and the program must succeed.
+/// Like [`run`]; the program must succeed. Returns its standard output.
 pub(crate) fn succeed(folder: &Path, args: &str) -> String {
     let output = run(folder, args);
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -1,23 +1,111 @@
-//! The configuration files of transformers' `ViTForImageClassification` and `DeiTForImageClassification`.
+//! transformers' `ViTForImageClassification` and `DeiTForImageClassification`.
 
-use super::assemble::Shape;
-use super::config::{Described, heads, image_size, model};
-use super::error::Defect;
-use super::json::Object;
+use crate::checkpoint::described::{Described, Source, heads, image_size, model};
+use crate::checkpoint::error::Defect;
+use crate::checkpoint::family::Family;
+use crate::checkpoint::file::TensorFile;
+use crate::checkpoint::json::Object;
+use crate::checkpoint::naming::{Names, Naming};
+use crate::checkpoint::tensor::{Dimensions, Tensor};
 use mergevit_runtime::{Interpolation, Preprocessing, ResizeMode};
 use serde_json::Value;
 
+/// `transformers.models.vit` and `transformers.models.deit`.
+pub(super) struct Transformers;
+
+/// After `vit.` or `deit.`.
+const MODEL: &Names = &[
+    (
+        "embeddings.patch_embeddings.projection.weight",
+        Tensor::PatchWeight,
+    ),
+    (
+        "embeddings.patch_embeddings.projection.bias",
+        Tensor::PatchBias,
+    ),
+    ("embeddings.cls_token", Tensor::ClassToken),
+    ("embeddings.position_embeddings", Tensor::Position),
+    ("layernorm.weight", Tensor::FinalNormGain),
+    ("layernorm.bias", Tensor::FinalNormBias),
+];
+
+const HEAD: &Names = &[
+    ("classifier.weight", Tensor::HeadWeight),
+    ("classifier.bias", Tensor::HeadBias),
+];
+
+const BLOCK: &Names = &[
+    ("layernorm_before.weight", Tensor::Norm1Gain),
+    ("layernorm_before.bias", Tensor::Norm1Bias),
+    ("attention.attention.query.weight", Tensor::QueryWeight),
+    ("attention.attention.query.bias", Tensor::QueryBias),
+    ("attention.attention.key.weight", Tensor::KeyWeight),
+    ("attention.attention.key.bias", Tensor::KeyBias),
+    ("attention.attention.value.weight", Tensor::ValueWeight),
+    ("attention.attention.value.bias", Tensor::ValueBias),
+    ("attention.output.dense.weight", Tensor::ProjWeight),
+    ("attention.output.dense.bias", Tensor::ProjBias),
+    ("layernorm_after.weight", Tensor::Norm2Gain),
+    ("layernorm_after.bias", Tensor::Norm2Bias),
+    ("intermediate.dense.weight", Tensor::Fc1Weight),
+    ("intermediate.dense.bias", Tensor::Fc1Bias),
+    ("output.dense.weight", Tensor::Fc2Weight),
+    ("output.dense.bias", Tensor::Fc2Bias),
+];
+
+impl Family for Transformers {
+    fn name(&self) -> &'static str {
+        "transformers"
+    }
+
+    fn recognizes(&self, file: &TensorFile<'_>) -> bool {
+        ["vit.encoder.", "deit.encoder.", "dinov2."]
+            .iter()
+            .any(|prefix| file.has_prefix(prefix))
+    }
+
+    fn unsupported(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("deit.embeddings.distillation_token", "a distillation token"),
+            ("distillation_classifier.weight", "a distillation head"),
+        ]
+    }
+
+    fn naming(&self, file: &TensorFile<'_>) -> Result<Naming, Defect> {
+        if file.has_prefix("dinov2.") {
+            return Err(Defect::Unsupported(
+                "transformers' Dinov2ForImageClassification classifies the class token and the mean of \
+                 the patches side by side; export the model with a head on the class token alone"
+                    .into(),
+            ));
+        }
+        let prefix = if file.has_prefix("vit.encoder.") {
+            "vit."
+        } else {
+            "deit."
+        };
+        Ok(Naming::new(format!("{prefix}encoder.layer.{{}}."))
+            .model(prefix, MODEL)
+            .model("", HEAD)
+            .block(BLOCK))
+    }
+
+    fn describe(&self, source: &Source<'_>) -> Result<Described, Defect> {
+        read(&source.dimensions, source.config, source.preprocessor)
+    }
+}
+
 /// Reads `config.json` and `preprocessor_config.json`.
-pub(super) fn describe(
-    shape: &Shape,
+fn read(
+    dimensions: &Dimensions,
     config: Object<'_>,
     preprocessor: Object<'_>,
 ) -> Result<Described, Defect> {
-    config.agrees("hidden_size", shape.width)?;
-    config.agrees("num_hidden_layers", shape.parts.depth)?;
-    config.agrees("intermediate_size", shape.mlp_width)?;
-    config.agrees("patch_size", shape.patch_size)?;
-    heads(shape, config, "num_attention_heads")?;
+    config.agrees("hidden_size", dimensions.width)?;
+    config.agrees("num_hidden_layers", dimensions.depth)?;
+    config.agrees("intermediate_size", dimensions.mlp_width)?;
+    config.agrees("patch_size", dimensions.patch_size)?;
+    heads(dimensions, config, "num_attention_heads")?;
     match config.text("hidden_act")? {
         None | Some("gelu") => {}
         Some(other) => {
@@ -26,11 +114,11 @@ pub(super) fn describe(
             )));
         }
     }
-    let size = image_size(shape, config, config.size("image_size")?)?;
+    let size = image_size(dimensions, config, config.size("image_size")?)?;
     let name = config.text("model_type")?.unwrap_or("vit");
-    let mut model = model(shape, name, size);
+    let mut model = model(dimensions, name, size);
     model.epsilon = config.number("layer_norm_eps")?.unwrap_or(1e-12) as f32;
-    model.labels = id_labels(shape, config)?;
+    model.labels = id_labels(dimensions.classes, config)?;
     let preprocessing = Preprocessor::read(preprocessor, name, size)?;
     model.preprocessing = Preprocessing {
         resize: preprocessing.resize,
@@ -44,21 +132,18 @@ pub(super) fn describe(
 }
 
 /// `id2label`, an object from "0", "1", ... to names.
-fn id_labels(shape: &Shape, config: Object<'_>) -> Result<Vec<String>, Defect> {
+fn id_labels(classes: usize, config: Object<'_>) -> Result<Vec<String>, Defect> {
     let Some(value) = config.get("id2label") else {
         return Ok(Vec::new());
     };
     let name = |index: usize| value.get(index.to_string())?.as_str().map(str::to_owned);
     let count = value.as_object().map_or(0, serde_json::Map::len);
-    match (0..shape.classes).map(name).collect::<Option<Vec<_>>>() {
-        Some(names) if count == shape.classes => Ok(names),
+    match (0..classes).map(name).collect::<Option<Vec<_>>>() {
+        Some(names) if count == classes => Ok(names),
         _ => Err(config.wrong(
             "id2label",
             &format!("{count} names"),
-            format!(
-                "a name for each of 0 to {}",
-                shape.classes.saturating_sub(1)
-            ),
+            format!("a name for each of 0 to {}", classes.saturating_sub(1)),
         )),
     }
 }
@@ -130,7 +215,7 @@ fn resize(of: Object<'_>, kind: &str, deit: bool, size: usize) -> Result<ResizeM
                 [Ok(None), Ok(None), Ok(Some(side))] => ResizeMode::ShortestSide(side),
                 _ => {
                     let expected = "height and width, or shortest_edge";
-                    return Err(of.wrong("size", sides.value, expected));
+                    return Err(of.wrong("size", sides.value(), expected));
                 }
             }
         }
@@ -165,15 +250,11 @@ fn resize(of: Object<'_>, kind: &str, deit: bool, size: usize) -> Result<ResizeM
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::json::Document;
 
     fn read(json: &str) -> Result<Preprocessor, Defect> {
-        let value: Value = serde_json::from_str(json).unwrap();
-        let of = Object {
-            file: "preprocessor_config.json",
-            path: "",
-            value: &value,
-        };
-        Preprocessor::read(of, "vit", 224)
+        let file = Document::parse("preprocessor_config.json", Some(json.as_bytes()))?;
+        Preprocessor::read(file.root(), "vit", 224)
     }
 
     const fn exact(side: usize) -> ResizeMode {
