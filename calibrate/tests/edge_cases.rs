@@ -5,7 +5,7 @@ use mergevit_calibrate::fp32::Forward;
 use mergevit_calibrate::observe::{Observation, ObserveError, Observer};
 use mergevit_calibrate::pack::build;
 use mergevit_calibrate::quantize::Quantizer;
-use mergevit_runtime::{Engine, EngineOptions, Pack, Provenance, Schedule};
+use mergevit_runtime::{Engine, Provenance, Schedule};
 
 const IMAGES: usize = 8;
 
@@ -35,7 +35,7 @@ fn distance(checkpoint: &Checkpoint, observer: Observer) -> f32 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.mvit");
     writer.finish(&path).unwrap();
-    let mut engine = Engine::new(Pack::open(&path).unwrap(), &EngineOptions::default()).unwrap();
+    let mut engine = Engine::load(&path).unwrap();
     let (mut largest, mut distance) = (0.0f32, 0.0f32);
     for pixels in frames.chunks_exact(checkpoint.model.image_bytes()) {
         let truth = Forward::new(checkpoint).run(pixels, &[], &mut ()).logits;

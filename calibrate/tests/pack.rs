@@ -3,7 +3,7 @@
 mod common;
 
 use common::{data, set, succeed};
-use mergevit_runtime::{Engine, EngineOptions, Pack};
+use mergevit_runtime::{Engine, Pack};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn pack_garments(folder: &Path, output: &str, more: &str) -> String {
 /// Classes that a pack decides on for the goldens' pixels and the board's frames, schedule by schedule.
 fn decisions(path: &Path) -> Vec<usize> {
     let dataset = mergevit_calibrate::dataset::Dataset::open(&set("test"), &[], 10).unwrap();
-    let mut engine = Engine::load(path, &EngineOptions::default()).unwrap();
+    let mut engine = Engine::load(path).unwrap();
     let (pixels, _) = dataset.pixels(0..300, engine.pack().config()).unwrap();
     let image = engine.pack().config().image_bytes();
     let mut decisions = Vec::new();

@@ -8,7 +8,7 @@ use crate::evaluate::Evaluation;
 use crate::report::{Report, html, text};
 use clap::Args;
 use mergevit_kernels::ops::MAX_BATCH;
-use mergevit_runtime::{Backend, Engine, EngineOptions, ModelConfig};
+use mergevit_runtime::{Engine, ModelConfig};
 use std::path::{Path, PathBuf};
 
 /// Images over which the noise of the residual stream is measured.
@@ -45,14 +45,12 @@ pub(super) struct EvaluateArgs {
 
 /// An engine for evaluation, with the largest batches.
 pub(super) fn engine(path: &Path, backend: &str) -> Result<Engine, CommandError> {
-    let options = EngineOptions {
-        backend: Backend::from(backend),
-        max_batch: MAX_BATCH,
+    let options = Engine::options()
+        .backend(backend)
+        .max_batch(MAX_BATCH)
         // Images arrive at model resolution.
-        max_frame: (1, 1),
-        ..EngineOptions::default()
-    };
-    Ok(Engine::load(path, &options)?)
+        .max_frame(1, 1);
+    Ok(options.load(path)?)
 }
 
 /// Runs the command.

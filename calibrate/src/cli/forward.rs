@@ -5,7 +5,7 @@ use super::files;
 use crate::checkpoint::Checkpoint;
 use crate::fp32::Forward;
 use clap::Args;
-use mergevit_runtime::{Backend, Engine, EngineOptions, Pack, PackWriter, Schedule};
+use mergevit_runtime::{Engine, EngineOptions, Pack, PackWriter, Schedule};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::path::{Path, PathBuf};
 
@@ -76,12 +76,9 @@ fn full_precision(args: &ForwardArgs, path: &Path) -> Result<Results, CommandErr
 }
 
 fn quantized(args: &ForwardArgs, path: &Path) -> Result<Results, CommandError> {
-    let options = EngineOptions {
-        backend: Backend::from(args.backend.as_str()),
-        ..EngineOptions::default()
-    };
+    let options = Engine::options().backend(args.backend.as_str());
     let mut engine = match args.merge {
-        None => Engine::load(path, &options)?,
+        None => options.load(path)?,
         Some(r) => with_constant_merge(path, r, &options)?,
     };
     if let Some(name) = &args.schedule {
@@ -113,7 +110,7 @@ fn with_constant_merge(
         .with_schedules(vec![schedule])
         .finish(&copy)?;
     // The memory map stays valid after the folder is deleted.
-    Ok(Engine::load(&copy, options)?)
+    Ok(options.load(&copy)?)
 }
 
 impl Results {

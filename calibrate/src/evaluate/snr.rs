@@ -2,8 +2,9 @@
 
 use crate::checkpoint::Checkpoint;
 use crate::fp32::{Forward, Point, Tap};
-use mergevit_runtime::plan::Linear;
-use mergevit_runtime::{ArenaView, Engine, Op, OpKind, RunError, Span};
+use mergevit_runtime::inspect::{self, ArenaView, Op, Span};
+use mergevit_runtime::pack::Linear;
+use mergevit_runtime::{Engine, RunError};
 use serde::Serialize;
 
 /// Where the residual stream is compared.
@@ -44,15 +45,15 @@ impl Tap for Residuals {
 
 /// The place after an operation that updates the residual stream.
 fn place(op: &Op) -> Option<(Option<usize>, Place, Span)> {
-    match op.kind {
-        OpKind::Linear { linear, output, .. } => {
-            let after = match linear {
-                Linear::Patch => Place::Embedding,
+    match op {
+        Op::Embed(embed) => Some((None, Place::Embedding, embed.residual)),
+        Op::Linear(op) => {
+            let after = match op.linear {
                 Linear::Projection => Place::Attention,
                 Linear::Fc2 => Place::Mlp,
-                Linear::Qkv | Linear::Fc1 | Linear::Head => return None,
+                _ => return None,
             };
-            Some((op.layer, after, output))
+            Some((Some(op.layer), after, op.output))
         }
         _ => None,
     }
@@ -79,7 +80,7 @@ pub fn residual_noise(
         let mut real = Residuals::default();
         forward.run(image, &[], &mut real);
         let mut index = 0;
-        engine.observe(image, &mut |op: &Op, arena: &ArenaView<'_>| {
+        inspect::observe(engine, image, &mut |op: &Op, arena: &ArenaView<'_>| {
             let Some((layer, after, span)) = place(op) else {
                 return;
             };

@@ -3,6 +3,7 @@
 use crate::checkpoint::Checkpoint;
 use crate::observe::Observer;
 use crate::quantize::{PackedLayer, PackedLinear, PackedModel, PackedNorm};
+use mergevit_runtime::pack::{Linear, Norm};
 use mergevit_runtime::{
     ActivationQuantization, PackWriter, Provenance, Schedule, TensorKind, WriteError,
 };
@@ -25,48 +26,44 @@ impl<'a> Tensors<'a, '_> {
         self.writer.tensor_f32(kind, layer, rows, columns, data)
     }
 
-    /// Weight, scale and bias.
     fn linear(
         &mut self,
-        kinds: [TensorKind; 3],
+        which: Linear,
         layer: Option<usize>,
         linear: &'a PackedLinear,
     ) -> Result<(), WriteError> {
-        let (rows, columns) = kinds[0].shape(&self.checkpoint.model);
+        let tensors = which.tensors();
+        let (rows, columns) = tensors.weight.shape(&self.checkpoint.model);
         let weight = linear.weight.as_slice();
         self.writer
-            .tensor_i8(kinds[0], layer, rows, columns, weight)?;
-        self.f32(kinds[1], layer, &linear.scale)?;
-        self.f32(kinds[2], layer, &linear.bias)
+            .tensor_i8(tensors.weight, layer, rows, columns, weight)?;
+        self.f32(tensors.scale, layer, &linear.scale)?;
+        self.f32(tensors.bias, layer, &linear.bias)
     }
 
-    /// Gain and bias.
     fn norm(
         &mut self,
-        kinds: [TensorKind; 2],
+        which: Norm,
         layer: Option<usize>,
         norm: &'a PackedNorm,
     ) -> Result<(), WriteError> {
-        self.f32(kinds[0], layer, &norm.gain)?;
-        self.f32(kinds[1], layer, &norm.bias)
+        let tensors = which.tensors();
+        self.f32(tensors.gain, layer, &norm.gain)?;
+        self.f32(tensors.bias, layer, &norm.bias)
     }
 
     fn layer(&mut self, index: usize, layer: &'a PackedLayer) -> Result<(), WriteError> {
         use TensorKind as Kind;
         let at = Some(index);
-        self.norm([Kind::Norm1Gain, Kind::Norm1Bias], at, &layer.norm1)?;
-        let qkv = [Kind::QkvWeight, Kind::QkvScale, Kind::QkvBias];
-        self.linear(qkv, at, &layer.qkv)?;
+        self.norm(Norm::First, at, &layer.norm1)?;
+        self.linear(Linear::Qkv, at, &layer.qkv)?;
         self.f32(Kind::ScoreScale, at, &layer.score_scale)?;
         self.f32(Kind::ContextScale, at, &layer.context_scale)?;
-        let proj = [Kind::ProjWeight, Kind::ProjScale, Kind::ProjBias];
-        self.linear(proj, at, &layer.proj)?;
-        self.norm([Kind::Norm2Gain, Kind::Norm2Bias], at, &layer.norm2)?;
-        let fc1 = [Kind::Fc1Weight, Kind::Fc1Scale, Kind::Fc1Bias];
-        self.linear(fc1, at, &layer.fc1)?;
+        self.linear(Linear::Projection, at, &layer.proj)?;
+        self.norm(Norm::Second, at, &layer.norm2)?;
+        self.linear(Linear::Fc1, at, &layer.fc1)?;
         self.f32(Kind::GeluQuantization, at, &layer.gelu)?;
-        let fc2 = [Kind::Fc2Weight, Kind::Fc2Scale, Kind::Fc2Bias];
-        self.linear(fc2, at, &layer.fc2)
+        self.linear(Linear::Fc2, at, &layer.fc2)
     }
 }
 
@@ -98,23 +95,19 @@ pub fn build<'a>(
     schedules: Vec<Schedule>,
     provenance: Provenance,
 ) -> Result<PackWriter<'a>, WriteError> {
-    use TensorKind as Kind;
     let mut writer = PackWriter::new(checkpoint.model.clone(), schedules, provenance)?
         .with_quantization(scales(model));
     let mut tensors = Tensors {
         writer: &mut writer,
         checkpoint,
     };
-    let patch = [Kind::PatchWeight, Kind::PatchScale, Kind::PatchBias];
-    tensors.linear(patch, None, &model.patch)?;
-    tensors.f32(Kind::Position, None, &model.position)?;
+    tensors.linear(Linear::Patch, None, &model.patch)?;
+    tensors.f32(TensorKind::Position, None, &model.position)?;
     for (index, layer) in model.layers.iter().enumerate() {
         tensors.layer(index, layer)?;
     }
-    let final_norm = [Kind::FinalNormGain, Kind::FinalNormBias];
-    tensors.norm(final_norm, None, &model.final_norm)?;
-    let head = [Kind::HeadWeight, Kind::HeadScale, Kind::HeadBias];
-    tensors.linear(head, None, &model.head)?;
+    tensors.norm(Norm::Final, None, &model.final_norm)?;
+    tensors.linear(Linear::Head, None, &model.head)?;
     Ok(writer)
 }
 
