@@ -6,7 +6,7 @@ use crate::pack::Pack;
 use mergevit_kernels::frame::MAX_SIDE;
 use mergevit_kernels::ops::MAX_BATCH;
 
-/// How to run a pack: a builder that makes [`Engine`]s.
+/// How to run a pack: a builder that makes [`Engine`](crate::Engine)s.
 ///
 /// ```
 /// use mergevit_runtime::Engine;
