@@ -1,6 +1,6 @@
 //! Loading a model as the command line asks for it.
 
-use crate::cli::{BackendArgs, ModelArgs};
+use crate::args::{BackendArgs, ModelArgs};
 use crate::failure::Failure;
 use mergevit_runtime::{Backend, Engine, EngineOptions, LoadError, Schedule};
 

@@ -4,9 +4,9 @@ mod evaluate;
 mod picture;
 mod samples;
 
-use crate::classes::{Label, Ranking};
-use crate::cli::DemoArgs;
+use crate::args::BackendArgs;
 use crate::failure::Failure;
+use crate::ranking::{Label, Ranking};
 use crate::{model, output};
 use evaluate::classify;
 use mergevit_runtime::{Engine, Pack, Top, include_pack};
@@ -14,7 +14,19 @@ use picture::Style;
 use samples::{SIDE, Sample, samples};
 use serde::Serialize;
 
-static MODEL: &[u8] = include_pack!("../../assets/garments.mvit");
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Classify only the first N embedded frames [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    frames: Option<u16>,
+    #[command(flatten)]
+    backend: BackendArgs,
+    /// Print one JSON object per line: the model, some frames, then each schedule
+    #[arg(long)]
+    json: bool,
+}
+
+static MODEL: &[u8] = include_pack!("../../../assets/garments.mvit");
 
 /// Frames that are shown one by one.
 const SHOWN: usize = 4;
@@ -46,7 +58,7 @@ struct FrameRecord<'a> {
     tokens: &'a [u16],
 }
 
-pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
+pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let pack = Pack::from_static(MODEL).map_err(|error| Failure::work(&error))?;
     let options = model::options(&args.backend, 1, (SIDE, SIDE));
     let mut engine = Engine::new(pack, &options).map_err(|error| model::failure(&error))?;

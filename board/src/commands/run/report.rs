@@ -1,7 +1,7 @@
 //! What the live loop says: a line per frame, and a summary.
 
-use crate::classes::Ranking;
 use crate::output::{self, Line};
+use crate::ranking::Ranking;
 use crate::sources::Counts;
 use crate::telemetry::histogram::Histogram;
 use serde::Serialize;

@@ -1,12 +1,22 @@
 //! `mergevit inspect`: what a pack holds.
 
-use crate::cli::InspectArgs;
 use crate::failure::Failure;
 use crate::{model, output};
 use mergevit_runtime::plan::Cost;
 use mergevit_runtime::{LoadError, ModelConfig, Pack, Plan, Provenance, Schedule, Section};
 use serde::Serialize;
 use std::fmt::Write;
+use std::path::PathBuf;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Pack written by `mergevit-calibrate pack`
+    #[arg(value_name = "M.mvit")]
+    pack: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -59,7 +69,7 @@ impl From<&Section> for SectionReport {
     }
 }
 
-pub(crate) fn run(args: &InspectArgs) -> Result<(), Failure> {
+pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let pack = Pack::open(&args.pack).map_err(|error| model::failure(&LoadError::Pack(error)))?;
     let report = Report {
         file: args.pack.display().to_string(),

@@ -1,7 +1,7 @@
 //! Is the backend right? Its output must equal the reference's bit for bit.
 
 use super::measure::Pixels;
-use crate::cli::{BackendArgs, BenchArgs};
+use crate::args::{BackendArgs, ModelArgs};
 use crate::failure::Failure;
 use crate::model;
 use mergevit_runtime::{Engine, Output};
@@ -25,7 +25,7 @@ pub(super) enum Check {
     Equal,
     /// The backend is the reference.
     IsReference,
-    /// The command line said so.
+    /// `--no-check` was given.
     NotAsked,
     /// The reference would take about so many seconds.
     TooSlow(f64),
@@ -74,15 +74,12 @@ impl Kept {
     }
 }
 
-/// Compares the engine with the reference, if that is to be had in reasonable time.
+/// Compares the engine with the reference, unless that would take too long.
 pub(super) fn check(
-    args: &BenchArgs,
+    model: &ModelArgs,
     engine: &mut Engine,
     pixels: &Pixels,
 ) -> Result<Check, Failure> {
-    if args.no_check {
-        return Ok(Check::NotAsked);
-    }
     let seconds = engine.plan().cost().macs as f64 / pixels.batch() as f64 / REFERENCE_RATE;
     if engine.backend() == REFERENCE {
         return Ok(Check::IsReference);
@@ -91,7 +88,7 @@ pub(super) fn check(
         return Ok(Check::TooSlow(seconds));
     }
     let found = run(engine, pixels.all(), pixels.batch())?;
-    let mut args = args.model.clone();
+    let mut args = model.clone();
     args.schedule = Some(engine.schedule().name.clone());
     args.backend = BackendArgs {
         backend: REFERENCE.into(),

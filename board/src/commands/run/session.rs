@@ -1,9 +1,8 @@
 //! The live loop. Nothing in [`Session::run`] allocates.
 
 use super::report::{FrameRecord, Summary};
-use crate::classes::Ranking;
-use crate::cli::RunArgs;
 use crate::output::{self, Line};
+use crate::ranking::Ranking;
 use crate::sources::{Counts, Exchange, Next, SourceError};
 use crate::telemetry::histogram::Histogram;
 use mergevit_runtime::{Engine, RunError, Top};
@@ -32,13 +31,23 @@ pub(super) enum End {
     OutputFailed(io::Error),
 }
 
-/// One run of the live loop, and everything that it needs memory for.
+/// What the command line says about the loop.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) json: bool,
+    /// Frames after which the loop ends.
+    pub(super) max_frames: Option<u64>,
+    /// Most frames per second.
+    pub(super) fps_limit: Option<f64>,
+    /// Classes named for each frame.
+    pub(super) top: usize,
+}
+
+/// One run of the live loop, with all the memory that it needs.
 pub(super) struct Session {
     names: Arc<[String]>,
     labels: Vec<String>,
-    json: bool,
-    max_frames: u64,
-    interval: Option<Duration>,
+    settings: Settings,
     top: Vec<Top>,
     line: Line,
     latency: Histogram,
@@ -49,17 +58,15 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(args: &RunArgs, names: &Arc<[String]>, engine: &Engine) -> Self {
+    pub(super) fn new(settings: Settings, names: &Arc<[String]>, engine: &Engine) -> Self {
         let labels = engine.pack().config().labels.clone();
         // A label is free of control characters, so JSON escapes at most double it.
         let longest = labels.iter().map(String::len).max().unwrap_or(0);
         Self {
             names: Arc::clone(names),
-            json: args.json,
-            max_frames: args.max_frames.unwrap_or(u64::MAX),
-            interval: args.fps_limit.map(|fps| Duration::from_secs_f64(1.0 / fps)),
-            top: vec![Top::default(); args.top],
-            line: Line::new(LINE + args.top * (CLASS + 2 * longest)),
+            settings,
+            top: vec![Top::default(); settings.top],
+            line: Line::new(LINE + settings.top * (CLASS + 2 * longest)),
             latency: Histogram::new(),
             age: Histogram::new(),
             frames: 0,
@@ -76,9 +83,11 @@ impl Session {
 
     /// Classifies frames until there are no more, or enough.
     pub(super) fn run(&mut self, engine: &mut Engine, exchange: &Exchange) -> End {
+        let fps_limit = self.settings.fps_limit;
+        let interval = fps_limit.map(|fps| Duration::from_secs_f64(1.0 / fps));
         let mut due = Instant::now();
         loop {
-            if let Some(interval) = self.interval {
+            if let Some(interval) = interval {
                 exchange.sleep_until(due);
                 due = Instant::now().max(due) + interval;
             }
@@ -109,7 +118,8 @@ impl Session {
             if let Err(error) = self.record(name, ranked, times) {
                 return End::OutputFailed(error);
             }
-            if self.frames >= self.max_frames {
+            let max_frames = self.settings.max_frames;
+            if max_frames.is_some_and(|most| self.frames >= most) {
                 return End::Enough;
             }
         }
@@ -131,7 +141,7 @@ impl Session {
         };
         self.frames += 1;
         self.line.clear();
-        record.write(&mut self.line, self.json)?;
+        record.write(&mut self.line, self.settings.json)?;
         output::write(self.line.bytes())
     }
 

@@ -1,7 +1,7 @@
 //! The embedded frames: the first 256 test images of Fashion-MNIST in the IDX container, 28 × 28 grey.
 
-static IMAGES: &[u8] = include_bytes!("../../assets/frames-images.idx3-ubyte");
-static LABELS: &[u8] = include_bytes!("../../assets/frames-labels.idx1-ubyte");
+static IMAGES: &[u8] = include_bytes!("../../../assets/frames-images.idx3-ubyte");
+static LABELS: &[u8] = include_bytes!("../../../assets/frames-labels.idx1-ubyte");
 
 /// Side of a frame in pixels.
 pub(super) const SIDE: usize = 28;

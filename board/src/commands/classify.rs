@@ -1,16 +1,31 @@
 //! `mergevit classify`: image files, one line each.
 
-use crate::classes::Ranking;
-use crate::cli::ClassifyArgs;
+use crate::args::{self, ModelArgs};
 use crate::failure::Failure;
+use crate::ranking::Ranking;
 use crate::sources::images::{self, ImageError};
 use crate::{model, output};
 use mergevit_kernels::frame::{Frame, FrameError, MAX_SIDE, PixelFormat};
 use mergevit_runtime::{Engine, RunError, Top};
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use thiserror::Error;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// PNG or JPEG files
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// Print the K most likely classes
+    #[arg(long, default_value_t = 3, value_name = "K", value_parser = args::within(args::TOP, "classes"))]
+    top: usize,
+    /// Print one JSON object per line
+    #[arg(long)]
+    json: bool,
+}
 
 #[derive(Serialize)]
 struct Record<'a> {
@@ -30,7 +45,7 @@ enum ClassifyError {
     Run { path: String, reason: RunError },
 }
 
-pub(crate) fn run(args: &ClassifyArgs) -> Result<(), Failure> {
+pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let mut engine = model::load(&args.model, 1, (MAX_SIDE, MAX_SIDE))?;
     let mut top = vec![Top::default(); args.top];
     let mut failed = 0;

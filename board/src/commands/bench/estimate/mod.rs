@@ -7,9 +7,9 @@
 
 mod module;
 
-pub(crate) use module::ModuleName;
+pub(super) use module::ModuleName;
 
-use crate::cli::BenchArgs;
+use crate::args::ModelArgs;
 use crate::failure::Failure;
 use crate::{model, output};
 use mergevit_kernels::cuda::Launch;
@@ -118,7 +118,7 @@ fn imbalance(launch: &Launch, module: &Module) -> f64 {
 
 /// A whole plan on a module.
 #[derive(Debug, Serialize)]
-struct Estimate {
+pub(super) struct Estimate {
     estimate: bool,
     module: &'static str,
     architecture: String,
@@ -258,23 +258,22 @@ fn unknown(name: &str, schedules: &[Schedule]) -> RunError {
     }
 }
 
-/// Estimates one schedule of a pack.
-pub(super) fn run(args: &BenchArgs, module: ModuleName) -> Result<(), Failure> {
-    let pack = Pack::open(&args.model.model).map_err(|error| model::failure(&error.into()))?;
+/// Estimates the schedule that `args` name, with `batch` images.
+pub(super) fn estimate(
+    args: &ModelArgs,
+    batch: usize,
+    module: ModuleName,
+) -> Result<Estimate, Failure> {
+    let pack = Pack::open(&args.model).map_err(|error| model::failure(&error.into()))?;
     let schedules = pack.schedules();
-    let schedule = match &args.model.schedule {
+    let schedule = match &args.schedule {
         None => &schedules[0],
         Some(name) => schedules
             .iter()
             .find(|schedule| schedule.name == *name)
             .ok_or_else(|| Failure::work(&unknown(name, schedules)))?,
     };
-    let estimate = Estimate::new(&pack, schedule, args.batch, module.module())?;
-    output::print(&estimate.to_string())?;
-    if args.json {
-        output::print_json(&estimate)?;
-    }
-    Ok(())
+    Estimate::new(&pack, schedule, batch, module.module())
 }
 
 #[cfg(test)]

@@ -5,13 +5,19 @@ mod cpu;
 mod cuda;
 mod jetson;
 
-use crate::cli::DoctorArgs;
 use crate::failure::Failure;
 use crate::output;
 use crate::telemetry::memory;
 use mergevit_runtime::backends;
 use serde::Serialize;
 use std::fmt::Write;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
 
 #[derive(Serialize)]
 struct Report {
@@ -36,7 +42,7 @@ struct Backend {
     chosen: bool,
 }
 
-pub(crate) fn run(args: &DoctorArgs) -> Result<(), Failure> {
+pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let memory = memory::machine();
     let cuda = cuda::probe();
     let report = Report {

@@ -3,19 +3,57 @@
 mod report;
 mod session;
 
-use crate::cli::RunArgs;
+use crate::args::{self, ModelArgs};
 use crate::failure::Failure;
-use crate::sources::{self, Exchange, OpenError, Source, SourceOptions};
+use crate::sources::{
+    self, Exchange, OpenError, Source, SourceOptions, SourceSpec, parse_color, parse_size,
+};
 use crate::{model, output, seal};
+use mergevit_kernels::frame::ColorSpace;
 use mergevit_runtime::Engine;
-use session::{End, Session};
+use session::{End, Session, Settings};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// v4l2:DEVICE, file:FOLDER-OR-IMAGE, y4m:PATH, or raw:FORMAT:WIDTHxHEIGHT:PATH; PATH '-' is standard
+    /// input
+    #[arg(long, short, value_name = "SOURCE")]
+    source: SourceSpec,
+    /// Stop after N frames
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_frames: Option<u64>,
+    /// Classify at most FPS frames per second
+    #[arg(long, value_name = "FPS", value_parser = args::within(0.001..=1e5, "frames per second"))]
+    fps_limit: Option<f64>,
+    /// Start again at the end of a file or folder
+    #[arg(long = "loop")]
+    repeat: bool,
+    /// Frame size to ask a camera for [default: its current one]
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = parse_size)]
+    size: Option<(usize, usize)>,
+    /// Colour space of YUV frames: bt601, bt601-full, bt709 or bt709-full [default: what the source says,
+    /// else bt601]
+    #[arg(long, value_name = "NAME", value_parser = parse_color)]
+    color: Option<ColorSpace>,
+    /// Print the K most likely classes
+    #[arg(long, default_value_t = 3, value_name = "K", value_parser = args::within(args::TOP, "classes"))]
+    top: usize,
+    /// Print one JSON object per line: each frame, then a summary
+    #[arg(long)]
+    json: bool,
+    /// Do not abort when the live loop allocates memory (for debugging)
+    #[arg(long)]
+    no_seal: bool,
+}
 
 /// Exit code of a process that a second interrupt ends at once: 128 + SIGINT.
 const INTERRUPTED: i32 = 130;
 
-pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
+pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     if args.size.is_some() && !args.source.is_camera() {
         return Err(Failure::Usage("--size is for cameras".into()));
     }
@@ -29,12 +67,18 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
         #[cfg(feature = "camera")]
         size: args.size,
     };
+    let settings = Settings {
+        json: args.json,
+        max_frames: args.max_frames,
+        fps_limit: args.fps_limit,
+        top: args.top,
+    };
     let source = sources::open(&args.source, &options).map_err(|error| open_failure(&error))?;
     let max_frame = (source.max_width, source.max_height);
     let mut engine = model::load(&args.model, 1, max_frame)?;
     let exchange = Arc::new(Exchange::new(source.policy, source.slot_bytes));
     stop_on_signals(&exchange)?;
-    let mut session = Session::new(args, &source.names, &engine);
+    let mut session = Session::new(settings, &source.names, &engine);
     if !args.json {
         announce(&source, &engine);
     }
