@@ -3,8 +3,8 @@
 //! A fixed set of slots goes round: free, being filled, ready, being read, free. Nothing here allocates after
 //! [`Exchange::new`].
 
+use super::capture::{Capture, Captured, SourceError};
 use super::slot::Slot;
-use super::{Capture, Captured, SourceError};
 use crate::seal;
 use std::collections::VecDeque;
 use std::io;

@@ -1,8 +1,11 @@
 //! The images of a folder, in the order of their names.
 
+use super::capture::{Capture, Captured, SourceError};
+use super::error::OpenError;
+use super::exchange::Policy;
 use super::images::{self, ImageError};
 use super::slot::{Layout, Slot};
-use super::{Capture, Captured, OpenError, Policy, Source, SourceError, SourceOptions};
+use super::source::{Source, SourceOptions};
 use crate::output;
 use mergevit_kernels::frame::{ColorSpace, PixelFormat};
 use std::path::{Path, PathBuf};

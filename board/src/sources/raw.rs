@@ -1,9 +1,12 @@
 //! Frames of one size and format, one after the other, without any header.
 
+use super::capture::{Capture, Captured, SourceError};
+use super::error::OpenError;
+use super::exchange::Policy;
 use super::slot::{Layout, Slot};
+use super::source::{Source, SourceOptions};
 use super::spec::{Input, format_name};
 use super::stream::{self, Stream};
-use super::{Capture, Captured, OpenError, Policy, Source, SourceError, SourceOptions};
 use mergevit_kernels::frame::PixelFormat;
 
 #[derive(Debug)]

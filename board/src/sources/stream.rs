@@ -1,6 +1,6 @@
 //! Bytes from a file or from standard input, read without allocating.
 
-use super::OpenError;
+use super::error::OpenError;
 use super::spec::Input;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};

@@ -1,14 +1,11 @@
-//! YUV4MPEG2 streams, what `ffmpeg -f yuv4mpegpipe` writes: 4:2:0 and luma alone, 8 bits.
+//! The header line of a YUV4MPEG2 stream.
 
-use super::slot::{Layout, Slot};
-use super::spec::Input;
-use super::stream::{self, Stream};
-use super::{Capture, Captured, OpenError, Policy, Source, SourceError, SourceOptions};
+use crate::sources::slot::Layout;
 use mergevit_kernels::frame::{ColorSpace, MAX_SIDE, PixelFormat};
 use thiserror::Error;
 
 /// Longest header line of a stream or of a frame in bytes; real ones have fewer than 100.
-const MAX_LINE: usize = 1024;
+pub(super) const MAX_LINE: usize = 1024;
 
 /// What is wrong with a stream's header.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -32,7 +29,7 @@ pub(crate) enum HeaderError {
 }
 
 impl HeaderError {
-    pub(super) fn hint(&self) -> Option<&'static str> {
+    pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Format { .. } => Some("convert it: ffmpeg -i INPUT -pix_fmt yuv420p OUTPUT.y4m"),
             Self::Empty | Self::NotY4m => {
@@ -44,7 +41,7 @@ impl HeaderError {
 }
 
 /// Reads the header line, with or without its line feed.
-fn parse(line: &[u8], color: Option<ColorSpace>) -> Result<Layout, HeaderError> {
+pub(super) fn parse(line: &[u8], color: Option<ColorSpace>) -> Result<Layout, HeaderError> {
     let line = line.strip_suffix(b"\n").ok_or(HeaderError::NotY4m)?;
     let text = String::from_utf8_lossy(line);
     let mut fields = text.split(' ');
@@ -92,118 +89,6 @@ fn pixel_format(value: &str) -> Result<PixelFormat, HeaderError> {
         _ => Err(HeaderError::Format {
             found: value.into(),
         }),
-    }
-}
-
-struct Y4m {
-    stream: Stream,
-    layout: Layout,
-    /// Where the first frame starts, if the stream is to be repeated.
-    start: Option<u64>,
-    frame: u64,
-    line: Box<[u8]>,
-}
-
-/// Opens a stream and reads its header.
-pub(super) fn open(input: &Input, options: &SourceOptions) -> Result<Source, OpenError> {
-    let name = stream::name(input);
-    let io_error = |source| OpenError::Io {
-        name: name.clone(),
-        action: "read",
-        source,
-    };
-    let mut stream = Stream::open(input, options.repeat)?;
-    let mut line = vec![0; MAX_LINE].into_boxed_slice();
-    let length = stream.read_line(&mut line).map_err(io_error)?;
-    let header = match length {
-        0 => Err(HeaderError::Empty),
-        _ => parse(&line[..length], options.color),
-    };
-    let layout = header.map_err(|reason| OpenError::Header {
-        name: name.clone(),
-        reason,
-    })?;
-    let start = match options.repeat {
-        true => Some(stream.position().map_err(io_error)?),
-        false => None,
-    };
-    Ok(Source {
-        description: format!("{name}: Y4M {}x{}", layout.width, layout.height),
-        policy: Policy::EveryFrame,
-        max_width: layout.width,
-        max_height: layout.height,
-        slot_bytes: layout.packed_bytes(),
-        names: [].into(),
-        capture: Box::new(Y4m {
-            stream,
-            layout,
-            start,
-            frame: 0,
-            line,
-        }),
-    })
-}
-
-impl Y4m {
-    fn read_line(&mut self) -> Result<usize, SourceError> {
-        self.stream
-            .read_line(&mut self.line)
-            .map_err(|source| SourceError::Io {
-                frame: self.frame,
-                source,
-            })
-    }
-
-    /// Reads a frame's header line. `false` at the end of the stream.
-    fn frame_header(&mut self) -> Result<bool, SourceError> {
-        let mut length = self.read_line()?;
-        if let (0, Some(start), 1..) = (length, self.start, self.frame) {
-            let frame = self.frame;
-            self.stream
-                .seek(start)
-                .map_err(|source| SourceError::Io { frame, source })?;
-            length = self.read_line()?;
-        }
-        let line = &self.line[..length];
-        let complete = line.strip_suffix(b"\n");
-        match complete.and_then(|line| line.strip_prefix(b"FRAME")) {
-            Some([] | [b' ', ..]) => Ok(true),
-            None if line.is_empty() => Ok(false),
-            None if b"FRAME".starts_with(line) => Err(SourceError::Truncated {
-                frame: self.frame,
-                found: 0,
-                expected: self.layout.packed_bytes(),
-            }),
-            _ => Err(SourceError::FrameHeader {
-                frame: self.frame,
-                limit: MAX_LINE,
-            }),
-        }
-    }
-}
-
-impl Capture for Y4m {
-    fn capture(&mut self, slot: &mut Slot) -> Result<Captured, SourceError> {
-        if !self.frame_header()? {
-            return Ok(Captured::End);
-        }
-        let (frame, expected) = (self.frame, self.layout.packed_bytes());
-        let Some(to) = slot.prepare(self.layout, expected) else {
-            return Ok(Captured::Unusable);
-        };
-        let found = self
-            .stream
-            .read_full(to)
-            .map_err(|source| SourceError::Io { frame, source })?;
-        if found < expected {
-            return Err(SourceError::Truncated {
-                frame,
-                found,
-                expected,
-            });
-        }
-        self.frame += 1;
-        Ok(Captured::Frame)
     }
 }
 
