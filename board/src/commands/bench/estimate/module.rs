@@ -1,4 +1,4 @@
-//! Orin modules: what NVIDIA publishes of them, and what others measured on them.
+//! Orin modules, as NVIDIA publishes them.
 
 use mergevit_kernels::cuda::Target;
 
@@ -20,14 +20,6 @@ const MEMORY_SHARE: f64 = 80.0 / 102.4;
 /// size usual for Orin.
 pub(super) const LAUNCH_US: f64 = 2.0;
 
-/// A figure that somebody else published for ViT-B/16 at 224 pixels on this module.
-#[derive(Debug)]
-pub(super) struct Published {
-    pub(super) what: &'static str,
-    pub(super) latency_ms: f64,
-    pub(super) source: &'static str,
-}
-
 /// A Jetson module in its fastest power mode.
 #[derive(Debug)]
 pub(super) struct Module {
@@ -36,38 +28,13 @@ pub(super) struct Module {
     pub(super) clock_hz: f64,
     /// Nominal, bytes a second.
     memory_rate: f64,
-    pub(super) published: &'static [Published],
 }
-
-const ONNXSIM: &str = "onnxsim repository, scripts/nvidia, TensorRT 10.3";
 
 const ORIN_NANO_SUPER: Module = Module {
     title: "Jetson Orin Nano 8 GB, Super mode",
     multiprocessors: 8,
     clock_hz: 1.020e9,
     memory_rate: 102.4e9,
-    published: &[
-        Published {
-            what: "TensorRT FP32, batch 1",
-            latency_ms: 13.06,
-            source: ONNXSIM,
-        },
-        Published {
-            what: "TensorRT FP16, batch 1",
-            latency_ms: 5.68,
-            source: ONNXSIM,
-        },
-        Published {
-            what: "TensorRT INT8, batch 1, best correct",
-            latency_ms: 4.92,
-            source: ONNXSIM,
-        },
-        Published {
-            what: "158 frames a second",
-            latency_ms: 1e3 / 158.0,
-            source: "NVIDIA, Jetson AI Lab benchmarks",
-        },
-    ],
 };
 
 const ORIN_NX: Module = Module {
@@ -75,7 +42,6 @@ const ORIN_NX: Module = Module {
     multiprocessors: 8,
     clock_hz: 0.918e9,
     memory_rate: 102.4e9,
-    published: &[],
 };
 
 const AGX_ORIN: Module = Module {
@@ -83,7 +49,6 @@ const AGX_ORIN: Module = Module {
     multiprocessors: 16,
     clock_hz: 1.300e9,
     memory_rate: 204.8e9,
-    published: &[],
 };
 
 /// Names for the command line.
