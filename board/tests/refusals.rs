@@ -14,27 +14,47 @@ fn wrong_usage_has_exit_code_2() {
     let model = fixture.model();
     let model = text(&model);
     let run = ["run", "--model", model, "--source"];
-    let cases: [&[&str]; 16] = [
-        &[],
-        &["fly"],
-        &["classify", "--model", model],
-        &["classify", "image.png"],
-        &["classify", "--model", model, "image.png", "--top", "0"],
-        &["bench", "--model", model, "--batch", "33"],
-        &["bench", "--model", model, "--seconds", "nan"],
-        &["bench", "--model", model, "--threads", "0"],
-        &["bench", "--model", model, "--serve", "--json"],
-        &["demo", "--frames", "0"],
-        &["inspect"],
-        &[run[0], run[1], run[2], run[3], "tape:x"],
-        &[run[0], run[1], run[2], run[3], "raw:nv12:0x4:-"],
-        &[run[0], run[1], run[2], run[3], "y4m:-", "--loop"],
-        &[run[0], run[1], run[2], run[3], "y4m:-", "--size", "4x4"],
-        &[run[0], run[1], run[2], run[3], "y4m:-", "--fps-limit", "-1"],
+    let source = |rest: &[&'static str]| [&run[..], rest].concat();
+    let cases: [(Vec<&str>, &str); 16] = [
+        (vec![], "Usage: mergevit <COMMAND>"),
+        (vec!["fly"], "unrecognized subcommand 'fly'"),
+        (vec!["classify", "--model", model], "<IMAGE>..."),
+        (vec!["classify", "image.png"], "--model <M.mvit>"),
+        (
+            vec!["classify", "--model", model, "image.png", "--top", "0"],
+            "expected 1 to 100 classes",
+        ),
+        (
+            vec!["bench", "--model", model, "--batch", "33"],
+            "expected 1 to 32 images",
+        ),
+        (
+            vec!["bench", "--model", model, "--seconds", "nan"],
+            "expected 0.01 to 86400 seconds",
+        ),
+        (
+            vec!["bench", "--model", model, "--threads", "0"],
+            "expected 1 to ",
+        ),
+        (
+            vec!["bench", "--model", model, "--serve", "--json"],
+            "cannot be used with",
+        ),
+        (vec!["demo", "--frames", "0"], "0 is not in 1.."),
+        (vec!["inspect"], "<M.mvit>"),
+        (source(&["tape:x"]), "unknown kind 'tape'"),
+        (source(&["raw:nv12:0x4:-"]), "size '0x4'"),
+        (source(&["y4m:-", "--loop"]), "--loop needs frames"),
+        (source(&["y4m:-", "--size", "4x4"]), "--size is for cameras"),
+        (
+            source(&["y4m:-", "--fps-limit", "-1"]),
+            "unexpected argument '-1'",
+        ),
     ];
-    for case in cases {
-        let finished = finish(mergevit().args(case)).code(2);
-        assert!(!finished.stderr().is_empty(), "{case:?}");
+    for (case, reason) in cases {
+        let finished = finish(mergevit().args(&case)).code(2);
+        let stderr = finished.stderr();
+        assert!(stderr.contains(reason), "{case:?}: {stderr}");
         assert!(finished.stdout().is_empty(), "{case:?}");
     }
 }

@@ -108,11 +108,74 @@ pub(super) fn probe() -> Cuda {
 mod tests {
     use super::*;
 
+    fn orin() -> Device {
+        Device {
+            name: "Orin".into(),
+            compute_capability: "8.7".into(),
+            multiprocessors: 8,
+            shared_bytes_per_block: 163 << 10,
+            memory_bytes: 7_990_000_000,
+            clock_khz: 1_020_000,
+            memory_clock_khz: 3_199_000,
+            memory_bus_bits: 128,
+            integrated: true,
+            image: "sm_87 machine code".into(),
+            refusal: None,
+        }
+    }
+
     #[test]
-    fn there_is_always_something_to_say() {
+    fn devices_are_described_and_refused_in_order() {
+        let old = Device {
+            name: "Turing".into(),
+            compute_capability: "7.5".into(),
+            multiprocessors: 40,
+            memory_bytes: 15_800_000_000,
+            clock_khz: 1_590_000,
+            integrated: false,
+            refusal: Some("Turing: compute capability 7.5, expected 8.0 or later".into()),
+            ..orin()
+        };
+        let cuda = Cuda {
+            driver_version: Some("12.6".into()),
+            devices: vec![orin(), old],
+            error: None,
+        };
+        assert_eq!(
+            cuda.lines(),
+            [
+                "driver for CUDA 12.6",
+                "Orin, compute capability 8.7, 8 multiprocessors at up to 1020 MHz, 7990.0 MB shared with the processor",
+                "Orin: loads sm_87 machine code",
+                "Turing, compute capability 7.5, 40 multiprocessors at up to 1590 MHz, 15.8 GB of its own",
+                "refused: Turing: compute capability 7.5, expected 8.0 or later",
+            ]
+        );
+        assert_eq!(cuda.refusal(0), None);
+        let refusal = "Turing: compute capability 7.5, expected 8.0 or later";
+        assert_eq!(cuda.refusal(1), Some(refusal));
+        assert_eq!(cuda.refusal(2), None);
+    }
+
+    #[test]
+    fn without_a_driver_the_error_is_the_only_line() {
+        let cuda = Cuda {
+            error: Some("no NVIDIA driver: libcuda.so.1 cannot be loaded".into()),
+            ..Cuda::default()
+        };
+        let expected = ["no NVIDIA driver: libcuda.so.1 cannot be loaded"];
+        assert_eq!(cuda.lines(), expected);
+        assert_eq!(cuda.refusal(0), None);
+    }
+
+    #[test]
+    fn this_machine_has_devices_or_a_reason_why_not() {
         let cuda = probe();
+        match &cuda.error {
+            Some(error) => assert_eq!(cuda.lines(), [error.as_str()]),
+            None => assert_eq!(cuda.lines().len(), 1 + 2 * cuda.devices.len()),
+        }
         assert_eq!(cuda.error.is_none(), !cuda.devices.is_empty());
-        assert!(!cuda.lines().is_empty());
         assert_eq!(cuda.refusal(usize::MAX), None);
     }
 }
