@@ -2,7 +2,8 @@
 
 use crate::args::{BackendArgs, ModelArgs};
 use crate::failure::Failure;
-use mergevit_runtime::{Backend, Engine, EngineOptions, LoadError, Schedule};
+use mergevit_runtime::{Backend, Engine, EngineOptions, LoadError, Pack, RunError, Schedule};
+use std::path::Path;
 
 /// Options for frames of at most `max_frame` (width, height) pixels, at most `max_batch` at a time.
 pub(crate) fn options(
@@ -33,7 +34,25 @@ pub(crate) fn load(
     Ok(engine)
 }
 
-/// An engine could not be made.
+/// Opens a pack without making an engine for it.
+pub(crate) fn open(path: &Path) -> Result<Pack, Failure> {
+    Pack::open(path).map_err(|error| failure(&error.into()))
+}
+
+/// The schedule of a pack that has this name.
+pub(crate) fn schedule<'a>(pack: &'a Pack, name: &str) -> Result<&'a Schedule, Failure> {
+    let schedules = pack.schedules();
+    let found = schedules.iter().find(|schedule| schedule.name == name);
+    found.ok_or_else(|| {
+        let known: Vec<_> = schedules.iter().map(|s| s.name.as_str()).collect();
+        Failure::work(&RunError::UnknownSchedule {
+            name: name.into(),
+            known: known.join(", "),
+        })
+    })
+}
+
+/// Why an engine could not be made, with advice.
 pub(crate) fn failure(error: &LoadError) -> Failure {
     let failure = Failure::work(error);
     match error {

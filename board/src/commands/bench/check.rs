@@ -1,6 +1,7 @@
 //! Is the backend right? Its output must equal the reference's bit for bit.
 
-use super::measure::Pixels;
+use super::pixels::Pixels;
+use super::preprocessing::FRAME;
 use crate::args::{BackendArgs, ModelArgs};
 use crate::failure::Failure;
 use crate::model;
@@ -95,7 +96,7 @@ pub(super) fn check(
         threads: None,
         tune: false,
     };
-    let mut reference = model::load(&args, 1, super::measure::FRAME)?;
+    let mut reference = model::load(&args, 1, FRAME)?;
     for (image, found) in found.iter().enumerate() {
         let (judge, name) = match image {
             0 => (&mut reference, REFERENCE),

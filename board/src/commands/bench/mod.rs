@@ -2,7 +2,9 @@
 
 mod check;
 mod estimate;
-mod measure;
+mod latency;
+mod pixels;
+mod preprocessing;
 mod profile;
 mod report;
 mod serve;
@@ -13,10 +15,12 @@ use crate::telemetry::memory;
 use crate::{model, output};
 use check::Check;
 use estimate::ModuleName;
-use measure::{Limit, Pixels};
+use latency::Limit;
 use mergevit_kernels::cpu;
 use mergevit_kernels::ops::MAX_BATCH;
 use mergevit_runtime::Engine;
+use pixels::Pixels;
+use preprocessing::FRAME;
 use report::Report;
 use serde::Serialize;
 use std::fmt::Display;
@@ -64,9 +68,9 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
         let estimate = estimate::estimate(&args.model, args.batch, module)?;
         return print(&estimate, args.json);
     }
-    let mut engine = model::load(&args.model, args.batch, measure::FRAME)?;
+    let mut engine = model::load(&args.model, args.batch, FRAME)?;
     let pixels = Pixels::random(engine.pack().config().image_bytes(), args.batch);
-    measure::latencies(&mut engine, &pixels, Limit::Iterations(WARM_UP))?;
+    latency::latencies(&mut engine, &pixels, Limit::Iterations(WARM_UP))?;
     // Before the check, which loads a second engine.
     let resident = memory::resident().unwrap_or_default();
     let check = match args.no_check {
@@ -82,9 +86,9 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
         Some(iterations) => Limit::Iterations(iterations),
         None => Limit::Time(args.seconds),
     };
-    let preprocess = measure::preprocessing(&mut engine)?;
-    measure::latencies(&mut engine, &pixels, Limit::Iterations(WARM_UP))?;
-    let latencies = measure::latencies(&mut engine, &pixels, limit)?;
+    let preprocess = preprocessing::preprocessing(&mut engine)?;
+    latency::latencies(&mut engine, &pixels, Limit::Iterations(WARM_UP))?;
+    let latencies = latency::latencies(&mut engine, &pixels, limit)?;
     let peak = peak(&engine);
     let profile = match args.profile {
         true => Some(profile::profile(&mut engine, &pixels, limit, peak)?),

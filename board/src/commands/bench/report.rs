@@ -1,10 +1,11 @@
 //! What a benchmark found.
 
 use super::check::Check;
-use super::measure::{Latencies, Preprocessing};
+use super::latency::Latencies;
+use super::preprocessing::Preprocessing;
 use super::profile::Profile;
-use crate::output;
 use crate::telemetry::memory::Resident;
+use crate::{model, output};
 use mergevit_runtime::Engine;
 use serde::Serialize;
 use std::fmt;
@@ -13,9 +14,11 @@ use std::fmt;
 pub(super) struct Report {
     architecture: String,
     backend: &'static str,
-    /// Unless that is the processor.
+    /// The GPU; `None` on the processor.
     device: Option<String>,
     threads: usize,
+    #[serde(skip)]
+    place: String,
     schedule: String,
     /// Tokens an image that enter each layer, then those that leave the last.
     tokens: Vec<u16>,
@@ -62,6 +65,7 @@ impl Report {
             backend: engine.backend(),
             device: engine.device().map(String::from),
             threads: engine.threads(),
+            place: model::place(engine),
             schedule: engine.schedule().name.clone(),
             tokens: plan.tokens().to_vec(),
             batch: plan.batch(),
@@ -93,21 +97,18 @@ impl fmt::Display for Report {
         if let Some(profile) = &self.profile {
             writeln!(f, "{profile}")?;
         }
-        let tokens: Vec<String> = self.tokens.iter().map(ToString::to_string).collect();
         let peak = match (self.percent_of_peak, self.peak_gmac_per_second) {
             (Some(percent), Some(peak)) => format!(", {percent:.1} % of {peak:.0}"),
             _ => String::new(),
         };
         writeln!(f, "model       {}, batch {}", self.architecture, self.batch)?;
-        match &self.device {
-            Some(device) => writeln!(f, "backend     {} on {device}", self.backend)?,
-            None => writeln!(
-                f,
-                "backend     {} on {} threads",
-                self.backend, self.threads
-            )?,
-        }
-        writeln!(f, "schedule    {}: {}", self.schedule, tokens.join("→"))?;
+        writeln!(f, "backend     {}", self.place)?;
+        writeln!(
+            f,
+            "schedule    {}: {}",
+            self.schedule,
+            output::arrows(&self.tokens)
+        )?;
         writeln!(f, "check       {}", self.check)?;
         writeln!(
             f,

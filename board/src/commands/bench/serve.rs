@@ -1,6 +1,7 @@
 //! Measuring on request, so that a script can take turns between engines.
 
-use super::measure::{Limit, Pixels, times};
+use super::latency::{Limit, times};
+use super::pixels::Pixels;
 use crate::failure::Failure;
 use crate::output;
 use mergevit_runtime::Engine;

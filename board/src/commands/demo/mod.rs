@@ -6,8 +6,9 @@ mod samples;
 
 use crate::args::BackendArgs;
 use crate::failure::Failure;
+use crate::model;
+use crate::output::{self, Table};
 use crate::ranking::{Label, Ranking};
-use crate::{model, output};
 use evaluate::classify;
 use mergevit_runtime::{Engine, Pack, Top, include_pack};
 use picture::Style;
@@ -150,11 +151,10 @@ fn card(record: &FrameRecord<'_>, sample: Sample, style: Style) -> String {
         let name = format!("{:<1$}", label(top.class), width.unwrap_or(0));
         notes.push(format!("{name}  {bar} {percent:5.1} %{mark}"));
     }
-    let tokens: Vec<String> = record.tokens.iter().map(ToString::to_string).collect();
     notes.push(String::new());
     let latency = output::microseconds(record.latency_us);
     notes.push(format!("{latency} · schedule {}", record.schedule));
-    notes.push(format!("tokens {}", tokens.join("→")));
+    notes.push(format!("tokens {}", output::arrows(record.tokens)));
     let mut text = String::new();
     for (row, picture) in picture::draw(sample.pixels, style).iter().enumerate() {
         let note = notes.get(row).map_or("", String::as_str);
@@ -165,9 +165,9 @@ fn card(record: &FrameRecord<'_>, sample: Sample, style: Style) -> String {
     text + "\n"
 }
 
+/// The schedules side by side.
 fn summary(engine: &Engine, results: &[evaluate::Result]) -> String {
-    let percent = |fraction: f64| format!("{:.1} %", 100.0 * fraction);
-    let heads = [
+    let mut table = Table::new([
         "schedule",
         "merged",
         "tokens left",
@@ -176,17 +176,16 @@ fn summary(engine: &Engine, results: &[evaluate::Result]) -> String {
         "median",
         "frames/s",
         "speed",
-    ];
-    let mut rows = vec![heads.map(String::from).to_vec()];
+    ]);
     for result in results {
         let first = result.tokens.first().copied().unwrap_or(0);
         let last = result.tokens.last().copied().unwrap_or(0);
-        rows.push(vec![
+        table.push([
             result.schedule.clone(),
             (first - last).to_string(),
             format!("{last} of {first}"),
-            percent(result.top1),
-            percent(result.agreement),
+            output::percent(result.top1, 1),
+            output::percent(result.agreement, 1),
             output::microseconds(result.latency_us_p50),
             format!("{:.0}", result.frames_per_second),
             format!("{:.2} x", result.speedup),
@@ -194,9 +193,8 @@ fn summary(engine: &Engine, results: &[evaluate::Result]) -> String {
     }
     let frames = results.first().map_or(0, |result| result.frames);
     format!(
-        "{}\n{frames} frames, one at a time, {}; accuracy against the labels, agreement and \
+        "{table}\n{frames} frames, one at a time, {}; accuracy against the labels, agreement and \
          speed against no merging.\n",
-        output::table(&rows),
         model::place(engine)
     )
 }

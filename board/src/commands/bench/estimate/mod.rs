@@ -6,115 +6,18 @@
 //! latency that nothing hides and clocks that fall are not in it.
 
 mod module;
+mod row;
+mod table;
 
 pub(super) use module::ModuleName;
 
 use crate::args::ModelArgs;
 use crate::failure::Failure;
-use crate::{model, output};
-use mergevit_kernels::cuda::Launch;
-use mergevit_runtime::plan::Cost;
-use mergevit_runtime::{Op, Pack, Plan, RunError, Schedule, launches};
-use module::{L2_BYTES, LAUNCH_US, Module};
+use crate::model;
+use mergevit_runtime::{Pack, Plan, Schedule, launches};
+use module::Module;
+use row::Row;
 use serde::Serialize;
-
-/// One operation, or the sum of several.
-#[derive(Clone, Debug, Default, Serialize)]
-struct Row {
-    name: String,
-    operations: usize,
-    launches: usize,
-    /// Multiply-accumulates that the model needs.
-    macs: u64,
-    /// Multiply-accumulates that Tensor Cores execute, those on padding included.
-    tensor_macs: u64,
-    instructions: u64,
-    weight_bytes: u64,
-    /// Read from and written to memory: weights, and activations that do not fit the L2 cache.
-    memory_bytes: u64,
-    compute_us: f64,
-    issue_us: f64,
-    memory_us: f64,
-    total_us: f64,
-}
-
-impl Row {
-    fn new(group: &[Op], launches: &[Launch], module: &Module) -> Self {
-        let names: Vec<_> = group.iter().map(Op::name).collect();
-        let cost: Cost = group.iter().map(Op::cost).sum();
-        let activations = match activation_bytes(group) {
-            bytes if bytes > L2_BYTES => bytes,
-            _ => 0,
-        };
-        let memory_bytes = cost.weight_bytes + activations;
-        let mut row = Self {
-            name: names.join(" + "),
-            operations: 1,
-            launches: launches.len(),
-            macs: cost.macs,
-            weight_bytes: cost.weight_bytes,
-            memory_bytes,
-            memory_us: 1e6 * memory_bytes as f64 / module.memory_rate(),
-            ..Self::default()
-        };
-        let mut busy_us = 0.0;
-        for launch in launches {
-            let compute_us = 1e6 * launch.work.tensor_macs as f64 / module.mac_rate();
-            let issue_us = 1e6 * launch.work.instructions as f64 / module.issue_rate();
-            row.tensor_macs += launch.work.tensor_macs;
-            row.instructions += launch.work.instructions;
-            row.compute_us += compute_us;
-            row.issue_us += issue_us;
-            busy_us += compute_us.max(issue_us) * imbalance(launch, module);
-        }
-        row.total_us = busy_us.max(row.memory_us) + LAUNCH_US * launches.len() as f64;
-        row
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.operations += other.operations;
-        self.launches += other.launches;
-        self.macs += other.macs;
-        self.tensor_macs += other.tensor_macs;
-        self.instructions += other.instructions;
-        self.weight_bytes += other.weight_bytes;
-        self.memory_bytes += other.memory_bytes;
-        self.compute_us += other.compute_us;
-        self.issue_us += other.issue_us;
-        self.memory_us += other.memory_us;
-        self.total_us += other.total_us;
-    }
-
-    /// The time that the busiest unit needs at least.
-    fn floor_us(&self) -> f64 {
-        self.compute_us.max(self.memory_us)
-    }
-}
-
-/// What a group reads and writes of activations. What one of its operations writes and the next reads stays
-/// in registers: that is what fusing them saves.
-fn activation_bytes(group: &[Op]) -> u64 {
-    let mut written = Vec::new();
-    let mut bytes = 0;
-    for (span, access) in group.iter().flat_map(Op::spans) {
-        let len = span.len as u64;
-        if access.reads() && !written.contains(&span) {
-            bytes += len;
-        }
-        if access.writes() {
-            bytes += len;
-            written.push(span);
-        }
-    }
-    bytes
-}
-
-/// Blocks of the busiest SM over the mean.
-fn imbalance(launch: &Launch, module: &Module) -> f64 {
-    let blocks = launch.grid.iter().product::<u32>();
-    let busiest = blocks.div_ceil(module.multiprocessors);
-    f64::from(busiest * module.multiprocessors) / f64::from(blocks)
-}
 
 /// A whole plan on a module.
 #[derive(Debug, Serialize)]
@@ -170,99 +73,23 @@ impl Estimate {
     }
 }
 
-const HEADS: [&str; 11] = [
-    "operations",
-    "launches",
-    "MMAC",
-    "padding",
-    "compute",
-    "issue",
-    "memory",
-    "kB",
-    "total",
-    "share",
-    "of floor",
-];
-
-impl Estimate {
-    fn cells(&self, row: &Row) -> Vec<String> {
-        let percent = |part: f64, whole: f64| match whole > 0.0 && part > 0.0 {
-            true => format!("{:.0} %", 100.0 * part / whole),
-            false => "-".into(),
-        };
-        let padding = row.tensor_macs.saturating_sub(row.macs);
-        vec![
-            row.name.clone(),
-            row.launches.to_string(),
-            format!("{:.1}", row.macs as f64 / 1e6),
-            percent(padding as f64, row.macs as f64),
-            output::microseconds(row.compute_us),
-            output::microseconds(row.issue_us),
-            output::microseconds(row.memory_us),
-            format!("{:.0}", row.memory_bytes as f64 / 1e3),
-            output::microseconds(row.total_us),
-            percent(row.total_us, self.total.total_us),
-            percent(row.floor_us(), row.total_us),
-        ]
-    }
-}
-
-impl std::fmt::Display for Estimate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut cells = vec![HEADS.map(String::from).to_vec()];
-        cells.extend(
-            self.kinds
-                .iter()
-                .chain([&self.total])
-                .map(|row| self.cells(row)),
-        );
-        let module = self.hardware;
-        write!(
-            f,
-            "ESTIMATE, not a measurement: {} on {}, schedule {}, batch {}\n\
-             {:.2} T multiply-accumulates/s, {:.0} GB/s of memory, {LAUNCH_US} us a launch (assumed)\n\n\
-             {}\nestimated latency {}, {:.0} frames a second\n",
-            self.architecture,
-            self.module,
-            self.schedule,
-            self.batch,
-            module.mac_rate() / 1e12,
-            module.memory_rate() / 1e9,
-            output::table(&cells),
-            output::microseconds(self.latency_us),
-            self.frames_per_second,
-        )
-    }
-}
-
-fn unknown(name: &str, schedules: &[Schedule]) -> RunError {
-    let known: Vec<_> = schedules.iter().map(|s| s.name.as_str()).collect();
-    RunError::UnknownSchedule {
-        name: name.into(),
-        known: known.join(", "),
-    }
-}
-
 /// Estimates the schedule that `args` name, with `batch` images.
 pub(super) fn estimate(
     args: &ModelArgs,
     batch: usize,
     module: ModuleName,
 ) -> Result<Estimate, Failure> {
-    let pack = Pack::open(&args.model).map_err(|error| model::failure(&error.into()))?;
-    let schedules = pack.schedules();
+    let pack = model::open(&args.model)?;
     let schedule = match &args.schedule {
-        None => &schedules[0],
-        Some(name) => schedules
-            .iter()
-            .find(|schedule| schedule.name == *name)
-            .ok_or_else(|| Failure::work(&unknown(name, schedules)))?,
+        None => &pack.schedules()[0],
+        Some(name) => model::schedule(&pack, name)?,
     };
     Estimate::new(&pack, schedule, batch, module.module())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::module::LAUNCH_US;
     use super::*;
     use mergevit_runtime::testing;
 

@@ -1,17 +1,10 @@
-//! How fast is it?
+//! How long the network takes.
 
+use super::pixels::Pixels;
 use crate::failure::Failure;
 use crate::telemetry::quantile;
-use mergevit_kernels::frame::{Frame, PixelFormat};
 use mergevit_runtime::Engine;
-use serde::Serialize;
 use std::time::{Duration, Instant};
-
-/// Width and height of the camera frame whose preprocessing is measured: 720p NV12.
-pub(super) const FRAME: (usize, usize) = (1280, 720);
-
-/// Runs of the preprocessing.
-const PREPROCESS_RUNS: usize = 30;
 
 /// When measuring ends.
 #[derive(Clone, Copy, Debug)]
@@ -27,44 +20,6 @@ impl Limit {
             Self::Iterations(iterations) => count >= iterations as usize,
             Self::Time(time) => count > 0 && elapsed >= time,
         }
-    }
-}
-
-/// A batch of random images at model resolution, the same in every run.
-pub(super) struct Pixels {
-    bytes: Vec<u8>,
-    image: usize,
-}
-
-impl Pixels {
-    /// `batch` images of `image` bytes each.
-    pub(super) fn random(image: usize, batch: usize) -> Self {
-        // xorshift64 (Marsaglia 2003); any nonzero seed will do.
-        let mut state = 0x9e37_79b9_7f4a_7c15u64;
-        let byte = |_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 56) as u8
-        };
-        Self {
-            bytes: (0..image * batch).map(byte).collect(),
-            image,
-        }
-    }
-
-    /// (B, S, S, 3)
-    pub(super) fn all(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// (S, S, 3)
-    pub(super) fn image(&self, index: usize) -> &[u8] {
-        &self.bytes[index * self.image..][..self.image]
-    }
-
-    pub(super) fn batch(&self) -> usize {
-        self.bytes.len() / self.image
     }
 }
 
@@ -125,38 +80,6 @@ pub(super) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Preprocessing of one camera frame.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Preprocessing {
-    pub(super) preprocess_width: usize,
-    pub(super) preprocess_height: usize,
-    pub(super) preprocess_us_p50: f64,
-}
-
-/// Measures the way from a 720p NV12 frame to the network's pixels.
-pub(super) fn preprocessing(engine: &mut Engine) -> Result<Preprocessing, Failure> {
-    let (width, height) = FRAME;
-    let bytes = Pixels::random(PixelFormat::Nv12.frame_bytes(width, height), 1);
-    let frame = Frame::packed(PixelFormat::Nv12, width, height, bytes.all())
-        .map_err(|error| Failure::work(&error))?;
-    let mut times = Vec::with_capacity(PREPROCESS_RUNS);
-    for run in 0..=PREPROCESS_RUNS {
-        let begin = Instant::now();
-        engine
-            .preprocess(&[frame])
-            .map_err(|error| Failure::work(&error))?;
-        // The first run builds the tables for this size.
-        if run > 0 {
-            times.push(nanoseconds(begin.elapsed()));
-        }
-    }
-    Ok(Preprocessing {
-        preprocess_width: width,
-        preprocess_height: height,
-        preprocess_us_p50: Latencies::new(times).quantile_us(0.5),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,14 +92,6 @@ mod tests {
         assert!(!Limit::Time(second).reached(0, second));
         assert!(!Limit::Time(second).reached(9, second / 2));
         assert!(Limit::Time(second).reached(1, second));
-    }
-
-    #[test]
-    fn pixels_repeat_and_vary() {
-        let (a, b) = (Pixels::random(48, 3), Pixels::random(48, 3));
-        assert_eq!(a.all(), b.all());
-        assert_eq!((a.batch(), a.image(1).len()), (3, 48));
-        assert_ne!(a.image(0), a.image(1));
     }
 
     #[test]

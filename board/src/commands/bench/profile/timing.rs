@@ -1,0 +1,67 @@
+//! Timing each operation on the processor, or each launch on a device.
+
+use super::row::Row;
+use crate::commands::bench::latency::{Limit, nanoseconds};
+use crate::commands::bench::pixels::Pixels;
+use crate::failure::Failure;
+use crate::telemetry::quantile;
+use mergevit_kernels::cuda::Launch;
+use mergevit_runtime::{ArenaView, Engine, Op, RunError};
+use std::time::{Duration, Instant};
+
+/// Runs of each launch on a device: enough for the clocks to rise, and for the timer's resolution.
+pub(super) const REPEATS: u32 = 50;
+
+/// Times every launch on a device, each named after the last operation that it computes, or, if it computes
+/// none of the plan's, after its kernel.
+pub(super) fn launches(engine: &mut Engine, pixels: &Pixels) -> Result<Option<Vec<Row>>, Failure> {
+    let failure = |error: RunError| Failure::work(&error);
+    // The arena then holds what real runs leave there.
+    engine.classify_pixels(pixels.all()).map_err(failure)?;
+    let mut rows: Vec<Row> = Vec::new();
+    let mut timer = |ops: &[Op], launch: &Launch, time: Duration| {
+        let cost = ops.iter().map(Op::cost).sum();
+        let last = ops.last().map(|op| (op.name(), op.layer));
+        let (name, layer) = last.unwrap_or((launch.kernel.name, None));
+        rows.push(Row::new(name, layer, time.as_secs_f64() * 1e6, cost));
+    };
+    let any = engine.time_launches(REPEATS, &mut timer).map_err(failure)?;
+    Ok(any.then_some(rows))
+}
+
+/// Times every operation on the processor until the limit.
+pub(super) fn operations(
+    engine: &mut Engine,
+    pixels: &Pixels,
+    limit: Limit,
+) -> Result<(usize, Vec<Row>), Failure> {
+    let count = engine.plan().ops().len();
+    let mut times = vec![Vec::new(); count];
+    let mut runs = 0;
+    let start = Instant::now();
+    while !limit.reached(runs, start.elapsed()) {
+        let mut times = times.iter_mut();
+        let mut begin = Instant::now();
+        let mut observer = |_: &Op, _: &ArenaView<'_>| {
+            let end = Instant::now();
+            if let Some(times) = times.next() {
+                times.push(nanoseconds(end - begin));
+            }
+            begin = Instant::now();
+        };
+        engine
+            .observe(pixels.all(), &mut observer)
+            .map_err(|error| Failure::work(&error))?;
+        runs += 1;
+    }
+    let ops = engine.plan().ops().iter();
+    let rows = ops
+        .zip(&mut times)
+        .map(|(op, times)| {
+            times.sort_unstable();
+            let time_us = quantile(times, 0.5).unwrap_or(0) as f64 / 1e3;
+            Row::new(op.name(), op.layer, time_us, op.cost())
+        })
+        .collect();
+    Ok((runs, rows))
+}
