@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{Fixture, HEIGHT, WIDTH, finish, finish_with_input, mergevit, raw_frames, text, y4m};
+use common::{
+    Fixture, HEIGHT, WIDTH, finish, finish_with_input, mergevit, raw_frames, start, text, y4m,
+};
 use mergevit_kernels::frame::PixelFormat;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
@@ -208,13 +210,7 @@ fn an_unreadable_image_in_a_folder_is_counted_and_skipped() {
 fn a_closed_output_ends_quietly() {
     let fixture = Fixture::new();
     let endless = format!("raw:grey:{WIDTH}x{HEIGHT}:/dev/zero");
-    let mut child = fixture
-        .source(&endless)
-        .arg("--json")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
+    let mut child = start(fixture.source(&endless).arg("--json"));
     let mut stdout = child.stdout.take().expect("a pipe");
     let mut some = [0; 64];
     stdout.read_exact(&mut some).expect("the first frame comes");
@@ -244,17 +240,7 @@ fn a_full_output_is_an_error() {
             .write(true)
             .open("/dev/full")
             .expect("it is there");
-        let output = mergevit()
-            .args(command)
-            .stdout(full)
-            .stderr(Stdio::piped())
-            .spawn();
-        let output = output
-            .and_then(std::process::Child::wait_with_output)
-            .expect("it runs");
-        assert_eq!(output.status.code(), Some(1), "{command:?}");
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(stderr.contains("standard output: cannot write"), "{stderr}");
+        finish(mergevit().args(command).stdout(full)).fails(&["standard output: cannot write"]);
     }
 }
 
@@ -262,14 +248,8 @@ fn a_full_output_is_an_error() {
 #[cfg(unix)]
 fn an_interrupt_ends_with_a_summary() {
     let fixture = Fixture::new();
-    let mut child = fixture
-        .source(&format!("raw:grey:{WIDTH}x{HEIGHT}:-"))
-        .arg("--json")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
+    let mut run = fixture.source(&format!("raw:grey:{WIDTH}x{HEIGHT}:-"));
+    let mut child = start(run.arg("--json").stdin(Stdio::piped()));
     let mut stdin = child.stdin.take().expect("a pipe");
     stdin
         .write_all(&raw_frames(PixelFormat::Grey, 2))

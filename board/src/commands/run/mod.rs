@@ -1,13 +1,11 @@
-//! `mergevit run`: frames as they come, with the allocator sealed.
+//! `mergevit run`: classifies live frames with the allocator sealed.
 
 mod report;
 mod session;
 
 use crate::args::{self, ModelArgs};
 use crate::failure::Failure;
-use crate::sources::{
-    self, Exchange, OpenError, Source, SourceOptions, SourceSpec, parse_color, parse_size,
-};
+use crate::sources::{self, Exchange, Source, SourceOptions, SourceSpec, parse_color, parse_size};
 use crate::{model, output, seal};
 use mergevit_kernels::frame::ColorSpace;
 use mergevit_runtime::Engine;
@@ -54,31 +52,12 @@ pub(crate) struct Args {
 const INTERRUPTED: i32 = 130;
 
 pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
-    if args.size.is_some() && !args.source.is_camera() {
-        return Err(Failure::Usage("--size is for cameras".into()));
-    }
-    if args.repeat && args.source.is_once() {
-        let message = "--loop needs frames that can be read again: a file or a folder";
-        return Err(Failure::Usage(message.into()));
-    }
-    let options = SourceOptions {
-        repeat: args.repeat,
-        color: args.color,
-        #[cfg(feature = "camera")]
-        size: args.size,
-    };
-    let settings = Settings {
-        json: args.json,
-        max_frames: args.max_frames,
-        fps_limit: args.fps_limit,
-        top: args.top,
-    };
-    let source = sources::open(&args.source, &options).map_err(|error| open_failure(&error))?;
+    let source = open(args)?;
     let max_frame = (source.max_width, source.max_height);
     let mut engine = model::load(&args.model, 1, max_frame)?;
     let exchange = Arc::new(Exchange::new(source.policy, source.slot_bytes));
     stop_on_signals(&exchange)?;
-    let mut session = Session::new(settings, &source.names, &engine);
+    let mut session = Session::new(args.settings(), &source.names, &engine);
     if !args.json {
         announce(&source, &engine);
     }
@@ -94,17 +73,51 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
 
     exchange.stop();
     let summary = session.summary(exchange.counts());
-    if matches!(end, End::OutputFailed(_)) {
-        output::warn(&summary.to_string());
-    } else if args.json {
-        output::print_json(&summary)?;
-    } else {
-        output::warn(&summary.to_string());
+    match end {
+        End::OutputFailed(_) => output::warn(&summary.to_string()),
+        _ if args.json => output::print_json(&summary)?,
+        _ => output::warn(&summary.to_string()),
     }
-    finish(end, session.frames(), &source.description)
+    outcome(end, session.frames(), &source.description)
 }
 
-fn finish(end: End, frames: u64, source: &str) -> Result<(), Failure> {
+impl Args {
+    fn settings(&self) -> Settings {
+        Settings {
+            json: self.json,
+            max_frames: self.max_frames,
+            fps_limit: self.fps_limit,
+            top: self.top,
+        }
+    }
+}
+
+/// Opens the source, if the options fit it.
+fn open(args: &Args) -> Result<Source, Failure> {
+    if args.size.is_some() && !args.source.is_camera() {
+        return Err(Failure::Usage("--size is for cameras".into()));
+    }
+    if args.repeat && args.source.is_once() {
+        let message = "--loop needs frames that can be read again: a file or a folder";
+        return Err(Failure::Usage(message.into()));
+    }
+    let options = SourceOptions {
+        repeat: args.repeat,
+        color: args.color,
+        #[cfg(feature = "camera")]
+        size: args.size,
+    };
+    sources::open(&args.source, &options).map_err(|error| {
+        let failure = Failure::work(&error);
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    })
+}
+
+/// What the process ends with after `frames` frames.
+fn outcome(end: End, frames: u64, source: &str) -> Result<(), Failure> {
     match end {
         End::Source(Err(error)) => Err(Failure::work(&format_args!("{source}: {error}"))),
         End::Source(Ok(())) if frames == 0 => Err(Failure::work(&format_args!(
@@ -116,15 +129,7 @@ fn finish(end: End, frames: u64, source: &str) -> Result<(), Failure> {
     }
 }
 
-fn open_failure(error: &OpenError) -> Failure {
-    let failure = Failure::work(error);
-    match error.hint() {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
-}
-
-/// The first signal ends the loop; the second the process, should the loop sit in a write.
+/// The first signal ends the loop. The second ends the process, in case the loop hangs in a write.
 fn stop_on_signals(exchange: &Arc<Exchange>) -> Result<(), Failure> {
     let exchange = Arc::clone(exchange);
     let stopped = AtomicBool::new(false);
