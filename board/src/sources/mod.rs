@@ -11,6 +11,7 @@ mod error;
 mod exchange;
 mod folder;
 pub(crate) mod images;
+mod names;
 mod raw;
 mod slot;
 mod source;
@@ -21,8 +22,9 @@ mod y4m;
 pub(crate) use capture::SourceError;
 pub(crate) use error::OpenError;
 pub(crate) use exchange::{Counts, Exchange, Next};
+pub(crate) use names::{parse_color, parse_size};
 pub(crate) use source::{Source, SourceOptions};
-pub(crate) use spec::{SourceSpec, parse_color, parse_size};
+pub(crate) use spec::SourceSpec;
 
 /// Opens a source.
 ///

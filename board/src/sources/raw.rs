@@ -3,9 +3,10 @@
 use super::capture::{Capture, Captured, SourceError};
 use super::error::OpenError;
 use super::exchange::Policy;
+use super::names::format_name;
 use super::slot::{Layout, Slot};
 use super::source::{Source, SourceOptions};
-use super::spec::{Input, format_name};
+use super::spec::Input;
 use super::stream::{self, Stream};
 use mergevit_kernels::frame::PixelFormat;
 

@@ -1,17 +1,16 @@
 //! Every schedule on every embedded frame.
 
-use super::samples::{SIDE, Sample};
+use super::classify::classify;
+use super::samples::Sample;
 use crate::failure::Failure;
-use crate::model::is_unmerged;
-use crate::{output, telemetry};
-use mergevit_kernels::frame::{Frame, PixelFormat};
+use crate::output::{self, Table};
+use crate::{model, telemetry};
 use mergevit_runtime::{Engine, Top};
 use serde::Serialize;
-use std::time::Instant;
 
 /// One schedule on the embedded frames.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Result {
+pub(super) struct Evaluation {
     pub(super) event: &'static str,
     pub(super) schedule: String,
     /// Tokens an image that enter each layer, then those that leave the last.
@@ -27,23 +26,6 @@ pub(super) struct Result {
     pub(super) speedup: f64,
 }
 
-/// Classifies a frame: preprocessing and inference. Fills `top`; returns the time in microseconds.
-pub(super) fn classify(
-    engine: &mut Engine,
-    sample: Sample,
-    top: &mut [Top],
-) -> std::result::Result<f64, Failure> {
-    let frame = Frame::packed(PixelFormat::Grey, SIDE, SIDE, sample.pixels)
-        .map_err(|error| Failure::work(&error))?;
-    let begin = Instant::now();
-    let output = engine
-        .classify(&[frame])
-        .map_err(|error| Failure::work(&error))?;
-    let time = begin.elapsed();
-    output.top(0, top);
-    Ok(time.as_secs_f64() * 1e6)
-}
-
 /// Measurements of one schedule: a class and a time per frame.
 #[derive(Clone, Debug, Default)]
 struct Run {
@@ -53,16 +35,16 @@ struct Run {
 }
 
 /// Runs all schedules of the pack, taking turns on each frame, so that whatever else the machine does
-/// meets all of them alike.
+/// affects all of them alike.
 pub(super) fn evaluate(
     engine: &mut Engine,
     samples: &[Sample],
-) -> std::result::Result<Vec<Result>, Failure> {
+) -> Result<Vec<Evaluation>, Failure> {
     let schedules = engine.pack().schedules().to_vec();
     let mut runs = vec![Run::default(); schedules.len()];
     for &sample in samples {
         for (schedule, run) in schedules.iter().zip(&mut runs) {
-            crate::model::set_schedule(engine, &schedule.name)?;
+            model::set_schedule(engine, &schedule.name)?;
             let mut top = [Top::default()];
             run.times.push(classify(engine, sample, &mut top)?);
             run.classes.push(top[0].class);
@@ -74,22 +56,22 @@ pub(super) fn evaluate(
     for run in &mut runs {
         run.times.sort_by(f64::total_cmp);
     }
-    let unmerged = schedules.iter().position(is_unmerged).unwrap_or(0);
+    let unmerged = schedules.iter().position(model::is_unmerged).unwrap_or(0);
     let baseline = runs[unmerged].clone();
     let results = schedules.iter().zip(runs);
     Ok(results
-        .map(|(schedule, run)| result(&schedule.name, run, &baseline, samples))
+        .map(|(schedule, run)| evaluation(&schedule.name, run, &baseline, samples))
         .collect())
 }
 
-fn result(schedule: &str, run: Run, baseline: &Run, samples: &[Sample]) -> Result {
+fn evaluation(schedule: &str, run: Run, baseline: &Run, samples: &[Sample]) -> Evaluation {
     let frames = samples.len();
     let fraction = |count: usize| output::ratio(count as f64, frames as f64);
     let right = run.classes.iter().zip(samples);
     let same = run.classes.iter().zip(&baseline.classes);
     let median = |run: &Run| telemetry::quantile(&run.times, 0.5).unwrap_or(0.0);
     let latency_us_p50 = median(&run);
-    Result {
+    Evaluation {
         event: "schedule",
         schedule: schedule.into(),
         frames,
@@ -104,4 +86,38 @@ fn result(schedule: &str, run: Run, baseline: &Run, samples: &[Sample]) -> Resul
         speedup: output::ratio(median(baseline), latency_us_p50),
         tokens: run.tokens,
     }
+}
+
+/// The schedules side by side.
+pub(super) fn summary(engine: &Engine, results: &[Evaluation]) -> String {
+    let mut table = Table::new([
+        "schedule",
+        "merged",
+        "tokens left",
+        "accuracy",
+        "agreement",
+        "median",
+        "frames/s",
+        "speed",
+    ]);
+    for result in results {
+        let first = result.tokens.first().copied().unwrap_or(0);
+        let last = result.tokens.last().copied().unwrap_or(0);
+        table.push([
+            result.schedule.clone(),
+            (first - last).to_string(),
+            format!("{last} of {first}"),
+            output::percent(result.top1, 1),
+            output::percent(result.agreement, 1),
+            output::microseconds(result.latency_us_p50),
+            format!("{:.0}", result.frames_per_second),
+            format!("{:.2} x", result.speedup),
+        ]);
+    }
+    let frames = results.first().map_or(0, |result| result.frames);
+    format!(
+        "{table}\n{frames} frames, one at a time, {}; accuracy against the labels, agreement and \
+         speed against no merging.\n",
+        model::place(engine)
+    )
 }
