@@ -1,4 +1,4 @@
-//! Loading a model as the command line asks for it.
+//! Loads models as the command line asks.
 
 use crate::args::{BackendArgs, ModelArgs};
 use crate::failure::Failure;
@@ -57,12 +57,11 @@ pub(crate) fn failure(error: &LoadError) -> Failure {
     let failure = Failure::work(error);
     match error {
         LoadError::Pack(_) => {
-            failure.hint("packs are made by `mergevit-calibrate pack`; `mergevit demo` needs none")
+            failure.hint("make a pack with `mergevit-calibrate pack`; `mergevit demo` needs none")
         }
-        LoadError::Cuda(_) | LoadError::Device(_) => failure.hint(
-            "`mergevit doctor` tells what the GPU and its driver are; `--backend cpu` runs without",
-        ),
-        _ => failure.hint("`mergevit doctor` lists the backends of this machine"),
+        LoadError::Cuda(_) | LoadError::Device(_) => failure
+            .hint("`mergevit doctor` shows the GPU and its driver; `--backend cpu` needs neither"),
+        _ => failure.hint("`mergevit doctor` lists the backends and why some do not run here"),
     }
 }
 
@@ -73,7 +72,7 @@ pub(crate) fn set_schedule(engine: &mut Engine, name: &str) -> Result<(), Failur
         .map_err(|error| Failure::work(&error))
 }
 
-/// What runs the engine, and where.
+/// The backend and what it runs on: `cuda on Orin`, `cpu/avx2 on 2 threads`.
 pub(crate) fn place(engine: &Engine) -> String {
     match engine.device() {
         Some(device) => format!("{} on {device}", engine.backend()),

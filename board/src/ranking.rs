@@ -1,4 +1,4 @@
-//! Classes with names and probabilities, as every command prints them.
+//! Classes with names and probabilities, in the form that every command prints.
 
 use mergevit_runtime::Top;
 use serde::ser::{Serialize, SerializeStruct, Serializer};

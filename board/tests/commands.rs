@@ -1,4 +1,4 @@
-//! What each command says, and that the ways to the same image agree.
+//! What each command prints, and that every way to the same image gives the same result.
 
 mod common;
 

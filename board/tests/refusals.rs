@@ -1,4 +1,4 @@
-//! Whatever is wrong gets a message that names it, and the right exit code; never a panic.
+//! Whatever goes wrong gets a message that names it and the right exit code; never a panic.
 
 mod common;
 
@@ -106,7 +106,7 @@ fn bad_packs_are_refused_by_every_command() {
 fn unknown_backends_and_schedules_are_named() {
     let fixture = Fixture::new();
     let bench_with = |arguments: &[&str]| finish(fixture.command("bench").args(arguments));
-    // No machine of ours has sixteen.
+    // No machine that runs the tests has sixteen.
     bench_with(&["--backend", "cuda:15"]).fails(&["backend cuda: no ", "--backend cpu"]);
     bench_with(&["--backend", "abacus"]).fails(&["abacus", "mergevit doctor"]);
     bench_with(&["--schedule", "r99"]).fails(&["r99", "r0, r3"]);

@@ -1,4 +1,4 @@
-//! `mergevit classify`: image files, one line each.
+//! `mergevit classify`: classifies image files, one line each.
 
 use crate::args::{self, ModelArgs};
 use crate::failure::Failure;
@@ -78,7 +78,8 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     Err(Failure::Reported)
 }
 
-/// Ranks the classes of an image. Returns how many, and the time without decoding in microseconds.
+/// Ranks the classes of an image into `top`. Returns how many it ranked, and the time without decoding in
+/// microseconds.
 fn classify(
     engine: &mut Engine,
     path: &Path,

@@ -32,7 +32,7 @@ pub(crate) fn write(bytes: &[u8]) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes a line to standard error. If that is closed, nobody wants to know.
+/// Writes a line to standard error. If that is closed, there is nobody to tell.
 pub(crate) fn warn(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }

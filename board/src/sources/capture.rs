@@ -4,12 +4,12 @@ use super::slot::Slot;
 use std::io;
 use thiserror::Error;
 
-/// What became of one attempt to capture.
+/// The result of one attempt to capture a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Captured {
     /// The slot holds a frame.
     Frame,
-    /// A frame came but cannot be used.
+    /// A frame arrived but cannot be used.
     Unusable,
     /// No frame yet; ask again.
     #[cfg_attr(
@@ -17,16 +17,16 @@ pub(crate) enum Captured {
         expect(dead_code, reason = "only cameras wait")
     )]
     Nothing,
-    /// There are no further frames.
+    /// There are no more frames.
     End,
 }
 
-/// A source that has been opened.
+/// Captures the frames of an open source.
 pub(crate) trait Capture: Send {
     /// Fills a slot with the next frame.
     ///
     /// # Errors
-    /// What ends the source.
+    /// [`SourceError`], which ends the source.
     fn capture(&mut self, slot: &mut Slot) -> Result<Captured, SourceError>;
 
     /// Whether capturing allocates memory.
@@ -35,7 +35,7 @@ pub(crate) trait Capture: Send {
     }
 }
 
-/// Why a source ended before its end. Made without allocating.
+/// Why a source ended early. Creating it does not allocate.
 #[derive(Debug, Error)]
 pub(crate) enum SourceError {
     #[error("frame {frame}: cannot read: {source}")]

@@ -38,7 +38,7 @@ pub(crate) enum OpenError {
 }
 
 impl OpenError {
-    /// What to do about it, where there is something.
+    /// What to do about it, if anything.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Header { reason, .. } => reason.hint().map(Into::into),

@@ -49,7 +49,7 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source, OpenE
     })
 }
 
-/// The largest of each measure over images of different shapes.
+/// The largest width, height and size over all images.
 #[derive(Debug, Default)]
 struct Largest {
     width: usize,
@@ -67,7 +67,7 @@ impl Largest {
                 let bytes = PixelFormat::Rgb.frame_bytes(width, height);
                 self.bytes = self.bytes.max(bytes);
             }
-            // The frame's turn will come; then it is reported.
+            // Reported when the frame's turn comes.
             Err(error) => {
                 self.first_error.get_or_insert(error);
             }

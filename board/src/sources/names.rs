@@ -2,7 +2,7 @@
 
 use mergevit_kernels::frame::{ColorSpace, MAX_SIDE, PixelFormat};
 
-/// Formats of raw frames by name.
+/// Pixel formats by name.
 const FORMATS: [(&str, PixelFormat); 8] = [
     ("rgb", PixelFormat::Rgb),
     ("bgr", PixelFormat::Bgr),
@@ -29,7 +29,7 @@ pub(super) fn parse_format(text: &str) -> Result<PixelFormat, String> {
     })
 }
 
-/// `WIDTHxHEIGHT` in pixels, each side 1 to [`MAX_SIDE`].
+/// Parses `WIDTHxHEIGHT` in pixels, each side 1 to [`MAX_SIDE`].
 pub(crate) fn parse_size(text: &str) -> Result<(usize, usize), String> {
     let side = |text: &str| {
         let side = text.parse::<usize>().ok();
@@ -42,7 +42,7 @@ pub(crate) fn parse_size(text: &str) -> Result<(usize, usize), String> {
         })
 }
 
-/// A colour space by name, for sources that do not say.
+/// Parses a colour space.
 pub(crate) fn parse_color(text: &str) -> Result<ColorSpace, String> {
     match text {
         "bt601" => Ok(ColorSpace::Bt601Limited),

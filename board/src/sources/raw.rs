@@ -1,4 +1,4 @@
-//! Frames of one size and format, one after the other, without any header.
+//! Frames of one size and format, one after the other, without headers.
 
 use super::capture::{Capture, Captured, SourceError};
 use super::error::OpenError;

@@ -5,7 +5,7 @@ use super::exchange::Policy;
 use mergevit_kernels::frame::ColorSpace;
 use std::sync::Arc;
 
-/// What the command line says beside the source itself.
+/// Options of the command line that apply to sources of several kinds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SourceOptions {
     /// Start again at the end.
@@ -17,14 +17,14 @@ pub(crate) struct SourceOptions {
     pub(crate) size: Option<(usize, usize)>,
 }
 
-/// A source, and what is known about its frames.
+/// An open source, and what is known about its frames.
 pub(crate) struct Source {
     /// For people: format, size, device.
     pub(crate) description: String,
     pub(crate) policy: Policy,
     /// Widest frame in pixels.
     pub(crate) max_width: usize,
-    /// Highest frame in pixels.
+    /// Tallest frame in pixels.
     pub(crate) max_height: usize,
     /// Bytes of the largest frame.
     pub(crate) slot_bytes: usize,

@@ -30,7 +30,7 @@ pub(crate) enum SourceSpec {
     Images(PathBuf),
     /// A YUV4MPEG2 stream.
     Y4m(Input),
-    /// Frames of one size and format without any header.
+    /// Frames of one size and format without headers.
     Raw {
         format: PixelFormat,
         width: usize,
@@ -45,7 +45,7 @@ impl SourceSpec {
         matches!(self, Self::Camera(_))
     }
 
-    /// Whether its frames can only be had once: a camera's, and what comes from standard input.
+    /// Whether its frames can be read only once: those of a camera or of standard input.
     pub(crate) fn is_once(&self) -> bool {
         match self {
             Self::Camera(_) => true,

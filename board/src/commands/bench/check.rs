@@ -1,4 +1,4 @@
-//! Is the backend right? Its output must equal the reference's bit for bit.
+//! Is the backend correct? Its output must equal the reference's bit for bit.
 
 use super::pixels::Pixels;
 use super::preprocessing::FRAME;
@@ -9,10 +9,10 @@ use mergevit_runtime::{Engine, Output};
 use serde::Serialize;
 use std::fmt;
 
-/// What the reference manages, in multiply-accumulates a second, on a slow machine.
+/// Multiply-accumulates per second of the reference on a slow machine.
 const REFERENCE_RATE: f64 = 5e8;
 
-/// Longest check that is made without being asked for, in seconds.
+/// The longest check that is worth its time, in seconds.
 const PATIENCE: f64 = 60.0;
 
 const REFERENCE: &str = "reference";
@@ -28,7 +28,7 @@ pub(super) enum Check {
     IsReference,
     /// `--no-check` was given.
     NotAsked,
-    /// The reference would take about so many seconds.
+    /// The reference would take about this many seconds.
     TooSlow(f64),
 }
 
@@ -36,10 +36,10 @@ impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Equal => f.write_str("logits and token sizes equal the reference's bit for bit"),
-            Self::IsReference => f.write_str("none, this is the reference itself"),
-            Self::NotAsked => f.write_str("none, as --no-check says"),
+            Self::IsReference => f.write_str("none; this is the reference itself"),
+            Self::NotAsked => f.write_str("none (--no-check)"),
             Self::TooSlow(seconds) => {
-                write!(f, "none, the reference would take about {seconds:.0} s")
+                write!(f, "none; the reference would take about {seconds:.0} s")
             }
         }
     }
@@ -48,7 +48,7 @@ impl fmt::Display for Check {
 /// A result that outlives the engine's next run.
 #[derive(PartialEq)]
 struct Kept {
-    /// Bits, so that equality is equality.
+    /// As bits, so that 0.0 and -0.0 differ.
     logits: Vec<u32>,
     sizes: Vec<u32>,
 }
@@ -62,7 +62,7 @@ impl Kept {
         }
     }
 
-    /// What differs, for an error's message.
+    /// Describes the first difference.
     fn difference(&self, expected: &Self) -> String {
         let mut pairs = self.logits.iter().zip(&expected.logits).enumerate();
         match pairs.find(|(_, (found, expected))| found != expected) {
@@ -109,7 +109,7 @@ pub(super) fn check(
                 engine.backend(),
                 found.difference(&expected[0])
             ))
-            .hint("this is a bug in mergevit; --no-check measures nevertheless"));
+            .hint("this is a bug in mergevit; --no-check measures anyway"));
         }
     }
     Ok(Check::Equal)

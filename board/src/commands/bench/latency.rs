@@ -6,7 +6,7 @@ use crate::telemetry::quantile;
 use mergevit_runtime::Engine;
 use std::time::{Duration, Instant};
 
-/// When measuring ends.
+/// When to stop measuring.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Limit {
     Iterations(u32),
@@ -14,7 +14,7 @@ pub(super) enum Limit {
 }
 
 impl Limit {
-    /// Whether `count` runs that took `elapsed` are enough. One is the least.
+    /// Whether `count` runs that took `elapsed` are enough. A time allows one run at least.
     pub(super) fn reached(self, count: usize, elapsed: Duration) -> bool {
         match self {
             Self::Iterations(iterations) => count >= iterations as usize,
@@ -39,7 +39,7 @@ impl Latencies {
         self.sorted.len()
     }
 
-    /// Sum in seconds.
+    /// Sum of all times in seconds.
     pub(super) fn seconds(&self) -> f64 {
         self.sorted.iter().sum::<u64>() as f64 / 1e9
     }
@@ -49,7 +49,7 @@ impl Latencies {
     }
 }
 
-/// Runs the network on pixels until the limit; a time each, in order, in nanoseconds.
+/// Runs the network on pixels until the limit; returns the time of each run in order, in nanoseconds.
 pub(super) fn times(
     engine: &mut Engine,
     pixels: &Pixels,
@@ -67,7 +67,7 @@ pub(super) fn times(
     Ok(times)
 }
 
-/// As [`times`], sorted.
+/// Like [`times`], sorted.
 pub(super) fn latencies(
     engine: &mut Engine,
     pixels: &Pixels,

@@ -1,4 +1,4 @@
-//! `mergevit bench`: is a backend right, and how fast is it?
+//! `mergevit bench`: is a backend correct, and how fast is it?
 
 mod check;
 mod estimate;
@@ -100,7 +100,7 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     print(&report, args.json)
 }
 
-/// Prints a report as text, and where asked for as JSON after it.
+/// Prints a report as text, followed by JSON if asked for.
 fn print(report: &(impl Display + Serialize), json: bool) -> Result<(), Failure> {
     output::print(&report.to_string())?;
     if json {
@@ -109,8 +109,8 @@ fn print(report: &(impl Display + Serialize), json: bool) -> Result<(), Failure>
     Ok(())
 }
 
-/// What the engine's instruction set reaches on the engine's threads, in multiply-accumulates a second;
-/// `None` for a backend that has no such measure.
+/// Peak multiply-accumulates per second of the engine's instruction set on the engine's threads; `None` for a
+/// backend without such a measure.
 fn peak(engine: &Engine) -> Option<f64> {
     let name = engine.backend();
     let implementation = cpu::implementations().iter().find(|i| i.name == name)?;

@@ -1,4 +1,4 @@
-//! What the network is timed on.
+//! Random images to time the network on.
 
 /// A batch of random images at model resolution, the same in every run.
 pub(super) struct Pixels {

@@ -11,7 +11,7 @@ use std::time::Instant;
 /// Width and height of the camera frame whose preprocessing is measured: 720p NV12.
 pub(super) const FRAME: (usize, usize) = (1280, 720);
 
-/// Runs of the preprocessing.
+/// Timed runs.
 const PREPROCESS_RUNS: usize = 30;
 
 /// Preprocessing of one camera frame.
@@ -22,7 +22,7 @@ pub(super) struct Preprocessing {
     pub(super) preprocess_us_p50: f64,
 }
 
-/// Measures the way from a 720p NV12 frame to the network's pixels.
+/// Times the conversion of a 720p NV12 frame to the network's pixels.
 pub(super) fn preprocessing(engine: &mut Engine) -> Result<Preprocessing, Failure> {
     let (width, height) = FRAME;
     let bytes = Pixels::random(PixelFormat::Nv12.frame_bytes(width, height), 1);

@@ -20,7 +20,7 @@ pub(super) struct Report {
     #[serde(skip)]
     place: String,
     schedule: String,
-    /// Tokens an image that enter each layer, then those that leave the last.
+    /// Tokens per image: those that enter each layer, then those that leave the last.
     tokens: Vec<u16>,
     batch: usize,
     iterations: usize,
@@ -123,7 +123,7 @@ impl fmt::Display for Report {
         writeln!(f, "throughput  {:.1} frames/s", self.frames_per_second)?;
         writeln!(
             f,
-            "work        {:.3} GMAC a batch, {:.0} GMAC/s{peak}",
+            "work        {:.3} GMAC per batch, {:.0} GMAC/s{peak}",
             self.gmac, self.gmac_per_second
         )?;
         writeln!(

@@ -1,4 +1,4 @@
-//! Measuring on request, so that a script can take turns between engines.
+//! Measures on request, so that a script can alternate between engines.
 
 use super::latency::{Limit, times};
 use super::pixels::Pixels;
@@ -7,11 +7,11 @@ use crate::output;
 use mergevit_runtime::Engine;
 use std::io::BufRead;
 
-/// Most runs of one request.
+/// Most runs per request.
 const MAX_COUNT: u32 = 1_000_000;
 
-/// Reads a count a line; answers with one line of so many latencies in microseconds, separated by spaces.
-/// Ends at an empty line or at the end of the input.
+/// Reads one count per line; answers each with a line of that many latencies in microseconds, separated by
+/// spaces. Ends at an empty line or at the end of the input.
 pub(super) fn serve(engine: &mut Engine, pixels: &Pixels) -> Result<(), Failure> {
     for line in std::io::stdin().lock().lines() {
         let line = line.map_err(|error| {

@@ -1,4 +1,4 @@
-//! Every schedule on every embedded frame.
+//! Compares the schedules on all embedded frames.
 
 use super::classify::classify;
 use super::samples::Sample;
@@ -13,7 +13,7 @@ use serde::Serialize;
 pub(super) struct Evaluation {
     pub(super) event: &'static str,
     pub(super) schedule: String,
-    /// Tokens an image that enter each layer, then those that leave the last.
+    /// Tokens per image: those that enter each layer, then those that leave the last.
     pub(super) tokens: Vec<u16>,
     pub(super) frames: usize,
     /// Fraction whose first class is right.

@@ -1,4 +1,4 @@
-//! `mergevit demo`: an embedded model on embedded frames; needs no files.
+//! `mergevit demo`: classifies embedded frames with an embedded model; needs no files.
 
 mod classify;
 mod evaluate;
@@ -33,7 +33,7 @@ struct ModelRecord<'a> {
     architecture: &'a str,
     pack_bytes: usize,
     backend: &'a str,
-    /// Unless that is the processor.
+    /// The GPU; `None` on the processor.
     device: Option<&'a str>,
     threads: usize,
 }

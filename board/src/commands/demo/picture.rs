@@ -1,9 +1,9 @@
-//! A small grey picture as text: two pixels a character.
+//! A small grey picture as text, two pixels per character.
 
 use super::samples::SIDE;
 use std::fmt::Write;
 
-/// What the terminal shows.
+/// How pictures are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
     /// Half blocks in the 24 greys of a 256-colour terminal.
@@ -13,7 +13,7 @@ pub(super) enum Style {
 }
 
 impl Style {
-    /// Colours where standard output is a terminal that is not asked to go without.
+    /// Colours if standard output is a terminal, unless the environment asks for none.
     pub(super) fn detect() -> Self {
         use std::io::IsTerminal;
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
@@ -60,7 +60,7 @@ fn blocks<'a>(pixels: impl Iterator<Item = (&'a u8, &'a u8)>) -> String {
     row
 }
 
-/// A bar of `fraction` (0..=1) of `width` characters.
+/// A bar of `width` characters, `fraction` (0..=1) of them filled.
 pub(super) fn bar(fraction: f32, width: usize, style: Style) -> String {
     let filled = (fraction.clamp(0.0, 1.0) * width as f32).round() as usize;
     let (full, empty) = match style {

@@ -1,4 +1,4 @@
-//! The embedded frames: the first 256 test images of Fashion-MNIST in the IDX container, 28 × 28 grey.
+//! The embedded frames: the first 256 test images of Fashion-MNIST in IDX files, 28 × 28 grey.
 
 static IMAGES: &[u8] = include_bytes!("../../../assets/frames-images.idx3-ubyte");
 static LABELS: &[u8] = include_bytes!("../../../assets/frames-labels.idx1-ubyte");

@@ -1,4 +1,4 @@
-//! Some embedded frames one by one: the picture, its classes, the tokens that were left.
+//! Some embedded frames one by one: picture, classes, tokens left after each layer.
 
 use super::classify::classify;
 use super::picture::{self, Style};
@@ -12,7 +12,7 @@ use serde::Serialize;
 /// Frames that are shown one by one.
 const SHOWN: usize = 4;
 
-/// Classes named for each of them.
+/// Classes named for each frame.
 const TOP: usize = 3;
 
 /// Width of a bar in characters.
@@ -37,7 +37,7 @@ pub(super) fn show(engine: &mut Engine, samples: &[Sample], json: bool) -> Resul
         model::set_schedule(engine, &name)?;
     }
     let mut top = [Top::default(); TOP];
-    // The first frame pays for pages that were never touched.
+    // The first run also faults in pages, so its time is not shown.
     if let Some(&first) = samples.first() {
         classify(engine, first, &mut top)?;
     }

@@ -1,4 +1,4 @@
-//! Video devices, by what the kernel says about them; nothing is opened.
+//! Video devices as the kernel describes them; none is opened.
 
 use serde::Serialize;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct Camera {
     device: PathBuf,
     name: Option<String>,
-    /// Number of the device's node: a webcam's second one carries metadata, not frames.
+    /// Which node of its device this is: a webcam's second node carries metadata, not frames.
     index: Option<u32>,
 }
 

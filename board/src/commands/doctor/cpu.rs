@@ -10,7 +10,7 @@ pub(super) struct Cpu {
     pub(super) architecture: &'static str,
     /// Threads that this process may use.
     pub(super) threads: usize,
-    /// Of those that matter here: what the processor has and the operating system allows.
+    /// Those that backends use, as far as the processor has them and the operating system allows them.
     pub(super) instruction_sets: Vec<&'static str>,
 }
 
@@ -44,7 +44,7 @@ fn model(info: &str) -> Option<String> {
     })
 }
 
-/// Whether the kernel lists a flag, for what the standard library cannot detect.
+/// Whether the kernel lists a flag: for instruction sets that the standard library does not detect.
 #[cfg(target_arch = "x86_64")]
 fn has_flag(info: &str, flag: &str) -> bool {
     let flags = info.lines().find(|line| line.starts_with("flags"));

@@ -1,4 +1,4 @@
-//! NVIDIA's driver and its devices, if there are any.
+//! NVIDIA's driver and its devices, if any.
 
 use crate::output;
 use mergevit_kernels::cuda::driver::{self, DeviceInfo, OpenError};
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 #[derive(Default, Serialize)]
 pub(super) struct Cuda {
-    /// CUDA version of the driver, as `12.6`.
+    /// CUDA version of the driver, e.g. `12.6`.
     driver_version: Option<String>,
     devices: Vec<Device>,
     /// Why no device can be used at all.
@@ -16,12 +16,12 @@ pub(super) struct Cuda {
 #[derive(Serialize)]
 struct Device {
     name: String,
-    /// Compute capability, as `8.7`.
+    /// E.g. `8.7`.
     compute_capability: String,
     multiprocessors: u32,
     shared_bytes_per_block: u32,
     memory_bytes: usize,
-    /// Highest clocks.
+    /// Highest clock of the multiprocessors.
     clock_khz: u32,
     memory_clock_khz: u32,
     memory_bus_bits: u32,
@@ -34,7 +34,7 @@ struct Device {
 }
 
 impl Device {
-    /// Opens the device, to know whether it would.
+    /// Describes a device, and opens it to learn whether it can be used.
     fn new(info: &DeviceInfo) -> Self {
         let refusal = driver::open(info.ordinal).err();
         Self {
@@ -56,7 +56,7 @@ impl Device {
         let memory = output::bytes(self.memory_bytes as u64);
         let shared = match self.integrated {
             true => "shared with the processor",
-            false => "of its own",
+            false => "dedicated",
         };
         let device = format!(
             "{}, compute capability {}, {} multiprocessors at up to {} MHz, {memory} {shared}",
@@ -84,7 +84,7 @@ impl Cuda {
             .collect()
     }
 
-    /// Why a device cannot be used, which is known better here than before it was opened.
+    /// Why a device cannot be used. Opening it tells more than the backend's own refusal.
     pub(super) fn refusal(&self, device: usize) -> Option<&str> {
         self.devices.get(device)?.refusal.as_deref()
     }
@@ -147,7 +147,7 @@ mod tests {
                 "driver for CUDA 12.6",
                 "Orin, compute capability 8.7, 8 multiprocessors at up to 1020 MHz, 7990.0 MB shared with the processor",
                 "Orin: loads sm_87 machine code",
-                "Turing, compute capability 7.5, 40 multiprocessors at up to 1590 MHz, 15.8 GB of its own",
+                "Turing, compute capability 7.5, 40 multiprocessors at up to 1590 MHz, 15.8 GB dedicated",
                 "refused: Turing: compute capability 7.5, expected 8.0 or later",
             ]
         );

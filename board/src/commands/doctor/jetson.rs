@@ -1,4 +1,4 @@
-//! What only a Jetson has: its model, its release, its power mode, its clocks.
+//! What only a Jetson has: model, L4T release, power mode, clocks.
 
 use serde::Serialize;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Jetson {
-    /// As `NVIDIA Jetson Orin Nano Developer Kit`.
+    /// E.g. `NVIDIA Jetson Orin Nano Developer Kit`.
     model: String,
     /// First line of `/etc/nv_tegra_release`: the L4T release.
     release: Option<String>,
@@ -48,7 +48,7 @@ pub(super) fn probe() -> Option<Jetson> {
     probe_at(Path::new("/"))
 }
 
-/// Everything below another root than `/`, for tests.
+/// Reads below `root` in place of `/`, for tests.
 fn probe_at(root: &Path) -> Option<Jetson> {
     let model = read(&root.join("proc/device-tree/model"))?;
     if !model.contains("Jetson") && !model.contains("NVIDIA") {
@@ -64,7 +64,7 @@ fn probe_at(root: &Path) -> Option<Jetson> {
     })
 }
 
-/// One for each cluster of processors, and one for each scaled device that is a GPU.
+/// One per cluster of processors, and one per scalable device that is a GPU.
 fn clocks(root: &Path) -> Vec<Clock> {
     let policies = folders(&root.join("sys/devices/system/cpu/cpufreq"));
     let processors = policies.iter().filter_map(|policy| {
@@ -96,7 +96,7 @@ fn folders(parent: &Path) -> Vec<std::path::PathBuf> {
     paths
 }
 
-/// A file's text without the white space and the zero byte that device trees end strings with.
+/// A file's text without surrounding white space and the zero byte that ends strings in a device tree.
 fn read(path: &Path) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let text = text.trim_end_matches('\0').trim();

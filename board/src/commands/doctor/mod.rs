@@ -1,4 +1,4 @@
-//! `mergevit doctor`: what this machine offers, and what this program makes of it.
+//! `mergevit doctor`: what this machine offers, and which backends can use it.
 
 mod cameras;
 mod cpu;
@@ -36,9 +36,9 @@ struct Report {
 struct Backend {
     name: &'static str,
     available: bool,
-    /// Why not, if it is not available.
+    /// Why it is not available.
     refusal: Option<String>,
-    /// Whether it runs unless the command line names another.
+    /// Whether it runs by default.
     chosen: bool,
 }
 
@@ -115,7 +115,7 @@ fn text(report: &Report) -> String {
             .lines()
             .iter()
             .for_each(|value| line("jetson", value)),
-        None => line("jetson", "this is none"),
+        None => line("jetson", "not a Jetson"),
     }
     if report.cameras.is_empty() {
         line("camera", "no /dev/video* device");

@@ -23,7 +23,7 @@ pub(super) struct Report<'a> {
 pub(super) struct ScheduleReport<'a> {
     #[serde(flatten)]
     pub(super) schedule: &'a Schedule,
-    /// Tokens an image that enter each layer, then those that leave the last.
+    /// Tokens per image: those that enter each layer, then those that leave the last.
     pub(super) tokens: Vec<u16>,
     pub(super) gmac: f64,
     pub(super) arena_bytes: usize,

@@ -1,4 +1,4 @@
-//! What the live loop says: a line per frame, and a summary.
+//! What the live loop prints: a line per frame, and a summary.
 
 use crate::output::{self, Line};
 use crate::ranking::Ranking;

@@ -10,14 +10,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long the loop waits for a frame before it looks again.
+/// How long the loop waits for a frame before it checks again.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Bytes of a line beside its classes: numbers, keys, and a file name of 255 bytes, each byte escaped as
+/// Bytes of a line besides its classes: numbers, keys, and a file name of 255 bytes, each of them escaped as
 /// `\u001b` at worst.
 const LINE: usize = 1024 + 6 * 255;
 
-/// Bytes of a class beside its label: number, probability, keys.
+/// Bytes of a class besides its label: number, probability, keys.
 const CLASS: usize = 128;
 
 /// Why the loop ended.
@@ -25,7 +25,7 @@ const CLASS: usize = 128;
 pub(super) enum End {
     /// No further frames.
     Source(Result<(), SourceError>),
-    /// As many frames as were asked for.
+    /// `--max-frames` was reached.
     Enough,
     EngineFailed(RunError),
     OutputFailed(io::Error),
@@ -145,7 +145,7 @@ impl Session {
         output::write(self.line.bytes())
     }
 
-    /// What happened so far.
+    /// The run so far.
     pub(super) fn summary(&self, counts: Counts) -> Summary {
         let elapsed = match (self.begin, self.end) {
             (Some(begin), Some(end)) => end - begin,

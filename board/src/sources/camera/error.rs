@@ -12,14 +12,14 @@ pub(crate) enum CameraError {
         action: &'static str,
         source: io::Error,
     },
-    #[error("{card} is no camera that streams single-planar frames")]
+    #[error("{card} does not stream single-planar frames")]
     NotACamera { card: String },
     #[error("it offers {}, expected one of {}", offered.join(", "), expected.join(", "))]
     Formats {
         offered: Vec<String>,
         expected: Vec<String>,
     },
-    #[error("the driver set {found}, asked for {expected}")]
+    #[error("the driver set {found} instead of {expected}")]
     Refused { found: String, expected: String },
     #[error("frames of {width}x{height} pixels, expected sides of 1 to {MAX_SIDE}")]
     Size { width: u32, height: u32 },

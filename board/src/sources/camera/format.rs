@@ -7,7 +7,7 @@ use v4l::format::{Colorspace, Quantization};
 use v4l::video::Capture as _;
 use v4l::{Device, Format, FourCC};
 
-/// Formats that need no decoder, best first: NV12 has the fewest bytes that carry colour.
+/// Formats that need no decoder, best first: NV12 is the smallest with colour.
 const PREFERENCE: [(&[u8; 4], PixelFormat); 8] = [
     (b"NV12", PixelFormat::Nv12),
     (b"YUYV", PixelFormat::Yuyv),
@@ -19,7 +19,7 @@ const PREFERENCE: [(&[u8; 4], PixelFormat); 8] = [
     (b"GREY", PixelFormat::Grey),
 ];
 
-/// The first of the preferred formats that the device takes, at the size asked for or else the current one.
+/// Sets the first preferred format that the device offers, at `size` or else at its current size.
 pub(super) fn negotiate(
     camera: &Device,
     size: Option<(usize, usize)>,

@@ -1,5 +1,5 @@
-//! V4L2 cameras: memory-mapped streaming, the driver's own strides and colours, and a second chance for
-//! devices that disappear.
+//! V4L2 cameras: memory-mapped streaming with the driver's own strides and colours. A device that disappears
+//! is opened again.
 
 pub(super) mod error;
 mod format;
@@ -18,20 +18,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use streaming::Streaming;
 
-/// Waits between attempts to open a camera again: doubled from the first to the last.
+/// Waits between attempts to reopen a camera: doubled from the first to the last.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
 struct Camera {
     device: PathBuf,
     color: Option<ColorSpace>,
-    /// Size of every frame, also after the device was opened again.
+    /// Size of every frame, also after the device is reopened.
     size: (usize, usize),
     streaming: Option<Streaming>,
     wait: Duration,
 }
 
-/// Opens a camera, which starts to stream.
+/// Opens a camera and starts streaming.
 pub(super) fn open(device: &Path, options: &SourceOptions) -> Result<Source, OpenError> {
     let mut streaming =
         Streaming::open(device, options.size).map_err(|reason| OpenError::Camera {
@@ -65,11 +65,11 @@ pub(super) fn open(device: &Path, options: &SourceOptions) -> Result<Source, Ope
 }
 
 impl Camera {
-    /// Waits, then tries once to open the device again.
+    /// Waits, then tries once to reopen the device.
     fn reopen(&mut self) {
         std::thread::sleep(self.wait);
         self.wait = (2 * self.wait).min(LAST_WAIT);
-        // Failures were announced when the camera went; every attempt would only repeat it.
+        // The loss was announced when it happened; a failed attempt would only repeat it.
         if let Ok(mut streaming) = Streaming::open(&self.device, Some(self.size)) {
             output::warn(&format!("{}: back", self.device.display()));
             streaming.layout.color = self.color.unwrap_or(streaming.layout.color);
@@ -80,7 +80,9 @@ impl Camera {
 
     fn lost(&mut self, error: &io::Error) {
         let device = self.device.display();
-        output::warn(&format!("{device}: no frames ({error}); opening it again"));
+        output::warn(&format!(
+            "{device}: no frames ({error}); reopening the device"
+        ));
         if let Some(streaming) = self.streaming.take() {
             streaming.close();
         }

@@ -13,10 +13,10 @@ use v4l::capability::Flags as Capability;
 use v4l::io::traits::{CaptureStream, Stream as _};
 use v4l::prelude::MmapStream;
 
-/// Buffers of the driver: one being filled, one waiting, one being copied, one for luck with the scheduler.
+/// Buffers of the driver: one being filled, one waiting, one being copied, one spare for scheduling delays.
 const BUFFERS: u32 = 4;
 
-/// A camera that delivers nothing for so long is opened again.
+/// A camera that delivers nothing for this long is reopened.
 const STALLED: Duration = Duration::from_secs(2);
 
 /// `POLLIN` of poll(2).
@@ -61,7 +61,7 @@ impl Streaming {
         }
     }
 
-    /// Copies the next frame. Allocates only in v4l's errors, which come after `poll` found none.
+    /// Copies the next frame. Only v4l's errors allocate, and `poll` avoids the frequent one.
     pub(super) fn copy_frame(&mut self, slot: &mut Slot) -> io::Result<Captured> {
         // Polled here because the stream's own timeout is an error on the heap.
         let timeout = STALLED.as_millis() as i32;

@@ -40,7 +40,7 @@ impl HeaderError {
     }
 }
 
-/// Reads the header line, with or without its line feed.
+/// Parses the header line, which ends with a line feed; `color` overrides what it says.
 pub(super) fn parse(line: &[u8], color: Option<ColorSpace>) -> Result<Layout, HeaderError> {
     let line = line.strip_suffix(b"\n").ok_or(HeaderError::NotY4m)?;
     let text = String::from_utf8_lossy(line);

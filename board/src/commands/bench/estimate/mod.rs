@@ -1,9 +1,9 @@
-//! `mergevit bench --estimate`: what a plan should take on a Jetson that is not at hand.
+//! `mergevit bench --estimate`: a roofline estimate of a plan's latency on a Jetson module.
 //!
-//! For each launch the least time that its multiplications, its instructions and its memory traffic can take
-//! on the module, by the kernels' own counts; the longest of the three, with the blocks as evenly on the SMs
-//! as whole blocks allow, and a gap between launches. An estimate, not a measurement: caches that miss,
-//! latency that nothing hides and clocks that fall are not in it.
+//! The kernels count the multiplications and instructions of each launch. Its time is the longest that its
+//! multiplications, its instructions or its memory traffic need on the module, with the blocks spread over the
+//! SMs as evenly as whole blocks allow, plus a gap between launches. Cache misses, exposed latency and falling
+//! clocks are not modelled, so this is an estimate and no measurement.
 
 mod module;
 mod row;

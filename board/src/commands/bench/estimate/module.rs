@@ -2,11 +2,11 @@
 
 use mergevit_kernels::cuda::Target;
 
-/// Multiply-accumulates of bytes that the Tensor Cores of one SM do a clock, without sparsity (NVIDIA Ampere
+/// INT8 multiply-accumulates per clock of the Tensor Cores of one SM, without sparsity (NVIDIA Ampere
 /// architecture; Jetson Orin's are the same).
 pub(super) const MACS_PER_CLOCK: f64 = 2048.0;
 
-/// Instructions that one SM's four schedulers issue a clock.
+/// Instructions that one SM's four schedulers issue per clock.
 pub(super) const ISSUED_PER_CLOCK: f64 = 4.0;
 
 /// Bytes of L2 cache (Jetson Orin series data sheets): activations of an operation that fit stay there.
@@ -16,8 +16,8 @@ pub(super) const L2_BYTES: u64 = 4 << 20;
 /// Super; assumed for the others.
 const MEMORY_SHARE: f64 = 80.0 / 102.4;
 
-/// From the end of one kernel of a graph to the start of the next, in microseconds: an assumption, of the
-/// size usual for Orin.
+/// From the end of one kernel of a graph to the start of the next, in microseconds: an assumption, typical of
+/// Orin.
 pub(super) const LAUNCH_US: f64 = 2.0;
 
 /// A Jetson module in its fastest power mode.
@@ -26,7 +26,7 @@ pub(super) struct Module {
     pub(super) title: &'static str,
     pub(super) multiprocessors: u32,
     pub(super) clock_hz: f64,
-    /// Nominal, bytes a second.
+    /// Nominal, in bytes per second.
     memory_rate: f64,
 }
 
@@ -51,7 +51,7 @@ const AGX_ORIN: Module = Module {
     memory_rate: 204.8e9,
 };
 
-/// Names for the command line.
+/// Modules as the command line names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum ModuleName {
     /// 8 SMs at 1.02 GHz, 102.4 GB/s
@@ -73,22 +73,22 @@ impl ModuleName {
 }
 
 impl Module {
-    /// Multiply-accumulates a second.
+    /// Multiply-accumulates per second.
     pub(super) fn mac_rate(&self) -> f64 {
         f64::from(self.multiprocessors) * MACS_PER_CLOCK * self.clock_hz
     }
 
-    /// Instructions of warps a second.
+    /// Warp instructions per second.
     pub(super) fn issue_rate(&self) -> f64 {
         f64::from(self.multiprocessors) * ISSUED_PER_CLOCK * self.clock_hz
     }
 
-    /// Bytes a second that memory delivers.
+    /// Bytes per second that memory delivers.
     pub(super) fn memory_rate(&self) -> f64 {
         self.memory_rate * MEMORY_SHARE
     }
 
-    /// What launches for it are shaped by.
+    /// The properties that shape its launches.
     pub(super) const fn target(&self) -> Target {
         Target {
             multiprocessors: self.multiprocessors,

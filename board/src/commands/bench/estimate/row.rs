@@ -18,7 +18,7 @@ pub(super) struct Row {
     pub(super) tensor_macs: u64,
     pub(super) instructions: u64,
     pub(super) weight_bytes: u64,
-    /// Read from and written to memory: weights, and activations that do not fit the L2 cache.
+    /// Read from and written to memory: weights, and activations that do not fit into the L2 cache.
     pub(super) memory_bytes: u64,
     pub(super) compute_us: f64,
     pub(super) issue_us: f64,
@@ -73,14 +73,14 @@ impl Row {
         self.total_us += other.total_us;
     }
 
-    /// The time that the busiest unit needs at least.
+    /// The least time that multiplications and memory traffic need.
     pub(super) fn floor_us(&self) -> f64 {
         self.compute_us.max(self.memory_us)
     }
 }
 
-/// What a group reads and writes of activations. What one of its operations writes and the next reads stays
-/// in registers: that is what fusing them saves.
+/// Bytes of activations that a group reads and writes. What one of its operations writes and the next reads
+/// stays in registers: fusing them saves exactly that.
 fn activation_bytes(group: &[Op]) -> u64 {
     let mut written = Vec::new();
     let mut bytes = 0;
@@ -97,7 +97,7 @@ fn activation_bytes(group: &[Op]) -> u64 {
     bytes
 }
 
-/// Blocks of the busiest SM over the mean.
+/// Blocks of the busiest SM relative to the mean.
 fn imbalance(launch: &Launch, module: &Module) -> f64 {
     let blocks = launch.grid.iter().product::<u32>();
     let busiest = blocks.div_ceil(module.multiprocessors);

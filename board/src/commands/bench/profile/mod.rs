@@ -25,9 +25,9 @@ pub(super) struct Profile {
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Method {
-    /// Operations on the processor, as the engine went through them.
+    /// Operations on the processor, in the engine's order.
     Operations,
-    /// Launches on a device, each several times in a row.
+    /// Launches on a device, each repeated back to back.
     Launches,
 }
 
@@ -38,13 +38,13 @@ impl Method {
                 "medians; profiled runs wait at each operation, so the total exceeds the latency"
             }
             Self::Launches => {
-                "means of each launch in a row, which finds its data nearer than between others"
+                "means of each launch repeated back to back, which finds more of its data in cache than in a real run"
             }
         }
     }
 }
 
-/// Times every launch, or else every operation until the limit.
+/// Times every launch on a device, or every operation on the processor until the limit.
 pub(super) fn profile(
     engine: &mut Engine,
     pixels: &Pixels,
@@ -110,7 +110,7 @@ impl fmt::Display for Profile {
         let layer = |row: &Row| row.layer.map_or("-".into(), |layer| layer.to_string());
         let count = |row: &Row| row.operations.to_string();
         let operations = self.table(["operation", "layer"], &self.operations, layer);
-        let kinds = self.table(["operations", "number"], &self.kinds, count);
+        let kinds = self.table(["operations", "count"], &self.kinds, count);
         write!(
             f,
             "{operations}\n{kinds}({} runs: {})\n",

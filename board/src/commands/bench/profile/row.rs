@@ -11,12 +11,12 @@ pub(super) struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) layer: Option<usize>,
     pub(super) operations: usize,
-    /// Sum of each operation's time.
+    /// Sum over the operations.
     pub(super) time_us: f64,
     pub(super) macs: u64,
     pub(super) weight_bytes: u64,
     pub(super) activation_bytes: u64,
-    /// Of what the instruction set reaches; `None` without multiplications or without a peak.
+    /// Share of the instruction set's peak; `None` without multiplications or without a known peak.
     pub(super) percent_of_peak: Option<f64>,
 }
 
@@ -53,7 +53,7 @@ impl Row {
     }
 }
 
-/// Sums over operations of the same name, the slowest first, and the sum over all.
+/// Sums over operations of the same name, the slowest first, then the sum over all.
 pub(super) fn by_kind(operations: &[Row]) -> Vec<Row> {
     let mut kinds: Vec<Row> = Vec::new();
     let mut total = Row::new("total", None, 0.0, Cost::default());

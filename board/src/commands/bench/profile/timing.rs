@@ -9,11 +9,11 @@ use mergevit_kernels::cuda::Launch;
 use mergevit_runtime::{ArenaView, Engine, Op, RunError};
 use std::time::{Duration, Instant};
 
-/// Runs of each launch on a device: enough for the clocks to rise, and for the timer's resolution.
+/// Runs of each launch on a device: enough for the clocks to rise and for the timer's resolution.
 pub(super) const REPEATS: u32 = 50;
 
-/// Times every launch on a device, each named after the last operation that it computes, or, if it computes
-/// none of the plan's, after its kernel.
+/// Times every launch on a device; `None` on the processor. A row is named after the last operation that the
+/// launch computes, or after its kernel if it computes none of the plan's.
 pub(super) fn launches(engine: &mut Engine, pixels: &Pixels) -> Result<Option<Vec<Row>>, Failure> {
     let failure = |error: RunError| Failure::work(&error);
     // The arena then holds what real runs leave there.
