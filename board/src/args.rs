@@ -9,13 +9,13 @@ use std::str::FromStr;
 /// Which implementation runs, on how many threads.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct BackendArgs {
-    /// Backend: auto, cuda, cpu, reference, or one that `mergevit doctor` lists
+    /// Backend to run on: auto, cuda, cpu, reference, or one that `mergevit doctor` lists
     #[arg(long, default_value = "auto", value_name = "NAME")]
     pub(crate) backend: String,
     /// CPU threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = within(1..=MAX_THREADS, "threads"))]
     pub(crate) threads: Option<usize>,
-    /// Spend some seconds at the start measuring which tile shapes are fastest on this GPU
+    /// First spend some seconds measuring which tile shapes are fastest on this GPU
     #[arg(long)]
     pub(crate) tune: bool,
 }
@@ -26,7 +26,7 @@ pub(crate) struct ModelArgs {
     /// Pack written by `mergevit-calibrate pack`
     #[arg(long, short, value_name = "M.mvit")]
     pub(crate) model: PathBuf,
-    /// Merge schedule of the pack [default: its first]
+    /// Merge schedule to run [default: the pack's first]
     #[arg(long, value_name = "NAME")]
     pub(crate) schedule: Option<String>,
     #[command(flatten)]

@@ -13,6 +13,8 @@ use std::time::Instant;
 use thiserror::Error;
 
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Example:\n\
+                        \x20 mergevit classify -m model.mvit --top 1 photo.png other.jpg")]
 pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,

@@ -27,6 +27,10 @@ use std::fmt::Display;
 use std::time::Duration;
 
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:\n\
+                        \x20 mergevit bench -m model.mvit --schedule r8 --profile\n\
+                        \x20 mergevit bench -m model.mvit --batch 8 --seconds 10 --json\n\
+                        \x20 mergevit bench -m model.mvit --estimate orin-nano-super")]
 pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,

@@ -14,11 +14,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:\n\
+                        \x20 mergevit run -m model.mvit -s v4l2:/dev/video0 --size 1280x720\n\
+                        \x20 mergevit run -m model.mvit -s file:photos/ --json\n\
+                        \x20 ffmpeg -i film.mp4 -f yuv4mpegpipe - | mergevit run -m model.mvit -s y4m:-")]
 pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// v4l2:DEVICE, file:FOLDER-OR-IMAGE, y4m:PATH, or raw:FORMAT:WIDTHxHEIGHT:PATH; PATH '-' is standard
-    /// input
+    /// v4l2:DEVICE, file:FOLDER-OR-IMAGE, y4m:PATH or raw:FORMAT:WIDTHxHEIGHT:PATH, where PATH '-' is standard
+    /// input and FORMAT is rgb, bgr, grey, yuyv, uyvy, nv12, nv21 or i420
     #[arg(long, short, value_name = "SOURCE")]
     source: SourceSpec,
     /// Stop after N frames
@@ -33,7 +37,7 @@ pub(crate) struct Args {
     /// Frame size to ask a camera for [default: its current one]
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = parse_size)]
     size: Option<(usize, usize)>,
-    /// Colour space of YUV frames: bt601, bt601-full, bt709 or bt709-full [default: what the source says,
+    /// Colour space of YUV frames: bt601, bt601-full, bt709 or bt709-full [default: the source's, or
     /// else bt601]
     #[arg(long, value_name = "NAME", value_parser = parse_color)]
     color: Option<ColorSpace>,
