@@ -11,7 +11,7 @@ A100_MEMORY = {"memory_clock_khz": 1_215_000, "memory_bus_bits": 5120}
 
 
 class Engine:
-    """Answers with latencies that grow by one microsecond a call."""
+    """Answers with latencies that grow by one microsecond per call."""
 
     def __init__(self, name, first):
         self.name = name
