@@ -33,7 +33,7 @@ def parse_arguments():
     parser.add_argument("--models", type=Path, required=True, help="folder that export.py wrote")
     parser.add_argument("--pack", type=Path, help="pack made from its checkpoint [default: only peers run]")
     parser.add_argument("--program", default="target/release/mergevit")
-    parser.add_argument("--calibrate", default="target/release/mergevit-calibrate", help="program that checks mergevit's logits")
+    parser.add_argument("--calibrate", default="target/release/mergevit-calibrate", help="checks mergevit's logits")
     parser.add_argument("--backend", help="mergevit's backend [default: its own choice]")
     parser.add_argument("--schedules", default="r0,r8,r13")
     parser.add_argument("--threads", type=int, default=2)

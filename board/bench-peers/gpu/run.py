@@ -55,7 +55,7 @@ def parse_arguments():
     parser.add_argument("--per-turn", type=count, default=10, help="timed inferences per turn")
     parser.add_argument("--tune", action="store_true", help="let mergevit measure which tile shapes are fastest")
     parser.add_argument("--profile-seconds", type=float, default=1.0)
-    parser.add_argument("--seconds", type=float, default=math.inf, help="limit of the run; leaves out what does not fit")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="limit of the run; the rest is left out")
     parser.add_argument("--output", type=Path, default=BUNDLE / "results", help="folder for the report")
     parser.add_argument("--models", type=Path, default=BUNDLE / "models", help="folder for the model; made if missing")
     parser.add_argument("--dry-run", action="store_true", help="a tiny model on the processor, to test this program")

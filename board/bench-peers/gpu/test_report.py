@@ -40,7 +40,7 @@ class TestDevice(unittest.TestCase):
         self.assertEqual(set(peaks.values()), {None})
         self.assertIsNone(device.floor_us(1, 1, peaks))
 
-    def test_an_orin_tells_no_clock_of_its_memory(self):
+    def test_an_orin_has_the_bandwidth_of_its_data_sheet(self):
         orin = {"capability": "8.7", "integrated": 1, "multiprocessors": 8, "clock_khz": 1_020_000}
         peaks = device.peaks({**orin, "memory_clock_khz": 1_020_000, "memory_bus_bits": 128})
         self.assertEqual(peaks["peak_bytes_per_second"], 102.4e9)

@@ -254,7 +254,7 @@ mod tests {
                     names.push(slot.name);
                     exchange.give_back(slot);
                 }
-                Next::Waiting => panic!("the source stopped without a word"),
+                Next::Waiting => panic!("no frame came for a minute"),
                 Next::Ended(result) => return (names, result),
             }
         }

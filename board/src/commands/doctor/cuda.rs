@@ -84,7 +84,7 @@ impl Cuda {
             .collect()
     }
 
-    /// Why a device cannot be used. Opening it tells more than the backend's own refusal.
+    /// Why a device cannot be used. Opening it reveals more than the backend's own refusal.
     pub(super) fn refusal(&self, device: usize) -> Option<&str> {
         self.devices.get(device)?.refusal.as_deref()
     }
