@@ -3,7 +3,7 @@
 //! The kernels count the multiplications and instructions of each launch. Its time is the longest that its
 //! multiplications, its instructions or its memory traffic need on the module, with the blocks spread over the
 //! SMs as evenly as whole blocks allow, plus a gap between launches. Cache misses, exposed latency and falling
-//! clocks are not modelled, so this is an estimate and no measurement.
+//! clocks are not modelled, so this is an estimate, not a measurement.
 
 mod module;
 mod row;

@@ -6,7 +6,7 @@ use super::row::Row;
 use crate::output::{self, Table};
 use std::fmt;
 
-const HEADS: [&str; 11] = [
+const HEADINGS: [&str; 11] = [
     "operations",
     "launches",
     "MMAC",
@@ -45,7 +45,7 @@ impl Estimate {
 
 impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = Table::new(HEADS);
+        let mut table = Table::new(HEADINGS);
         for row in self.kinds.iter().chain([&self.total]) {
             table.push(self.cells(row));
         }
@@ -53,8 +53,8 @@ impl fmt::Display for Estimate {
         write!(
             f,
             "ESTIMATE, not a measurement: {} on {}, schedule {}, batch {}\n\
-             {:.2} T multiply-accumulates/s, {:.0} GB/s of memory, {LAUNCH_US} us a launch (assumed)\n\n\
-             {table}\nestimated latency {}, {:.0} frames a second\n",
+             {:.2} T multiply-accumulates/s, {:.0} GB/s of memory, {LAUNCH_US} µs per launch (assumed)\n\n\
+             {table}\nestimated latency {}, {:.0} frames per second\n",
             self.architecture,
             self.module,
             self.schedule,
