@@ -30,15 +30,15 @@ COSINE = {"bf16": 0.99, "int8": 0.90, "mergevit": 0.90}
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", type=Path, required=True, help="the folder export.py wrote")
-    parser.add_argument("--pack", type=Path, help="the .mvit made from its checkpoint; without it only peers run")
+    parser.add_argument("--models", type=Path, required=True, help="folder that export.py wrote")
+    parser.add_argument("--pack", type=Path, help="pack made from its checkpoint [default: only peers run]")
     parser.add_argument("--program", default="target/release/mergevit")
     parser.add_argument("--calibrate", default="target/release/mergevit-calibrate", help="checks mergevit's logits")
-    parser.add_argument("--backend", help="mergevit's backend; its own choice by default")
+    parser.add_argument("--backend", help="mergevit's backend [default: its own choice]")
     parser.add_argument("--schedules", default="r0,r8,r13")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--per-turn", type=int, default=1, help="timed inferences a turn")
+    parser.add_argument("--per-turn", type=int, default=1, help="timed inferences per turn")
     parser.add_argument("--only", help="comma-separated parts of engine names to run")
     parser.add_argument("--json", type=Path, help="write settings, machine and every latency here")
     return parser.parse_args()
@@ -48,12 +48,12 @@ def pin(threads):
     """Keeps this process and its children on `threads` processors, so that all engines have the same."""
     allowed = sorted(os.sched_getaffinity(0))
     if len(allowed) < threads:
-        sys.exit(f"{threads} threads asked for, {len(allowed)} processors allowed")
+        sys.exit(f"--threads {threads}, but only {len(allowed)} processors are allowed")
     os.sched_setaffinity(0, allowed[:threads])
 
 
 def load_engines(arguments, pixels):
-    """Every engine that --only names; a peer whose package is missing is left out with a word."""
+    """Every engine that --only names; a peer whose package is missing is left out with a message."""
     wanted = arguments.only.split(",") if arguments.only else [""]
     loaded = []
     for name, construct in engines.peers(arguments.models, arguments.threads, pixels):
@@ -115,7 +115,7 @@ def measure(loaded, rounds, per_turn):
 
 
 def summarise(latencies, cosines):
-    """One dictionary an engine: median, min, p90 and the ratio to the baseline."""
+    """One dictionary per engine: median, min, p90 and the ratio to the baseline."""
     baseline = latencies.get(BASELINE)
     rows = []
     for name, values in latencies.items():

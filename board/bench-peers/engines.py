@@ -1,7 +1,7 @@
-"""The engines `bench.py` times, each behind the same two calls.
+"""The engines that `bench.py` times, each behind the same interface.
 
 `time(count)` runs `count` inferences of one image and returns their latencies in microseconds;
-`logits` is what the engine answered for that image, or None where the engine does not say.
+`logits` is the engine's answer for that image, or None if it does not return one.
 """
 
 import json

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Writes one Vision Transformer in the form each engine reads, all with the same weights.
 
-The weights are timm's random initialisation under a fixed seed: no download, and the time of a dense
-network does not depend on its values. Into --output go
+The weights are timm's random initialisation from a fixed seed: nothing is downloaded, and the time of a dense
+network does not depend on its weights. The folder --output then holds
 
-    checkpoint/        model.safetensors and config.json, what `mergevit-calibrate pack` imports
+    checkpoint/        model.safetensors and config.json, which `mergevit-calibrate pack` imports
     images/            calibration images at model resolution, PNG
     pixels.safetensors the images as `pixels`, u8 (N, H, W, 3), for `mergevit-calibrate forward`
     fp32.onnx          opset 17
@@ -36,7 +36,7 @@ from engines import MEAN, STD, normalise
 
 
 class Batches(CalibrationDataReader):
-    """Feeds onnxruntime's calibrator one normalised image a call."""
+    """Feeds onnxruntime's calibrator one normalised image per call."""
 
     def __init__(self, inputs):
         self.batches = iter([{"pixels": x} for x in inputs])

@@ -6,7 +6,7 @@ import subprocess
 class Mergevit:
     """`mergevit bench --serve`: a line with a count in, a line with that many latencies out.
 
-    Its threads sleep between lines, so it takes nothing from the engine that is being timed.
+    Its threads sleep between lines, so it takes no time from the engine that is being timed.
     """
 
     def __init__(self, program, pack, schedule, threads=None, backend=None, batch=1, check=True, tune=False):

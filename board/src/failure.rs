@@ -1,4 +1,4 @@
-//! Why a command ends without having done its work, and what its user can do about it.
+//! Why a command failed, and what its user can do about it.
 
 use std::fmt;
 use std::io;
@@ -13,16 +13,16 @@ pub(crate) enum Failure {
         /// What to do about it.
         hint: Option<String>,
     },
-    /// The arguments make no sense together: exit code 2.
+    /// The arguments contradict each other: exit code 2.
     Usage(String),
-    /// Everything was said already: exit code 1.
+    /// The command has reported its failures itself: exit code 1.
     Reported,
-    /// Nobody reads the output any more: a quiet end, exit code 0.
+    /// The reader of standard output closed it: a quiet end, exit code 0.
     OutputClosed,
 }
 
 impl Failure {
-    /// The work failed.
+    /// The work failed with `error`.
     pub(crate) fn work(error: &dyn fmt::Display) -> Self {
         Self::Work {
             message: error.to_string(),
@@ -30,7 +30,7 @@ impl Failure {
         }
     }
 
-    /// The same with advice, in place of advice given before.
+    /// Adds advice, replacing any given before.
     pub(crate) fn hint(mut self, advice: impl Into<String>) -> Self {
         if let Self::Work { hint, .. } = &mut self {
             *hint = Some(advice.into());
@@ -38,7 +38,7 @@ impl Failure {
         self
     }
 
-    /// Standard output did not take what was written.
+    /// Writing to standard output failed.
     pub(crate) fn output(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::OutputClosed,

@@ -1,36 +1,23 @@
-//! `mergevit`: a packed Vision Transformer, run on images, streams and cameras.
+//! `mergevit`: runs a packed Vision Transformer on images, streams and cameras.
 
-mod bench;
-mod classes;
-mod classify;
+mod args;
 mod cli;
-mod demo;
-mod doctor;
+mod commands;
 mod failure;
-mod inspect;
-mod live;
 mod model;
 mod output;
+mod ranking;
 mod seal;
 mod sources;
 mod telemetry;
 
 use clap::Parser;
-use cli::Command;
 use failure::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
-    let result = match cli::Cli::parse().command {
-        Command::Demo(args) => demo::run(&args),
-        Command::Classify(args) => classify::run(&args),
-        Command::Run(args) => live::run(&args),
-        Command::Bench(args) => bench::run(&args),
-        Command::Inspect(args) => inspect::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
-    };
-    match result {
+    match cli::Cli::parse().execute() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !matches!(failure, Failure::Reported | Failure::OutputClosed) {

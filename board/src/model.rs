@@ -1,8 +1,9 @@
-//! Loading a model as the command line asks for it.
+//! Loads models as the command line asks.
 
-use crate::cli::{BackendArgs, ModelArgs};
+use crate::args::{BackendArgs, ModelArgs};
 use crate::failure::Failure;
-use mergevit_runtime::{Backend, Engine, EngineOptions, LoadError, Schedule};
+use mergevit_runtime::{Engine, EngineOptions, LoadError, Pack, Schedule};
+use std::path::Path;
 
 /// Options for frames of at most `max_frame` (width, height) pixels, at most `max_batch` at a time.
 pub(crate) fn options(
@@ -10,12 +11,14 @@ pub(crate) fn options(
     max_batch: usize,
     max_frame: (usize, usize),
 ) -> EngineOptions {
-    EngineOptions {
-        backend: Backend::from(args.backend.as_str()),
-        threads: args.threads,
-        max_batch,
-        max_frame,
-        tune: args.tune,
+    let options = Engine::options()
+        .backend(args.backend.as_str())
+        .max_batch(max_batch)
+        .max_frame(max_frame.0, max_frame.1)
+        .tune(args.tune);
+    match args.threads {
+        Some(threads) => options.threads(threads),
+        None => options,
     }
 }
 
@@ -25,25 +28,37 @@ pub(crate) fn load(
     max_batch: usize,
     max_frame: (usize, usize),
 ) -> Result<Engine, Failure> {
-    let options = options(&args.backend, max_batch, max_frame);
-    let mut engine = Engine::load(&args.model, &options).map_err(|error| failure(&error))?;
+    let mut options = options(&args.backend, max_batch, max_frame);
     if let Some(name) = &args.schedule {
-        set_schedule(&mut engine, name)?;
+        options = options.schedule(name);
     }
-    Ok(engine)
+    options.load(&args.model).map_err(|error| failure(&error))
 }
 
-/// An engine could not be made.
+/// Opens a pack without making an engine for it.
+pub(crate) fn open(path: &Path) -> Result<Pack, Failure> {
+    Pack::open(path).map_err(|error| failure(&error.into()))
+}
+
+/// The schedule of a pack that has this name.
+pub(crate) fn schedule<'a>(pack: &'a Pack, name: &str) -> Result<&'a Schedule, Failure> {
+    match pack.schedule_index(name) {
+        Ok(index) => Ok(&pack.schedules()[index]),
+        Err(error) => Err(Failure::work(&error)),
+    }
+}
+
+/// Why an engine could not be made, with advice.
 pub(crate) fn failure(error: &LoadError) -> Failure {
     let failure = Failure::work(error);
     match error {
         LoadError::Pack(_) => {
-            failure.hint("packs are made by `mergevit-calibrate pack`; `mergevit demo` needs none")
+            failure.hint("make a pack with `mergevit-calibrate pack`; `mergevit demo` needs none")
         }
-        LoadError::Cuda(_) | LoadError::Device(_) => failure.hint(
-            "`mergevit doctor` tells what the GPU and its driver are; `--backend cpu` runs without",
-        ),
-        _ => failure.hint("`mergevit doctor` lists the backends of this machine"),
+        LoadError::Cuda(_) | LoadError::Device(_) => failure
+            .hint("`mergevit doctor` shows the GPU and its driver; `--backend cpu` needs neither"),
+        LoadError::UnknownSchedule(_) => failure,
+        _ => failure.hint("`mergevit doctor` lists the backends and why some do not run here"),
     }
 }
 
@@ -54,7 +69,7 @@ pub(crate) fn set_schedule(engine: &mut Engine, name: &str) -> Result<(), Failur
         .map_err(|error| Failure::work(&error))
 }
 
-/// What runs the engine, and where.
+/// The backend and what it runs on: `cuda on Orin`, `cpu/avx2 on 2 threads`.
 pub(crate) fn place(engine: &Engine) -> String {
     match engine.device() {
         Some(device) => format!("{} on {device}", engine.backend()),

@@ -1,11 +1,11 @@
 //! The allocator that can be sealed: proof, at run time, that the live loop does not allocate.
 //!
-//! [`SealedAllocator`] is the program's global allocator, a shell around the system's. While a [`Seal`]
-//! lives, an allocation on any thread ends the process with a backtrace on stderr, except on threads inside
-//! [`exempt`], as image decoders allocate, and so does opening a camera again, and on the one that waits for
-//! signals. Freeing is always allowed.
+//! [`SealedAllocator`] is the program's global allocator and wraps the system's. While a [`Seal`] lives, an
+//! allocation on any thread aborts the process with a backtrace on stderr. Two kinds of threads may allocate
+//! nevertheless: those inside [`exempt`], for image decoders and for reopening a camera, and the one that
+//! waits for signals. Freeing is always allowed.
 //!
-//! The price of an allocation outside the seal is one relaxed load.
+//! Without a seal, an allocation costs one relaxed load more.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
@@ -20,8 +20,8 @@ pub(crate) struct SealedAllocator;
 #[global_allocator]
 static ALLOCATOR: SealedAllocator = SealedAllocator;
 
-/// The thread on which the `ctrlc` crate waits for signals. It is no part of the loop, and allocates when it
-/// starts, which is whenever the system lets it.
+/// The thread on which the `ctrlc` crate waits for signals. It is not part of the loop, and it allocates when
+/// it starts, which may be after the loop does.
 const SIGNALS: &str = "ctrl-c";
 
 static SEALED: AtomicBool = AtomicBool::new(false);
@@ -31,7 +31,7 @@ thread_local! {
     static EXEMPT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// As long as it lives, allocations abort.
+/// While it lives, allocations abort the process.
 #[derive(Debug)]
 pub(crate) struct Seal(());
 
@@ -69,7 +69,7 @@ fn check(bytes: usize) {
 #[cold]
 #[inline(never)]
 fn check_thread(bytes: usize) {
-    // A panic is already a report of its own, and needs memory to be made.
+    // A panic reports itself, and needs memory to do so.
     if EXEMPT.get() || std::thread::panicking() {
         return;
     }
@@ -81,7 +81,7 @@ fn check_thread(bytes: usize) {
     let backtrace = Backtrace::force_capture();
     let name = thread.name().unwrap_or("unnamed");
     let mut text = Vec::new();
-    // Writing to a vector cannot fail; to a closed stderr it may, and then there is nobody to tell.
+    // Writing to a vector cannot fail. Writing to a closed stderr can, and then there is nobody to tell.
     let _ = writeln!(
         text,
         "mergevit: allocation of {bytes} bytes while the allocator is sealed, on thread {name}:\n\
@@ -96,7 +96,7 @@ fn check_thread(bytes: usize) {
 unsafe impl GlobalAlloc for SealedAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         check(layout.size());
-        // SAFETY: the caller's promise about `layout` is the one that `System` asks for.
+        // SAFETY: the caller upholds what `System` requires of `layout`.
         unsafe { System.alloc(layout) }
     }
 

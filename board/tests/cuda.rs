@@ -1,5 +1,5 @@
-//! The program on a CUDA driver of the kernels' tests, which computes nothing: what it says about devices, and
-//! that driving one does not allocate.
+//! The program on the fake CUDA driver of the kernels' tests, which computes nothing: how devices are described
+//! and chosen, and that running frames on one does not allocate.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
@@ -30,7 +30,7 @@ fn folder() -> &'static Path {
     })
 }
 
-/// The program with the driver, which these settings tell what to be.
+/// The program with the fake driver, configured by environment variables.
 fn with_driver<'a>(command: &'a mut Command, settings: &[(&str, &str)]) -> &'a mut Command {
     command
         .env("LD_LIBRARY_PATH", folder())
@@ -106,7 +106,7 @@ fn what_is_missing_is_said_everywhere() {
         let mut bench = fixture.command("bench");
         let bench = with_driver(bench.args(["--backend", "cuda"]), &settings);
         finish(bench).fails(&[&format!("backend cuda: {reason}"), "--backend cpu"]);
-        // The best that is left, said in any case; why a device is not it, unless there is none.
+        // By default the best backend left runs; a warning says why the device does not, if there is one.
         let mut bench = fixture.command("bench");
         bench.args(["--iterations", "1", "--no-check"]);
         let finished = finish(with_driver(&mut bench, &settings)).code(0);

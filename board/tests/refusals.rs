@@ -1,8 +1,10 @@
-//! Whatever is wrong gets a message that names it, and the right exit code; never a panic.
+//! Whatever goes wrong gets a message that names it and the right exit code; never a panic.
 
 mod common;
 
-use common::{Fixture, HEIGHT, WIDTH, finish, finish_with_input, mergevit, raw_frames, text, y4m};
+use common::{
+    Fixture, HEIGHT, WIDTH, finish, finish_with_input, mergevit, raw_frames, start, text, y4m,
+};
 use mergevit_kernels::frame::PixelFormat;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
@@ -14,27 +16,47 @@ fn wrong_usage_has_exit_code_2() {
     let model = fixture.model();
     let model = text(&model);
     let run = ["run", "--model", model, "--source"];
-    let cases: [&[&str]; 16] = [
-        &[],
-        &["fly"],
-        &["classify", "--model", model],
-        &["classify", "image.png"],
-        &["classify", "--model", model, "image.png", "--top", "0"],
-        &["bench", "--model", model, "--batch", "33"],
-        &["bench", "--model", model, "--seconds", "nan"],
-        &["bench", "--model", model, "--threads", "0"],
-        &["bench", "--model", model, "--serve", "--json"],
-        &["demo", "--frames", "0"],
-        &["inspect"],
-        &[run[0], run[1], run[2], run[3], "tape:x"],
-        &[run[0], run[1], run[2], run[3], "raw:nv12:0x4:-"],
-        &[run[0], run[1], run[2], run[3], "y4m:-", "--loop"],
-        &[run[0], run[1], run[2], run[3], "y4m:-", "--size", "4x4"],
-        &[run[0], run[1], run[2], run[3], "y4m:-", "--fps-limit", "-1"],
+    let source = |rest: &[&'static str]| [&run[..], rest].concat();
+    let cases: [(Vec<&str>, &str); 16] = [
+        (vec![], "Usage: mergevit <COMMAND>"),
+        (vec!["fly"], "unrecognized subcommand 'fly'"),
+        (vec!["classify", "--model", model], "<IMAGE>..."),
+        (vec!["classify", "image.png"], "--model <M.mvit>"),
+        (
+            vec!["classify", "--model", model, "image.png", "--top", "0"],
+            "expected 1 to 100 classes",
+        ),
+        (
+            vec!["bench", "--model", model, "--batch", "33"],
+            "expected 1 to 32 images",
+        ),
+        (
+            vec!["bench", "--model", model, "--seconds", "nan"],
+            "expected 0.01 to 86400 seconds",
+        ),
+        (
+            vec!["bench", "--model", model, "--threads", "0"],
+            "expected 1 to ",
+        ),
+        (
+            vec!["bench", "--model", model, "--serve", "--json"],
+            "cannot be used with",
+        ),
+        (vec!["demo", "--frames", "0"], "0 is not in 1.."),
+        (vec!["inspect"], "<M.mvit>"),
+        (source(&["tape:x"]), "unknown kind 'tape'"),
+        (source(&["raw:nv12:0x4:-"]), "size '0x4'"),
+        (source(&["y4m:-", "--loop"]), "--loop needs frames"),
+        (source(&["y4m:-", "--size", "4x4"]), "--size is for cameras"),
+        (
+            source(&["y4m:-", "--fps-limit", "-1"]),
+            "unexpected argument '-1'",
+        ),
     ];
-    for case in cases {
-        let finished = finish(mergevit().args(case)).code(2);
-        assert!(!finished.stderr().is_empty(), "{case:?}");
+    for (case, reason) in cases {
+        let finished = finish(mergevit().args(&case)).code(2);
+        let stderr = finished.stderr();
+        assert!(stderr.contains(reason), "{case:?}: {stderr}");
         assert!(finished.stdout().is_empty(), "{case:?}");
     }
 }
@@ -84,7 +106,7 @@ fn bad_packs_are_refused_by_every_command() {
 fn unknown_backends_and_schedules_are_named() {
     let fixture = Fixture::new();
     let bench_with = |arguments: &[&str]| finish(fixture.command("bench").args(arguments));
-    // No machine of ours has sixteen.
+    // No machine that runs the tests has sixteen.
     bench_with(&["--backend", "cuda:15"]).fails(&["backend cuda: no ", "--backend cpu"]);
     bench_with(&["--backend", "abacus"]).fails(&["abacus", "mergevit doctor"]);
     bench_with(&["--schedule", "r99"]).fails(&["r99", "r0, r3"]);
@@ -188,13 +210,7 @@ fn an_unreadable_image_in_a_folder_is_counted_and_skipped() {
 fn a_closed_output_ends_quietly() {
     let fixture = Fixture::new();
     let endless = format!("raw:grey:{WIDTH}x{HEIGHT}:/dev/zero");
-    let mut child = fixture
-        .source(&endless)
-        .arg("--json")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
+    let mut child = start(fixture.source(&endless).arg("--json"));
     let mut stdout = child.stdout.take().expect("a pipe");
     let mut some = [0; 64];
     stdout.read_exact(&mut some).expect("the first frame comes");
@@ -224,17 +240,7 @@ fn a_full_output_is_an_error() {
             .write(true)
             .open("/dev/full")
             .expect("it is there");
-        let output = mergevit()
-            .args(command)
-            .stdout(full)
-            .stderr(Stdio::piped())
-            .spawn();
-        let output = output
-            .and_then(std::process::Child::wait_with_output)
-            .expect("it runs");
-        assert_eq!(output.status.code(), Some(1), "{command:?}");
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(stderr.contains("standard output: cannot write"), "{stderr}");
+        finish(mergevit().args(command).stdout(full)).fails(&["standard output: cannot write"]);
     }
 }
 
@@ -242,14 +248,8 @@ fn a_full_output_is_an_error() {
 #[cfg(unix)]
 fn an_interrupt_ends_with_a_summary() {
     let fixture = Fixture::new();
-    let mut child = fixture
-        .source(&format!("raw:grey:{WIDTH}x{HEIGHT}:-"))
-        .arg("--json")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
+    let mut run = fixture.source(&format!("raw:grey:{WIDTH}x{HEIGHT}:-"));
+    let mut child = start(run.arg("--json").stdin(Stdio::piped()));
     let mut stdin = child.stdin.take().expect("a pipe");
     stdin
         .write_all(&raw_frames(PixelFormat::Grey, 2))

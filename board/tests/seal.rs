@@ -1,4 +1,4 @@
-//! That the seal holds: each case is a process of its own, in which an allocation aborts, or must not.
+//! The seal holds: each case is a process of its own, in which an allocation must abort or must not.
 
 #[path = "../src/seal.rs"]
 mod seal;
@@ -13,7 +13,7 @@ use std::time::Duration;
 const CASE: &str = "case:";
 
 fn main() {
-    // The program runs itself with the name of a case. A harness may pass options; they change nothing.
+    // The program runs itself with the name of a case. Options that a harness passes change nothing.
     let argument = std::env::args().nth(1).unwrap_or_default();
     match argument.strip_prefix(CASE) {
         Some("sealed") => sealed(),

@@ -1,5 +1,5 @@
-//! The live loop does not allocate: a hundred frames and more from each source through each backend, with
-//! the allocator sealed. An allocation would abort the program.
+//! The live loop does not allocate: more than a hundred frames from each source through each backend, with the
+//! allocator sealed. An allocation would abort the program.
 
 mod common;
 

@@ -92,10 +92,12 @@ pub use config::{
 };
 pub use engine::{
     Backend, BackendStatus, Engine, EngineOptions, LoadError, Output, Prediction, RunError, Top,
-    UnknownSchedule, backends,
+    backends,
 };
 pub use mergevit_kernels::cuda::driver::OpenError;
 pub use mergevit_kernels::cuda::{DeviceError, DeviceErrorKind};
 pub use mergevit_kernels::frame::{self, ColorSpace, Frame, FrameError, PixelFormat, Planes};
-pub use pack::{Defect, Pack, PackError, PackWriter, Section, TensorKind, WriteError};
+pub use pack::{
+    Defect, Pack, PackError, PackWriter, Section, TensorKind, UnknownSchedule, WriteError,
+};
 pub use plan::{Plan, PlanError};

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Gathers what a machine with a GPU needs to test and time mergevit: programs, test programs, scripts.
 
-The folder needs neither cargo nor this repository where it runs: NVIDIA's driver, Python 3.9 or newer and, for the
-engines beside mergevit, PyTorch. The large model is made there, from a seed. Start its `run`.
+The machine that runs it needs NVIDIA's driver, Python 3.9 or newer and, for the other engines, PyTorch; it needs
+neither cargo nor this repository. The large model is made there, from a seed. Start the folder's `run`.
 """
 
 import argparse
@@ -17,12 +17,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 PROGRAMS = ["-p", "mergevit-board", "-p", "mergevit-calibrate", "--bins"]
-# Those that run on the device where MERGEVIT_TEST_DEVICE names it.
+# Tests that run on the device which MERGEVIT_TEST_DEVICE names.
 NAMES = ["cuda", "cuda_frame", "cuda_head", "emulator"]
 TESTS = ["-p", "mergevit-kernels", "-p", "mergevit-runtime", *(part for name in NAMES for part in ("--test", name))]
 # The C library of JetPack 6, Ubuntu 22.04.
 JETPACK_GLIBC = (2, 35)
-# All of this folder but what runs here.
+# Everything in this folder except what runs here.
 SCRIPTS = [path for path in sorted(HERE.glob("*.py")) if path.name != "bundle.py" and not path.name.startswith("test_")]
 RUN = """#!/usr/bin/env bash
 exec "${PYTHON:-python3}" "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/scripts/run.py" "$@"
@@ -30,9 +30,9 @@ exec "${PYTHON:-python3}" "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/scrip
 
 
 def executables(command):
-    """Runs a cargo build; the executables that it made, by the name of their target."""
+    """Runs a cargo build; returns the executables by the names of their targets."""
     command = ["cargo", *command, "--locked", "--message-format=json-render-diagnostics"]
-    # Line tables are most of a program's size.
+    # Line tables make up most of a program's size.
     command += ["--config", 'profile.release.strip="symbols"']
     print("+", " ".join(command), flush=True)
     built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
@@ -50,13 +50,13 @@ def executables(command):
 
 
 def newest_glibc(path):
-    """The newest version of the C library's symbols that a program asks for, as (2, 34)."""
+    """The newest version of glibc symbols that a program needs, e.g. (2, 34)."""
     versions = re.findall(rb"GLIBC_(\d+)\.(\d+)", path.read_bytes())
     return max((tuple(int(part) for part in version) for version in versions), default=(0, 0))
 
 
 def check_paths(path):
-    """A test that opens files of this repository fails elsewhere, so a path to one in its code is an error here."""
+    """Exits if a test opens files of this repository: it would fail on the other machine."""
     if re.search(re.escape(bytes(ROOT)) + rb"/(?!target/)", path.read_bytes()):
         sys.exit(f"{path.name} holds a path below {ROOT}; it must embed its data instead")
 
@@ -68,7 +68,7 @@ def said(*command):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=ROOT / "target/gpu-bundle")
-    parser.add_argument("--target", help="cargo's target triple; this machine's by default")
+    parser.add_argument("--target", help="target triple for cargo [default: this machine's]")
     arguments = parser.parse_args()
 
     triple = ["--target", arguments.target] if arguments.target else []
@@ -94,7 +94,7 @@ def main():
     glibc = max(newest_glibc(path) for path in made)
     target = arguments.target or re.search(r"host: (\S+)", said("rustc", "-vV")).group(1)
     if target.startswith("aarch64") and glibc > JETPACK_GLIBC:
-        sys.exit(f"the programs need glibc {glibc[0]}.{glibc[1]}, which JetPack 6 has not: build them on a Jetson")
+        sys.exit(f"the programs need glibc {glibc[0]}.{glibc[1]}, which JetPack 6 lacks: build them on a Jetson")
     build = {
         "commit": said("git", "rev-parse", "HEAD"),
         "changed files": len(said("git", "status", "--porcelain", "--untracked-files=no").splitlines()),

@@ -16,8 +16,8 @@ ATTRIBUTES = {
     "capability_minor": 76,
 }
 
-# INT8 multiply-accumulates a clock a multiprocessor, dense, by compute capability: the data sheet's INT8 rate
-# over multiprocessors and boost clock. Hopper reaches its figure only with wgmma; `mma.sync`, which code for
+# Dense INT8 multiply-accumulates per clock and multiprocessor, by compute capability: the data sheet's INT8 rate
+# divided by multiprocessors and boost clock. Hopper reaches its figure only with wgmma; `mma.sync`, which code for
 # compute 8.0 uses, reaches about five eighths of it.
 INT8_MACS_PER_CLOCK = {
     "8.0": 2048,  # A100: 624 TOPS, 108 SMs, 1.41 GHz
@@ -28,8 +28,8 @@ INT8_MACS_PER_CLOCK = {
     "12.0": 1024,  # RTX 5090: 838 TOPS, 170 SMs, 2.407 GHz
 }
 
-# Bytes a second of Orin modules, whose driver tells no clock of the memory, by multiprocessors (data sheets; the
-# Nano's in Super mode).
+# Bytes per second of Orin modules by multiprocessors, from the data sheets (the Nano in Super mode): their driver
+# does not report the memory's clock.
 ORIN_BANDWIDTH = {16: 204.8e9, 14: 204.8e9, 8: 102.4e9, 4: 51e9}
 
 # CU_COMPUTEMODE_EXCLUSIVE_PROCESS: one process at a time may open the device.
@@ -38,7 +38,7 @@ EXCLUSIVE = 3
 SMI_FIELDS = (
     "name,driver_version,clocks.sm,clocks.mem,clocks.max.sm,clocks.max.mem,power.draw,power.limit,temperature.gpu"
 )
-# Why clocks are held down; newer and older drivers' name.
+# The field for why clocks are held down: its newer and its older name.
 SMI_REASONS = ("clocks_event_reasons.active", "clocks_throttle_reasons.active")
 
 
@@ -76,12 +76,12 @@ def probe():
 
 
 def peaks(found):
-    """INT8 multiply-accumulates and memory bytes a second; None where the device's are not known."""
+    """INT8 multiply-accumulates and memory bytes per second; None if unknown for this device."""
     macs = INT8_MACS_PER_CLOCK.get(found["capability"])
     if found["integrated"]:
         bandwidth = ORIN_BANDWIDTH.get(found["multiprocessors"])
     else:
-        # Two transfers a clock.
+        # Two transfers per clock.
         bandwidth = 2 * found["memory_clock_khz"] * 1e3 * found["memory_bus_bits"] / 8
     return {
         "peak_macs_per_second": macs and macs * found["multiprocessors"] * found["clock_khz"] * 1e3,
@@ -90,12 +90,12 @@ def peaks(found):
 
 
 def processes_at_once(found):
-    """How many processes may have the device open: one where others are refused, or share the processor's memory."""
+    """How many processes may open the device: one if it is exclusive or shares the processor's memory."""
     return 1 if found["compute_mode"] == EXCLUSIVE or found["integrated"] else 8
 
 
 def clocks(found):
-    """nvidia-smi's present view, or None where it has none, as on Jetson."""
+    """The current readings of nvidia-smi; None if it has none, as on Jetson."""
     for reasons in SMI_REASONS:
         fields = f"{SMI_FIELDS},{reasons}"
         command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader", f"--id={found['pci']}"]

@@ -1,4 +1,4 @@
-"""Where a run's time ends, and what is stopped by then."""
+"""The time limit of a run and of its parts."""
 
 import contextlib
 import math
@@ -9,11 +9,11 @@ END = math.inf
 
 
 class OutOfTime(BaseException):
-    """No Exception, so that a compiler that goes on after errors lets it pass."""
+    """Not an Exception, so that a compiler that continues after errors does not catch it."""
 
 
 def start(seconds):
-    """The run has so many seconds from now."""
+    """Ends the run's time `seconds` from now."""
     global END
     END = time.monotonic() + seconds
 
@@ -24,7 +24,7 @@ def left():
 
 @contextlib.contextmanager
 def within(seconds):
-    """Raises OutOfTime in the main thread after so many seconds, or when an outer limit ends."""
+    """Raises OutOfTime in the main thread after `seconds`, or when an outer limit ends."""
     if seconds == math.inf:
         yield
         return

@@ -1,9 +1,9 @@
-"""The model that all engines run: made where it is timed, from a seed, because it is larger than the programs.
+"""The model that all engines run. It is made from a seed on the machine that times it, being larger than the programs.
 
-Into the folder go
+The folder then holds
 
-    checkpoint/        model.safetensors and config.json in timm's form, what `mergevit-calibrate pack` imports
-    images.idx3        calibration images, grey, in the MNIST container
+    checkpoint/        model.safetensors and config.json in timm's form, which `mergevit-calibrate pack` imports
+    images.idx3        calibration images, grey, in MNIST's IDX format
     pixels.safetensors the first of them as `pixels`, u8 (N, H, W, 3), for `mergevit-calibrate forward`
     model.mvit         the pack
 """
@@ -20,7 +20,7 @@ from vit import Vit, randomise
 SEED = 0
 IMAGES = 32
 CALIBRATION_IMAGES = 16
-# Of which mergevit's logits are compared with FP32's.
+# Images whose logits are compared with FP32's.
 COMPARED_IMAGES = 4
 DTYPES = {torch.float32: "F32", torch.uint8: "U8", torch.int32: "I32"}
 

@@ -9,28 +9,28 @@ from concurrent.futures import ThreadPoolExecutor
 
 import limits
 
-# Longest time that a program may take, and a program of tests, of which one may hang.
+# Longest time for a program, and for a test program, which may hang.
 LIMIT_SECONDS = 300
 TEST_SECONDS = 120
-# Most failed tests of a program that are run again.
+# Most failed tests of a program to run again.
 MOST_ALONE = 6
 FAILED_TEST = re.compile(r"^test (\S+) \.\.\. FAILED", re.MULTILINE)
 RESULT = re.compile(r"^test result: (\w+)\. (\d+) passed; (\d+) failed; (\d+) ignored", re.MULTILINE)
 
 
 class Failed(Exception):
-    """Something that must hold does not; nothing after it means anything."""
+    """A requirement does not hold; whatever depends on it means nothing."""
 
 
 def run(command, seconds=LIMIT_SECONDS, **options):
-    """A command's exit code and all it said. A kernel that hangs is stopped by nobody else: Failed after a while."""
+    """Runs a command; returns exit code, stdout and stderr. Raises Failed after `seconds`: a kernel may hang."""
     command = [str(part) for part in command]
     seconds = max(min(seconds, limits.left()), 0.1)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8", "errors": "replace"}
     try:
         done = subprocess.run(command, **pipes, check=False, timeout=seconds, **options)
     except subprocess.TimeoutExpired as late:
-        # Bytes, whatever the encoding.
+        # Bytes even where an encoding is set.
         said = (late.stdout or b"")[-2000:].decode(errors="replace")
         raise Failed(f"{' '.join(command)}: no end after {seconds:.1f} s\n{said}".strip()) from late
     except OSError as error:
@@ -39,7 +39,7 @@ def run(command, seconds=LIMIT_SECONDS, **options):
 
 
 def output(command, **options):
-    """A command's standard output; Failed with the end of what it said where it fails."""
+    """A command's standard output. Raises Failed with the end of its output if it fails."""
     code, said, complaints = run(command, **options)
     if code:
         raise Failed(f"{' '.join(map(str, command))}: exit code {code}\n{(said + complaints)[-4000:]}")
@@ -47,10 +47,10 @@ def output(command, **options):
 
 
 def alone(program, names, environment):
-    """Runs each of these tests in a process of its own, and tells of those that fail there too.
+    """Runs each of these tests in a process of its own; yields a report on each that fails there too.
 
-    A fault ends what all tests of a process share, so that one bad kernel fails many tests. With blocking launches
-    the error comes with the kernel's name.
+    A fault ends the context that all tests of a process share, so one bad kernel fails many tests. With blocking
+    launches the error names the kernel.
     """
     environment = {**environment, "CUDA_LAUNCH_BLOCKING": "1"}
     for name in names:
@@ -64,7 +64,7 @@ def alone(program, names, environment):
 
 
 def run_test(program, device):
-    """One test program's counts. The tests open `device` themselves and fail where it is not to be had."""
+    """Counts of one test program. The tests open `device` themselves, and fail if they cannot."""
     environment = {**os.environ, "RUST_BACKTRACE": "1"}
     if device:
         environment["MERGEVIT_TEST_DEVICE"] = device
@@ -82,13 +82,13 @@ def run_test(program, device):
 
 
 def bench(program, pack, backend, schedule, batch, *flags):
-    """`mergevit bench --json`: its last line."""
+    """The JSON that `mergevit bench --json` prints."""
     command = [program, "bench", "--model", pack, "--backend", backend, "--schedule", schedule, "--batch", batch]
     said = output([*command, *flags, "--json"])
     try:
         return json.loads(said.strip().splitlines()[-1])
     except (IndexError, ValueError) as error:
-        raise Failed(f"{' '.join(map(str, command))} said no JSON: {said[-1000:]}") from error
+        raise Failed(f"{' '.join(map(str, command))} printed no JSON: {said[-1000:]}") from error
 
 
 def schedules(program, pack):
@@ -99,8 +99,8 @@ def schedules(program, pack):
 def check(program, jobs, backend, workers):
     """Compares logits and token sizes with the reference's, bit for bit, for every (pack, schedule, batch).
 
-    Returns those that equal and, as texts, what is wrong with the others. The reference is slow and runs on one
-    processor, so that `workers` go at a time.
+    Returns the combinations that are equal and, as texts, what is wrong with the others. The reference is slow and
+    uses one processor, so `workers` of them run at a time.
     """
 
     def one(job):
@@ -124,7 +124,7 @@ def check(program, jobs, backend, workers):
 
 
 def sanitize(program, tool, device):
-    """NVIDIA's own check of a test program, as `racecheck`: how many tests it let pass."""
+    """Runs a test program under a tool of compute-sanitizer, e.g. `racecheck`; returns how many tests passed."""
     environment = {**os.environ, "MERGEVIT_TEST_DEVICE": device}
     command = ["compute-sanitizer", "--tool", tool, "--error-exitcode", "1", program, "--test-threads", "1"]
     said = output(command, seconds=LIMIT_SECONDS, env=environment, cwd=program.parent)

@@ -1,4 +1,4 @@
-"""The report in Markdown, from what report.json holds. A part that was not run says so."""
+"""The report in Markdown, from the content of report.json. Parts that did not run say so."""
 
 NOT_MEASURED = "not measured"
 

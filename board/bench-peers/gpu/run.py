@@ -3,13 +3,13 @@
 
     tests    every kernel's test program and the engine's, on the device
     check    whole models against the scalar reference, bit for bit: every schedule and batch size
-    profile  time of each operation beside what the device could reach
+    profile  time of each operation, and what the device could reach
     time     batches of 1, 8 and 32 in turns with PyTorch, each engine's answer checked first
-    sanitize only where it is asked for: the kernels' tests under compute-sanitizer
+    sanitize only on request: the kernels' tests under compute-sanitizer
 
-A step that fails does not end the run, but nothing is timed whose check failed. PyTorch's eager engine comes first at
+A failed step does not end the run, but nothing is timed whose check failed. PyTorch's eager engine comes first at
 every batch size, then the compiled fp16, then all; --seconds leaves out what does not fit. Writes report.md and
-report.json as it goes; runs into the same --output add up, so that steps or batch sizes can be run one by one.
+report.json as it goes. Runs with the same --output add up, so steps and batch sizes can run one by one.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from steps import run_check, run_doctor, run_profile, run_sanitize, run_tests
 from timing import run_time
 
 STEPS = ("tests", "check", "profile", "time")
-# Characters told of all failed steps at the end.
+# Characters printed about all failed steps at the end.
 TOLD_AT_END = 8000
 
 
@@ -39,7 +39,7 @@ def count(text):
 
 
 def batch_sizes(text):
-    """As many as mergevit takes and as there are images."""
+    """Batch sizes of at most 32, which is mergevit's limit and the number of images."""
     sizes = [count(part) for part in text.split(",")]
     if max(sizes) > 32:
         raise ValueError
@@ -49,13 +49,13 @@ def batch_sizes(text):
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(STEPS), help="steps to run, separated by commas")
-    parser.add_argument("--batches", default="1,8,32", type=batch_sizes, help="the most important first")
+    parser.add_argument("--batches", default="1,8,32", type=batch_sizes, help="batch sizes, the most important first")
     parser.add_argument("--peers", default="", help="parts of the names of PyTorch's engines, separated by commas")
     parser.add_argument("--rounds", type=count, default=20)
-    parser.add_argument("--per-turn", type=count, default=10, help="timed inferences a turn")
+    parser.add_argument("--per-turn", type=count, default=10, help="timed inferences per turn")
     parser.add_argument("--tune", action="store_true", help="let mergevit measure which tile shapes are fastest")
     parser.add_argument("--profile-seconds", type=float, default=1.0)
-    parser.add_argument("--seconds", type=float, default=math.inf, help="the whole run's; leaves out what is too long")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="limit of the run; the rest is left out")
     parser.add_argument("--output", type=Path, default=BUNDLE / "results", help="folder for the report")
     parser.add_argument("--models", type=Path, default=BUNDLE / "models", help="folder for the model; made if missing")
     parser.add_argument("--dry-run", action="store_true", help="a tiny model on the processor, to test this program")
@@ -65,7 +65,7 @@ def parse_arguments():
         parser.error(f"no such step: {', '.join(sorted(unknown))}")
     if arguments.dry_run:
         arguments.models = arguments.models / "tiny"
-    # Some programs run in other folders.
+    # Absolute, because some programs run in other folders.
     arguments.output, arguments.models = arguments.output.resolve(), arguments.models.resolve()
     try:
         for folder in (arguments.output, arguments.models):
@@ -88,14 +88,14 @@ def main():
         sys.exit(f"no GPU: {error}")
     limits.start(arguments.seconds)
     if arguments.seconds < math.inf:
-        # For a driver's call that never returns.
+        # In case a call of the driver never returns.
         faulthandler.dump_traceback_later(arguments.seconds + 15, exit=True)
     make_executable()
     print(f"{session.found['device']['name']}; {session.found['versions']}; {session.found['build']}")
     print(f"nvidia-smi: {clocks(session)}")
-    # Every process compiles the kernels' PTX, unless the driver finds them compiled.
+    # Without this cache, the driver compiles the kernels' PTX in every process.
     os.environ.setdefault("CUDA_CACHE_PATH", str(arguments.models / "compiled"))
-    # What one stage compiles the next one finds, also where there is no home directory.
+    # A stage finds what earlier stages compiled, even without a home directory.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(arguments.models / "inductor"))
     os.environ.setdefault("TRITON_CACHE_DIR", str(arguments.models / "triton"))
     os.environ.setdefault("TORCHINDUCTOR_FX_GRAPH_CACHE", "1")
@@ -121,7 +121,7 @@ def main():
 
 
 def make_executable():
-    """A copy to another machine may have lost that."""
+    """Makes the programs executable again: copying them may have lost that."""
     for folder in ("bin", "tests"):
         for path in (BUNDLE / folder).iterdir():
             if not os.access(path, os.X_OK):

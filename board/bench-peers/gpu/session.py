@@ -16,9 +16,9 @@ import summary
 
 BUNDLE = Path(__file__).resolve().parent.parent
 SCHEDULES = ("r0", "r8", "r13")
-# Architecture of the pack where there is no PyTorch to make a checkpoint.
+# Architecture of the pack if there is no PyTorch to make a checkpoint.
 ARCHITECTURE = "vit_base_patch16_224"
-# Characters told of a failed step as it happens; the report has more.
+# Characters of a failure that are printed at once, and that the report keeps.
 TOLD, KEPT = 2500, 20000
 
 
@@ -45,7 +45,7 @@ class Session:
         self.found["commands"].append(command)
 
     def resume(self):
-        """Takes over what earlier runs of the same programs on the same device found."""
+        """Continues the report of earlier runs of the same programs on the same device."""
         path = self.arguments.output / "report.json"
         if path.exists():
             try:
@@ -56,7 +56,7 @@ class Session:
                 self.found = earlier
 
     def verdict(self):
-        """What all runs together say. A failure stands until its step passes."""
+        """The outcome of all runs together. A failure stands until its step passes."""
         parts = {"tests": "tests", "checks": "check", "profiles": "profile", "timings": "time"}
         failures = self.found["failures"]
         missing = [step for part, step in parts.items() if not self.found.get(part) and step not in failures]
@@ -75,7 +75,7 @@ class Session:
             unfinished.replace(self.arguments.output / name)
 
     def fail(self, step, failure):
-        """Tells what went wrong, and keeps it for the report."""
+        """Prints what went wrong, and keeps it for the report."""
         known = isinstance(failure, (programs.Failed, SystemExit, limits.OutOfTime))
         why = str(failure) if known else "".join(traceback.format_exception(None, failure, failure.__traceback__))
         print(f"FAILED at step {step}: {why[:TOLD]}", flush=True)
@@ -107,14 +107,14 @@ def versions():
 def has_torch():
     try:
         import torch
-    # On a Jetson it may be there without the libraries that it loads.
+    # On a Jetson it may be installed without the libraries that it loads.
     except (ImportError, OSError):
         return False
     return bool(torch.__version__)
 
 
 def make_model(session):
-    """The pack, from a checkpoint that PyTorch reads too; from mergevit's own random weights without PyTorch."""
+    """Makes the pack from a checkpoint that PyTorch reads too, or without PyTorch from mergevit's random weights."""
     folder = session.arguments.models
     if session.pack.exists() and ((folder / "checkpoint/config.json").exists() or not has_torch()):
         return

@@ -1,4 +1,4 @@
-"""Every step but timing beside PyTorch: tests, sanitizers, the comparison with the reference, the profile."""
+"""Every step except timing: tests, sanitizers, the comparison with the reference, the profile."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ def run_doctor(session):
 
 
 def run_tests(session):
-    """Every test program, each opening the device for itself."""
+    """Runs every test program; each opens the device itself."""
     session.found["tests"], failures = [], []
     for program in sorted((BUNDLE / "tests").iterdir()):
         try:
@@ -32,7 +32,7 @@ def run_tests(session):
 
 
 def run_sanitize(session):
-    """Memory errors, races and barriers in every kernel, as compute-sanitizer of the CUDA toolkit sees them."""
+    """Memory errors, races and barriers in every kernel, as the CUDA toolkit's compute-sanitizer finds them."""
     if not shutil.which("compute-sanitizer"):
         raise programs.Failed("compute-sanitizer is not in the PATH; it comes with the CUDA toolkit")
     session.found["sanitized"] = []
@@ -43,12 +43,12 @@ def run_sanitize(session):
 
 
 def run_check(session, batches=None):
-    """The large model and the embedded one, in batches of these sizes, or of all that were asked for."""
+    """Checks the large and the embedded model in batches of these sizes, by default of all requested sizes."""
     make_model(session)
     batches = batches or session.arguments.batches
     session.tried.update(batches)
     others = [check for check in session.found.get("checks", []) if check["batch"] not in batches]
-    # What was found before does not stand if this fails.
+    # Earlier results do not stand if this fails.
     session.found["checks"] = others
     jobs = [(session.pack, schedule, batch) for schedule in SCHEDULES for batch in batches]
     garments = BUNDLE / "garments.mvit"
@@ -63,7 +63,7 @@ def run_check(session, batches=None):
 
 
 def ensure_checked(session):
-    """Nothing is timed whose answer was not compared with the reference, in this run or an earlier one."""
+    """Checks the batch sizes that neither this run nor an earlier one has compared with the reference."""
     tried = session.tried | {check["batch"] for check in session.found.get("checks", [])}
     if missing := [batch for batch in session.arguments.batches if batch not in tried]:
         try:
@@ -73,7 +73,7 @@ def ensure_checked(session):
 
 
 def run_profile(session):
-    """Time of each operation, and what the device's peaks would allow."""
+    """Times each operation beside what the device's peaks would allow."""
     make_model(session)
     ensure_checked(session)
     profiles = session.found.setdefault("profiles", {})

@@ -2,7 +2,7 @@
 
 from statistics import median
 
-# What is asked of mergevit: (schedule, batch, engine, least ratio).
+# Targets of mergevit: (schedule, batch, engine, least ratio).
 TARGETS = [
     ("r13", 1, "pytorch fp32 eager", 8.0),
     ("r13", 32, "pytorch fp32 eager", 8.0),
@@ -11,12 +11,12 @@ TARGETS = [
     ("r0", 1, "pytorch fp16 compiled", 1.0),
     ("r13", 1, "pytorch fp16 compiled", 1.0),
 ]
-# Untimed inferences at the start of a turn, in which the clocks rise and the caches fill.
+# Untimed inferences at the start of a turn, while clocks rise and caches fill.
 WAKING = 3
 
 
 def measure(engines, rounds, per_turn):
-    """Latencies in microseconds by engine, a list of `per_turn` a round, the engines taking turns in each round."""
+    """Latencies in microseconds by engine: a list of `per_turn` per round. The engines take turns in each round."""
     latencies = {engine.name: [] for engine in engines}
     for _ in range(rounds):
         for engine in engines:
@@ -35,7 +35,7 @@ def speedup(of, over):
 
 
 def summarise(latencies, batch, baseline="pytorch fp32 eager"):
-    """One dictionary an engine."""
+    """One dictionary per engine."""
     rows = []
     for name, turns in latencies.items():
         values = [value for turn in turns for value in turn]
@@ -54,7 +54,7 @@ def summarise(latencies, batch, baseline="pytorch fp32 eager"):
 
 
 def targets(latencies_of):
-    """Each target with the ratio found and whether it is met; both None where it was not measured.
+    """Each target with the ratio found and whether it is met; both None if it was not measured.
 
     `latencies_of` holds `measure`'s result by batch.
     """

@@ -1,4 +1,4 @@
-"""What the bundle's programs say is believed only if it is a success. Needs the standard library only."""
+"""Only success counts as success: how results of the bundle's programs are judged. Standard library only."""
 
 import tempfile
 import time

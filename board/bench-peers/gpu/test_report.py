@@ -11,7 +11,7 @@ A100_MEMORY = {"memory_clock_khz": 1_215_000, "memory_bus_bits": 5120}
 
 
 class Engine:
-    """Answers with latencies that grow by one microsecond a call."""
+    """Answers with latencies that grow by one microsecond per call."""
 
     def __init__(self, name, first):
         self.name = name
@@ -40,7 +40,7 @@ class TestDevice(unittest.TestCase):
         self.assertEqual(set(peaks.values()), {None})
         self.assertIsNone(device.floor_us(1, 1, peaks))
 
-    def test_an_orin_tells_no_clock_of_its_memory(self):
+    def test_an_orin_has_the_bandwidth_of_its_data_sheet(self):
         orin = {"capability": "8.7", "integrated": 1, "multiprocessors": 8, "clock_khz": 1_020_000}
         peaks = device.peaks({**orin, "memory_clock_khz": 1_020_000, "memory_bus_bits": 128})
         self.assertEqual(peaks["peak_bytes_per_second"], 102.4e9)

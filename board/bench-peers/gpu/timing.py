@@ -17,15 +17,15 @@ from session import BUNDLE, SCHEDULES, clocks, has_torch, make_model, shape
 from steps import ensure_checked
 
 DEVICE_RUNS = 50
-# What PyTorch's engines are called, those first that are least work to prepare and whose ratio is asked for.
+# Parts of the names of PyTorch's engines per stage: first the engines that are quick to prepare and in the targets.
 STAGES = (("fp32",), ("fp32", "fp16"), ("",))
-# Seconds kept back from compiling, for timing what is compiled, and the least that are worth starting to compile.
+# Seconds reserved for timing what is compiled, and the fewest seconds in which compiling is worth a try.
 RESERVE = 45
 LEAST = 20
 
 
 def own_quality(session, fp32):
-    """mergevit's logits of some images against PyTorch's FP32 without merging, by engine; what is wrong with others."""
+    """Compares mergevit's logits of some images with PyTorch's FP32; returns quality and failures by engine."""
     import model
     import peers
 
@@ -54,7 +54,7 @@ def logits_on_processor(fp32, pixels):
 
 @contextlib.contextmanager
 def quiet(path):
-    """Appends what this process and its children print to a file: autotuning tells thousands of lines."""
+    """Appends what this process and its children print to a file: autotuning prints thousands of lines."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(stream) for stream in (1, 2)]
@@ -63,7 +63,7 @@ def quiet(path):
             os.dup2(file.fileno(), stream)
     try:
         yield
-    # In the file, where it has room.
+    # The traceback goes to the file, which has room for it.
     except (Exception, limits.OutOfTime):
         traceback.print_exc()
         raise
@@ -76,7 +76,7 @@ def quiet(path):
 
 
 def load_peers(session, fp32, batch, stage):
-    """PyTorch's engines that run here and answer rightly; their quality; why the others are left out."""
+    """PyTorch's engines that run here with correct answers, their quality, and why the others are left out."""
     import model
     import peers
 
@@ -100,7 +100,7 @@ def load_peers(session, fp32, batch, stage):
                 peer.time(summary.WAKING)
             loaded.append(peer)
             print(f" ready after {time.monotonic() - begin:.0f} s", flush=True)
-        # A compiler may fail in any way; that engine then has no figure, and the report says why.
+        # A compiler may fail in any way. The engine then has no figure, and the report says why.
         except (Exception, limits.OutOfTime) as error:
             left_out[name] = f"{type(error).__name__}: {str(error).strip()[:300]}"
             print(f" left out: {left_out[name]}", flush=True)
@@ -112,7 +112,7 @@ def wanted(session, name, stage):
 
 
 def time_batch(session, fp32, own, batch, stage):
-    """A stage's engines in turns on one batch. Returns what failed of mergevit's."""
+    """Times a stage's engines in turns on one batch. Returns the failures of mergevit."""
     arguments = session.arguments
     failures = []
     quality, wrong = own
@@ -148,7 +148,7 @@ def time_batch(session, fp32, own, batch, stage):
         alone = {peer.name: median(peer.device_time(DEVICE_RUNS)[summary.WAKING :]) for peer in loaded}
     finally:
         for engine in engines:
-            # One that ended by itself takes no more.
+            # An engine that has exited closes with an error.
             with contextlib.suppress(OSError):
                 engine.close()
     rows = summary.summarise(latencies, batch)
@@ -164,7 +164,7 @@ def time_batch(session, fp32, own, batch, stage):
         "latencies_us": latencies,
     }
     timings = session.found.setdefault("timings", {})
-    # Fewer engines than in an earlier stage are those for which no time is left.
+    # With fewer engines than an earlier stage, time ran out: keep the earlier figures.
     earlier = timings.get(str(batch)) if (batch, "timed") in session.tried else None
     if earlier and len(earlier["engines"]) > len(rows):
         earlier["left_out"].update({name: why for name, why in left_out.items() if name not in earlier["latencies_us"]})
@@ -184,7 +184,7 @@ def stages(session):
 
 
 def run_time(session):
-    """Every batch size in turn, in every stage; the report holds each as soon as it is done."""
+    """Times every batch size in every stage, and saves the report after each."""
     make_model(session)
     ensure_checked(session)
     fp32, own, plan = None, ({}, {}), [STAGES[0]]
@@ -204,7 +204,7 @@ def run_time(session):
         print(f"  {told}", flush=True)
         try:
             failures += [f"{told}: {why}" for why in time_batch(session, fp32, own, batch, stage)]
-        # What was timed before stands.
+        # Earlier timings stand.
         except (Exception, SystemExit) as failure:
             session.fail("time", failure)
             failures.append(f"{told}: {session.found['failures']['time']}")

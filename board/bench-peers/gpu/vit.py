@@ -1,6 +1,6 @@
 """A Vision Transformer in plain PyTorch, with the parameter names of timm's, in FP32, fp16 and INT8.
 
-It takes what a camera gives, u8 pixels (B, H, W, 3), and normalises them itself, so that a compiler can fuse that.
+It takes camera pixels, u8 (B, H, W, 3), and normalises them itself, so that a compiler can fuse that.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-# timm's for its ViTs with these weights: pixels become -1 to 1.
+# timm's values for these ViTs: pixels become -1 to 1.
 MEAN = STD = 127.5
 
 
@@ -102,7 +102,7 @@ class Vit(nn.Module):
 
 
 def randomise(network, seed):
-    """Fills every parameter with reproducible values of trained networks' order of magnitude."""
+    """Fills every parameter with reproducible values of the magnitude of trained ones."""
     random = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in network.named_parameters():

@@ -1,17 +1,17 @@
-//! Frames on their way from the thread that captures them to the loop that classifies them.
+//! Hands frames from the thread that captures them to the loop that classifies them.
 //!
-//! A fixed set of slots goes round: free, being filled, ready, being read, free. Nothing here allocates after
+//! A fixed set of slots circulates: free, being filled, ready, being read, free. Nothing here allocates after
 //! [`Exchange::new`].
 
+use super::capture::{Capture, Captured, SourceError};
 use super::slot::Slot;
-use super::{Capture, Captured, SourceError};
 use crate::seal;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What happens to frames that nobody has taken yet.
+/// What happens to frames that the loop has not taken yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Policy {
     /// Capturing waits until there is room: files and pipes.
@@ -42,7 +42,7 @@ struct State {
     end: Option<Result<(), SourceError>>,
 }
 
-/// The slots and what is known about the source.
+/// The slots and their state.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     policy: Policy,
@@ -55,9 +55,9 @@ pub(crate) struct Exchange {
 pub(crate) enum Next {
     /// A frame; give its slot back.
     Frame(Slot),
-    /// Nothing within the time given.
+    /// No frame within the given time.
     Waiting,
-    /// No further frames: the source ended, failed, or was stopped.
+    /// No more frames: the source ended, failed, or was stopped.
     Ended(Result<(), SourceError>),
 }
 
@@ -97,7 +97,7 @@ impl Exchange {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A slot to fill; waits for one. `None` once the exchange was stopped.
+    /// Waits for a slot to fill. `None` once the exchange is stopped.
     fn take_free(&self) -> Option<Slot> {
         let mut state = self.wait_until(|state| state.stopped || !state.free.is_empty());
         if state.stopped {
@@ -129,7 +129,7 @@ impl Exchange {
         self.update(|state| state.counts.errors += 1);
     }
 
-    /// No frame after this one: capturing ends, and so does the loop. Callable from any thread.
+    /// Ends capturing and the loop after the current frame. Callable from any thread.
     pub(crate) fn stop(&self) {
         self.update(|state| state.stopped = true);
     }
@@ -139,7 +139,7 @@ impl Exchange {
         self.lock().counts
     }
 
-    /// The oldest frame that is ready; waits for one at most `patience`.
+    /// The oldest frame that is ready; waits at most `patience` for one.
     pub(crate) fn next(&self, patience: Duration) -> Next {
         let (mut state, _) = self
             .changed
@@ -171,9 +171,9 @@ impl Exchange {
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Starts capturing on a thread of its own, and returns when that thread allocates no more.
+    /// Starts capturing on a thread of its own, and returns once that thread no longer allocates.
     ///
-    /// The thread is not joined: it may sit in a read that never returns.
+    /// The thread is not joined: it may hang in a read that never returns.
     pub(crate) fn start(self: &Arc<Self>, mut capture: Box<dyn Capture>) -> io::Result<()> {
         let exchange = Arc::clone(self);
         std::thread::Builder::new()
@@ -254,7 +254,7 @@ mod tests {
                     names.push(slot.name);
                     exchange.give_back(slot);
                 }
-                Next::Waiting => panic!("the source stopped without a word"),
+                Next::Waiting => panic!("no frame came for a minute"),
                 Next::Ended(result) => return (names, result),
             }
         }

@@ -1,8 +1,11 @@
 //! The images of a folder, in the order of their names.
 
+use super::capture::{Capture, Captured, SourceError};
+use super::error::OpenError;
+use super::exchange::Policy;
 use super::images::{self, ImageError};
 use super::slot::{Layout, Slot};
-use super::{Capture, Captured, OpenError, Policy, Source, SourceError, SourceOptions};
+use super::source::{Source, SourceOptions};
 use crate::output;
 use mergevit_kernels::frame::{ColorSpace, PixelFormat};
 use std::path::{Path, PathBuf};
@@ -46,7 +49,7 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source, OpenE
     })
 }
 
-/// The largest of each measure over images of different shapes.
+/// The largest width, height and size over all images.
 #[derive(Debug, Default)]
 struct Largest {
     width: usize,
@@ -64,7 +67,7 @@ impl Largest {
                 let bytes = PixelFormat::Rgb.frame_bytes(width, height);
                 self.bytes = self.bytes.max(bytes);
             }
-            // The frame's turn will come; then it is reported.
+            // Reported when the frame's turn comes.
             Err(error) => {
                 self.first_error.get_or_insert(error);
             }

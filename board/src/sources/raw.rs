@@ -1,9 +1,13 @@
-//! Frames of one size and format, one after the other, without any header.
+//! Frames of one size and format, one after the other, without headers.
 
+use super::capture::{Capture, Captured, SourceError};
+use super::error::OpenError;
+use super::exchange::Policy;
+use super::names::format_name;
 use super::slot::{Layout, Slot};
-use super::spec::{Input, format_name};
+use super::source::{Source, SourceOptions};
+use super::spec::Input;
 use super::stream::{self, Stream};
-use super::{Capture, Captured, OpenError, Policy, Source, SourceError, SourceOptions};
 use mergevit_kernels::frame::PixelFormat;
 
 #[derive(Debug)]

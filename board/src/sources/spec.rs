@@ -1,6 +1,7 @@
 //! What `--source` names.
 
-use mergevit_kernels::frame::{ColorSpace, MAX_SIDE, PixelFormat};
+use super::names::{parse_format, parse_size};
+use mergevit_kernels::frame::PixelFormat;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -29,7 +30,7 @@ pub(crate) enum SourceSpec {
     Images(PathBuf),
     /// A YUV4MPEG2 stream.
     Y4m(Input),
-    /// Frames of one size and format without any header.
+    /// Frames of one size and format without headers.
     Raw {
         format: PixelFormat,
         width: usize,
@@ -44,7 +45,7 @@ impl SourceSpec {
         matches!(self, Self::Camera(_))
     }
 
-    /// Whether its frames can only be had once: a camera's, and what comes from standard input.
+    /// Whether its frames can be read only once: those of a camera or of standard input.
     pub(crate) fn is_once(&self) -> bool {
         match self {
             Self::Camera(_) => true,
@@ -94,57 +95,6 @@ fn raw(text: &str) -> Result<SourceSpec, String> {
     })
 }
 
-/// Formats of raw frames by name.
-pub(crate) const FORMATS: [(&str, PixelFormat); 8] = [
-    ("rgb", PixelFormat::Rgb),
-    ("bgr", PixelFormat::Bgr),
-    ("grey", PixelFormat::Grey),
-    ("yuyv", PixelFormat::Yuyv),
-    ("uyvy", PixelFormat::Uyvy),
-    ("nv12", PixelFormat::Nv12),
-    ("nv21", PixelFormat::Nv21),
-    ("i420", PixelFormat::I420),
-];
-
-/// The name of a format, as the command line takes it.
-pub(crate) fn format_name(format: PixelFormat) -> &'static str {
-    let name = FORMATS.iter().find(|(_, f)| *f == format);
-    name.map_or("unknown", |(name, _)| name)
-}
-
-fn parse_format(text: &str) -> Result<PixelFormat, String> {
-    let lower = text.to_ascii_lowercase();
-    let found = FORMATS.iter().find(|(name, _)| *name == lower);
-    found.map(|(_, format)| *format).ok_or_else(|| {
-        let names = FORMATS.map(|(name, _)| name).join(", ");
-        format!("unknown format '{text}', expected one of {names}")
-    })
-}
-
-/// `WIDTHxHEIGHT` in pixels, each side 1 to [`MAX_SIDE`].
-pub(crate) fn parse_size(text: &str) -> Result<(usize, usize), String> {
-    let side = |text: &str| {
-        let side = text.parse::<usize>().ok();
-        side.filter(|side| (1..=MAX_SIDE).contains(side))
-    };
-    text.split_once(['x', 'X'])
-        .and_then(|(width, height)| Some((side(width)?, side(height)?)))
-        .ok_or_else(|| {
-            format!("size '{text}', expected WIDTHxHEIGHT with sides of 1 to {MAX_SIDE}")
-        })
-}
-
-/// A colour space by name, for sources that do not say.
-pub(crate) fn parse_color(text: &str) -> Result<ColorSpace, String> {
-    match text {
-        "bt601" => Ok(ColorSpace::Bt601Limited),
-        "bt601-full" => Ok(ColorSpace::Bt601Full),
-        "bt709" => Ok(ColorSpace::Bt709Limited),
-        "bt709-full" => Ok(ColorSpace::Bt709Full),
-        _ => Err("expected bt601, bt601-full, bt709 or bt709-full".into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,13 +135,6 @@ mod tests {
             "raw:nv12:99999999999999999999x1:-",
         ] {
             assert!(text.parse::<SourceSpec>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn every_format_has_a_name() {
-        for format in PixelFormat::ALL {
-            assert_eq!(parse_format(format_name(format)), Ok(format));
         }
     }
 }

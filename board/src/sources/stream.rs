@@ -1,6 +1,6 @@
 //! Bytes from a file or from standard input, read without allocating.
 
-use super::OpenError;
+use super::error::OpenError;
 use super::spec::Input;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -24,7 +24,7 @@ pub(super) fn name(input: &Input) -> String {
 }
 
 impl Stream {
-    /// Opens `input`; with `repeat` it must be a file that can be read again.
+    /// Opens `input`; with `repeat`, it must be a file that can be read again.
     pub(super) fn open(input: &Input, repeat: bool) -> Result<Self, OpenError> {
         let error = |action| {
             move |source| OpenError::Io {
@@ -52,7 +52,7 @@ impl Stream {
         })
     }
 
-    /// Where the next byte comes from.
+    /// Position of the next byte.
     pub(super) fn position(&mut self) -> io::Result<u64> {
         self.reader.stream_position()
     }

@@ -1,12 +1,12 @@
-//! Durations counted in a fixed number of buckets: quantiles of an endless run in constant memory.
+//! Durations counted in a fixed number of buckets: the quantiles of an endless run in constant memory.
 
 use std::time::Duration;
 
-/// Buckets an octave. A quantile is off by at most half a bucket, 1/128 of its value.
+/// Buckets per octave. A quantile is off by at most half a bucket, 1/128 of its value.
 const STEPS: u64 = 64;
 const STEP_BITS: u32 = STEPS.ilog2();
 
-/// Octaves above the first [`STEPS`] nanoseconds: up to 2^42 ns, more than an hour. Longer ones count as that.
+/// Octaves above the first [`STEPS`] nanoseconds: up to 2^42 ns, more than an hour. Longer durations fall into the last bucket.
 const OCTAVES: usize = 36;
 const BUCKETS: usize = (OCTAVES + 1) * STEPS as usize;
 
@@ -20,7 +20,7 @@ pub(crate) struct Histogram {
 }
 
 impl Histogram {
-    /// An empty one. The only place that allocates.
+    /// An empty histogram. Only this allocates.
     pub(crate) fn new() -> Self {
         Self {
             buckets: vec![0; BUCKETS].into(),
@@ -39,17 +39,17 @@ impl Histogram {
         self.max = self.max.max(nanoseconds);
     }
 
-    /// Durations counted.
+    /// How many durations were counted.
     pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
-    /// The longest, exactly, in nanoseconds; 0 if there is none.
+    /// The exact maximum in nanoseconds; 0 if nothing was counted.
     pub(crate) fn max(&self) -> u64 {
         self.max
     }
 
-    /// The mean, exactly, in nanoseconds; 0 if there is none.
+    /// The exact mean in nanoseconds; 0 if nothing was counted.
     pub(crate) fn mean(&self) -> u64 {
         (self.sum / u128::from(self.count.max(1))) as u64
     }
@@ -68,7 +68,7 @@ impl Histogram {
     }
 }
 
-/// Which bucket counts `value`: below [`STEPS`] each value its own, then [`STEPS`] an octave.
+/// The bucket of `value`: one per value below [`STEPS`], then [`STEPS`] per octave.
 fn bucket(value: u64) -> usize {
     if value < STEPS {
         return value as usize;

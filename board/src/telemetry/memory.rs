@@ -9,7 +9,7 @@ pub(crate) struct Resident {
     pub(crate) anonymous: u64,
 }
 
-/// This process's resident memory; `None` where `/proc` does not tell.
+/// This process's resident memory; `None` if `/proc` does not say.
 pub(crate) fn resident() -> Option<Resident> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     Some(Resident {
@@ -18,7 +18,7 @@ pub(crate) fn resident() -> Option<Resident> {
     })
 }
 
-/// Total and available memory of the machine; `None` where `/proc` does not tell.
+/// Total and available memory of the machine; `None` if `/proc` does not say.
 pub(crate) fn machine() -> Option<(u64, u64)> {
     let info = std::fs::read_to_string("/proc/meminfo").ok()?;
     Some((field(&info, "MemTotal")?, field(&info, "MemAvailable")?))

@@ -1,4 +1,4 @@
-//! Measuring without allocating, and what the operating system knows about this process.
+//! Measurements: quantiles, durations without allocating, memory.
 
 pub(crate) mod histogram;
 pub(crate) mod memory;

@@ -6,7 +6,7 @@ use mergevit_runtime::{ModelConfig, testing};
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// Frames of the sources under test.
@@ -83,14 +83,18 @@ pub(crate) fn finish(command: &mut Command) -> Finished {
     Finished(command.output().expect("the program starts"))
 }
 
-/// Runs with `input` on standard input.
-pub(crate) fn finish_with_input(command: &mut Command, input: &[u8]) -> Finished {
-    let mut child = command
-        .stdin(Stdio::piped())
+/// Starts with pipes for standard output and standard error.
+pub(crate) fn start(command: &mut Command) -> Child {
+    command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("the program starts");
+        .expect("the program starts")
+}
+
+/// Runs with `input` on standard input.
+pub(crate) fn finish_with_input(command: &mut Command, input: &[u8]) -> Finished {
+    let mut child = start(command.stdin(Stdio::piped()));
     let mut stdin = child.stdin.take().expect("a pipe");
     let input = input.to_vec();
     let writer = std::thread::spawn(move || {

@@ -1,22 +1,12 @@
 //! Why an engine cannot be made, and why it cannot run.
 
 use crate::limits::MAX_THREADS;
-use crate::pack::PackError;
+use crate::pack::{PackError, UnknownSchedule};
 use mergevit_kernels::cuda::DeviceError;
 use mergevit_kernels::cuda::driver::OpenError;
 use mergevit_kernels::frame::MAX_SIDE;
 use mergevit_kernels::ops::MAX_BATCH;
 use thiserror::Error;
-
-/// No schedule of that name in the pack.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("schedule {name:?}: unknown, expected one of {}", known.join(", "))]
-pub struct UnknownSchedule {
-    /// The name given.
-    pub name: String,
-    /// The names there are.
-    pub known: Vec<String>,
-}
 
 /// Why there is no engine.
 #[derive(Debug, Error)]

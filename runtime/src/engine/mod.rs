@@ -13,7 +13,7 @@ mod view;
 
 pub use backend::{Backend, BackendStatus, backends};
 pub use device::launches;
-pub use error::{LoadError, RunError, UnknownSchedule};
+pub use error::{LoadError, RunError};
 pub use options::EngineOptions;
 pub use output::{Output, Prediction, Top};
 pub use planned::PlannedLaunch;
@@ -26,7 +26,6 @@ use device::Accelerator;
 use executor::{Executor, Job, Observer, Timer, plan};
 use mergevit_kernels::cuda::Device;
 use mergevit_kernels::frame::Frame;
-use options::schedule_index;
 use std::path::Path;
 
 /// A model ready to classify. Once it is made nothing allocates, except to make an error, and the first
@@ -140,7 +139,7 @@ impl Engine {
     /// # Errors
     /// [`RunError::UnknownSchedule`]; the schedule stays what it was.
     pub fn set_schedule(&mut self, name: &str) -> Result<(), RunError> {
-        let index = schedule_index(&self.pack, name)?;
+        let index = self.pack.schedule_index(name)?;
         self.replan(index, self.plan.batch());
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! How to run a pack.
 
 use super::backend::Backend;
-use super::error::{LoadError, UnknownSchedule};
+use super::error::LoadError;
 use crate::pack::Pack;
 use mergevit_kernels::frame::MAX_SIDE;
 use mergevit_kernels::ops::MAX_BATCH;
@@ -107,17 +107,7 @@ impl EngineOptions {
     pub(super) fn schedule_index(&self, pack: &Pack) -> Result<usize, LoadError> {
         match &self.schedule {
             None => Ok(0),
-            Some(name) => Ok(schedule_index(pack, name)?),
+            Some(name) => Ok(pack.schedule_index(name)?),
         }
     }
-}
-
-/// The place of the schedule of this name in the pack.
-pub(super) fn schedule_index(pack: &Pack, name: &str) -> Result<usize, UnknownSchedule> {
-    let schedules = pack.schedules();
-    let found = schedules.iter().position(|schedule| schedule.name == name);
-    found.ok_or_else(|| UnknownSchedule {
-        name: name.into(),
-        known: schedules.iter().map(|s| s.name.clone()).collect(),
-    })
 }

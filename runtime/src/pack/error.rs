@@ -201,3 +201,13 @@ impl std::fmt::Display for UnknownSection {
         }
     }
 }
+
+/// No schedule of that name in the pack.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("schedule {name:?}: unknown, expected one of {}", known.join(", "))]
+pub struct UnknownSchedule {
+    /// The name given.
+    pub name: String,
+    /// The names there are.
+    pub known: Vec<String>,
+}

@@ -13,7 +13,7 @@ mod reseal;
 mod values;
 mod writer;
 
-pub use error::{Defect, PackError, SectionName, UnknownSection};
+pub use error::{Defect, PackError, SectionName, UnknownSchedule, UnknownSection};
 pub use header::VERSION;
 pub use layout::{DType, SectionKind, TensorKind};
 pub use parts::{Linear, LinearTensors, Norm, NormTensors};
@@ -95,6 +95,19 @@ impl Pack {
     /// At least one, with unique names.
     pub fn schedules(&self) -> &[Schedule] {
         &self.contents.metadata.schedules
+    }
+
+    /// The place in [`schedules`](Self::schedules) of the one of this name.
+    ///
+    /// # Errors
+    /// [`UnknownSchedule`] with the names there are.
+    pub fn schedule_index(&self, name: &str) -> Result<usize, UnknownSchedule> {
+        let schedules = self.schedules();
+        let found = schedules.iter().position(|schedule| schedule.name == name);
+        found.ok_or_else(|| UnknownSchedule {
+            name: name.into(),
+            known: schedules.iter().map(|s| s.name.clone()).collect(),
+        })
     }
 
     /// Where the pack came from.

@@ -19,9 +19,9 @@ use mergevit_kernels::cuda::{
 };
 use mergevit_kernels::ops::Pooling;
 
-/// The launches of a plan, in order, on a device of this shape. Their addresses mean nothing: this is for
+/// The launches of a plan, step by step, on a device of this shape. Their addresses mean nothing: this is for
 /// estimates and reports.
-pub fn launches(pack: &Pack, plan: &Plan, target: Target) -> Vec<PlannedLaunch> {
+pub fn launches(pack: &Pack, plan: &Plan, target: Target) -> Vec<Vec<PlannedLaunch>> {
     let lowering = Lowering {
         pack,
         plan,
@@ -29,11 +29,12 @@ pub fn launches(pack: &Pack, plan: &Plan, target: Target) -> Vec<PlannedLaunch> 
         addresses: &Addresses::default(),
         tilings: &Tilings::new(target, false),
     };
-    let mut launches = Vec::new();
-    for step in plan.steps() {
+    let of_step = |step| {
+        let mut launches = Vec::new();
         lowering.step(step, &mut launches);
-    }
-    launches
+        launches
+    };
+    plan.steps().iter().map(of_step).collect()
 }
 
 /// A plan, and where all it works on lies.

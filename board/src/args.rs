@@ -1,0 +1,69 @@
+//! Arguments that several commands share, and numbers within a range.
+
+use mergevit_runtime::limits::MAX_THREADS;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Which implementation runs, on how many threads.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct BackendArgs {
+    /// Backend to run on: auto, cuda, cpu, reference, or one that `mergevit doctor` lists
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    pub(crate) backend: String,
+    /// CPU threads [default: one per core]
+    #[arg(long, value_name = "N", value_parser = within(1..=MAX_THREADS, "threads"))]
+    pub(crate) threads: Option<usize>,
+    /// First spend some seconds measuring which tile shapes are fastest on this GPU
+    #[arg(long)]
+    pub(crate) tune: bool,
+}
+
+/// Which model runs, and how.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct ModelArgs {
+    /// Pack written by `mergevit-calibrate pack`
+    #[arg(long, short, value_name = "M.mvit")]
+    pub(crate) model: PathBuf,
+    /// Merge schedule to run [default: the pack's first]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) schedule: Option<String>,
+    #[command(flatten)]
+    pub(crate) backend: BackendArgs,
+}
+
+/// Classes that `--top` may ask for. The live loop reserves room for them before it starts.
+pub(crate) const TOP: RangeInclusive<usize> = 1..=100;
+
+/// Parses a number of `unit` (plural, for the message) within `range`.
+pub(crate) fn within<T>(
+    range: RangeInclusive<T>,
+    unit: &'static str,
+) -> impl Fn(&str) -> Result<T, String> + Clone
+where
+    T: Clone + Display + FromStr + PartialOrd,
+{
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| format!("expected {} to {} {unit}", range.start(), range.end()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::within;
+
+    #[test]
+    fn numbers_out_of_range_are_refused_with_the_range() {
+        let rate = within(0.001..=1e5, "frames per second");
+        assert_eq!(rate("30"), Ok(30.0));
+        for text in ["0", "-1", "1e6", "nan", "inf", "", "30 fps"] {
+            let expected = "expected 0.001 to 100000 frames per second";
+            assert_eq!(rate(text), Err(expected.into()), "{text}");
+        }
+        let top = within(super::TOP, "classes");
+        assert_eq!((top("1"), top("100")), (Ok(1), Ok(100)));
+        assert_eq!(top("101"), Err("expected 1 to 100 classes".into()));
+    }
+}

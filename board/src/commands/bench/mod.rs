@@ -1,0 +1,122 @@
+//! `mergevit bench`: is a backend correct, and how fast is it?
+
+mod check;
+mod estimate;
+mod latency;
+mod pixels;
+mod preprocessing;
+mod profile;
+mod report;
+mod serve;
+
+use crate::args::{self, ModelArgs};
+use crate::failure::Failure;
+use crate::telemetry::memory;
+use crate::{model, output};
+use check::Check;
+use estimate::ModuleName;
+use latency::Limit;
+use mergevit_kernels::cpu;
+use mergevit_kernels::ops::MAX_BATCH;
+use mergevit_runtime::Engine;
+use pixels::Pixels;
+use preprocessing::FRAME;
+use report::Report;
+use serde::Serialize;
+use std::fmt::Display;
+use std::time::Duration;
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:\n\
+                        \x20 mergevit bench -m model.mvit --schedule r8 --profile\n\
+                        \x20 mergevit bench -m model.mvit --batch 8 --seconds 10 --json\n\
+                        \x20 mergevit bench -m model.mvit --estimate orin-nano-super")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Images per batch
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = args::within(1..=MAX_BATCH, "images"))]
+    batch: usize,
+    /// Time N runs [default: as many as --seconds allows]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    iterations: Option<u32>,
+    /// Time runs for S seconds
+    #[arg(long, default_value = "3", value_name = "S", value_parser = seconds, conflicts_with = "iterations")]
+    seconds: Duration,
+    /// Do not compare with the reference first
+    #[arg(long)]
+    no_check: bool,
+    /// Also show the time, arithmetic and memory traffic of each operation
+    #[arg(long)]
+    profile: bool,
+    /// Read counts from standard input, one per line; answer each with that many latencies in microseconds
+    #[arg(long, conflicts_with_all = ["profile", "iterations", "json"])]
+    serve: bool,
+    /// Measure nothing; estimate the latency on a Jetson module instead
+    #[arg(long, value_name = "MODULE", conflicts_with_all = ["profile", "iterations", "seconds", "serve", "backend", "threads"])]
+    estimate: Option<ModuleName>,
+    /// End with one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    args::within(0.01..=86400.0, "seconds")(text).map(Duration::from_secs_f64)
+}
+
+/// Runs before anything is measured: caches fill, threads start, clocks rise.
+const WARM_UP: u32 = 3;
+
+pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
+    if let Some(module) = args.estimate {
+        let estimate = estimate::estimate(&args.model, args.batch, module)?;
+        return print(&estimate, args.json);
+    }
+    let mut engine = model::load(&args.model, args.batch, FRAME)?;
+    let pixels = Pixels::random(engine.pack().config().image_bytes(), args.batch);
+    latency::latencies(&mut engine, &pixels, Limit::Iterations(WARM_UP))?;
+    // Before the check, which loads a second engine.
+    let resident = memory::resident().unwrap_or_default();
+    let check = match args.no_check {
+        true => Check::NotAsked,
+        false => check::check(&args.model, &mut engine, &pixels)?,
+    };
+    if args.serve {
+        output::warn(&format!("check: {check}"));
+        return serve::serve(&mut engine, &pixels);
+    }
+
+    let limit = match args.iterations {
+        Some(iterations) => Limit::Iterations(iterations),
+        None => Limit::Time(args.seconds),
+    };
+    let preprocess = preprocessing::preprocessing(&mut engine)?;
+    latency::latencies(&mut engine, &pixels, Limit::Iterations(WARM_UP))?;
+    let latencies = latency::latencies(&mut engine, &pixels, limit)?;
+    let peak = peak(&engine);
+    let profile = match args.profile {
+        true => Some(profile::profile(&mut engine, &pixels, limit, peak)?),
+        false => None,
+    };
+    let report = Report::new(
+        &engine, check, &latencies, preprocess, peak, resident, profile,
+    );
+    print(&report, args.json)
+}
+
+/// Prints a report as text, followed by JSON if asked for.
+fn print(report: &(impl Display + Serialize), json: bool) -> Result<(), Failure> {
+    output::print(&report.to_string())?;
+    if json {
+        output::print_json(report)?;
+    }
+    Ok(())
+}
+
+/// Peak multiply-accumulates per second of the engine's instruction set on the engine's threads; `None` for a
+/// backend without such a measure.
+fn peak(engine: &Engine) -> Option<f64> {
+    let name = engine.backend();
+    let implementation = cpu::implementations().iter().find(|i| i.name == name)?;
+    implementation.measure_peak(engine.threads())
+}

@@ -1,0 +1,102 @@
+//! A row of a profile: one operation, or all operations of a kind.
+
+use crate::output;
+use mergevit_runtime::plan::Cost;
+use serde::Serialize;
+
+/// Time and work of one operation, or of all operations of a kind.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) layer: Option<usize>,
+    pub(super) operations: usize,
+    /// Sum over the operations.
+    pub(super) time_us: f64,
+    pub(super) macs: u64,
+    pub(super) weight_bytes: u64,
+    pub(super) activation_bytes: u64,
+    /// Share of the instruction set's peak; `None` without multiplications or without a known peak.
+    pub(super) percent_of_peak: Option<f64>,
+}
+
+impl Row {
+    pub(super) fn new(name: &'static str, layer: Option<usize>, time_us: f64, cost: Cost) -> Self {
+        Self {
+            name,
+            layer,
+            operations: 1,
+            time_us,
+            macs: cost.macs,
+            weight_bytes: cost.weight_bytes,
+            activation_bytes: cost.activation_bytes(),
+            percent_of_peak: None,
+        }
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.operations += other.operations;
+        self.time_us += other.time_us;
+        self.macs += other.macs;
+        self.weight_bytes += other.weight_bytes;
+        self.activation_bytes += other.activation_bytes;
+    }
+
+    pub(super) fn macs_per_second(&self) -> f64 {
+        output::ratio(self.macs as f64, self.time_us / 1e6)
+    }
+
+    pub(super) fn rate(mut self, peak: Option<f64>) -> Self {
+        let peak = peak.filter(|_| self.macs > 0);
+        self.percent_of_peak = peak.map(|peak| 100.0 * self.macs_per_second() / peak);
+        self
+    }
+}
+
+/// Sums over operations of the same name, the slowest first, then the sum over all.
+pub(super) fn by_kind(operations: &[Row]) -> Vec<Row> {
+    let mut kinds: Vec<Row> = Vec::new();
+    let mut total = Row::new("total", None, 0.0, Cost::default());
+    total.operations = 0;
+    for row in operations {
+        total.add(row);
+        match kinds.iter_mut().find(|kind| kind.name == row.name) {
+            Some(kind) => kind.add(row),
+            None => kinds.push(Row {
+                layer: None,
+                ..row.clone()
+            }),
+        }
+    }
+    kinds.sort_by(|a, b| b.time_us.total_cmp(&a.time_us));
+    kinds.push(total);
+    kinds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_sum_up_and_sort() {
+        let cost = |macs| Cost {
+            macs,
+            weight_bytes: 1,
+            read_bytes: 2,
+            written_bytes: 3,
+        };
+        let rows = [
+            Row::new("norm1", Some(0), 5.0, cost(0)),
+            Row::new("fc1", Some(0), 10.0, cost(1_000)),
+            Row::new("fc1", Some(1), 30.0, cost(3_000)),
+        ];
+        let kinds = by_kind(&rows);
+        let names: Vec<_> = kinds.iter().map(|row| (row.name, row.operations)).collect();
+        assert_eq!(names, [("fc1", 2), ("norm1", 1), ("total", 3)]);
+        assert_eq!((kinds[0].time_us, kinds[0].macs), (40.0, 4_000));
+        assert_eq!((kinds[2].weight_bytes, kinds[2].activation_bytes), (3, 15));
+        let percent = kinds[0].clone().rate(Some(1e9)).percent_of_peak;
+        assert!(percent.is_some_and(|percent| (percent - 10.0).abs() < 1e-9));
+        assert_eq!(kinds[1].clone().rate(Some(1e9)).percent_of_peak, None);
+    }
+}

@@ -1,0 +1,153 @@
+//! What only a Jetson has: model, L4T release, power mode, clocks.
+
+use serde::Serialize;
+use std::fs;
+use std::path::Path;
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Jetson {
+    /// E.g. `NVIDIA Jetson Orin Nano Developer Kit`.
+    model: String,
+    /// First line of `/etc/nv_tegra_release`: the L4T release.
+    release: Option<String>,
+    /// Number of the `nvpmodel` power mode.
+    power_mode: Option<String>,
+    clocks: Vec<Clock>,
+}
+
+/// A clock and its limit.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Clock {
+    unit: String,
+    current_hz: u64,
+    max_hz: u64,
+}
+
+impl Jetson {
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut lines = vec![self.model.clone()];
+        lines.extend(self.release.clone());
+        lines.extend(
+            self.power_mode
+                .iter()
+                .map(|mode| format!("power mode {mode}")),
+        );
+        lines.extend(self.clocks.iter().map(|clock| {
+            format!(
+                "{} at {} of {} MHz",
+                clock.unit,
+                clock.current_hz / 1_000_000,
+                clock.max_hz / 1_000_000
+            )
+        }));
+        lines
+    }
+}
+
+pub(super) fn probe() -> Option<Jetson> {
+    probe_at(Path::new("/"))
+}
+
+/// Reads below `root` in place of `/`, for tests.
+fn probe_at(root: &Path) -> Option<Jetson> {
+    let model = read(&root.join("proc/device-tree/model"))?;
+    if !model.contains("Jetson") && !model.contains("NVIDIA") {
+        return None;
+    }
+    let release = read(&root.join("etc/nv_tegra_release"));
+    let mode = read(&root.join("var/lib/nvpmodel/status"));
+    Some(Jetson {
+        model,
+        release: release.and_then(|text| text.lines().next().map(Into::into)),
+        power_mode: mode.map(|text| text.trim_start_matches("pmode:").into()),
+        clocks: clocks(root),
+    })
+}
+
+/// One per cluster of processors, and one per scalable device that is a GPU.
+fn clocks(root: &Path) -> Vec<Clock> {
+    let policies = folders(&root.join("sys/devices/system/cpu/cpufreq"));
+    let processors = policies.iter().filter_map(|policy| {
+        let kilohertz = |name: &str| number(&policy.join(name));
+        let cores = read(&policy.join("related_cpus"))?;
+        Some(Clock {
+            unit: format!("processors {cores}"),
+            current_hz: kilohertz("scaling_cur_freq")? * 1000,
+            max_hz: kilohertz("cpuinfo_max_freq")? * 1000,
+        })
+    });
+    let devices = folders(&root.join("sys/class/devfreq"));
+    let gpus = devices.iter().filter_map(|device| {
+        let name = device.file_name()?.to_str()?.to_owned();
+        let is_gpu = name.contains("gpu") || name.contains("gv11b") || name.contains("ga10b");
+        is_gpu.then_some(Clock {
+            unit: format!("GPU {name}"),
+            current_hz: number(&device.join("cur_freq"))?,
+            max_hz: number(&device.join("max_freq"))?,
+        })
+    });
+    processors.chain(gpus).collect()
+}
+
+fn folders(parent: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(parent).into_iter().flatten();
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    paths
+}
+
+/// A file's text without surrounding white space and the zero byte that ends strings in a device tree.
+fn read(path: &Path) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    let text = text.trim_end_matches('\0').trim();
+    (!text.is_empty()).then(|| text.into())
+}
+
+fn number(path: &Path) -> Option<u64> {
+    read(path)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jetson_is_read_from_its_files() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let put = |name: &str, text: &str| {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            fs::write(path, text).expect("a file");
+        };
+        assert_eq!(probe_at(root.path()), None);
+        put(
+            "proc/device-tree/model",
+            "NVIDIA Jetson Orin Nano Developer Kit\0",
+        );
+        put(
+            "etc/nv_tegra_release",
+            "# R36 (release), REVISION: 4.3\nmore\n",
+        );
+        put("var/lib/nvpmodel/status", "pmode:0002");
+        let policy = "sys/devices/system/cpu/cpufreq/policy0";
+        put(&format!("{policy}/related_cpus"), "0 1 2 3\n");
+        put(&format!("{policy}/scaling_cur_freq"), "729600\n");
+        put(&format!("{policy}/cpuinfo_max_freq"), "1728000\n");
+        put("sys/class/devfreq/17000000.gpu/cur_freq", "306000000\n");
+        put("sys/class/devfreq/17000000.gpu/max_freq", "1020000000\n");
+        put("sys/class/devfreq/13e10000.host1x/cur_freq", "1\n");
+        let jetson = probe_at(root.path()).expect("all the files are there");
+        assert_eq!(
+            jetson.lines(),
+            [
+                "NVIDIA Jetson Orin Nano Developer Kit",
+                "# R36 (release), REVISION: 4.3",
+                "power mode 0002",
+                "processors 0 1 2 3 at 729 of 1728 MHz",
+                "GPU 17000000.gpu at 306 of 1020 MHz",
+            ]
+        );
+        put("proc/device-tree/model", "Some Other Board\0");
+        assert_eq!(probe_at(root.path()), None);
+    }
+}

@@ -1,0 +1,98 @@
+//! What a pack holds, as data.
+
+use crate::failure::Failure;
+use mergevit_runtime::plan::Cost;
+use mergevit_runtime::{ModelConfig, Pack, Plan, Provenance, Schedule, Section};
+use serde::Serialize;
+use std::path::Path;
+
+#[derive(Serialize)]
+pub(super) struct Report<'a> {
+    pub(super) file: String,
+    pub(super) file_bytes: usize,
+    pub(super) format_version: u32,
+    pub(super) model: &'a ModelConfig,
+    pub(super) parameters: usize,
+    pub(super) schedules: Vec<ScheduleReport<'a>>,
+    pub(super) provenance: &'a Provenance,
+    pub(super) quantized_activations: usize,
+    pub(super) sections: Vec<SectionReport>,
+}
+
+#[derive(Serialize)]
+pub(super) struct ScheduleReport<'a> {
+    #[serde(flatten)]
+    pub(super) schedule: &'a Schedule,
+    /// Tokens per image: those that enter each layer, then those that leave the last.
+    pub(super) tokens: Vec<u16>,
+    pub(super) gmac: f64,
+    pub(super) arena_bytes: usize,
+}
+
+#[derive(Serialize)]
+pub(super) struct SectionReport {
+    pub(super) kind: String,
+    pub(super) layer: Option<usize>,
+    pub(super) dtype: String,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) offset: usize,
+    pub(super) length_bytes: usize,
+    /// XXH3-64, hexadecimal.
+    pub(super) checksum: String,
+}
+
+impl From<&Section> for SectionReport {
+    fn from(section: &Section) -> Self {
+        Self {
+            kind: section.kind.to_string(),
+            layer: section.layer,
+            dtype: format!("{:?}", section.dtype).to_lowercase(),
+            rows: section.rows,
+            columns: section.columns,
+            offset: section.offset,
+            length_bytes: section.length,
+            checksum: format!("{:016x}", section.checksum),
+        }
+    }
+}
+
+impl<'a> Report<'a> {
+    /// Reports on `pack`, which was read from `file`.
+    pub(super) fn new(file: &Path, pack: &'a Pack) -> Result<Self, Failure> {
+        Ok(Self {
+            file: file.display().to_string(),
+            file_bytes: pack.len(),
+            format_version: mergevit_runtime::pack::VERSION,
+            model: pack.config(),
+            parameters: parameters(pack),
+            schedules: schedules(pack)?,
+            provenance: pack.provenance(),
+            quantized_activations: pack.quantization().len(),
+            sections: pack.sections().map(SectionReport::from).collect(),
+        })
+    }
+}
+
+/// Elements of the weight matrices.
+fn parameters(pack: &Pack) -> usize {
+    let matrices = pack.sections().filter(|section| section.rows > 1);
+    matrices.map(|section| section.rows * section.columns).sum()
+}
+
+fn schedules(pack: &Pack) -> Result<Vec<ScheduleReport<'_>>, Failure> {
+    let schedules = pack.schedules().iter();
+    schedules
+        .map(|schedule| {
+            let plan =
+                Plan::new(pack.config(), schedule, 1).map_err(|error| Failure::work(&error))?;
+            let Cost { macs, .. } = plan.cost();
+            Ok(ScheduleReport {
+                schedule,
+                tokens: plan.tokens().to_vec(),
+                gmac: macs as f64 / 1e9,
+                arena_bytes: plan.arena_len(),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,143 @@
+//! A pack's report as text.
+
+use super::report::{Report, ScheduleReport, SectionReport};
+use crate::output::{self, Table};
+use mergevit_runtime::{ModelConfig, Provenance, ResizeMode};
+use std::fmt::Write;
+
+pub(super) fn text(report: &Report<'_>) -> String {
+    let mut text = String::new();
+    for (name, value) in summary(report) {
+        let _ = writeln!(text, "{name:<16} {value}");
+    }
+    let schedules = schedules(&report.schedules);
+    let sections = sections(&report.sections);
+    text + &format!("\n{schedules}\n{sections}")
+}
+
+/// Name and value of each line above the tables.
+fn summary(report: &Report<'_>) -> Vec<(&'static str, String)> {
+    let bytes = output::bytes(report.file_bytes as u64);
+    let mut lines = vec![
+        ("file", report.file.clone()),
+        ("bytes", format!("{} ({bytes})", report.file_bytes)),
+        ("format", format!("version {}", report.format_version)),
+    ];
+    lines.extend(model(report.model, report.parameters));
+    let activations = format!("{} quantized", report.quantized_activations);
+    lines.push(("activations", activations));
+    lines.extend(provenance(report.provenance));
+    lines
+}
+
+fn model(model: &ModelConfig, parameters: usize) -> [(&'static str, String); 5] {
+    let size = model.image_size;
+    let resize = match model.preprocessing.resize {
+        ResizeMode::ShortestSide(side) => format!("shortest side to {side}"),
+        ResizeMode::Exact { width, height } => format!("{width}x{height}"),
+    };
+    let token = if model.class_token { "with" } else { "no" };
+    [
+        ("architecture", model.architecture.clone()),
+        (
+            "shape",
+            format!(
+                "{} layers, width {}, {} heads, MLP {}, {parameters} parameters",
+                model.depth, model.width, model.heads, model.mlp_width
+            ),
+        ),
+        (
+            "input",
+            format!(
+                "{size} x {size} pixels, patches of {}, {token} class token, pooling {:?}",
+                model.patch_size, model.pooling
+            ),
+        ),
+        (
+            "preprocessing",
+            format!(
+                "{resize}, {:?}, then a centre crop to {size} x {size}",
+                model.preprocessing.interpolation
+            ),
+        ),
+        (
+            "classes",
+            format!("{}, {} labels", model.classes, model.labels.len()),
+        ),
+    ]
+}
+
+/// Where the pack comes from.
+fn provenance(provenance: &Provenance) -> impl Iterator<Item = (&'static str, String)> {
+    let Provenance {
+        checkpoint,
+        checkpoint_hash,
+        calibration_set,
+        calibration_images,
+        ..
+    } = provenance;
+    let lines = [
+        ("checkpoint", format!("{checkpoint} ({checkpoint_hash})")),
+        (
+            "calibration",
+            format!("{calibration_set}, {calibration_images} images"),
+        ),
+        ("tool", provenance.tool.clone()),
+    ];
+    let settings = provenance.settings.iter();
+    let settings = settings.map(|(key, value)| ("setting", format!("{key} = {value}")));
+    lines.into_iter().chain(settings)
+}
+
+fn schedules(schedules: &[ScheduleReport<'_>]) -> Table {
+    let mut table = Table::new([
+        "schedule",
+        "tokens",
+        "GMAC",
+        "arena",
+        "top-1",
+        "top-5",
+        "agreement",
+        "images",
+        "data set",
+    ]);
+    for report in schedules {
+        let ends = [report.tokens.first(), report.tokens.last()];
+        let mut cells = vec![
+            report.schedule.name.clone(),
+            output::arrows(&ends.map(|tokens| tokens.copied().unwrap_or_default())),
+            format!("{:.3}", report.gmac),
+            output::bytes(report.arena_bytes as u64),
+        ];
+        match &report.schedule.accuracy {
+            Some(accuracy) => cells.extend([
+                output::percent(accuracy.top1, 2),
+                output::percent(accuracy.top5, 2),
+                output::percent(accuracy.agreement, 2),
+                accuracy.images.to_string(),
+                accuracy.dataset.clone(),
+            ]),
+            None => cells.push("not measured".into()),
+        }
+        table.push(cells);
+    }
+    table
+}
+
+fn sections(sections: &[SectionReport]) -> Table {
+    let mut table = Table::new([
+        "section", "layer", "type", "shape", "offset", "bytes", "xxh3-64",
+    ]);
+    for section in sections {
+        table.push([
+            section.kind.clone(),
+            section.layer.map_or("-".into(), |layer| layer.to_string()),
+            section.dtype.clone(),
+            format!("{}x{}", section.rows, section.columns),
+            section.offset.to_string(),
+            section.length_bytes.to_string(),
+            section.checksum.clone(),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,8 @@
+//! The commands: each module holds the arguments of one (`Args`) and carries it out (`execute`).
+
+pub(crate) mod bench;
+pub(crate) mod classify;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod inspect;
+pub(crate) mod run;

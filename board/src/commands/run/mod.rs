@@ -1,0 +1,157 @@
+//! `mergevit run`: classifies live frames with the allocator sealed.
+
+mod report;
+mod session;
+
+use crate::args::{self, ModelArgs};
+use crate::failure::Failure;
+use crate::sources::{self, Exchange, Source, SourceOptions, SourceSpec, parse_color, parse_size};
+use crate::{model, output, seal};
+use mergevit_kernels::frame::ColorSpace;
+use mergevit_runtime::Engine;
+use session::{End, Session, Settings};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Examples:\n\
+                        \x20 mergevit run -m model.mvit -s v4l2:/dev/video0 --size 1280x720\n\
+                        \x20 mergevit run -m model.mvit -s file:photos/ --json\n\
+                        \x20 ffmpeg -i film.mp4 -f yuv4mpegpipe - | mergevit run -m model.mvit -s y4m:-")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// v4l2:DEVICE, file:FOLDER-OR-IMAGE, y4m:PATH or raw:FORMAT:WIDTHxHEIGHT:PATH, where PATH '-' is standard
+    /// input and FORMAT is rgb, bgr, grey, yuyv, uyvy, nv12, nv21 or i420
+    #[arg(long, short, value_name = "SOURCE")]
+    source: SourceSpec,
+    /// Stop after N frames
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_frames: Option<u64>,
+    /// Classify at most FPS frames per second
+    #[arg(long, value_name = "FPS", value_parser = args::within(0.001..=1e5, "frames per second"))]
+    fps_limit: Option<f64>,
+    /// Start again at the end of a file or folder
+    #[arg(long = "loop")]
+    repeat: bool,
+    /// Frame size to ask a camera for [default: its current one]
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = parse_size)]
+    size: Option<(usize, usize)>,
+    /// Colour space of YUV frames: bt601, bt601-full, bt709 or bt709-full [default: the source's, or
+    /// else bt601]
+    #[arg(long, value_name = "NAME", value_parser = parse_color)]
+    color: Option<ColorSpace>,
+    /// Print the K most likely classes
+    #[arg(long, default_value_t = 3, value_name = "K", value_parser = args::within(args::TOP, "classes"))]
+    top: usize,
+    /// Print one JSON object per line: each frame, then a summary
+    #[arg(long)]
+    json: bool,
+    /// Do not abort when the live loop allocates memory (for debugging)
+    #[arg(long)]
+    no_seal: bool,
+}
+
+/// Exit code of a process that a second interrupt ends at once: 128 + SIGINT.
+const INTERRUPTED: i32 = 130;
+
+pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
+    let source = open(args)?;
+    let max_frame = (source.max_width, source.max_height);
+    let mut engine = model::load(&args.model, 1, max_frame)?;
+    let exchange = Arc::new(Exchange::new(source.policy, source.slot_bytes));
+    stop_on_signals(&exchange)?;
+    let mut session = Session::new(args.settings(), &source.names, &engine);
+    if !args.json {
+        announce(&source, &engine);
+    }
+    // The first use of standard output allocates its buffer.
+    output::print("")?;
+    exchange
+        .start(source.capture)
+        .map_err(|error| Failure::work(&format_args!("cannot start a thread: {error}")))?;
+
+    let seal = (!args.no_seal).then(seal::seal);
+    let end = session.run(&mut engine, &exchange);
+    drop(seal);
+
+    exchange.stop();
+    let summary = session.summary(exchange.counts());
+    match end {
+        End::OutputFailed(_) => output::warn(&summary.to_string()),
+        _ if args.json => output::print_json(&summary)?,
+        _ => output::warn(&summary.to_string()),
+    }
+    outcome(end, session.frames(), &source.description)
+}
+
+impl Args {
+    fn settings(&self) -> Settings {
+        Settings {
+            json: self.json,
+            max_frames: self.max_frames,
+            fps_limit: self.fps_limit,
+            top: self.top,
+        }
+    }
+}
+
+/// Opens the source, if the options fit it.
+fn open(args: &Args) -> Result<Source, Failure> {
+    if args.size.is_some() && !args.source.is_camera() {
+        return Err(Failure::Usage("--size is for cameras".into()));
+    }
+    if args.repeat && args.source.is_once() {
+        let message = "--loop needs frames that can be read again: a file or a folder";
+        return Err(Failure::Usage(message.into()));
+    }
+    let options = SourceOptions {
+        repeat: args.repeat,
+        color: args.color,
+        #[cfg(feature = "camera")]
+        size: args.size,
+    };
+    sources::open(&args.source, &options).map_err(|error| {
+        let failure = Failure::work(&error);
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    })
+}
+
+/// What the process ends with after `frames` frames.
+fn outcome(end: End, frames: u64, source: &str) -> Result<(), Failure> {
+    match end {
+        End::Source(Err(error)) => Err(Failure::work(&format_args!("{source}: {error}"))),
+        End::Source(Ok(())) if frames == 0 => Err(Failure::work(&format_args!(
+            "{source}: no frame could be used"
+        ))),
+        End::Source(Ok(())) | End::Enough => Ok(()),
+        End::EngineFailed(error) => Err(Failure::work(&error)),
+        End::OutputFailed(error) => Err(Failure::output(&error)),
+    }
+}
+
+/// The first signal ends the loop. The second ends the process, in case the loop hangs in a write.
+fn stop_on_signals(exchange: &Arc<Exchange>) -> Result<(), Failure> {
+    let exchange = Arc::clone(exchange);
+    let stopped = AtomicBool::new(false);
+    let handler = move || {
+        if stopped.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED);
+        }
+        exchange.stop();
+    };
+    ctrlc::set_handler(handler)
+        .map_err(|error| Failure::work(&format_args!("cannot handle signals: {error}")))
+}
+
+fn announce(source: &Source, engine: &Engine) {
+    output::warn(&format!(
+        "{} · {} · schedule {}",
+        source.description,
+        model::place(engine),
+        engine.schedule().name
+    ));
+}

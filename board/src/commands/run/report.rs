@@ -1,0 +1,117 @@
+//! What the live loop prints: a line per frame, and a summary.
+
+use crate::output::{self, Line};
+use crate::ranking::Ranking;
+use crate::sources::Counts;
+use crate::telemetry::histogram::Histogram;
+use serde::Serialize;
+use std::fmt;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// One classified frame.
+#[derive(Serialize)]
+pub(super) struct FrameRecord<'a> {
+    pub(super) event: &'static str,
+    /// Counted from 0.
+    pub(super) frame: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<&'a str>,
+    pub(super) top: Ranking<'a>,
+    /// Preprocessing and inference.
+    pub(super) latency_us: f64,
+    /// From the capture to the result.
+    pub(super) age_us: f64,
+}
+
+impl FrameRecord<'_> {
+    /// Writes the record as one line. Does not allocate.
+    pub(super) fn write(&self, line: &mut Line, json: bool) -> io::Result<()> {
+        if json {
+            serde_json::to_writer(&mut *line, self)?;
+            return line.write_all(b"\n");
+        }
+        write!(line, "{:>6}  ", self.frame)?;
+        if let Some(name) = self.name {
+            write!(line, "{name}  ")?;
+        }
+        let latency = self.latency_us / 1e3;
+        writeln!(line, "{}  ({latency:.2} ms)", self.top)
+    }
+}
+
+/// A whole run.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Summary {
+    event: &'static str,
+    frames: u64,
+    /// Frames that newer ones replaced.
+    dropped: u64,
+    /// Frames that could not be used.
+    errors: u64,
+    elapsed_s: f64,
+    frames_per_second: f64,
+    latency_us_mean: f64,
+    latency_us_p50: f64,
+    latency_us_p90: f64,
+    latency_us_p99: f64,
+    latency_us_max: f64,
+    age_us_p50: f64,
+    age_us_p99: f64,
+    age_us_max: f64,
+}
+
+impl Summary {
+    pub(super) fn new(
+        frames: u64,
+        counts: Counts,
+        elapsed: Duration,
+        latency: &Histogram,
+        age: &Histogram,
+    ) -> Self {
+        debug_assert_eq!(latency.count(), frames);
+        let microseconds = |nanoseconds: u64| nanoseconds as f64 / 1e3;
+        Self {
+            event: "summary",
+            frames,
+            dropped: counts.dropped,
+            errors: counts.errors,
+            elapsed_s: elapsed.as_secs_f64(),
+            frames_per_second: output::ratio(frames as f64, elapsed.as_secs_f64()),
+            latency_us_mean: microseconds(latency.mean()),
+            latency_us_p50: microseconds(latency.quantile(0.5)),
+            latency_us_p90: microseconds(latency.quantile(0.9)),
+            latency_us_p99: microseconds(latency.quantile(0.99)),
+            latency_us_max: microseconds(latency.max()),
+            age_us_p50: microseconds(age.quantile(0.5)),
+            age_us_p99: microseconds(age.quantile(0.99)),
+            age_us_max: microseconds(age.max()),
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = output::microseconds;
+        writeln!(
+            f,
+            "{} frames in {:.2} s ({:.1} frames/s), {} dropped, {} with errors",
+            self.frames, self.elapsed_s, self.frames_per_second, self.dropped, self.errors
+        )?;
+        writeln!(
+            f,
+            "latency  p50 {}  p90 {}  p99 {}  max {}",
+            time(self.latency_us_p50),
+            time(self.latency_us_p90),
+            time(self.latency_us_p99),
+            time(self.latency_us_max)
+        )?;
+        write!(
+            f,
+            "age      p50 {}  p99 {}  max {}   (capture to result)",
+            time(self.age_us_p50),
+            time(self.age_us_p99),
+            time(self.age_us_max)
+        )
+    }
+}

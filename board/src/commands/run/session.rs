@@ -1,0 +1,170 @@
+//! The live loop. Nothing in [`Session::run`] allocates.
+
+use super::report::{FrameRecord, Summary};
+use crate::output::{self, Line};
+use crate::ranking::{Ranked, Ranking, rank};
+use crate::sources::{Counts, Exchange, Next, SourceError};
+use crate::telemetry::histogram::Histogram;
+use mergevit_runtime::{Engine, RunError};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long the loop waits for a frame before it checks again.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Bytes of a line besides its classes: numbers, keys, and a file name of 255 bytes, each of them escaped as
+/// `\u001b` at worst.
+const LINE: usize = 1024 + 6 * 255;
+
+/// Bytes of a class besides its label: number, probability, keys.
+const CLASS: usize = 128;
+
+/// Why the loop ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// No further frames.
+    Source(Result<(), SourceError>),
+    /// `--max-frames` was reached.
+    Enough,
+    EngineFailed(RunError),
+    OutputFailed(io::Error),
+}
+
+/// What the command line says about the loop.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) json: bool,
+    /// Frames after which the loop ends.
+    pub(super) max_frames: Option<u64>,
+    /// Most frames per second.
+    pub(super) fps_limit: Option<f64>,
+    /// Classes named for each frame.
+    pub(super) top: usize,
+}
+
+/// One run of the live loop, with all the memory that it needs.
+pub(super) struct Session {
+    names: Arc<[String]>,
+    labels: Vec<String>,
+    settings: Settings,
+    top: Vec<Ranked>,
+    line: Line,
+    latency: Histogram,
+    age: Histogram,
+    frames: u64,
+    begin: Option<Instant>,
+    end: Option<Instant>,
+}
+
+impl Session {
+    pub(super) fn new(settings: Settings, names: &Arc<[String]>, engine: &Engine) -> Self {
+        let labels = engine.pack().config().labels.clone();
+        // A label is free of control characters, so JSON escapes at most double it.
+        let longest = labels.iter().map(String::len).max().unwrap_or(0);
+        Self {
+            names: Arc::clone(names),
+            settings,
+            top: vec![Ranked::default(); settings.top],
+            line: Line::new(LINE + settings.top * (CLASS + 2 * longest)),
+            latency: Histogram::new(),
+            age: Histogram::new(),
+            frames: 0,
+            begin: None,
+            end: None,
+            labels,
+        }
+    }
+
+    /// Frames classified.
+    pub(super) fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Classifies frames until there are no more, or enough.
+    pub(super) fn run(&mut self, engine: &mut Engine, exchange: &Exchange) -> End {
+        let fps_limit = self.settings.fps_limit;
+        let interval = fps_limit.map(|fps| Duration::from_secs_f64(1.0 / fps));
+        let mut due = Instant::now();
+        loop {
+            if let Some(interval) = interval {
+                exchange.sleep_until(due);
+                due = Instant::now().max(due) + interval;
+            }
+            let slot = match exchange.next(PATIENCE) {
+                Next::Waiting => continue,
+                Next::Ended(result) => return End::Source(result),
+                Next::Frame(slot) => slot,
+            };
+            let begin = Instant::now();
+            self.begin.get_or_insert(begin);
+            let Ok(frame) = slot.frame() else {
+                exchange.count_error();
+                exchange.give_back(slot);
+                continue;
+            };
+            let ranked = match engine.classify(&[frame]) {
+                Ok(output) => rank(&output, 0, &mut self.top),
+                Err(error) => return End::EngineFailed(error),
+            };
+            let end = Instant::now();
+            let times = Times {
+                latency: end - begin,
+                age: end.saturating_duration_since(slot.captured),
+            };
+            self.end = Some(end);
+            let name = slot.name;
+            exchange.give_back(slot);
+            if let Err(error) = self.record(name, ranked, times) {
+                return End::OutputFailed(error);
+            }
+            let max_frames = self.settings.max_frames;
+            if max_frames.is_some_and(|most| self.frames >= most) {
+                return End::Enough;
+            }
+        }
+    }
+
+    fn record(&mut self, name: usize, ranked: usize, times: Times) -> io::Result<()> {
+        self.latency.record(times.latency);
+        self.age.record(times.age);
+        let record = FrameRecord {
+            event: "frame",
+            frame: self.frames,
+            name: self.names.get(name).map(String::as_str),
+            top: Ranking {
+                labels: &self.labels,
+                top: &self.top[..ranked],
+            },
+            latency_us: microseconds(times.latency),
+            age_us: microseconds(times.age),
+        };
+        self.frames += 1;
+        self.line.clear();
+        record.write(&mut self.line, self.settings.json)?;
+        output::write(self.line.bytes())
+    }
+
+    /// The run so far.
+    pub(super) fn summary(&self, counts: Counts) -> Summary {
+        let elapsed = match (self.begin, self.end) {
+            (Some(begin), Some(end)) => end - begin,
+            _ => Duration::ZERO,
+        };
+        Summary::new(self.frames, counts, elapsed, &self.latency, &self.age)
+    }
+}
+
+/// How long a frame took.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    /// Preprocessing and inference.
+    latency: Duration,
+    /// From the capture to the result.
+    age: Duration,
+}
+
+/// In tenths of a microsecond.
+fn microseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e7).round() / 10.0
+}

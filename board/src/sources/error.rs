@@ -1,0 +1,57 @@
+//! Why a source cannot be opened.
+
+#[cfg(feature = "camera")]
+use super::camera::error::CameraError;
+use super::images::ImageError;
+use super::y4m::header::HeaderError;
+use std::io;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why a source cannot be opened.
+#[derive(Debug, Error)]
+pub(crate) enum OpenError {
+    #[error("{name}: cannot {action}: {source}")]
+    Io {
+        name: String,
+        action: &'static str,
+        source: io::Error,
+    },
+    #[error("{}: no PNG or JPEG images", folder.display())]
+    NoImages { folder: PathBuf },
+    #[error("{}: none of its {count} images can be read; the first: {first}", folder.display())]
+    NoReadableImages {
+        folder: PathBuf,
+        count: usize,
+        first: ImageError,
+    },
+    #[error("{name}: {reason}")]
+    Header { name: String, reason: HeaderError },
+    #[error("{name}: not a file, so it cannot be read again, which --loop needs")]
+    NotRepeatable { name: String },
+    #[error("{name}: {reason}")]
+    #[cfg(feature = "camera")]
+    Camera { name: String, reason: CameraError },
+    #[error("{}: this mergevit was built without cameras", device.display())]
+    #[cfg(not(feature = "camera"))]
+    NoCameras { device: PathBuf },
+}
+
+impl OpenError {
+    /// What to do about it, if anything.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Header { reason, .. } => reason.hint().map(Into::into),
+            Self::NoImages { .. } => Some("sub-folders are not searched; name one of them".into()),
+            #[cfg(feature = "camera")]
+            Self::Camera { reason, .. } => reason.hint(),
+            #[cfg(not(feature = "camera"))]
+            Self::NoCameras { .. } => Some(
+                "build it with `--features camera`, or pipe frames in: \
+                 ffmpeg -i DEVICE -f yuv4mpegpipe - | mergevit run --source y4m:-"
+                    .into(),
+            ),
+            _ => None,
+        }
+    }
+}
