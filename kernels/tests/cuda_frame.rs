@@ -2,9 +2,6 @@
 //!
 //! The kernels run on an emulator of the shipped PTX, or, with `MERGEVIT_TEST_DEVICE=cuda`, on a GPU.
 
-mod common;
-
-use common::Random;
 use mergevit_kernels::cuda::preprocess::{Destination, Resampling, Workspace};
 use mergevit_kernels::cuda::testing::{Emulated, Options, test_device, unnoticed_mutants};
 use mergevit_kernels::cuda::{Address, Device, Module, Target};
@@ -13,6 +10,7 @@ use mergevit_kernels::frame::{
 };
 use mergevit_kernels::ops::{Kernels, Patchify};
 use mergevit_kernels::reference::Reference;
+use mergevit_kernels::testing::Random;
 
 /// Noise with runs of extremes, which bicubic overshoots.
 fn samples(random: &mut Random, len: usize) -> Vec<u8> {

@@ -7,14 +7,15 @@ mod common;
 #[path = "common/on_device.rs"]
 mod on_device;
 
+use common::Weights;
 use common::checks::{Candidates, check_layer_norm, check_patchify, check_pool_and_head};
-use common::{Random, Weights};
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::gemm::Tile;
 use mergevit_kernels::cuda::testing::{BlockOrder, Options, test_device, unnoticed_mutants};
 use mergevit_kernels::cuda::{Address, Best, Device, Module, TopClassesParams, top_classes};
 use mergevit_kernels::ops::Capacity;
 use mergevit_kernels::reference::Reference;
+use mergevit_kernels::testing::Random;
 use on_device::OnDevice;
 
 fn device(order: BlockOrder) -> Box<dyn Device> {

@@ -4,7 +4,7 @@ mod common;
 #[path = "common/on_device.rs"]
 mod on_device;
 
-use common::{Random, Weights};
+use common::Weights;
 use half::f16;
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::Target;
@@ -13,6 +13,7 @@ use mergevit_kernels::cuda::testing::{Emulated, Options};
 use mergevit_kernels::ops::{
     Attention, Epilogue, LayerNorm, Merge, MergeInput, MergeOutput, Patchify, Pool, Pooling,
 };
+use mergevit_kernels::testing::Random;
 use on_device::OnDevice;
 
 /// Runs operations on an emulated device; then every kernel's instructions are within a fifth of what its

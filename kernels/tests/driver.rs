@@ -1,44 +1,25 @@
-//! The driver layer against a driver of our own, `driver/libcuda.c`, which counts what is given out and taken
-//! back, and fails on demand. Each case runs in a process of its own, started by its test: a program loads a
+//! The driver layer on a fake driver. Each case runs in a process of its own, started by its test: a program loads a
 //! driver once.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+#[path = "driver/fake.rs"]
+mod fake;
+
 use mergevit_kernels::cuda::driver::{self, Driver};
 use mergevit_kernels::cuda::{Device, DeviceError, Launch, LayerNormParams, layer_norm};
-use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Tells a process of this program that it is to use the driver.
 const ROLE: &str = "FAKE_ROLE";
-
-/// The folder with the driver, compiled once.
-fn folder() -> &'static PathBuf {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        let status = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
-            .arg(folder.join("libcuda.so.1"))
-            .arg(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/tests/driver/libcuda.c"
-            ))
-            .status()
-            .expect("a C compiler, which Rust links with");
-        assert!(status.success());
-        folder
-    })
-}
 
 /// Runs [`role`] with these settings of the driver; returns what it printed, and what was not given back.
 fn run(settings: &[(&str, &str)]) -> (String, String) {
     let output = Command::new(std::env::current_exe().expect("this program"))
         .args(["--exact", "role", "--nocapture", "--ignored"])
         .env(ROLE, "")
-        .env("LD_LIBRARY_PATH", folder())
+        .env("LD_LIBRARY_PATH", fake::folder())
         .envs(settings.iter().copied())
         .output()
         .expect("this program runs");

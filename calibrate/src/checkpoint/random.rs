@@ -3,26 +3,18 @@
 use super::error::Defect;
 use super::{Block, Checkpoint, Weights};
 use mergevit_kernels::ops::HEAD_WIDTH;
+use mergevit_kernels::testing;
 use mergevit_runtime::{Interpolation, ModelConfig, Pooling, Preprocessing, ResizeMode};
 
-/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-struct Random(u64);
+struct Random(testing::Random);
 
 impl Random {
-    fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
     /// About normal: the sum of four uniform values (Irwin-Hall), cut at 3.5 deviations by nature.
     fn normal(&mut self, n: usize, deviation: f32) -> Vec<f32> {
         let scale = deviation * 3f32.sqrt() / 65_535.0;
         (0..n)
             .map(|_| {
-                let bits = self.bits();
+                let bits = self.0.bits();
                 let sum: u32 = (0..4).map(|i| (bits >> (16 * i)) as u32 & 0xffff).sum();
                 (sum as f32 - 2.0 * 65_535.0) * scale
             })
@@ -74,7 +66,7 @@ pub(super) fn checkpoint(architecture: &str, seed: u64) -> Result<Checkpoint, De
         },
     };
     model.validate()?;
-    let random = &mut Random(seed);
+    let random = &mut Random(testing::Random(seed));
     let weights = Weights {
         patch_weight: random.normal(width * 3 * patch_size * patch_size, 0.02),
         patch_bias: random.normal(width, 0.02),

@@ -10,6 +10,7 @@ use crate::observe::{Observation, Observer, Statistics};
 use crate::pack::build;
 use crate::quantize::quantize_model;
 use clap::{Args, ValueEnum};
+use mergevit_kernels::testing::Random;
 use mergevit_runtime::{Pack, PackWriter, Provenance, Schedule};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -183,23 +184,11 @@ fn calibrate_synthetic(
 ) -> Result<(Statistics, String), CommandError> {
     let mut observation = Observation::new(checkpoint, SYNTHETIC_IMAGES);
     let bytes = SYNTHETIC_IMAGES * checkpoint.model.image_bytes();
-    observation.see(&noise(seed, bytes));
+    observation.see(&Random(seed).bytes(bytes));
     Ok((
         observation.finish()?,
         format!("{SYNTHETIC_IMAGES} random frames"),
     ))
-}
-
-/// `len` random bytes: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) as u8
-    };
-    (0..len).map(|_| next()).collect()
 }
 
 /// Measures the pack before it gets its name, and writes it with what was found.
