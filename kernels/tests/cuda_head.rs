@@ -1,4 +1,4 @@
-//! The ends of the network on CUDA, over every batch, classes and shapes that do not divide: the scalar
+//! The ends of the network on CUDA, over batches, classes and shapes that blocks do not divide: the scalar
 //! reference's bits, and the classes in the order of their logits.
 //!
 //! The kernels run on an emulator of the shipped PTX, or, with `MERGEVIT_TEST_DEVICE=cuda`, on a GPU.
@@ -90,7 +90,7 @@ fn pooling_over_widths_and_tokens() {
     }
 }
 
-/// The 16-bit activations reach the clamp, and NaN comes of infinities.
+/// The 16-bit activations reach the clamp, and infinities give NaN.
 #[test]
 fn wide_norms_of_large_values() {
     for magnitude in [1e-7, 1.0, 65504.0, f32::INFINITY] {

@@ -17,7 +17,7 @@ use mergevit_kernels::testing::Random;
 use on_device::OnDevice;
 
 /// Runs operations on an emulated device; then every kernel's instructions are within a fifth of what its
-/// launches said. (That multiplications are exactly so is checked by the device at every launch.)
+/// launches said. (The device checks the exact number of multiplications at every launch.)
 fn check(tile: Tile, splits: u32, run: impl FnOnce(&mut dyn Kernels)) {
     let device = Emulated::new(Target::ORIN_NANO, Options::default());
     let ledger = device.ledger();

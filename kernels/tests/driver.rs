@@ -11,10 +11,10 @@ use mergevit_kernels::cuda::{Device, DeviceError, Launch, LayerNormParams, layer
 use std::process::Command;
 use std::time::Duration;
 
-/// Tells a process of this program that it is to use the driver.
+/// Set where a process of this program has to use the driver.
 const ROLE: &str = "FAKE_ROLE";
 
-/// Runs [`role`] with these settings of the driver; returns what it printed, and what was not given back.
+/// Runs [`role`] with these settings of the driver; returns what it printed, and what was not released.
 fn run(settings: &[(&str, &str)]) -> (String, String) {
     let output = Command::new(std::env::current_exe().expect("this program"))
         .args(["--exact", "role", "--nocapture", "--ignored"])
@@ -76,7 +76,7 @@ fn use_device(device: &mut Driver) -> Result<(), DeviceError> {
     large.threads = 2048;
     assert!(device.launch(&large).is_err());
     assert!(device.record(&[launch, large]).is_err());
-    // Recording has ended all the same.
+    // Recording has ended despite the errors.
     device.synchronize()
 }
 
@@ -91,7 +91,7 @@ fn role() {
         Err(error) => error.to_string(),
         Ok(mut device) => {
             let result = use_device(&mut device);
-            // Given back by another thread than the one that opened it.
+            // Dropped on another thread than the one that opened it.
             let thread = std::thread::spawn(move || drop(device));
             thread.join().expect("dropping never panics");
             result.map_or_else(|error| error.to_string(), |()| "all fine".into())

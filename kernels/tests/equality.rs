@@ -12,8 +12,7 @@ use suite::{Shapes, suite};
 
 /// Every implementation this machine has, on one, two and three threads.
 ///
-/// Compiled into the crate's own unit tests, only the one that those emulate where the machine lacks it;
-/// none without AVX-512.
+/// In the crate's own unit tests only AMX, which they emulate where the machine lacks it; nothing without AVX-512.
 struct Cpu;
 
 impl Candidates for Cpu {

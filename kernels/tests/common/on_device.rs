@@ -1,5 +1,5 @@
 //! The CUDA kernels as an implementation of [`Kernels`]: every operation uploads its operands, launches, and
-//! downloads the results. Slow, and just what the equality checks want.
+//! downloads the results. Slow, but all that the equality checks need.
 
 use half::f16;
 use mergevit_kernels::Kernels;
@@ -15,7 +15,7 @@ use mergevit_kernels::ops::{
 };
 use mergevit_kernels::reference;
 
-/// Operations on a device. Linear layers take the tiling given, or the nearest that fits.
+/// Operations on a device. Linear layers take the given tiling, or the nearest that fits.
 pub(crate) struct OnDevice {
     pub(crate) device: Box<dyn Device>,
     pub(crate) tile: Tile,
@@ -196,7 +196,7 @@ impl Kernels for OnDevice {
         let (gain, bias) = self.norm(norm);
         let rows = input.len() / width;
         let ones = vec![1u32; rows];
-        // Images of one token each: pooling takes it as it is.
+        // Images of one token each, which pooling leaves unchanged.
         let params = PoolNormParams {
             residual: self.upload(input),
             sizes: self.upload(&ones),

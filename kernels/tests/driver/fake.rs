@@ -1,4 +1,4 @@
-//! A driver for tests: `libcuda.c` computes nothing, but counts what is given out and taken back, and fails on
+//! A driver for tests: `libcuda.c` computes nothing, but counts allocations and releases, and fails on
 //! demand.
 
 use std::io::Write;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// The folder with the driver, compiled once: what `LD_LIBRARY_PATH` is to be.
+/// The folder with the driver, compiled once: the value of `LD_LIBRARY_PATH`.
 pub(crate) fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {

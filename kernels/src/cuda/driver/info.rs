@@ -89,7 +89,7 @@ impl fmt::Display for Code {
 pub struct DeviceInfo {
     /// Its number.
     pub ordinal: usize,
-    /// Its name, as `NVIDIA Orin`.
+    /// Its name, e.g. `NVIDIA Orin`.
     pub name: String,
     /// Its compute capability.
     pub capability: Capability,
