@@ -4,36 +4,17 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 mod common;
+#[path = "../../kernels/tests/driver/fake.rs"]
+mod fake;
 
 use common::{Fixture, HEIGHT, WIDTH, finish, finish_with_input, mergevit, raw_frames};
 use mergevit_kernels::frame::PixelFormat;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
-
-/// The folder with the driver, compiled once.
-fn folder() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("driver");
-        std::fs::create_dir_all(&folder).expect("a folder");
-        let source =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernels/tests/driver/libcuda.c");
-        let status = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .arg(folder.join("libcuda.so.1"))
-            .arg(source)
-            .status()
-            .expect("a C compiler, which Rust links with");
-        assert!(status.success());
-        folder
-    })
-}
 
 /// The program with the fake driver, configured by environment variables.
 fn with_driver<'a>(command: &'a mut Command, settings: &[(&str, &str)]) -> &'a mut Command {
     command
-        .env("LD_LIBRARY_PATH", folder())
+        .env("LD_LIBRARY_PATH", fake::folder())
         .envs(settings.iter().copied())
 }
 

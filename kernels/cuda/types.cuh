@@ -10,7 +10,7 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 
 #define DEVICE __device__ __forceinline__
-// A kernel's parameters are one struct, passed by value; `kernels/src/cuda/params.rs` has the same in Rust.
+// A kernel's parameters are one struct, passed by value; a file of the same name in `kernels/src/cuda` has it in Rust.
 #define PARAMS(type) const __grid_constant__ type
 
 // Lanes of a warp, and the mask of all of them.

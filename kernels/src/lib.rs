@@ -14,6 +14,8 @@ pub mod frame;
 pub mod math;
 pub mod ops;
 pub mod reference;
+#[doc(hidden)]
+pub mod testing;
 
 pub use ops::Kernels;
 

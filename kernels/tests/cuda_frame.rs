@@ -2,9 +2,6 @@
 //!
 //! The kernels run on an emulator of the shipped PTX, or, with `MERGEVIT_TEST_DEVICE=cuda`, on a GPU.
 
-mod common;
-
-use common::Random;
 use mergevit_kernels::cuda::preprocess::{Destination, Resampling, Workspace};
 use mergevit_kernels::cuda::testing::{Emulated, Options, test_device, unnoticed_mutants};
 use mergevit_kernels::cuda::{Address, Device, Module, Target};
@@ -13,6 +10,7 @@ use mergevit_kernels::frame::{
 };
 use mergevit_kernels::ops::{Kernels, Patchify};
 use mergevit_kernels::reference::Reference;
+use mergevit_kernels::testing::Random;
 
 /// Noise with runs of extremes, which bicubic overshoots.
 fn samples(random: &mut Random, len: usize) -> Vec<u8> {
@@ -56,7 +54,7 @@ impl Rig {
     fn run(&mut self, frame: &Frame<'_>, destination: &Destination) {
         let mut packed = vec![0; frame.packed_bytes()];
         frame.copy_packed(&mut packed);
-        // Room for not a byte more, so that reading one is a fault.
+        // Not a byte more, so that reading beyond is a fault.
         assert!(packed.len() <= self.resampling.frame_bytes());
         self.workspace.frame = self.device.allocate(packed.len()).unwrap();
         self.device.write(self.workspace.frame, &packed).unwrap();
@@ -128,7 +126,7 @@ fn every_format_and_color_space() {
     }
 }
 
-/// Last fours of pixels of which some are beyond the frame.
+/// The last group of four pixels reaches beyond the frame.
 #[test]
 fn widths_that_are_no_fours() {
     let mut random = Random(8);

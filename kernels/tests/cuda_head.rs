@@ -1,4 +1,4 @@
-//! The ends of the network on CUDA, over every batch, classes and shapes that do not divide: the scalar
+//! The ends of the network on CUDA, over batches, classes and shapes that blocks do not divide: the scalar
 //! reference's bits, and the classes in the order of their logits.
 //!
 //! The kernels run on an emulator of the shipped PTX, or, with `MERGEVIT_TEST_DEVICE=cuda`, on a GPU.
@@ -7,14 +7,15 @@ mod common;
 #[path = "common/on_device.rs"]
 mod on_device;
 
+use common::Weights;
 use common::checks::{Candidates, check_layer_norm, check_patchify, check_pool_and_head};
-use common::{Random, Weights};
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::gemm::Tile;
 use mergevit_kernels::cuda::testing::{BlockOrder, Options, test_device, unnoticed_mutants};
 use mergevit_kernels::cuda::{Address, Best, Device, Module, TopClassesParams, top_classes};
 use mergevit_kernels::ops::Capacity;
 use mergevit_kernels::reference::Reference;
+use mergevit_kernels::testing::Random;
 use on_device::OnDevice;
 
 fn device(order: BlockOrder) -> Box<dyn Device> {
@@ -89,7 +90,7 @@ fn pooling_over_widths_and_tokens() {
     }
 }
 
-/// The 16-bit activations reach the clamp, and NaN comes of infinities.
+/// The 16-bit activations reach the clamp, and infinities give NaN.
 #[test]
 fn wide_norms_of_large_values() {
     for magnitude in [1e-7, 1.0, 65504.0, f32::INFINITY] {

@@ -40,7 +40,7 @@ impl Candidates for Cuda {
     }
 }
 
-/// All broken kernels are noticed but those that are not worse for it: kernels and instructions.
+/// All broken kernels are noticed but the harmless ones: kernels and the instructions broken.
 #[track_caller]
 fn noticed_but(module: Module, exercise: impl Fn(Kernel), harmless: &[(Kernel, &str)]) {
     let unnoticed = unnoticed_mutants(module, exercise);
@@ -61,7 +61,7 @@ fn linear(module: Module, epilogue: EpilogueKind) {
         check_linear::<Cuda>(1, 40, 128, 704, 1e-3);
         check_embedding::<Cuda>(1, 40, 128, 704);
     };
-    // The compiler has unrolled the loop: the last of an odd number of steps closes a group that none waits for.
+    // The compiler has unrolled the loop: the last of an odd number of steps closes a group that nothing waits for.
     let narrow = Kernel::Gemm {
         tile: Tile::T32x64,
         epilogue,
@@ -107,7 +107,7 @@ fn merging() {
         };
         check_merge::<Cuda>(2, shape, 6);
     };
-    // The warp that tells of the block's results is the one that wrote them.
+    // The warp that announces the block's results is the one that wrote them.
     noticed_but(
         Module::MergeMatch,
         exercise,

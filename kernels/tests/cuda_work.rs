@@ -4,7 +4,7 @@ mod common;
 #[path = "common/on_device.rs"]
 mod on_device;
 
-use common::{Random, Weights};
+use common::Weights;
 use half::f16;
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::Target;
@@ -13,10 +13,11 @@ use mergevit_kernels::cuda::testing::{Emulated, Options};
 use mergevit_kernels::ops::{
     Attention, Epilogue, LayerNorm, Merge, MergeInput, MergeOutput, Patchify, Pool, Pooling,
 };
+use mergevit_kernels::testing::Random;
 use on_device::OnDevice;
 
 /// Runs operations on an emulated device; then every kernel's instructions are within a fifth of what its
-/// launches said. (That multiplications are exactly so is checked by the device at every launch.)
+/// launches said. (The device checks the exact number of multiplications at every launch.)
 fn check(tile: Tile, splits: u32, run: impl FnOnce(&mut dyn Kernels)) {
     let device = Emulated::new(Target::ORIN_NANO, Options::default());
     let ledger = device.ledger();

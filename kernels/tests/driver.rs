@@ -1,44 +1,25 @@
-//! The driver layer against a driver of our own, `driver/libcuda.c`, which counts what is given out and taken
-//! back, and fails on demand. Each case runs in a process of its own, started by its test: a program loads a
+//! The driver layer on a fake driver. Each case runs in a process of its own, started by its test: a program loads a
 //! driver once.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+#[path = "driver/fake.rs"]
+mod fake;
+
 use mergevit_kernels::cuda::driver::{self, Driver};
 use mergevit_kernels::cuda::{Device, DeviceError, Launch, LayerNormParams, layer_norm};
-use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::Duration;
 
-/// Tells a process of this program that it is to use the driver.
+/// Set where a process of this program has to use the driver.
 const ROLE: &str = "FAKE_ROLE";
 
-/// The folder with the driver, compiled once.
-fn folder() -> &'static PathBuf {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        let status = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
-            .arg(folder.join("libcuda.so.1"))
-            .arg(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/tests/driver/libcuda.c"
-            ))
-            .status()
-            .expect("a C compiler, which Rust links with");
-        assert!(status.success());
-        folder
-    })
-}
-
-/// Runs [`role`] with these settings of the driver; returns what it printed, and what was not given back.
+/// Runs [`role`] with these settings of the driver; returns what it printed, and what was not released.
 fn run(settings: &[(&str, &str)]) -> (String, String) {
     let output = Command::new(std::env::current_exe().expect("this program"))
         .args(["--exact", "role", "--nocapture", "--ignored"])
         .env(ROLE, "")
-        .env("LD_LIBRARY_PATH", folder())
+        .env("LD_LIBRARY_PATH", fake::folder())
         .envs(settings.iter().copied())
         .output()
         .expect("this program runs");
@@ -95,7 +76,7 @@ fn use_device(device: &mut Driver) -> Result<(), DeviceError> {
     large.threads = 2048;
     assert!(device.launch(&large).is_err());
     assert!(device.record(&[launch, large]).is_err());
-    // Recording has ended all the same.
+    // Recording has ended despite the errors.
     device.synchronize()
 }
 
@@ -110,7 +91,7 @@ fn role() {
         Err(error) => error.to_string(),
         Ok(mut device) => {
             let result = use_device(&mut device);
-            // Given back by another thread than the one that opened it.
+            // Dropped on another thread than the one that opened it.
             let thread = std::thread::spawn(move || drop(device));
             thread.join().expect("dropping never panics");
             result.map_or_else(|error| error.to_string(), |()| "all fine".into())

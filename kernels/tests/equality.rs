@@ -1,19 +1,18 @@
 //! Every CPU implementation gives the scalar reference's bits, over awkward shapes and values.
 
 mod common;
+#[path = "common/suite.rs"]
+mod suite;
 
-use common::checks::{
-    Candidates, check_attention, check_embedding, check_layer_norm, check_linear, check_merge,
-    check_patchify, check_pool_and_head,
-};
+use common::checks::{Candidates, check_attention, check_layer_norm, check_linear, check_merge};
 use mergevit_kernels::ops::{Capacity, Merge};
 use mergevit_kernels::{Kernels, cpu};
 use proptest::prelude::*;
+use suite::{Shapes, suite};
 
 /// Every implementation this machine has, on one, two and three threads.
 ///
-/// Compiled into the crate's own unit tests, only the one that those emulate where the machine lacks it;
-/// none without AVX-512.
+/// In the crate's own unit tests only AMX, which they emulate where the machine lacks it; nothing without AVX-512.
 struct Cpu;
 
 impl Candidates for Cpu {
@@ -33,116 +32,26 @@ impl Candidates for Cpu {
     }
 }
 
-#[test]
-fn linear_over_every_row_count_up_to_66() {
-    for rows in 1..=66 {
-        check_linear::<Cpu>(rows as u64, rows, 64, 64, 1e-3);
-    }
-}
-
-#[test]
-fn linear_over_inner_and_outer_sizes() {
-    for (rows, outputs, inputs) in [
+const SHAPES: Shapes = Shapes {
+    rows: &[1..=66],
+    rows_of: (64, 64),
+    linear: &[
         (197, 64, 192),
         (5, 192, 64),
         (17, 384, 640),
         (33, 128, 3072),
         (50, 64, 8192),
         (3, 1152, 384),
-    ] {
-        check_linear::<Cpu>(7, rows, outputs, inputs, 3e-4);
-    }
-}
+    ],
+    scales: &[0.0, 1e-30, 1e-3, 1e30, f32::MAX],
+    scales_of: (64, 128),
+    embeddings: &[(3, 9, 64, 192)],
+    tokens: &[1..=70, 127..=129, 196..=197, 256..=257],
+    merges: &[(3, 197, 192, 13), (2, 41, 768, 20), (1, 1025, 2048, 512)],
+    ends: &[(3, 11, 192, 103)],
+};
 
-#[test]
-fn linear_with_extreme_scales() {
-    for scale in [0.0, 1e-30, 1e-3, 1e30, f32::MAX] {
-        check_linear::<Cpu>(11, 19, 64, 128, scale);
-    }
-}
-
-#[test]
-fn layer_norm_over_widths_and_magnitudes() {
-    for width in (64..=2048).step_by(64) {
-        check_layer_norm::<Cpu>(width as u64, 3, width, 1.0);
-    }
-    for magnitude in [0.0, 1e-7, 1e-3, 1500.0, 65504.0] {
-        check_layer_norm::<Cpu>(5, 37, 192, magnitude);
-    }
-}
-
-#[test]
-fn attention_over_token_counts() {
-    for tokens in (1..=70).chain([127, 128, 129, 196, 197, 256, 257]) {
-        check_attention::<Cpu>(tokens as u64, 1, tokens, 1, 3e-4);
-    }
-}
-
-#[test]
-fn attention_over_batches_heads_and_sharpness() {
-    for (batch, heads) in [(1, 3), (2, 2), (8, 1)] {
-        for scale in [0.0, 1e-5, 1e-3, 1.0, 1e30] {
-            check_attention::<Cpu>(9, batch, 21, heads, scale);
-        }
-    }
-}
-
-#[test]
-fn attention_at_the_token_limit() {
-    check_attention::<Cpu>(1, 1, 1025, 1, 2e-4);
-}
-
-#[test]
-fn merging_every_amount_with_ties_and_zero_vectors() {
-    for class_token in [false, true] {
-        for tokens in [2, 3, 4, 5, 16, 17, 33, 50] {
-            for merged in 1..=Merge::limit(tokens, class_token) {
-                let shape = Merge {
-                    batch: 1,
-                    tokens,
-                    width: 64,
-                    merged,
-                    class_token,
-                };
-                for variety in [1, 2, 8] {
-                    check_merge::<Cpu>((tokens * 100 + merged) as u64, shape, variety);
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn merging_batches_and_wide_tokens() {
-    for (batch, tokens, width, merged) in
-        [(3, 197, 192, 13), (2, 41, 768, 20), (1, 1025, 2048, 512)]
-    {
-        check_merge::<Cpu>(
-            4,
-            Merge {
-                batch,
-                tokens,
-                width,
-                merged,
-                class_token: true,
-            },
-            5,
-        );
-    }
-}
-
-#[test]
-fn embedding_without_class_token_and_with_batches() {
-    check_embedding::<Cpu>(3, 9, 64, 192);
-}
-
-#[test]
-fn patches_pooling_and_head() {
-    for (image_size, patch_size) in [(16, 8), (28, 14), (48, 16), (64, 32)] {
-        check_patchify::<Cpu>(image_size, patch_size);
-    }
-    check_pool_and_head::<Cpu>(3, 11, 192, 103);
-}
+suite!(SHAPES, linear: Cpu, others: Cpu);
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]

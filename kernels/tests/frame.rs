@@ -91,7 +91,7 @@ fn geometry() -> impl Strategy<Value = Geometry> {
     })
 }
 
-/// The reference resizes the whole image: keep the very long ones out.
+/// The reference resizes the whole image: very long ones would take too long.
 fn is_small(geometry: &Geometry, camera: &Camera) -> bool {
     let (width, height) = geometry.resized(camera.width, camera.height);
     width * height.max(camera.height) <= 400_000

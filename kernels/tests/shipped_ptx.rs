@@ -2,6 +2,7 @@
 
 use mergevit_emulator::{BlockOrder, Counts, Launch, Memory, Module, Options, run};
 use mergevit_kernels::cuda::{self, MODULES};
+use mergevit_kernels::testing::Random;
 use proptest::prelude::*;
 
 #[test]
@@ -11,18 +12,6 @@ fn every_module_parses() {
         let parsed = parsed.unwrap_or_else(|error| panic!("{}: {error}", module.name()));
         assert!(parsed.kernels().count() > 0, "{}", module.name());
     }
-}
-
-/// Bytes that look random.
-fn bytes(count: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (state >> 56) as u8
-    };
-    (0..count).map(|_| next()).collect()
 }
 
 struct Product {
@@ -45,8 +34,8 @@ fn product(module: &Module, shape: &Product, options: &Options) -> (Vec<u8>, Cou
     let tiles = rows.div_ceil(64) * (outputs / 64);
     let output = memory.allocate(rows * outputs);
     let pointers = [
-        memory.upload(&bytes(rows * inputs, 1)),
-        memory.upload(&bytes(outputs * inputs, 2)),
+        memory.upload(&Random(1).bytes(rows * inputs)),
+        memory.upload(&Random(2).bytes(outputs * inputs)),
         memory.upload(&floats(0.001)),
         memory.upload(&floats(0.25)),
         output,
@@ -79,8 +68,8 @@ fn product(module: &Module, shape: &Product, options: &Options) -> (Vec<u8>, Cou
 
 fn expected(shape: &Product) -> Vec<u8> {
     let (input, weights) = (
-        bytes(shape.rows * shape.inputs, 1),
-        bytes(shape.outputs * shape.inputs, 2),
+        Random(1).bytes(shape.rows * shape.inputs),
+        Random(2).bytes(shape.outputs * shape.inputs),
     );
     let signed = |byte: u8| i32::from(byte.cast_signed());
     let mut output = Vec::new();

@@ -3,7 +3,7 @@
 use super::error::Defect;
 use super::weights::{Block, Weights};
 use mergevit_kernels::ops::HEAD_WIDTH;
-use mergevit_runtime::testing::Random;
+use mergevit_kernels::testing::Random;
 use mergevit_runtime::{Interpolation, ModelConfig, Pooling, Preprocessing, ResizeMode};
 
 /// About normal: the sum of four uniform values (Irwin-Hall), which never exceeds 3.5 deviations.

@@ -11,7 +11,7 @@ use crate::pack::{build, provenance};
 use crate::quantize::Quantizer;
 use crate::report::text;
 use clap::{Args, ValueEnum};
-use mergevit_runtime::testing::Random;
+use mergevit_kernels::testing::Random;
 use mergevit_runtime::{Pack, PackWriter, Schedule};
 use std::path::PathBuf;
 

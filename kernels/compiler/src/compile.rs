@@ -28,7 +28,7 @@ const VIRTUAL_MACHINE: &[&str] = &[
     "--fmad=false",
 ];
 
-/// Stack of a compiling thread: what a main thread has.
+/// Stack of a compiling thread: as large as a main thread's.
 const STACK_BYTES: usize = 8 << 20;
 
 /// The options of both compilations: they decide what a module is, as its sources do.
@@ -36,7 +36,7 @@ pub fn options() -> Vec<&'static str> {
     [MACHINE_CODE, VIRTUAL_MACHINE].concat()
 }
 
-/// What one source file becomes.
+/// A compiled source file.
 #[derive(Clone, Debug)]
 pub struct Module {
     /// The source file's name without its extension.
@@ -45,7 +45,7 @@ pub struct Module {
     pub cubin: Vec<u8>,
     /// PTX text for compute_80.
     pub ptx: String,
-    /// What the kernels of the machine code take, in the order of their names.
+    /// Resources of the machine code's kernels, in the order of their names.
     pub kernels: Vec<Resources>,
 }
 

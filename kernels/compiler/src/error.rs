@@ -49,7 +49,7 @@ pub enum Error {
         file: String,
         /// `sm_87` or `compute_80`.
         architecture: &'static str,
-        /// NVRTC's word for it.
+        /// NVRTC's name for the error.
         reason: String,
         /// The compiler's messages.
         log: String,
@@ -65,15 +65,15 @@ pub enum Error {
         /// What it does.
         what: String,
     },
-    /// `README.md` has no place for the table.
+    /// `README.md` has no markers for the table.
     #[error("README.md: {0}")]
     Readme(&'static str),
     /// The modules together are larger than the repository wants to hold.
     #[error("the modules take {bytes} bytes together, at most {limit} are allowed")]
     TooLarge {
-        /// What they take.
+        /// Their size.
         bytes: u64,
-        /// What they may take.
+        /// The largest size allowed.
         limit: u64,
     },
 }

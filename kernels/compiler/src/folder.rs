@@ -10,7 +10,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// The files that the sources give.
+/// All files made from the sources.
 pub struct Rebuilt {
     /// Contents by path within the folder of kernels: the compiled modules first, `manifest.json`, `README.md`.
     files: BTreeMap<String, Vec<u8>>,
@@ -22,7 +22,7 @@ pub struct Rebuilt {
     pub bytes: u64,
 }
 
-/// Compiles `root/cuda` and lays out everything that follows from it.
+/// Compiles `root/cuda` and collects all files to be written.
 ///
 /// # Errors
 /// If the kernels do not compile, break a rule or are too large; if `root/README.md` has no place for the table.

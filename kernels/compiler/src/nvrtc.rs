@@ -108,7 +108,7 @@ impl Nvrtc {
         })
     }
 
-    /// Major and minor version, as `12.6`.
+    /// Major and minor version, e.g. `12.6`.
     ///
     /// # Errors
     /// If the library does not say.

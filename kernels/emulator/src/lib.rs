@@ -1,4 +1,4 @@
-//! Runs PTX on the CPU: what a GPU would compute, and what it would not tell.
+//! Runs PTX on the CPU: what a GPU would compute, and the faults that it would not report.
 //!
 //! [`Module::parse`] reads the PTX that NVRTC writes (ISA 8.5, compute capability 8.0); [`run`] executes a grid of a
 //! kernel on a [`Memory`] and returns [`Counts`], or the [`Fault`] that a kernel committed: an access out of

@@ -12,7 +12,7 @@ params! {
     AttentionParams {
         /// (B, T, 3C) i8
         qkv: Address,
-        /// (B, T) u32, or null if every token stands for itself
+        /// (B, T) u32, or null if all are 1
         sizes: Address,
         /// (MAX_TOKENS + 1) f32
         log2_size: Address,

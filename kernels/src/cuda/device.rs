@@ -1,4 +1,4 @@
-//! What a device does for its user: memory, launches, recorded graphs.
+//! What a device offers: memory, launches, recorded graphs.
 //!
 //! NVIDIA's driver is one implementation; the tests' emulator is another, so that everything above this
 //! interface runs in tests as it runs on a GPU.
@@ -22,7 +22,7 @@ pub trait Device: Send {
     /// Its name, e.g. `NVIDIA Orin`.
     fn name(&self) -> &str;
 
-    /// What launches for it should be shaped by.
+    /// What shapes the launches for it.
     fn target(&self) -> Target;
 
     /// Whether it shares the processor's memory, so that it reads [`Shared`] memory as fast as its own.
@@ -33,14 +33,14 @@ pub trait Device: Send {
     /// `bytes` of device memory, all zero, at a multiple of 256, until the device is dropped.
     ///
     /// # Errors
-    /// [`DeviceError`], out of memory above all.
+    /// [`DeviceError`], in particular when memory runs out.
     fn allocate(&mut self, bytes: usize) -> Result<Address, DeviceError>;
 
     /// `bytes` of memory that the device reads and writes in place and the host sees too, all zero, at a
     /// multiple of 64 on both sides, until the device is dropped.
     ///
     /// # Errors
-    /// [`DeviceError`], out of memory above all.
+    /// [`DeviceError`], in particular when memory runs out.
     fn allocate_shared(&mut self, bytes: usize) -> Result<Shared, DeviceError>;
 
     /// Where the device sees shared memory.

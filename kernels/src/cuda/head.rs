@@ -27,7 +27,7 @@ params! {
         classes: u32,
         /// K
         inputs: u32,
-        /// Nothing
+        /// Unused
         padding: u32,
     }
 }

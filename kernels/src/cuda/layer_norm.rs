@@ -23,7 +23,7 @@ params! {
         width: u32,
         /// Added to the variance
         epsilon: f32,
-        /// Nothing
+        /// Unused
         padding: u32,
     }
 }

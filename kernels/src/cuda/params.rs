@@ -1,4 +1,4 @@
-//! What a kernel's one parameter is.
+//! A kernel's one parameter.
 
 use super::address::Accesses;
 use super::kernel::Kernel;

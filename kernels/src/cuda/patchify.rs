@@ -19,7 +19,7 @@ params! {
         patch_size: u32,
         /// Bytes of a patch row
         row: u32,
-        /// Nothing
+        /// Unused
         padding: u32,
     }
 }

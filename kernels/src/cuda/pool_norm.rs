@@ -33,7 +33,7 @@ params! {
         mean: u32,
         /// Added to the variance
         epsilon: f32,
-        /// Nothing
+        /// Unused
         padding: u32,
     }
 }

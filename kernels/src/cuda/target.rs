@@ -1,4 +1,4 @@
-//! What launches are shaped by.
+//! What shapes launches.
 
 /// What a device offers: launches depend on it in shape, never in result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

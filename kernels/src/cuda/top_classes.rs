@@ -25,7 +25,7 @@ params! {
         tokens: u32,
         /// K
         count: u32,
-        /// Nothing
+        /// Unused
         padding: u32,
     }
 }

@@ -1,7 +1,7 @@
 //! What every implementation must do as the scalar reference does: one function an operation, each over
 //! all candidates of a set.
 
-use super::{Random, Weights, bits};
+use super::{Weights, bits};
 use half::f16;
 use mergevit_kernels::Kernels;
 use mergevit_kernels::ops::{
@@ -9,6 +9,7 @@ use mergevit_kernels::ops::{
     Pool, Pooling,
 };
 use mergevit_kernels::reference::Reference;
+use mergevit_kernels::testing::Random;
 
 /// Implementations to be compared with the reference.
 pub trait Candidates {

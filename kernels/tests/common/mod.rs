@@ -1,4 +1,4 @@
-//! Random operands for the equality tests, from one seed, awkward values included.
+//! What the equality tests share: operands and checks.
 
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
@@ -6,57 +6,7 @@ pub mod checks;
 
 use half::f16;
 use mergevit_kernels::ops::{LinearWeights, row_sums};
-
-/// SplitMix64 (Steele, Lea, Flood 2014).
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, n: usize) -> usize {
-        (self.bits() % n as u64) as usize
-    }
-
-    /// Uniform in [-1, 1].
-    pub fn unit(&mut self) -> f32 {
-        (self.bits() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    }
-
-    /// i8 with the extremes over-represented; -128 only where `full`.
-    pub fn i8(&mut self, full: bool) -> i8 {
-        match self.below(8) {
-            0 => 127,
-            1 if full => -128,
-            1 => -127,
-            2 => 0,
-            _ => (self.bits() as i8).max(if full { -128 } else { -127 }),
-        }
-    }
-
-    pub fn i8s(&mut self, n: usize, full: bool) -> Vec<i8> {
-        (0..n).map(|_| self.i8(full)).collect()
-    }
-
-    pub fn f32s(&mut self, n: usize, magnitude: f32) -> Vec<f32> {
-        (0..n).map(|_| self.unit() * magnitude).collect()
-    }
-
-    pub fn f16s(&mut self, n: usize, magnitude: f32) -> Vec<f16> {
-        (0..n)
-            .map(|_| {
-                // One in fifty is an outlier, as in the residual stream of a real model.
-                let spike = if self.below(50) == 0 { 40.0 } else { 1.0 };
-                f16::from_f32(self.unit() * magnitude * spike)
-            })
-            .collect()
-    }
-}
+use mergevit_kernels::testing::Random;
 
 /// Owner of a linear layer's operands.
 pub struct Weights {

@@ -1,5 +1,5 @@
 //! The CUDA kernels as an implementation of [`Kernels`]: every operation uploads its operands, launches, and
-//! downloads the results. Slow, and just what the equality checks want.
+//! downloads the results. Slow, but all that the equality checks need.
 
 use half::f16;
 use mergevit_kernels::Kernels;
@@ -15,7 +15,7 @@ use mergevit_kernels::ops::{
 };
 use mergevit_kernels::reference;
 
-/// Operations on a device. Linear layers take the tiling given, or the nearest that fits.
+/// Operations on a device. Linear layers take the given tiling, or the nearest that fits.
 pub(crate) struct OnDevice {
     pub(crate) device: Box<dyn Device>,
     pub(crate) tile: Tile,
@@ -54,6 +54,55 @@ impl OnDevice {
         }
         let tile = Tile::T32x64;
         Tiling { tile, ..wish }
+    }
+
+    /// Launches what `linear` makes of an output of `width` columns and an epilogue, and downloads the output.
+    fn finish(
+        &mut self,
+        linear: impl Fn(Address, gemm::Epilogue) -> Launch,
+        epilogue: Epilogue<'_>,
+        width: usize,
+    ) {
+        match epilogue {
+            Epilogue::Requantize { output } => {
+                let at = self.room(output);
+                self.launch(&linear(at, gemm::Epilogue::Requantize));
+                self.download(at, output);
+            }
+            Epilogue::GeluRequantize {
+                inverse_scale,
+                zero_point,
+                output,
+            } => {
+                let at = self.room(output);
+                let gelu = gemm::Epilogue::Gelu {
+                    inverse_scale,
+                    zero_point,
+                };
+                self.launch(&linear(at, gelu));
+                self.download(at, output);
+            }
+            Epilogue::ResidualAdd { residual } => {
+                let at = self.upload(residual);
+                self.launch(&linear(at, gemm::Epilogue::Residual));
+                self.download(at, residual);
+            }
+            Epilogue::Embed(embed) => {
+                let at = self.room(embed.residual);
+                let mut sizes = vec![7u32; embed.residual.len() / width];
+                let sizes_at = self.upload(&sizes);
+                let start = gemm::Epilogue::Embed {
+                    position: self.upload(embed.position),
+                    sizes: sizes_at,
+                    batch: embed.batch as u32,
+                    class_token: embed.class_token,
+                };
+                self.launch(&linear(at, start));
+                self.download(at, embed.residual);
+                self.download(sizes_at, &mut sizes);
+                assert!(sizes.iter().all(|&size| size == 1), "sizes start at 1");
+            }
+        }
     }
 
     /// A layer norm, from an upload of its gain and bias.
@@ -98,7 +147,7 @@ impl Kernels for OnDevice {
         };
         let tiling = self.tiling(&shape);
         let counters = vec![0u32; tiling.tiles(&shape) as usize];
-        let mut operands = Operands {
+        let operands = Operands {
             input: self.upload(input),
             weights: self.upload(weights.data),
             scale: self.upload(weights.scale),
@@ -110,51 +159,11 @@ impl Kernels for OnDevice {
                 .unwrap(),
             arrived: self.upload(&counters),
         };
-        match epilogue {
-            Epilogue::Requantize { output } => {
-                operands.output = self.room(output);
-                let launch = gemm::linear(&shape, &tiling, &operands, &gemm::Epilogue::Requantize);
-                self.launch(&launch);
-                self.download(operands.output, output);
-            }
-            Epilogue::GeluRequantize {
-                inverse_scale,
-                zero_point,
-                output,
-            } => {
-                operands.output = self.room(output);
-                let gelu = gemm::Epilogue::Gelu {
-                    inverse_scale,
-                    zero_point,
-                };
-                self.launch(&gemm::linear(&shape, &tiling, &operands, &gelu));
-                self.download(operands.output, output);
-            }
-            Epilogue::ResidualAdd { residual } => {
-                operands.output = self.upload(residual);
-                let launch = gemm::linear(&shape, &tiling, &operands, &gemm::Epilogue::Residual);
-                self.launch(&launch);
-                self.download(operands.output, residual);
-            }
-            Epilogue::Embed(embed) => {
-                operands.output = self.room(embed.residual);
-                let tokens = embed.position.len() / weights.outputs;
-                let mut sizes = vec![7u32; embed.batch * tokens];
-                let start = gemm::Epilogue::Embed {
-                    position: self.upload(embed.position),
-                    sizes: self.upload(&sizes),
-                    batch: embed.batch as u32,
-                    class_token: embed.class_token,
-                };
-                self.launch(&gemm::linear(&shape, &tiling, &operands, &start));
-                self.download(operands.output, embed.residual);
-                let gemm::Epilogue::Embed { sizes: at, .. } = start else {
-                    unreachable!()
-                };
-                self.download(at, &mut sizes);
-                assert!(sizes.iter().all(|&size| size == 1), "sizes start at 1");
-            }
-        }
+        let linear = |output, epilogue| {
+            let operands = Operands { output, ..operands };
+            gemm::linear(&shape, &tiling, &operands, &epilogue)
+        };
+        self.finish(linear, epilogue, weights.outputs);
         let mut after = counters.clone();
         self.download(operands.arrived, &mut after);
         assert_eq!(after, counters, "counters are left as they were");
@@ -187,7 +196,7 @@ impl Kernels for OnDevice {
         let (gain, bias) = self.norm(norm);
         let rows = input.len() / width;
         let ones = vec![1u32; rows];
-        // Images of one token each: pooling takes it as it is.
+        // Images of one token each, which pooling leaves unchanged.
         let params = PoolNormParams {
             residual: self.upload(input),
             sizes: self.upload(&ones),

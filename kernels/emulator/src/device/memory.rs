@@ -347,6 +347,10 @@ mod tests {
         );
         memory.write(a + 99, &[7]).unwrap();
         assert_eq!(memory.read(a + 99, 1).unwrap(), [7]);
+        memory.allocate_at(b + 3, 2);
+        memory.write(b + 4, &[9]).unwrap();
+        assert_eq!(memory.read(b + 4, 1).unwrap(), [9]);
+        assert!(memory.read(b + 2, 2).is_err(), "not across allocations");
         assert!(matches!(
             memory.read(a + 99, 2),
             Err(MemoryError::OutOfBounds { .. })

@@ -1,4 +1,4 @@
-//! What belongs to us in the driver, given back when dropped. The driver's context must be current on the
+//! The driver's handles, released when dropped. The driver's context must be current on the
 //! thread that drops a handle; [`Driver`](super::Driver) sees to it.
 
 use super::error::reason;
@@ -10,7 +10,7 @@ use cudarc::driver::{DriverError, result};
 use std::ffi::{CString, c_void};
 use std::ptr;
 
-/// Nothing sensible can be done about a handle that cannot be given back, but say so.
+/// Warns of a handle that cannot be released: nothing else can be done about it.
 fn given_back(what: &str, result: Result<(), DriverError>) {
     if let Err(error) = result {
         log::warn!("cuda: cannot release {what}: {}", reason(error));
@@ -113,7 +113,7 @@ impl Drop for Executable {
 /// A module in device memory.
 pub(super) struct LoadedModule(CUmodule);
 
-/// Room for what the driver's compiler has to say.
+/// Bytes for the messages of the driver's compiler.
 const LOG_BYTES: usize = 4096;
 
 impl LoadedModule {
@@ -207,7 +207,7 @@ impl HostMemory {
             len,
             device: 0,
         };
-        // SAFETY: `host` points to `len` bytes of ours.
+        // SAFETY: `host` points to `len` bytes that we have just allocated.
         unsafe { ptr::write_bytes(memory.host, 0, len) };
         // SAFETY: `host` was allocated with `DEVICEMAP`, and the result's place is valid.
         unsafe { sys::cuMemHostGetDevicePointer_v2(&raw mut memory.device, host, 0) }.result()?;

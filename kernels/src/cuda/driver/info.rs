@@ -89,7 +89,7 @@ impl fmt::Display for Code {
 pub struct DeviceInfo {
     /// Its number.
     pub ordinal: usize,
-    /// Its name, as `NVIDIA Orin`.
+    /// Its name, e.g. `NVIDIA Orin`.
     pub name: String,
     /// Its compute capability.
     pub capability: Capability,
@@ -298,8 +298,19 @@ mod tests {
     #[test]
     fn probing_never_panics() {
         match probe() {
-            Ok(driver) => assert!(!driver.devices.is_empty()),
-            Err(error) => assert!(!error.to_string().is_empty()),
+            Ok(driver) => {
+                let ordinals = driver.devices.iter().map(|device| device.ordinal);
+                assert!(ordinals.eq(0..driver.devices.len()));
+                assert!(!driver.devices.is_empty());
+            }
+            // No device is asked for, so none can be refused.
+            Err(error) => assert!(
+                matches!(
+                    error,
+                    OpenError::NoDriver | OpenError::Driver { .. } | OpenError::NoDevice
+                ),
+                "{error:?}"
+            ),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! NVIDIA's driver as a [`Device`]. Its library is loaded when the program runs; nothing links to it.
 //!
-//! Everything that is needed while frames run is made before: the modules are loaded and their kernels
-//! looked up in [`open`], memory is allocated and graphs are recorded by the caller at load. Launching,
-//! replaying and waiting do not allocate.
+//! [`open`] loads all modules and looks up their kernels; the caller allocates memory and records graphs when it
+//! loads a model. Launching, replaying and waiting then allocate nothing.
 
 mod error;
 mod handles;
@@ -23,7 +22,7 @@ use handles::{Context, DeviceMemory, Event, Executable, HostMemory, LoadedModule
 use std::ffi::c_void;
 use std::time::Duration;
 
-/// A device that is open. Fields are dropped in this order.
+/// An open device. Fields are dropped in this order.
 pub struct Driver {
     graphs: Vec<Executable>,
     kernels: Vec<(Kernel, CUfunction)>,
@@ -138,7 +137,7 @@ impl Driver {
         result.during(&self.info.name, action)
     }
 
-    /// Replays a graph of nothing: what the driver's functions need when first called, they get now.
+    /// Replays an empty graph, so that the driver's functions allocate now what they need when first called.
     fn warm_up(&mut self) -> Result<(), DeviceError> {
         let graph = self.executable([].iter())?;
         self.check(graph.start(&self.stream), || "replay an empty graph".into())?;
@@ -149,7 +148,7 @@ impl Driver {
         self.check(self.context.bind(), || "select the device".into())
     }
 
-    /// As [`check`](Self::check), and says how much memory there is.
+    /// Like [`check`](Self::check), but also says how much memory is free.
     fn check_memory<T>(
         &self,
         result: Result<T, DriverError>,
@@ -195,9 +194,9 @@ impl Driver {
         };
         let mut arguments = [launch.params().as_ptr().cast::<c_void>().cast_mut()];
         let [x, y, z] = launch.grid;
-        // SAFETY: the function belongs to a module of ours and takes one parameter, of which the launch holds
-        // all bytes; the driver copies them before it returns. What the kernel reads and writes are addresses
-        // of the caller's, who got them from this device.
+        // SAFETY: the function belongs to a module that we loaded and takes one parameter, of which the launch
+        // holds all bytes; the driver copies them before it returns. The kernel reads and writes at addresses
+        // that the caller got from this device.
         let result = unsafe {
             result::launch_kernel(
                 function,
@@ -220,7 +219,7 @@ impl Driver {
         self.bind()?;
         self.check(self.stream.begin(), action)?;
         let enqueued = launches.try_for_each(|launch| self.enqueue(launch));
-        // Recording ends, whatever came of it.
+        // Recording must end even if a launch failed.
         let executable = self.stream.end();
         enqueued?;
         self.check(executable, action)
@@ -344,8 +343,7 @@ impl Device for Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // What is left is given back in order, by a thread that may be another than before, when the device
-        // has come to rest.
+        // The handles may be released only when the device is idle.
         if let Err(error) = self.synchronize() {
             log::warn!("{error}");
         }
@@ -365,15 +363,17 @@ impl std::fmt::Debug for Driver {
 mod tests {
     use super::*;
 
-    /// Without a GPU: that the reason is told. With one: that all kernels load and nothing leaks.
+    /// Without a GPU: that it is refused for what probing finds. With one: that all kernels load and nothing leaks.
     #[test]
-    fn a_device_opens_or_says_why_not() {
+    fn a_device_opens_or_is_refused() {
+        let found = probe().and_then(|driver| driver.usable(0).cloned());
         for _ in 0..2 {
-            match open(0) {
-                Ok(driver) => assert!(driver.kernels.len() >= MODULES.len()),
-                Err(error) => assert!(!error.to_string().is_empty()),
-            }
+            let opened = open(0).map(|driver| (driver.kernels.len(), driver.info.clone()));
+            let expected = found.clone().map(|info| (Kernel::all().count(), info));
+            assert_eq!(opened, expected);
         }
+        let none = probe().and_then(|driver| driver.usable(usize::MAX).cloned());
+        assert_eq!(open(usize::MAX).map(|_| ()), none.map(|_| ()));
         assert!(open(usize::MAX).is_err());
     }
 }

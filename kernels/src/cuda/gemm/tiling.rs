@@ -63,7 +63,7 @@ impl Tiling {
             .expect("64 divides the outputs, so the smallest tiles fit")
     }
 
-    /// The tilings that a device may in truth be fastest with: the best one first, then those that should take at
+    /// The tilings that may turn out to be the fastest: the best one first, then those that should take at
     /// most half as long again. All give the same bits.
     pub fn candidates(shape: &Shape, target: &Target) -> Vec<Self> {
         let mut all: Vec<_> = Self::all(shape)

@@ -42,7 +42,7 @@ params! {
         format: u32,
         /// Six coefficients of the colour space with 13 fractional bits, the first an offset
         color: [i32; 6],
-        /// Nothing
+        /// Unused
         padding: u32,
     }
 }

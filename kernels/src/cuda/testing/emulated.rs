@@ -10,7 +10,7 @@ use mergevit_emulator::{self as emulator, Counts, Memory, Options};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// Parsed once a process.
+/// The modules, each parsed once per process.
 static PARSED: [OnceLock<emulator::Module>; MODULES.len()] =
     [const { OnceLock::new() }; MODULES.len()];
 
@@ -35,7 +35,7 @@ pub struct Record {
     pub counts: Counts,
 }
 
-/// What every kernel has done, by name; shared with the device that it is of.
+/// What every kernel has done, by name; shared with its device.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger(Arc<Mutex<BTreeMap<&'static str, Record>>>);
 
@@ -76,7 +76,7 @@ impl Mapped {
     }
 }
 
-/// A device without hardware.
+/// A device that emulates the shipped PTX.
 pub struct Emulated {
     memory: Memory,
     options: Options,
@@ -88,7 +88,7 @@ pub struct Emulated {
 }
 
 impl Emulated {
-    /// A device that launches are shaped for as for `target`.
+    /// A device that offers what `target` offers.
     pub fn new(target: Target, options: Options) -> Self {
         Self {
             memory: Memory::new(),
@@ -101,14 +101,14 @@ impl Emulated {
         }
     }
 
-    /// One that claims memory of its own: what the host writes is copied on.
+    /// With memory of its own: what the host writes is copied on.
     #[must_use]
     pub fn discrete(mut self) -> Self {
         self.integrated = false;
         self
     }
 
-    /// What its kernels do, from now on too.
+    /// Counts of its kernels, which keep growing.
     pub fn ledger(&self) -> Ledger {
         self.ledger.clone()
     }
@@ -158,8 +158,8 @@ impl Emulated {
         Ok(())
     }
 
-    /// Host memory to the device before launches, and back after them.
-    fn mapped(&mut self, launches: &[Launch]) -> Result<(), DeviceError> {
+    /// Runs launches; copies shared memory to the device before them, and back after them.
+    fn run_all(&mut self, launches: &[Launch]) -> Result<(), DeviceError> {
         for shared in &mut self.shared {
             let address = shared.address;
             if let Err(error) = self.memory.write(address, shared.bytes()) {
@@ -231,7 +231,7 @@ impl Device for Emulated {
     }
 
     fn launch(&mut self, launch: &Launch) -> Result<(), DeviceError> {
-        self.mapped(std::slice::from_ref(launch))
+        self.run_all(std::slice::from_ref(launch))
     }
 
     fn record(&mut self, launches: &[Launch]) -> Result<Graph, DeviceError> {
@@ -241,7 +241,7 @@ impl Device for Emulated {
 
     fn replay(&mut self, graph: Graph) -> Result<(), DeviceError> {
         let launches = self.graphs[graph.0].clone();
-        self.mapped(&launches)
+        self.run_all(&launches)
     }
 
     fn synchronize(&mut self) -> Result<(), DeviceError> {

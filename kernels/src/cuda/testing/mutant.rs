@@ -1,4 +1,4 @@
-//! Modules with one synchronising instruction broken: what a test suite must notice to be worth its name.
+//! Modules with one broken synchronising instruction, which a good test suite must notice.
 
 use crate::cuda::{Kernel, Module};
 use mergevit_emulator as emulator;
@@ -9,11 +9,11 @@ use std::rc::Rc;
 /// One broken instruction of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mutant {
-    /// The kernel that it is in.
+    /// The kernel that has it.
     pub kernel: Kernel,
     /// Its line of the PTX, from 1.
     pub line: usize,
-    /// What stands there in the shipped module, e.g. `bar.sync 0;`.
+    /// The instruction of the shipped module, e.g. `bar.sync 0;`.
     pub instruction: String,
     instead: String,
 }
@@ -76,7 +76,7 @@ pub(super) fn replaced(module: Module) -> Option<Rc<emulator::Module>> {
 /// that nobody noticed: neither a fault nor a failed assertion.
 ///
 /// # Panics
-/// If the module as it is does not pass, or does not synchronise at all.
+/// If the unchanged module does not pass, or does not synchronise at all.
 pub fn unnoticed_mutants(module: Module, exercise: impl Fn(Kernel)) -> Vec<Mutant> {
     let mut mutants = mutants(module);
     assert!(!mutants.is_empty(), "{module:?} does not synchronise");

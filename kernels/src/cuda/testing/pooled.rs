@@ -1,4 +1,4 @@
-//! GPUs for tests: opening one takes a second, so what a test is done with, the next one gets.
+//! GPUs for tests: opening one takes a second, so each test passes its own on to the next.
 
 use crate::cuda::driver::{self, Driver};
 use crate::cuda::{Address, Device, DeviceError, Graph, Launch, Shared, Target};
@@ -12,9 +12,9 @@ static FIRST: OnceLock<String> = OnceLock::new();
 /// Open devices that nobody uses.
 static IDLE: Mutex<Vec<Driver>> = Mutex::new(Vec::new());
 
-/// A device on loan. What was allocated on it stays allocated: the tests' operands are small.
+/// A borrowed device. Its allocations stay: the tests' operands are small.
 pub(super) struct Pooled {
-    /// `None` only while it is given back.
+    /// `None` only while it is returned.
     driver: Option<Driver>,
 }
 
