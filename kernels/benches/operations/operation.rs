@@ -1,0 +1,66 @@
+//! Operations of the [`Kernels`] trait, and the processor's implementations as backends.
+
+use super::suite::{Backend, Measured};
+use mergevit_kernels::Kernels;
+use mergevit_kernels::cpu;
+use mergevit_kernels::cuda::DeviceError;
+use mergevit_kernels::ops::Capacity;
+use mergevit_kernels::reference::Reference;
+
+/// An operation with its operands.
+pub(crate) trait Operation: Measured {
+    fn run(&mut self, kernels: &mut dyn Kernels);
+
+    /// (M, N, K) of a linear layer, whose tiles on a GPU depend on it.
+    fn product(&self) -> Option<[usize; 3]> {
+        None
+    }
+}
+
+/// Any of them.
+pub(crate) type AnyOperation = dyn Operation;
+
+/// An implementation that runs on the processor.
+pub(crate) struct OnProcessor {
+    kernels: Box<dyn Kernels>,
+    peak: Option<f64>,
+}
+
+impl OnProcessor {
+    pub(crate) fn reference() -> Self {
+        Self {
+            kernels: Box::new(Reference::new()),
+            peak: None,
+        }
+    }
+
+    /// Every instruction set that this machine has, best first, with its peak measured.
+    pub(crate) fn all(threads: usize, capacity: &Capacity) -> impl Iterator<Item = Self> {
+        let implementations = cpu::implementations().iter();
+        implementations.filter_map(move |implementation| {
+            Some(Self {
+                kernels: implementation.make(threads, capacity)?,
+                peak: implementation.measure_peak(threads),
+            })
+        })
+    }
+}
+
+impl Backend<AnyOperation> for OnProcessor {
+    fn name(&self) -> &'static str {
+        self.kernels.name()
+    }
+
+    fn threads(&self) -> usize {
+        self.kernels.threads()
+    }
+
+    fn peak(&self) -> Option<f64> {
+        self.peak
+    }
+
+    fn run(&mut self, operation: &mut AnyOperation) -> Result<(), DeviceError> {
+        operation.run(&mut *self.kernels);
+        Ok(())
+    }
+}
