@@ -130,7 +130,7 @@ impl Run<'_> {
         for backend in backends {
             if let Some(peak) = backend.peak() {
                 println!("{}: at most {:.1} GMAC/s", backend.name(), peak / 1e9);
-                self.peaks.insert(backend.name().into(), peak);
+                self.peaks.insert(backend.name().into(), peak.round());
             }
         }
     }
