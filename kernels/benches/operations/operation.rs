@@ -7,6 +7,9 @@ use mergevit_kernels::cuda::DeviceError;
 use mergevit_kernels::ops::Capacity;
 use mergevit_kernels::reference::Reference;
 
+/// How often a peak is measured.
+const PEAK_ROUNDS: u32 = 8;
+
 /// An operation with its operands.
 pub(crate) trait Operation: Measured {
     fn run(&mut self, kernels: &mut dyn Kernels);
@@ -42,7 +45,10 @@ impl OnProcessor {
             let kernels = implementation.make(threads, capacity)?;
             let peak = match implementation.name {
                 "cpu/portable" => None,
-                _ => implementation.measure_peak(threads),
+                // The best of some: other programs can only lower it.
+                _ => (0..PEAK_ROUNDS)
+                    .filter_map(|_| implementation.measure_peak(threads))
+                    .max_by(f64::total_cmp),
             };
             Some(Self { kernels, peak })
         })
