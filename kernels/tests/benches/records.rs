@@ -87,6 +87,16 @@ fn other_files_are_refused() {
     assert!(missing.to_string().starts_with("no such file: "));
 }
 
+/// The records that are checked in can still be read.
+#[test]
+fn kept_records_are_read() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/records");
+    for entry in fs::read_dir(kept).unwrap() {
+        let record = Record::read(&entry.unwrap().path()).unwrap();
+        assert!(record.measurements.iter().all(|m| m.check == CHECK));
+    }
+}
+
 #[test]
 fn rows_are_sorted_by_ratio_and_marked_beyond_both_spreads() {
     let before = record(vec![
