@@ -1,6 +1,6 @@
 //! Which operations are measured, at the shapes of which models.
 
-use super::common::Random;
+use super::Random;
 use super::linear::{Head, Linear};
 use super::operation::{AnyOperation, Operation};
 use super::suite::Case;

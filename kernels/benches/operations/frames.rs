@@ -1,6 +1,6 @@
 //! Frame preprocessing: every pixel format on every vector unit of the processor.
 
-use super::common::Random;
+use super::Random;
 use super::suite::{Backend, Case, Measured, Work};
 use mergevit_kernels::cuda::DeviceError;
 use mergevit_kernels::frame::{
@@ -86,18 +86,26 @@ impl Backend<Preprocess> for Judge {
     }
 }
 
+/// Every vector unit, best first, and the name of its backend.
+pub(crate) const UNITS: [(Isa, &str); 4] = [
+    (Isa::Avx2, "cpu/avx2"),
+    (Isa::Sse2, "cpu/sse2"),
+    (Isa::Neon, "cpu/neon"),
+    (Isa::Portable, "cpu/portable"),
+];
+
 /// A vector unit of the processor.
 pub(crate) struct OnVectorUnit {
-    isa: Isa,
+    name: &'static str,
     preprocessor: Preprocessor,
 }
 
 impl OnVectorUnit {
     /// Every unit that this machine has, best first.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        let available = Isa::ALL.into_iter().filter(|isa| isa.is_available());
-        available.map(|isa| Self {
-            isa,
+        let available = UNITS.into_iter().filter(|(isa, _)| isa.is_available());
+        available.map(|(isa, name)| Self {
+            name,
             preprocessor: Preprocessor::with_isa(geometry(), FRAME.0, FRAME.1, isa),
         })
     }
@@ -105,12 +113,7 @@ impl OnVectorUnit {
 
 impl Backend<Preprocess> for OnVectorUnit {
     fn name(&self) -> &'static str {
-        match self.isa {
-            Isa::Avx2 => "cpu/avx2",
-            Isa::Sse2 => "cpu/sse2",
-            Isa::Neon => "cpu/neon",
-            Isa::Portable => "cpu/portable",
-        }
+        self.name
     }
 
     fn run(&mut self, operation: &mut Preprocess) -> Result<(), DeviceError> {

@@ -1,8 +1,8 @@
 //! Products with weights: linear layers with each epilogue, and the classifier.
 
-use super::common::{Random, Weights};
 use super::operation::Operation;
 use super::suite::{Measured, Work};
+use super::{Random, Weights};
 use bytemuck::cast_slice_mut;
 use half::f16;
 use mergevit_kernels::Kernels;

@@ -24,6 +24,7 @@ pub(crate) mod suite;
 mod tokens;
 
 use clap::Parser;
+use common::{Random, Weights};
 use compare::Comparison;
 use options::Options;
 use record::Record;

@@ -1,6 +1,6 @@
 //! Operations on pixels and tokens: patches, layer norms, attention, merging, pooling.
 
-use super::common::Random;
+use super::Random;
 use super::operation::Operation;
 use super::suite::{Measured, Work};
 use bytemuck::cast_slice_mut;

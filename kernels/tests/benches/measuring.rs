@@ -7,6 +7,7 @@ use super::operations::suite::{Backend, Case, Measured, SuiteError, Work, measur
 use super::operations::{cases, frames};
 use mergevit_emulator::{Emulated, Options};
 use mergevit_kernels::cuda::{Device, DeviceError, Target};
+use mergevit_kernels::frame::Isa;
 use std::time::Duration;
 
 /// As short as it can be.
@@ -143,6 +144,11 @@ fn operations_on_the_emulator() {
         let (work, timings) = measure(&case, &mut judge, &mut backends, &SHORTEST).unwrap();
         assert!(work.bytes > 0 && timings[0].median_ns > 0.0);
     }
+}
+
+#[test]
+fn no_vector_unit_is_left_out() {
+    assert_eq!(frames::UNITS.map(|(isa, _)| isa), Isa::ALL);
 }
 
 #[test]
