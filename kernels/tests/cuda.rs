@@ -31,13 +31,8 @@ struct Cuda;
 impl Candidates for Cuda {
     fn candidates(_: &Capacity) -> Vec<Box<dyn Kernels>> {
         let orders = [BlockOrder::Ascending, BlockOrder::Descending];
-        let on_device = |order| -> Box<dyn Kernels> {
-            Box::new(OnDevice {
-                device: device(order),
-                tile: Tile::T32x64,
-                splits: 1,
-            })
-        };
+        let on_device =
+            |order| -> Box<dyn Kernels> { Box::new(OnDevice::new(device(order), Tile::T32x64, 1)) };
         orders.map(on_device).into()
     }
 }
@@ -51,11 +46,11 @@ impl Candidates for Tilings {
             .into_iter()
             .flat_map(|tile| [1, 3].map(|splits| (tile, splits)));
         all.map(|(tile, splits)| -> Box<dyn Kernels> {
-            Box::new(OnDevice {
-                device: device(BlockOrder::Shuffled(tile as u64)),
+            Box::new(OnDevice::new(
+                device(BlockOrder::Shuffled(tile as u64)),
                 tile,
                 splits,
-            })
+            ))
         })
         .collect()
     }

@@ -2,9 +2,14 @@
 //!
 //! The kernels run on an emulator of the shipped PTX, or, with `MERGEVIT_TEST_DEVICE=cuda`, on a GPU.
 
-use mergevit_kernels::cuda::preprocess::{Destination, Resampling, Workspace};
+mod common;
+#[path = "common/frames_on_device.rs"]
+mod frames_on_device;
+
+use frames_on_device::Rig;
+use mergevit_kernels::cuda::preprocess::Destination;
 use mergevit_kernels::cuda::testing::{Emulated, Options, test_device, unnoticed_mutants};
-use mergevit_kernels::cuda::{Address, Device, Module, Target};
+use mergevit_kernels::cuda::{Module, Target};
 use mergevit_kernels::frame::{
     ColorSpace, Frame, Geometry, Interpolation, PixelFormat, Planes, Resize, reference,
 };
@@ -22,59 +27,9 @@ fn samples(random: &mut Random, len: usize) -> Vec<u8> {
     (0..len).map(byte).collect()
 }
 
-/// A device with room for frames up to a size, and what preprocesses them.
-struct Rig {
-    device: Box<dyn Device>,
-    resampling: Resampling,
-    workspace: Workspace,
-    geometry: Geometry,
-}
-
 impl Rig {
     fn new(geometry: Geometry, max_frame: (usize, usize)) -> Self {
         Self::on(test_device(Options::default()), geometry, max_frame)
-    }
-
-    fn on(mut device: Box<dyn Device>, geometry: Geometry, max_frame: (usize, usize)) -> Self {
-        let resampling = Resampling::new(geometry, max_frame);
-        let mut room = |bytes| device.allocate(bytes).unwrap();
-        let workspace = Workspace {
-            frame: Address::NULL,
-            tables: room(resampling.table_bytes()),
-            scratch: room(resampling.scratch_bytes()),
-        };
-        Self {
-            device,
-            resampling,
-            workspace,
-            geometry,
-        }
-    }
-
-    fn run(&mut self, frame: &Frame<'_>, destination: &Destination) {
-        let mut packed = vec![0; frame.packed_bytes()];
-        frame.copy_packed(&mut packed);
-        // Not a byte more, so that reading beyond is a fault.
-        assert!(packed.len() <= self.resampling.frame_bytes());
-        self.workspace.frame = self.device.allocate(packed.len()).unwrap();
-        self.device.write(self.workspace.frame, &packed).unwrap();
-        if self.resampling.prepare(frame.width(), frame.height()) {
-            let tables = self.resampling.tables();
-            assert!(tables.len() <= self.resampling.table_bytes());
-            self.device.write(self.workspace.tables, tables).unwrap();
-        }
-        let launches = self
-            .resampling
-            .launches(frame, &self.workspace, destination);
-        for launch in launches {
-            self.device.launch(&launch).unwrap();
-        }
-    }
-
-    fn read(&mut self, address: Address, bytes: usize) -> Vec<u8> {
-        let mut out = vec![0; bytes];
-        self.device.read(address, &mut out).unwrap();
-        out
     }
 
     /// Pixels, and patches where the crop is made of them, are the reference's.

@@ -29,11 +29,11 @@ struct Cuda;
 
 impl Candidates for Cuda {
     fn candidates(_: &Capacity) -> Vec<Box<dyn Kernels>> {
-        vec![Box::new(OnDevice {
-            device: device(BlockOrder::Shuffled(1)),
-            tile: Tile::T32x64,
-            splits: 1,
-        })]
+        vec![Box::new(OnDevice::new(
+            device(BlockOrder::Shuffled(1)),
+            Tile::T32x64,
+            1,
+        ))]
     }
 }
 

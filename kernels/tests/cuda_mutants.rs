@@ -30,11 +30,11 @@ impl Candidates for Cuda {
             ..Options::default()
         };
         let on_device = |splits| -> Box<dyn Kernels> {
-            Box::new(OnDevice {
-                device: Box::new(Emulated::new(Target::ORIN_NANO, options)),
-                tile: TILE.get(),
+            Box::new(OnDevice::new(
+                Box::new(Emulated::new(Target::ORIN_NANO, options)),
+                TILE.get(),
                 splits,
-            })
+            ))
         };
         [1, 3].map(on_device).into()
     }

@@ -21,11 +21,7 @@ use on_device::OnDevice;
 fn check(tile: Tile, splits: u32, run: impl FnOnce(&mut dyn Kernels)) {
     let device = Emulated::new(Target::ORIN_NANO, Options::default());
     let ledger = device.ledger();
-    run(&mut OnDevice {
-        device: Box::new(device),
-        tile,
-        splits,
-    });
+    run(&mut OnDevice::new(Box::new(device), tile, splits));
     for (name, record) in ledger.records() {
         let (said, done) = (
             record.work.instructions as f64,

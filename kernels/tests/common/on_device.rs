@@ -20,9 +20,20 @@ pub(crate) struct OnDevice {
     pub(crate) device: Box<dyn Device>,
     pub(crate) tile: Tile,
     pub(crate) splits: u32,
+    /// Everything launched so far; the operands stay in the device's memory, so it can be launched again.
+    pub(crate) launches: Vec<Launch>,
 }
 
 impl OnDevice {
+    pub(crate) fn new(device: Box<dyn Device>, tile: Tile, splits: u32) -> Self {
+        Self {
+            device,
+            tile,
+            splits,
+            launches: Vec::new(),
+        }
+    }
+
     fn upload<T: bytemuck::Pod>(&mut self, data: &[T]) -> Address {
         let bytes: &[u8] = bytemuck::cast_slice(data);
         let address = self.device.allocate(bytes.len()).unwrap();
@@ -37,6 +48,7 @@ impl OnDevice {
 
     fn launch(&mut self, launch: &Launch) {
         self.device.launch(launch).unwrap();
+        self.launches.push(*launch);
     }
 
     /// Memory for as many elements as `like` has.
