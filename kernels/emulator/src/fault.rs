@@ -13,8 +13,8 @@ pub enum Space {
     Local,
     /// The kernel's parameters.
     Param,
-    /// Variables of the image: `.const`, and `.global` ones, which are read-only here.
-    Image,
+    /// The module's variables: `.const`, and `.global` ones, which are read-only here.
+    Variable,
 }
 
 impl fmt::Display for Space {
@@ -24,7 +24,7 @@ impl fmt::Display for Space {
             Self::Shared => "shared",
             Self::Local => "local",
             Self::Param => "parameter",
-            Self::Image => "image",
+            Self::Variable => "variable",
         })
     }
 }

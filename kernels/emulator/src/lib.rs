@@ -58,6 +58,7 @@ mod mutant;
 mod op;
 mod options;
 mod pooled;
+mod run;
 mod syntax;
 mod warp;
 
@@ -65,8 +66,9 @@ pub use counts::{Class, Counts, Executed, Instructions, Matrix, ReadWrite, Traff
 pub use device::memory::Memory;
 pub use emulated::{Emulated, Ledger, Record, test_device};
 pub use fault::{Fault, MemoryError, Other, Rule, Space};
-pub use launch::{Launch, run};
+pub use launch::Launch;
 pub use module::Module;
 pub use mutant::{Mutant, unnoticed_mutants};
 pub use options::{BlockOrder, Checks, Options};
+pub use run::run;
 pub use syntax::ParseError;

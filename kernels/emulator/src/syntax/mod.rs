@@ -6,7 +6,7 @@ pub(crate) mod types;
 
 use types::{Type, VariableSpace};
 
-/// Why a text is not an image that can be run, with the line that says so.
+/// Why a text is not a module that can be run, and the line that says so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("PTX line {line}: {what}")]
 pub struct ParseError {
