@@ -21,10 +21,7 @@ fn options(max_batch: usize) -> EngineOptions {
 
 /// Engines for the same pack: on the processor, on the device.
 fn engines(order: BlockOrder, pack: impl Fn() -> Pack, max_batch: usize) -> [Engine; 2] {
-    let device = test_device(Options {
-        order,
-        ..Options::default()
-    });
+    let device = test_device(Options::default().with_order(order));
     [
         Engine::new(pack(), &options(max_batch)).unwrap(),
         Engine::on_device(pack(), device, &options(max_batch)).unwrap(),

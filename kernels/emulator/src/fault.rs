@@ -4,6 +4,7 @@ use std::fmt;
 
 /// A state space, as faults and counts name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Space {
     /// Device memory.
     Global,
@@ -31,6 +32,7 @@ impl fmt::Display for Space {
 
 /// Who else touched a byte of global memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Other {
     /// A block of the launch, counted in x, then y, then z.
     #[error("block {0}")]
@@ -166,6 +168,7 @@ pub enum Rule {
 
 /// A broken rule and where it was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fault {
     /// The kernel.
     pub kernel: Box<str>,
@@ -223,6 +226,7 @@ impl Trouble {
 
 /// An access of the host to [`Memory`](crate::Memory) that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum MemoryError {
     /// Not inside one allocation.
     #[error("{bytes} bytes at {address:#x} are not inside one allocation{near}")]

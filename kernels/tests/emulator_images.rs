@@ -1,16 +1,16 @@
-//! The shipped images: they parse, and a matrix product among them computes what it should.
+//! The images that ship, on the emulator: they parse, and a matrix product among them computes what it should.
 
 use mergevit_emulator::{BlockOrder, Counts, Launch, Memory, Module, Options, run};
 use proptest::prelude::*;
 
 fn image(name: &str) -> String {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../images");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/images");
     std::fs::read_to_string(format!("{folder}/{name}")).unwrap()
 }
 
 #[test]
 fn every_image_parses() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../images");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/images");
     let mut kernels = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
@@ -125,11 +125,9 @@ fn a_shipped_matrix_product_is_right_in_any_order() {
             BlockOrder::Shuffled(5),
         ];
         for (seed, order) in orders.into_iter().enumerate() {
-            let options = Options {
-                order,
-                warp_seed: seed as u64,
-                ..Options::default()
-            };
+            let options = Options::default()
+                .with_order(order)
+                .with_warp_seed(seed as u64);
             let (found, counts) = product(&module, &shape, &options);
             assert!(found == want, "{rows} rows, {inputs} inputs, {order:?}");
             assert!(counts.matrix.s8_s8 > 0);
