@@ -28,6 +28,8 @@ pub mod reference;
 mod rows;
 mod simd;
 mod table;
+mod vector;
+mod vector_unit;
 mod view;
 
 pub(crate) use color::YuvToRgb;
@@ -36,5 +38,5 @@ pub use filter::Interpolation;
 pub(crate) use geometry::Span;
 pub use geometry::{Geometry, GeometryError, Resize};
 pub use preprocess::{OutputLengthError, Preprocessor};
-pub use simd::Isa;
+pub use vector_unit::VectorUnit;
 pub use view::{ColorSpace, Frame, FrameError, MAX_SIDE, PixelFormat, Planes};

@@ -1,7 +1,7 @@
 //! Why a device cannot be used, and what the driver says.
 
 use super::super::{DeviceError, Image};
-use super::info::{Capability, Code, Version};
+use super::version::{Capability, Code, Version};
 use cudarc::driver::DriverError;
 use std::ffi::CStr;
 use thiserror::Error;
