@@ -1,11 +1,11 @@
 //! V4L2 cameras: memory-mapped streaming, the driver's own strides and colours, and a second chance for
 //! devices that disappear.
 
-use super::slot::{Layout, Slot};
+use super::slot::Slot;
 use super::spec::format_name;
 use super::{Capture, Captured, OpenError, Policy, Source, SourceError, SourceOptions};
 use crate::{output, seal};
-use mergevit_kernels::frame::{ColorSpace, MAX_SIDE, PixelFormat, Planes};
+use mergevit_kernels::frame::{ColorSpace, FrameError, FrameLayout, MAX_SIDE, PixelFormat};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -57,6 +57,8 @@ pub(crate) enum CameraError {
     Formats { offered: Vec<String> },
     #[error("the driver set {found}, asked for {expected}")]
     Refused { found: String, expected: String },
+    #[error("the driver's format: {0}")]
+    Layout(#[from] FrameError),
     #[error("frames of {width}x{height} pixels, expected sides of 1 to {MAX_SIDE}")]
     Size { width: u32, height: u32 },
 }
@@ -98,7 +100,7 @@ fn io_error(action: &'static str) -> impl Fn(io::Error) -> CameraError {
 /// A camera that streams.
 struct Streaming {
     stream: MmapStream<'static>,
-    layout: Layout,
+    layout: FrameLayout,
     /// Bytes of a buffer.
     size: usize,
     card: String,
@@ -153,10 +155,7 @@ impl Streaming {
             return Ok(Captured::Unusable);
         };
         to.copy_from_slice(&bytes[..used]);
-        Ok(match slot.frame() {
-            Ok(_) => Captured::Frame,
-            Err(_) => Captured::Unusable,
-        })
+        Ok(Captured::Frame)
     }
 
     /// Ends streaming. The stream's destructor panics if the driver refuses; such a stream is leaked.
@@ -211,7 +210,7 @@ fn describe(format: &Format) -> String {
     format!("{code} {}x{}", format.width, format.height)
 }
 
-fn layout(format: &Format, pixels: PixelFormat) -> Result<Layout, CameraError> {
+fn layout(format: &Format, pixels: PixelFormat) -> Result<FrameLayout, CameraError> {
     let sides = 1..=MAX_SIDE as u32;
     if !sides.contains(&format.width) || !sides.contains(&format.height) {
         return Err(CameraError::Size {
@@ -225,13 +224,8 @@ fn layout(format: &Format, pixels: PixelFormat) -> Result<Layout, CameraError> {
         0 => pixels.row_bytes(width),
         stride => stride,
     };
-    Ok(Layout {
-        format: pixels,
-        color: color(format.colorspace, format.quantization),
-        width,
-        height,
-        planes: Planes::single(pixels, height, stride),
-    })
+    let layout = FrameLayout::new(pixels, width, height, stride)?;
+    Ok(layout.with_color(color(format.colorspace, format.quantization)))
 }
 
 /// Matrix and range, with V4L2's defaults for what the driver leaves open: limited range for Y'CbCr, except
@@ -270,16 +264,16 @@ pub(super) fn open(device: &Path, options: &SourceOptions) -> Result<Source, Ope
             name: device.display().to_string(),
             reason,
         })?;
-    let layout = &mut streaming.layout;
-    layout.color = options.color.unwrap_or(layout.color);
-    let (width, height) = (layout.width, layout.height);
+    let layout = streaming.layout;
+    streaming.layout = layout.with_color(options.color.unwrap_or(layout.color()));
+    let (width, height) = (layout.width(), layout.height());
     Ok(Source {
         description: format!(
             "{}: {}, {} {width}x{height}, stride {}",
             device.display(),
             streaming.card,
-            format_name(layout.format),
-            layout.planes.stride
+            format_name(layout.format()),
+            layout.planes().stride
         ),
         policy: Policy::Latest,
         max_width: width,
@@ -304,7 +298,8 @@ impl Camera {
         // Failures were announced when the camera went; every attempt would only repeat it.
         if let Ok(mut streaming) = Streaming::open(&self.device, Some(self.size)) {
             output::warn(&format!("{}: back", self.device.display()));
-            streaming.layout.color = self.color.unwrap_or(streaming.layout.color);
+            let layout = streaming.layout;
+            streaming.layout = layout.with_color(self.color.unwrap_or(layout.color()));
             self.streaming = Some(streaming);
             self.wait = FIRST_WAIT;
         }
@@ -339,6 +334,7 @@ impl Capture for Camera {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mergevit_kernels::frame::Planes;
 
     #[test]
     fn the_driver_decides_stride_and_colours() {
@@ -346,11 +342,11 @@ mod tests {
         format.stride = 704;
         format.colorspace = Colorspace::Rec709;
         let found = layout(&format, PixelFormat::Nv12).expect("a valid size");
-        assert_eq!(found.planes, Planes::single(PixelFormat::Nv12, 360, 704));
-        assert_eq!(found.color, ColorSpace::Bt709Limited);
+        assert_eq!(found.planes(), Planes::single(PixelFormat::Nv12, 360, 704));
+        assert_eq!(found.color(), ColorSpace::Bt709Limited);
         format.stride = 0;
         let found = layout(&format, PixelFormat::Nv12).expect("a valid size");
-        assert_eq!(found.planes.stride, 641);
+        assert_eq!(found.planes().stride, 641);
         format.width = 0;
         assert!(layout(&format, PixelFormat::Nv12).is_err());
     }

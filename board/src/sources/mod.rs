@@ -19,7 +19,7 @@ mod y4m;
 pub(crate) use exchange::{Counts, Exchange, Next, Policy};
 pub(crate) use spec::{SourceSpec, parse_color, parse_size};
 
-use mergevit_kernels::frame::ColorSpace;
+use mergevit_kernels::frame::{ColorSpace, FrameError};
 use slot::Slot;
 use std::io;
 use std::path::PathBuf;
@@ -109,6 +109,8 @@ pub(crate) enum OpenError {
     },
     #[error("{name}: not a file, so it cannot be read again, which --loop needs")]
     NotRepeatable { name: String },
+    #[error("{name}: {reason}")]
+    Layout { name: String, reason: FrameError },
     #[error("{name}: {reason}")]
     #[cfg(feature = "camera")]
     Camera {

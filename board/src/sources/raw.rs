@@ -1,15 +1,15 @@
 //! Frames of one size and format, one after the other, without any header.
 
-use super::slot::{Layout, Slot};
+use super::slot::Slot;
 use super::spec::{Input, format_name};
 use super::stream::{self, Stream};
 use super::{Capture, Captured, OpenError, Policy, Source, SourceError, SourceOptions};
-use mergevit_kernels::frame::PixelFormat;
+use mergevit_kernels::frame::{FrameLayout, PixelFormat};
 
 #[derive(Debug)]
 struct Raw {
     stream: Stream,
-    layout: Layout,
+    layout: FrameLayout,
     repeat: bool,
     frame: u64,
 }
@@ -21,8 +21,12 @@ pub(super) fn open(
     input: &Input,
     options: &SourceOptions,
 ) -> Result<Source, OpenError> {
-    let color = options.color.unwrap_or_default();
-    let layout = Layout::packed(format, color, size.0, size.1);
+    let layout = FrameLayout::packed(format, size.0, size.1);
+    let layout = layout.map_err(|reason| OpenError::Layout {
+        name: stream::name(input),
+        reason,
+    })?;
+    let layout = layout.with_color(options.color.unwrap_or_default());
     let raw = Raw {
         stream: Stream::open(input, options.repeat)?,
         layout,

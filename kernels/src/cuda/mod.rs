@@ -16,7 +16,6 @@
 //! | `merge_match`, `merge_norm` | [`merge`]: which tokens merge; merging with the layer norm that follows |
 //! | `pool_norm`, `head`, `top_classes` | [`head`]: pooling with the last layer norm, classifier, best classes |
 
-mod address;
 mod attention;
 mod device;
 pub mod driver;
@@ -29,9 +28,8 @@ mod norm;
 pub mod params;
 pub mod preprocess;
 
-pub use address::Address;
 pub use attention::{attention, attention_shared_bytes};
 pub use device::{Device, DeviceError, Graph, Shared};
 pub use images::{IMAGES, Image};
-pub use launch::{Kernel, Launch, Target, Work};
+pub use launch::{Address, Kernel, Launch, Target, Work};
 pub use norm::layer_norm;

@@ -1,6 +1,6 @@
 //! The kernels' parameters, field for field the structs of `kernels/cuda`.
 
-use super::address::Address;
+use super::Address;
 use bytemuck::{Pod, Zeroable};
 
 /// A kernel's one parameter.

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::filter::Interpolation;
-use super::view::MAX_SIDE;
+use super::layout::MAX_SIDE;
 
 /// The size to which a frame is resized before the crop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

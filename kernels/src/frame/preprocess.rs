@@ -5,12 +5,13 @@ use thiserror::Error;
 
 use super::filter::Axis;
 use super::geometry::{Geometry, Span};
+use super::layout::MAX_SIDE;
 use super::passes::{BLOCK, Output, Passes};
 use super::rows::channels;
 use super::simd;
 use super::table::{MAX_TAP_BLOCK, Table, reserve_to};
 use super::vector_unit::VectorUnit;
-use super::view::{Frame, MAX_SIDE};
+use super::view::Frame;
 
 /// Why an output buffer cannot be filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -50,7 +50,7 @@ impl fmt::Display for Capability {
     }
 }
 
-/// Which of an image's two forms a device loads.
+/// Which of a module's two forms a device loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
     /// Machine code for Orin.
