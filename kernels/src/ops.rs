@@ -134,6 +134,7 @@ impl Merge {
 
 /// How the tokens of an image become one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Pooling {
     /// Row 0.
     ClassToken,
