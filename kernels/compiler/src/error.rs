@@ -49,7 +49,7 @@ pub enum Error {
         file: String,
         /// `sm_87` or `compute_80`.
         architecture: &'static str,
-        /// NVRTC's word for it.
+        /// NVRTC's name of the error.
         reason: String,
         /// The compiler's messages.
         log: String,
@@ -68,7 +68,7 @@ pub enum Error {
     /// `README.md` has no place for the table.
     #[error("README.md: {0}")]
     Readme(&'static str),
-    /// The images together are larger than the repository wants to hold.
+    /// The images together are larger than the repository should hold.
     #[error("the images take {bytes} bytes together, at most {limit} are allowed")]
     TooLarge {
         /// What they take.

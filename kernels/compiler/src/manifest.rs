@@ -21,7 +21,7 @@ pub const LIMIT_BYTES: u64 = 2_000_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Full version of the compiler, as `12.6.85`.
+    /// Full version of the compiler, e.g. `12.6.85`.
     pub nvrtc: String,
     /// By name of the image.
     pub images: BTreeMap<String, Record>,

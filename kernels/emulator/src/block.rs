@@ -333,7 +333,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// No warp can go on: either all have ended, or some wait for ever.
+    /// No warp can go on: either all have ended, or some wait forever.
     fn all_done(&self) -> Result<(), Failure> {
         let Some(warp) = self
             .warps
@@ -350,7 +350,7 @@ impl<'a> Block<'a> {
             .map(|warp| warp.live.count_ones());
         let threads: u32 = threads.sum();
         let what = format!(
-            "{threads} of {} threads wait here for ever, the others have ended or wait elsewhere",
+            "{threads} of {} threads wait here forever, the others have ended or wait elsewhere",
             self.thread_count()
         );
         let line = self.kernel.code[warp.pc as usize].line;

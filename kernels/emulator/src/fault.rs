@@ -172,7 +172,7 @@ pub enum Rule {
 pub struct Fault {
     /// The kernel.
     pub kernel: Box<str>,
-    /// Line of the PTX, from 1 on; 0 where the launch itself is refused.
+    /// Line of the PTX, counted from 1; 0 where the launch itself is refused.
     pub line: u32,
     /// That line's text.
     pub instruction: Box<str>,

@@ -94,7 +94,7 @@ pub struct Options {
     pub warp_seed: u64,
     /// What to watch.
     pub checks: Checks,
-    /// Most warp instructions of a launch: one that executes more is taken to loop for ever.
+    /// Most warp instructions of a launch: one that executes more is taken to loop forever.
     pub instruction_limit: u64,
 }
 

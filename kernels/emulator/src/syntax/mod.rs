@@ -10,7 +10,7 @@ use types::{Type, VariableSpace};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("PTX line {line}: {what}")]
 pub struct ParseError {
-    /// Line of the text, from 1 on.
+    /// Line of the text, counted from 1.
     pub line: u32,
     /// What is wrong there.
     pub what: String,

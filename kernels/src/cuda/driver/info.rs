@@ -13,7 +13,7 @@ use std::path::Path;
 pub struct DeviceInfo {
     /// Its number.
     pub ordinal: usize,
-    /// Its name, as `NVIDIA Orin`.
+    /// Its name, e.g. `NVIDIA Orin`.
     pub name: String,
     /// Its compute capability.
     pub capability: Capability,
