@@ -19,10 +19,7 @@ use suite::{Shapes, suite};
 
 /// A device whose blocks run in this order: no result may depend on it.
 fn device(order: BlockOrder) -> Box<dyn Device> {
-    test_device(Options {
-        order,
-        ..Options::default()
-    })
+    test_device(Options::default().with_order(order))
 }
 
 /// For operations other than linear layers.

@@ -19,10 +19,7 @@ use mergevit_kernels::testing::Random;
 use on_device::OnDevice;
 
 fn device(order: BlockOrder) -> Box<dyn Device> {
-    test_device(Options {
-        order,
-        ..Options::default()
-    })
+    test_device(Options::default().with_order(order))
 }
 
 struct Cuda;

@@ -25,10 +25,7 @@ struct Cuda;
 
 impl Candidates for Cuda {
     fn candidates(_: &Capacity) -> Vec<Box<dyn Kernels>> {
-        let options = Options {
-            order: BlockOrder::Shuffled(1),
-            ..Options::default()
-        };
+        let options = Options::default().with_order(BlockOrder::Shuffled(1));
         let on_device = |splits| -> Box<dyn Kernels> {
             Box::new(OnDevice::new(
                 Box::new(Emulated::new(Target::ORIN_NANO, options)),

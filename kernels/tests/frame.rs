@@ -1,8 +1,8 @@
 //! The fast frame preprocessing equals the reference, on every vector unit that the machine has.
 
 use mergevit_kernels::frame::{
-    ColorSpace, Frame, Geometry, Interpolation, Isa, OutputLengthError, PixelFormat, Planes,
-    Preprocessor, Resize, reference,
+    ColorSpace, Frame, Geometry, Interpolation, OutputLengthError, PixelFormat, Planes,
+    Preprocessor, Resize, VectorUnit, reference,
 };
 use proptest::prelude::*;
 
@@ -97,8 +97,10 @@ fn is_small(geometry: &Geometry, camera: &Camera) -> bool {
     width * height.max(camera.height) <= 400_000
 }
 
-fn units() -> impl Iterator<Item = Isa> {
-    Isa::ALL.into_iter().filter(|isa| isa.is_available())
+fn units() -> impl Iterator<Item = VectorUnit> {
+    VectorUnit::ALL
+        .into_iter()
+        .filter(|unit| unit.is_available())
 }
 
 proptest! {
@@ -106,13 +108,13 @@ proptest! {
     fn equals_the_reference(camera in camera(300), geometry in geometry()) {
         prop_assume!(is_small(&geometry, &camera));
         let expected = reference::preprocess(&geometry, &camera.frame());
-        for isa in units() {
+        for unit in units() {
             let mut preprocessor =
-                Preprocessor::with_isa(geometry, camera.width, camera.height, isa);
+                Preprocessor::with_unit(geometry, camera.width, camera.height, unit);
             // Stale bytes must not survive where a padded crop is black.
             let mut out = vec![77; geometry.output_len()];
             preprocessor.preprocess(&camera.frame(), &mut out).unwrap();
-            prop_assert!(out == expected, "{isa:?} differs from the reference");
+            prop_assert!(out == expected, "{unit:?} differs from the reference");
         }
     }
 
@@ -122,13 +124,13 @@ proptest! {
         cameras in prop::collection::vec(camera(60), 2..6),
         geometry in geometry(),
     ) {
-        for isa in units() {
-            let mut preprocessor = Preprocessor::with_isa(geometry, 8, 8, isa);
+        for unit in units() {
+            let mut preprocessor = Preprocessor::with_unit(geometry, 8, 8, unit);
             let mut out = vec![0; geometry.output_len()];
             for camera in cameras.iter().filter(|camera| is_small(&geometry, camera)) {
                 preprocessor.preprocess(&camera.frame(), &mut out).unwrap();
                 let expected = reference::preprocess(&geometry, &camera.frame());
-                prop_assert!(out == expected, "{isa:?} differs from the reference");
+                prop_assert!(out == expected, "{unit:?} differs from the reference");
             }
         }
     }
@@ -159,11 +161,11 @@ fn equal_at_camera_sizes() {
             let geometry =
                 Geometry::new(Resize::ShortestSide(24), (24, 24), Interpolation::Bicubic).unwrap();
             let expected = reference::preprocess(&geometry, &frame);
-            for isa in units() {
-                let mut preprocessor = Preprocessor::with_isa(geometry, width, height, isa);
+            for unit in units() {
+                let mut preprocessor = Preprocessor::with_unit(geometry, width, height, unit);
                 let mut out = vec![0; geometry.output_len()];
                 preprocessor.preprocess(&frame, &mut out).unwrap();
-                assert!(out == expected, "{isa:?} {format:?} {width}x{height}");
+                assert!(out == expected, "{unit:?} {format:?} {width}x{height}");
             }
         }
     }
@@ -216,14 +218,14 @@ fn refuses_an_output_of_another_length() {
 /// A camera at 1080p costs well under 2 MB.
 #[test]
 fn holds_little_memory() {
-    for isa in units() {
+    for unit in units() {
         let geometry = Geometry::new(
             Resize::ShortestSide(224),
             (224, 224),
             Interpolation::Bicubic,
         )
         .unwrap();
-        let preprocessor = Preprocessor::with_isa(geometry, 1920, 1080, isa);
+        let preprocessor = Preprocessor::with_unit(geometry, 1920, 1080, unit);
         assert!(preprocessor.heap_bytes() < 256 << 10);
     }
 }

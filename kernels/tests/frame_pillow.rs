@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mergevit_kernels::frame::{
-    Frame, Geometry, Interpolation, Isa, PixelFormat, Preprocessor, Resize, reference,
+    Frame, Geometry, Interpolation, PixelFormat, Preprocessor, Resize, VectorUnit, reference,
 };
 
 /// `pixels` of `make.py`.
@@ -75,13 +75,16 @@ fn check(folder: &Path, line: &str) {
         assert_eq!(judged, expected, "{line}");
     }
     assert_eq!(fnv(&judged), hash, "{line}");
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-        let mut preprocessor = Preprocessor::with_isa(geometry, width, height, isa);
+    for unit in VectorUnit::ALL
+        .into_iter()
+        .filter(|unit| unit.is_available())
+    {
+        let mut preprocessor = Preprocessor::with_unit(geometry, width, height, unit);
         let mut out = vec![0; geometry.output_len()];
         preprocessor
             .preprocess(&frame, &mut out)
             .expect("preprocess");
-        assert_eq!(fnv(&out), hash, "{isa:?}: {line}");
+        assert_eq!(fnv(&out), hash, "{unit:?}: {line}");
     }
 }
 

@@ -104,11 +104,9 @@ fn a_shipped_matrix_product_is_right_in_any_order() {
             BlockOrder::Shuffled(5),
         ];
         for (seed, order) in orders.into_iter().enumerate() {
-            let options = Options {
-                order,
-                warp_seed: seed as u64,
-                ..Options::default()
-            };
+            let options = Options::default()
+                .with_order(order)
+                .with_warp_seed(seed as u64);
             let (found, counts) = product(&module, &shape, &options);
             assert!(found == want, "{rows} rows, {inputs} inputs, {order:?}");
             assert!(counts.matrix.s8_s8 > 0);

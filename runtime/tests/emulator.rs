@@ -19,10 +19,7 @@ fn options(max_batch: usize) -> EngineOptions {
 }
 
 fn device(order: BlockOrder) -> Box<dyn Device> {
-    test_device(Options {
-        order,
-        ..Options::default()
-    })
+    test_device(Options::default().with_order(order))
 }
 
 /// Engines for the same pack: on the processor, on the device.

@@ -4,6 +4,7 @@
 use super::camera::error::CameraError;
 use super::images::ImageError;
 use super::y4m::header::HeaderError;
+use mergevit_kernels::frame::FrameError;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -29,6 +30,8 @@ pub(crate) enum OpenError {
     Header { name: String, reason: HeaderError },
     #[error("{name}: not a file, so it cannot be read again, which --loop needs")]
     NotRepeatable { name: String },
+    #[error("{name}: {reason}")]
+    Layout { name: String, reason: FrameError },
     #[error("{name}: {reason}")]
     #[cfg(feature = "camera")]
     Camera { name: String, reason: CameraError },

@@ -213,8 +213,7 @@ impl Exchange {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::slot::Layout;
-    use mergevit_kernels::frame::{ColorSpace, PixelFormat};
+    use mergevit_kernels::frame::{FrameLayout, PixelFormat};
 
     /// Frames of one grey pixel that counts up; every fifth is unusable.
     struct Counter {
@@ -235,7 +234,7 @@ mod tests {
                 }
                 _ => {}
             }
-            let layout = Layout::packed(PixelFormat::Grey, ColorSpace::default(), 1, 1);
+            let layout = FrameLayout::packed(PixelFormat::Grey, 1, 1).expect("a valid size");
             slot.prepare(layout, 1).expect("one byte fits")[0] = self.next;
             slot.name = usize::from(self.next);
             self.next += 1;

@@ -4,10 +4,10 @@ use super::capture::{Capture, Captured, SourceError};
 use super::error::OpenError;
 use super::exchange::Policy;
 use super::images::{self, ImageError};
-use super::slot::{Layout, Slot};
+use super::slot::Slot;
 use super::source::{Source, SourceOptions};
 use crate::output;
-use mergevit_kernels::frame::{ColorSpace, PixelFormat};
+use mergevit_kernels::frame::{FrameLayout, PixelFormat};
 use std::path::{Path, PathBuf};
 
 struct Folder {
@@ -123,9 +123,8 @@ impl Capture for Folder {
                 return Ok(Captured::Unusable);
             }
         };
-        let color = ColorSpace::default();
-        let layout = Layout::packed(PixelFormat::Rgb, color, image.width, image.height);
-        match slot.prepare(layout, image.pixels.len()) {
+        let layout = FrameLayout::packed(PixelFormat::Rgb, image.width, image.height).ok();
+        match layout.and_then(|layout| slot.prepare(layout, image.pixels.len())) {
             Some(to) => {
                 to.copy_from_slice(&image.pixels);
                 Ok(Captured::Frame)

@@ -4,16 +4,16 @@ use super::capture::{Capture, Captured, SourceError};
 use super::error::OpenError;
 use super::exchange::Policy;
 use super::names::format_name;
-use super::slot::{Layout, Slot};
+use super::slot::Slot;
 use super::source::{Source, SourceOptions};
 use super::spec::Input;
 use super::stream::{self, Stream};
-use mergevit_kernels::frame::PixelFormat;
+use mergevit_kernels::frame::{FrameLayout, PixelFormat};
 
 #[derive(Debug)]
 struct Raw {
     stream: Stream,
-    layout: Layout,
+    layout: FrameLayout,
     repeat: bool,
     frame: u64,
 }
@@ -25,8 +25,12 @@ pub(super) fn open(
     input: &Input,
     options: &SourceOptions,
 ) -> Result<Source, OpenError> {
-    let color = options.color.unwrap_or_default();
-    let layout = Layout::packed(format, color, size.0, size.1);
+    let layout = FrameLayout::packed(format, size.0, size.1);
+    let layout = layout.map_err(|reason| OpenError::Layout {
+        name: stream::name(input),
+        reason,
+    })?;
+    let layout = layout.with_color(options.color.unwrap_or_default());
     let raw = Raw {
         stream: Stream::open(input, options.repeat)?,
         layout,

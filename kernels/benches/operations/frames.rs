@@ -4,7 +4,7 @@ use super::Random;
 use super::suite::{Backend, Case, Measured, Work};
 use mergevit_kernels::cuda::DeviceError;
 use mergevit_kernels::frame::{
-    Frame, Geometry, Interpolation, Isa, PixelFormat, Preprocessor, Resize, reference,
+    Frame, Geometry, Interpolation, PixelFormat, Preprocessor, Resize, VectorUnit, reference,
 };
 
 /// Width and height of a frame.
@@ -87,11 +87,11 @@ impl Backend<Preprocess> for Judge {
 }
 
 /// Every vector unit, best first, and the name of its backend.
-pub(crate) const UNITS: [(Isa, &str); 4] = [
-    (Isa::Avx2, "cpu/avx2"),
-    (Isa::Sse2, "cpu/sse2"),
-    (Isa::Neon, "cpu/neon"),
-    (Isa::Portable, "cpu/portable"),
+pub(crate) const UNITS: [(VectorUnit, &str); 4] = [
+    (VectorUnit::Avx2, "cpu/avx2"),
+    (VectorUnit::Sse2, "cpu/sse2"),
+    (VectorUnit::Neon, "cpu/neon"),
+    (VectorUnit::Portable, "cpu/portable"),
 ];
 
 /// A vector unit of the processor.
@@ -106,7 +106,7 @@ impl OnVectorUnit {
         let available = UNITS.into_iter().filter(|(isa, _)| isa.is_available());
         available.map(|(isa, name)| Self {
             name,
-            preprocessor: Preprocessor::with_isa(geometry(), FRAME.0, FRAME.1, isa),
+            preprocessor: Preprocessor::with_unit(geometry(), FRAME.0, FRAME.1, isa),
         })
     }
 }

@@ -29,13 +29,13 @@ pub enum Error {
     },
     /// No NVRTC of the right version.
     #[error(
-        "no NVRTC {} found\n{tried}\
-         hint: pip install nvidia-cuda-nvrtc-cu12=={}.*, or name a library, toolkit or virtual environment \
-         with --nvrtc PATH or MERGEVIT_NVRTC",
-        crate::nvrtc::VERSION,
-        crate::nvrtc::VERSION
+        "no NVRTC {version} found\n{tried}\
+         hint: pip install nvidia-cuda-nvrtc-cu12=={version}.*, or name a library, toolkit or virtual environment \
+         with --nvrtc PATH or MERGEVIT_NVRTC"
     )]
     NoNvrtc {
+        /// The version needed.
+        version: &'static str,
         /// One line for each library tried, with the reason why it was refused.
         tried: String,
     },

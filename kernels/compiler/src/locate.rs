@@ -58,7 +58,10 @@ pub fn nvrtc(named: Option<&Path>) -> Result<(Nvrtc, PathBuf), Error> {
     if let Some(path) = named.filter(|_| tried.is_empty()) {
         tried = format!("  {}: no {LIBRARY} in this folder\n", path.display());
     }
-    Err(Error::NoNvrtc { tried })
+    Err(Error::NoNvrtc {
+        version: VERSION,
+        tried,
+    })
 }
 
 fn load(name: &OsStr) -> Result<Nvrtc, String> {

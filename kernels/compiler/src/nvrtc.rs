@@ -193,7 +193,7 @@ impl Nvrtc {
     }
 
     fn describe(&self, status: Status) -> String {
-        // SAFETY: any status is allowed; the answer is a zero-terminated string that the library keeps for ever.
+        // SAFETY: any status is allowed; the answer is a zero-terminated string that the library keeps forever.
         let text = unsafe { CStr::from_ptr((self.functions.error_string)(status)) };
         text.to_string_lossy().into_owned()
     }

@@ -1,7 +1,7 @@
 //! A block: its warps take turns, at random but reproducibly, and meet at barriers.
 
 use crate::counts::Counts;
-use crate::exec::{Progress, Surroundings, execute};
+use crate::exec::{Environment, Progress, execute};
 use crate::fault::{Fault, Rule, Trouble};
 use crate::launch::Launch;
 use crate::module::Module;
@@ -59,7 +59,7 @@ pub(crate) struct Block<'a> {
     threads: [u32; 3],
     dynamic_shared: u32,
     warps: Vec<Warp>,
-    around: Surroundings<'a>,
+    env: Environment<'a>,
     meetings: [Meeting; BARRIERS],
     random: Random,
     index: [u32; 3],
@@ -72,7 +72,7 @@ impl<'a> Block<'a> {
         kernel: &'a Kernel,
         launch: &Launch<'_>,
         warps: usize,
-        around: Surroundings<'a>,
+        env: Environment<'a>,
         options: &Options,
     ) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl<'a> Block<'a> {
             threads: launch.block,
             dynamic_shared: launch.shared_bytes,
             warps: (0..warps).map(|id| Warp::new(id, kernel)).collect(),
-            around,
+            env,
             meetings: [Meeting::default(); BARRIERS],
             random: Random::new(options.warp_seed),
             index: [0; 3],
@@ -91,7 +91,7 @@ impl<'a> Block<'a> {
     }
 
     pub(crate) fn into_counts(self) -> Counts {
-        self.around.counts
+        self.env.counts
     }
 
     fn thread_count(&self) -> u32 {
@@ -102,10 +102,10 @@ impl<'a> Block<'a> {
     pub(crate) fn run(&mut self, index: u32) -> Result<(), Failure> {
         let [x, y, _] = self.grid;
         self.index = [index % x, index / x % y, index / x / y];
-        self.around.view.begin_block(index, self.warps.len());
-        self.around.shared.begin_block(self.warps.len());
+        self.env.view.begin_block(index, self.warps.len());
+        self.env.shared.begin_block(self.warps.len());
         self.meetings = [Meeting::default(); BARRIERS];
-        self.around.counts.blocks += 1;
+        self.env.counts.blocks += 1;
         for warp in 0..self.warps.len() {
             self.begin_warp(warp);
         }
@@ -168,7 +168,7 @@ impl<'a> Block<'a> {
                 None => state.mask,
                 Some(guard) => state.mask & state.condition(guard),
             };
-            self.around
+            self.env
                 .counts
                 .instructions
                 .record(instruction.class, active);
@@ -199,7 +199,7 @@ impl<'a> Block<'a> {
                 Op::Barrier(barrier) => self.barrier(warp, active, barrier).map_err(|trouble| {
                     self.fail(warp, instruction.line, trouble.lanes, trouble.rule)
                 })?,
-                op => match execute(op, state, active, &mut self.around) {
+                op => match execute(op, state, active, &mut self.env) {
                     Ok(Progress::Done) => state.advance(),
                     Ok(Progress::Wait) => state.park(active),
                     Err(trouble) => {
@@ -305,11 +305,11 @@ impl<'a> Block<'a> {
     /// Lets everyone at a barrier go on.
     fn release(&mut self, id: usize, whole_block: bool) {
         let meeting = std::mem::take(&mut self.meetings[id]);
-        self.around.shared.meet(meeting.arrived);
+        self.env.shared.meet(meeting.arrived);
         if whole_block {
-            self.around.view.met();
+            self.env.view.met();
         }
-        self.around.counts.barriers += 1;
+        self.env.counts.barriers += 1;
         for warp in self
             .warps
             .iter_mut()
@@ -333,7 +333,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// No warp can go on: either all have ended, or some wait for ever.
+    /// No warp can go on: either all have ended, or some wait forever.
     fn all_done(&self) -> Result<(), Failure> {
         let Some(warp) = self
             .warps
@@ -350,7 +350,7 @@ impl<'a> Block<'a> {
             .map(|warp| warp.live.count_ones());
         let threads: u32 = threads.sum();
         let what = format!(
-            "{threads} of {} threads wait here for ever, the others have ended or wait elsewhere",
+            "{threads} of {} threads wait here forever, the others have ended or wait elsewhere",
             self.thread_count()
         );
         let line = self.kernel.code[warp.pc as usize].line;

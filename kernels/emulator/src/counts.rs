@@ -4,6 +4,7 @@ use std::ops::{Add, AddAssign, Index};
 
 /// Kinds of instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Class {
     /// `mov`, `cvta`.
     Move,
@@ -87,6 +88,7 @@ impl Class {
 
 /// How often something was executed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Executed {
     /// By a warp.
     pub warps: u64,
@@ -140,6 +142,7 @@ impl AddAssign for Instructions {
 
 /// Traffic in one direction with one space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Traffic {
     /// Warp instructions.
     pub accesses: u64,
@@ -160,6 +163,7 @@ impl AddAssign for Traffic {
 
 /// Traffic in both directions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReadWrite {
     /// Loads, and what `cp.async` reads.
     pub read: Traffic,
@@ -176,6 +180,7 @@ impl AddAssign for ReadWrite {
 
 /// Matrix instructions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Matrix {
     /// `mma.m16n8k32`, signed bytes by signed bytes.
     pub s8_s8: u64,
@@ -198,6 +203,7 @@ impl AddAssign for Matrix {
 
 /// What a launch did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Counts {
     /// Instructions by kind.
     pub instructions: Instructions,

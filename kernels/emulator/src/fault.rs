@@ -4,6 +4,7 @@ use std::fmt;
 
 /// A state space, as faults and counts name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Space {
     /// Device memory.
     Global,
@@ -13,8 +14,8 @@ pub enum Space {
     Local,
     /// The kernel's parameters.
     Param,
-    /// Variables of the image: `.const`, and `.global` ones, which are read-only here.
-    Image,
+    /// The module's variables: `.const`, and `.global` ones, which are read-only here.
+    Variable,
 }
 
 impl fmt::Display for Space {
@@ -24,13 +25,14 @@ impl fmt::Display for Space {
             Self::Shared => "shared",
             Self::Local => "local",
             Self::Param => "parameter",
-            Self::Image => "image",
+            Self::Variable => "variable",
         })
     }
 }
 
 /// Who else touched a byte of global memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Other {
     /// A block of the launch, counted in x, then y, then z.
     #[error("block {0}")]
@@ -166,10 +168,11 @@ pub enum Rule {
 
 /// A broken rule and where it was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fault {
     /// The kernel.
     pub kernel: Box<str>,
-    /// Line of the PTX, from 1 on; 0 where the launch itself is refused.
+    /// Line of the PTX, counted from 1; 0 where the launch itself is refused.
     pub line: u32,
     /// That line's text.
     pub instruction: Box<str>,
@@ -223,6 +226,7 @@ impl Trouble {
 
 /// An access of the host to [`Memory`](crate::Memory) that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum MemoryError {
     /// Not inside one allocation.
     #[error("{bytes} bytes at {address:#x} are not inside one allocation{near}")]

@@ -1,15 +1,7 @@
-//! A launch: blocks one after another.
+//! A launch: which kernel, on what grid, with what parameters.
 
-use crate::block::Block;
-use crate::counts::Counts;
-use crate::device::memory::{Memory, Place};
-use crate::device::shared::{MAX_WARPS, Shared};
-use crate::device::visibility::{BlockView, Releases};
-use crate::exec::Surroundings;
-use crate::fault::{Fault, Rule};
-use crate::module::Module;
+use crate::device::shared::MAX_WARPS;
 use crate::op::{Kernel, LANES};
-use crate::options::{BlockOrder, Options, Random};
 
 /// Most shared memory of a block: that of compute capability 8.0 (CUDA C++ Programming Guide, "Technical
 /// Specifications per Compute Capability").
@@ -30,63 +22,18 @@ pub struct Launch<'a> {
     pub params: &'a [u8],
 }
 
-/// Runs a kernel to its end.
-///
-/// # Errors
-/// [`Fault`]: the first rule that the kernel breaks, or a launch that no device would accept. What was written so
-/// far stays written.
-pub fn run(
-    module: &Module,
-    launch: &Launch<'_>,
-    memory: &mut Memory,
-    options: &Options,
-) -> Result<Counts, Fault> {
-    let refuse = |what: String| Fault {
-        kernel: launch.kernel.into(),
-        line: 0,
-        instruction: "".into(),
-        block: [0; 3],
-        threads: Box::default(),
-        rule: Rule::Launch(what),
-    };
-    let kernel = module
-        .kernels
-        .iter()
-        .find(|kernel| kernel.name == launch.kernel);
-    let kernel = kernel.ok_or_else(|| refuse("the image has no such kernel".into()))?;
-    let shape = Shape::check(kernel, launch).map_err(refuse)?;
-    let checks = options.checks;
-    let first = memory.begin_launch();
-    let around = Surroundings {
-        image: &module.image,
-        params: launch.params,
-        shared: Shared::new(
-            shape.shared_bytes,
-            (checks.initialised, checks.shared_races),
-        ),
-        view: BlockView::new(first, (checks.initialised, checks.global_races)),
-        releases: Releases::default(),
-        counts: Counts::default(),
-        hint: Place::START,
-        initialised: checks.initialised,
-        memory,
-    };
-    let mut block = Block::new(kernel, launch, shape.warps, around, options);
-    for index in order(options.order, shape.blocks) {
-        block.run(index).map_err(|failure| failure.name(module))?;
-    }
-    Ok(block.into_counts())
-}
-
 /// A launch's sizes.
-struct Shape {
-    blocks: u32,
-    warps: usize,
-    shared_bytes: usize,
+pub(crate) struct Shape {
+    pub(crate) blocks: u32,
+    /// Of a block.
+    pub(crate) warps: usize,
+    /// Of a block, static and dynamic.
+    pub(crate) shared_bytes: usize,
 }
 
 impl Shape {
-    fn check(kernel: &Kernel, launch: &Launch<'_>) -> Result<Self, String> {
+    /// The sizes of `launch`, or why no device would accept it.
+    pub(crate) fn check(kernel: &Kernel, launch: &Launch<'_>) -> Result<Self, String> {
         let product = |sizes: [u32; 3]| sizes.iter().try_fold(1u32, |all, &n| all.checked_mul(n));
         let threads = product(launch.block).filter(|&threads| threads > 0);
         let threads = threads.ok_or_else(|| format!("blocks of {:?} threads", launch.block))?;
@@ -119,19 +66,4 @@ impl Shape {
             shared_bytes: shared as usize,
         })
     }
-}
-
-fn order(order: BlockOrder, blocks: u32) -> Vec<u32> {
-    let mut indices: Vec<u32> = (0..blocks).collect();
-    match order {
-        BlockOrder::Ascending => {}
-        BlockOrder::Descending => indices.reverse(),
-        BlockOrder::Shuffled(seed) => {
-            let mut random = Random::new(seed);
-            for i in (1..indices.len()).rev() {
-                indices.swap(i, random.below(i + 1));
-            }
-        }
-    }
-    indices
 }

@@ -469,7 +469,7 @@ pub(crate) mod window {
     pub(crate) const SHARED: u64 = 0x7f01 << 32;
     pub(crate) const LOCAL: u64 = 0x7f02 << 32;
     pub(crate) const PARAM: u64 = 0x7f03 << 32;
-    pub(crate) const IMAGE: u64 = 0x7f04 << 32;
+    pub(crate) const VARIABLES: u64 = 0x7f04 << 32;
 
     /// Whether `address` lies in `window`.
     pub(crate) const fn contains(window: u64, address: u64) -> bool {

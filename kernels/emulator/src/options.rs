@@ -2,6 +2,7 @@
 
 /// In which order a grid's blocks run, one after another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BlockOrder {
     /// x fastest, then y, then z.
     #[default]
@@ -14,12 +15,13 @@ pub enum BlockOrder {
 
 /// What to watch. Bounds, alignment, barriers, member masks and unwaited copies are always watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Checks {
     /// Reads of bytes that nothing wrote.
     pub initialised: bool,
     /// Races between the warps of a block in shared memory.
     pub shared_races: bool,
-    /// Races between blocks in global memory.
+    /// Races in global memory, between blocks and between the warps of a block.
     pub global_races: bool,
 }
 
@@ -37,6 +39,33 @@ impl Checks {
         shared_races: false,
         global_races: false,
     };
+
+    /// The same with reads of unwritten bytes watched, or not.
+    #[must_use]
+    pub const fn with_initialised(self, initialised: bool) -> Self {
+        Self {
+            initialised,
+            ..self
+        }
+    }
+
+    /// The same with races in shared memory watched, or not.
+    #[must_use]
+    pub const fn with_shared_races(self, shared_races: bool) -> Self {
+        Self {
+            shared_races,
+            ..self
+        }
+    }
+
+    /// The same with races in global memory watched, or not.
+    #[must_use]
+    pub const fn with_global_races(self, global_races: bool) -> Self {
+        Self {
+            global_races,
+            ..self
+        }
+    }
 }
 
 impl Default for Checks {
@@ -46,15 +75,26 @@ impl Default for Checks {
 }
 
 /// How a launch is run. Results of a correct kernel do not depend on it.
+///
+/// ```
+/// use mergevit_emulator::{BlockOrder, Checks, Options};
+///
+/// let options = Options::default()
+///     .with_order(BlockOrder::Shuffled(7))
+///     .with_checks(Checks::ALL.with_global_races(false));
+/// assert_eq!(options.warp_seed, Options::default().warp_seed);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Options {
     /// In which order blocks run.
     pub order: BlockOrder,
-    /// Seed of the choice which warp of a block goes on and how far, so that missing barriers show.
+    /// Seed of the choice which warp of a block goes on, and how far: results that depend on a missing barrier
+    /// change with it.
     pub warp_seed: u64,
     /// What to watch.
     pub checks: Checks,
-    /// Most warp instructions of a launch.
+    /// Most warp instructions of a launch: one that executes more is taken to loop forever.
     pub instruction_limit: u64,
 }
 
@@ -65,6 +105,35 @@ impl Default for Options {
             warp_seed: 1,
             checks: Checks::ALL,
             instruction_limit: 1 << 31,
+        }
+    }
+}
+
+impl Options {
+    /// The same with the grid's blocks run in this order.
+    #[must_use]
+    pub const fn with_order(self, order: BlockOrder) -> Self {
+        Self { order, ..self }
+    }
+
+    /// The same with the turns of warps chosen from this seed.
+    #[must_use]
+    pub const fn with_warp_seed(self, warp_seed: u64) -> Self {
+        Self { warp_seed, ..self }
+    }
+
+    /// The same with these rules watched.
+    #[must_use]
+    pub const fn with_checks(self, checks: Checks) -> Self {
+        Self { checks, ..self }
+    }
+
+    /// The same with at most so many warp instructions in a launch.
+    #[must_use]
+    pub const fn with_instruction_limit(self, instruction_limit: u64) -> Self {
+        Self {
+            instruction_limit,
+            ..self
         }
     }
 }

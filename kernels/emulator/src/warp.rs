@@ -8,7 +8,7 @@ use crate::device::shared::Shared;
 use crate::fault::{Rule, Space, Trouble};
 use crate::op::{ALL, Condition, Kernel, LANES, Long, Place, Reg, Word};
 
-/// What registers hold at first: no number as floating point, a large one as an integer, so that a result that
+/// What registers hold at first: not a number as floating point, a large one as an integer, so that a result that
 /// depends on it is seen to be wrong.
 const UNSET: u64 = 0x7fed_dead_7fed_dead;
 
@@ -246,7 +246,7 @@ pub(crate) struct Copies {
 #[derive(Debug)]
 struct Copy {
     lane: usize,
-    /// The lane's group, counted from 0 on.
+    /// The lane's group, counted from 0.
     group: u32,
     to: usize,
     bytes: usize,

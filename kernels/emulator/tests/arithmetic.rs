@@ -129,7 +129,7 @@ fn products_and_quotients() {
 }
 
 #[test]
-fn bits() {
+fn logic_and_shifts() {
     check("and.b32", "rrr", &[0b1100, 0b1010], 0b1000);
     check("or.b64", "ddd", &[1 << 40, 1], 1 << 40 | 1);
     check("xor.b16", "hhh", &[0xff00, 0x0ff0], 0xf0f0);
@@ -173,6 +173,13 @@ fn bits() {
         &[0x1234_5678, 0x9abc_def0, 40],
         0x1234_5678,
     );
+    // 0xca is (a and b) or (not a and c): a selects between b and c.
+    let body = "lop3.b32 %r9, 0xff00, 0x1234, 0x5678, 0xca;";
+    assert_eq!(common::lanes("", body, &[0])[0], 0x1278);
+}
+
+#[test]
+fn bit_fields_and_counts() {
     check("bfe.u32", "rrrr", &[0xabcd_1234, 8, 12], 0xd12);
     check("bfe.s32", "rrrr", &[0xf00, 8, 4], n(-1));
     check("bfe.s32", "rrrr", &[0x8000_0000, 28, 16], n(-8));
@@ -196,9 +203,6 @@ fn bits() {
     check("fns.b32", "rrrr", &[0b1011_0100, 3, n(-1)], 2);
     check("fns.b32", "rrrr", &[0b1011_0100, 4, 0], 4);
     check("fns.b32", "rrrr", &[0b1011_0100, 3, 0], n(-1));
-    // 0xca is (a and b) or (not a and c): a selects between b and c.
-    let body = "lop3.b32 %r9, 0xff00, 0x1234, 0x5678, 0xca;";
-    assert_eq!(common::lanes("", body, &[0])[0], 0x1278);
 }
 
 #[test]
@@ -351,7 +355,7 @@ fn conversions_between_integers() {
 }
 
 #[test]
-fn conversions_with_floats() {
+fn conversions_from_integers_to_floats() {
     check("cvt.rn.f32.s32", "rr", &[16_777_217], f(16_777_216.0));
     check("cvt.rn.f32.u32", "rr", &[n(-1)], f(4_294_967_296.0));
     check(
@@ -370,6 +374,11 @@ fn conversions_with_floats() {
         &[1 << 63],
         9_223_372_036_854_775_808.0f64.to_bits(),
     );
+    check("cvt.rn.f16.s32", "hr", &[2049], 0x6800);
+}
+
+#[test]
+fn conversions_from_floats_to_integers() {
     for (rounding, positive, negative) in [
         ("rni", 2, -2),
         ("rzi", 2, -2),
@@ -413,6 +422,10 @@ fn conversions_with_floats() {
         &[1e19f64.to_bits()],
         10_000_000_000_000_000_000,
     );
+}
+
+#[test]
+fn conversions_between_floats() {
     check("cvt.f32.f16", "rh", &[0x3c01], f(1.0 + 2.0f32.powi(-10)));
     check("cvt.f32.f16", "rh", &[0x0001], f(2.0f32.powi(-24)));
     check("cvt.rn.f16.f32", "hr", &[f(65519.0)], 0x7bff);
@@ -427,7 +440,6 @@ fn conversions_with_floats() {
         0x3c02,
     );
     check("cvt.rn.f16.f32", "hr", &[NAN], 0x7fff);
-    check("cvt.rn.f16.s32", "hr", &[2049], 0x6800);
     check("cvt.sat.f32.f32", "rr", &[f(-2.0)], f(0.0));
     check("cvt.f64.f32", "dr", &[f(0.1)], f64::from(0.1f32).to_bits());
     check("cvt.rn.f32.f64", "rd", &[0.1f64.to_bits()], f(0.1));

@@ -9,7 +9,7 @@ use super::panel::interleave;
 use super::shared::SharedMut;
 use super::simd_math::{gelu, sat8};
 use super::threads::Team;
-use crate::ops::{Epilogue, LinearWeights};
+use crate::ops::{Embed, Epilogue, LinearWeights};
 use half::f16;
 use std::ops::Range;
 
@@ -38,7 +38,45 @@ pub(super) fn linear<I: Isa>(
     assert_eq!(weights.data.len(), outputs * inputs);
     assert!(outputs.is_multiple_of(CHANNELS) && inputs.is_multiple_of(64));
     assert!([weights.scale.len(), weights.bias.len(), weights.sums.len()] == [outputs; 3]);
-    let flip = I::SIGNED;
+    let job = Job {
+        isa,
+        rows,
+        weights: *weights,
+        panel: fill_panel(isa, team, panel, input, inputs),
+        flip: I::SIGNED,
+    };
+    match epilogue {
+        Epilogue::Requantize { output } => {
+            run(team, job, &Requantize::new(output, rows, outputs));
+        }
+        Epilogue::GeluRequantize {
+            inverse_scale,
+            zero_point,
+            output,
+        } => {
+            let finish = GeluRequantize {
+                inverse_scale,
+                zero_point,
+                requantize: Requantize::new(output, rows, outputs),
+            };
+            run(team, job, &finish);
+        }
+        Epilogue::ResidualAdd { residual } => {
+            run(team, job, &ResidualAdd::new(residual, rows, outputs));
+        }
+        Epilogue::Embed(embed) => run(team, job, &Position::new(embed, rows, outputs)),
+    }
+}
+
+/// Interleaves the rows of `input`, each of `inputs` bytes, into the front of `panel`; returns that part.
+fn fill_panel<'a, I: Isa>(
+    isa: I,
+    team: &mut Team,
+    panel: &'a mut [i32],
+    input: &[i8],
+    inputs: usize,
+) -> &'a [i32] {
+    let rows = input.len() / inputs;
     let words = inputs / 4 * I::LANES;
     let vectors = rows.div_ceil(I::LANES);
     let panel = &mut panel[..vectors * words];
@@ -50,85 +88,10 @@ pub(super) fn linear<I: Isa>(
         let from = &input[first * inputs..(first + I::LANES).min(rows) * inputs];
         isa.vectorize(
             #[inline(always)]
-            || interleave(isa, from, inputs, inputs, flip.mask, to),
+            || interleave(isa, from, inputs, inputs, I::SIGNED.mask, to),
         );
     });
-    let job = Job {
-        isa,
-        rows,
-        weights: *weights,
-        panel,
-        flip,
-    };
-    match epilogue {
-        Epilogue::Requantize { output } => {
-            let output = SharedMut::new(output);
-            assert_eq!(output.len(), rows * outputs);
-            run(
-                team,
-                job,
-                &Requantize {
-                    output,
-                    stride: outputs,
-                },
-            );
-        }
-        Epilogue::GeluRequantize {
-            inverse_scale,
-            zero_point,
-            output,
-        } => {
-            let output = SharedMut::new(output);
-            assert_eq!(output.len(), rows * outputs);
-            run(
-                team,
-                job,
-                &GeluRequantize {
-                    inverse_scale,
-                    zero_point,
-                    output,
-                    stride: outputs,
-                },
-            );
-        }
-        Epilogue::ResidualAdd { residual } => {
-            let residual = SharedMut::new(residual);
-            assert_eq!(residual.len(), rows * outputs);
-            run(
-                team,
-                job,
-                &ResidualAdd {
-                    residual,
-                    stride: outputs,
-                },
-            );
-        }
-        Epilogue::Embed(embed) => {
-            let tokens = embed.position.len() / outputs;
-            let first = usize::from(embed.class_token);
-            assert_eq!(embed.residual.len(), embed.batch * tokens * outputs);
-            assert_eq!(rows, embed.batch * (tokens - first));
-            if embed.class_token {
-                for image in embed.residual.chunks_exact_mut(tokens * outputs) {
-                    for (x, &p) in image.iter_mut().zip(&embed.position[..outputs]) {
-                        *x = f16::from_f32(p);
-                    }
-                }
-            }
-            let residual = SharedMut::new(embed.residual);
-            run(
-                team,
-                job,
-                &Position {
-                    position: embed.position,
-                    residual,
-                    first,
-                    tokens,
-                    stride: outputs,
-                },
-            );
-        }
-    }
+    panel
 }
 
 /// What happens to a vector of `LANES` channels, starting at `n`, of token row `m`.
@@ -141,6 +104,17 @@ trait Finish: Sync {
 struct Requantize<'a> {
     output: SharedMut<'a, i8>,
     stride: usize,
+}
+
+impl<'a> Requantize<'a> {
+    /// `output` is (`rows`, `outputs`).
+    fn new(output: &'a mut [i8], rows: usize, outputs: usize) -> Self {
+        assert_eq!(output.len(), rows * outputs);
+        Self {
+            output: SharedMut::new(output),
+            stride: outputs,
+        }
+    }
 }
 
 impl Finish for Requantize<'_> {
@@ -156,27 +130,36 @@ impl Finish for Requantize<'_> {
 struct GeluRequantize<'a> {
     inverse_scale: f32,
     zero_point: f32,
-    output: SharedMut<'a, i8>,
-    stride: usize,
+    requantize: Requantize<'a>,
 }
 
 impl Finish for GeluRequantize<'_> {
     #[inline(always)]
     unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, y: I::F32) {
-        let at = m * self.stride + n;
         let (scale, zero) = (
             isa.splat_f32(self.inverse_scale),
             isa.splat_f32(self.zero_point),
         );
+        let y = isa.fma(gelu(isa, y), scale, zero);
         // SAFETY: the caller's.
-        let to = unsafe { self.output.part(at..at + I::LANES) };
-        isa.store_i8(sat8(isa, isa.fma(gelu(isa, y), scale, zero)), to);
+        unsafe { self.requantize.row(isa, m, n, y) };
     }
 }
 
 struct ResidualAdd<'a> {
     residual: SharedMut<'a, f16>,
     stride: usize,
+}
+
+impl<'a> ResidualAdd<'a> {
+    /// `residual` is (`rows`, `outputs`).
+    fn new(residual: &'a mut [f16], rows: usize, outputs: usize) -> Self {
+        assert_eq!(residual.len(), rows * outputs);
+        Self {
+            residual: SharedMut::new(residual),
+            stride: outputs,
+        }
+    }
 }
 
 impl Finish for ResidualAdd<'_> {
@@ -195,6 +178,36 @@ struct Position<'a> {
     first: usize,
     tokens: usize,
     stride: usize,
+}
+
+impl<'a> Position<'a> {
+    /// Fills in the class tokens' rows, which no product belongs to.
+    fn new(embed: Embed<'a>, rows: usize, outputs: usize) -> Self {
+        let Embed {
+            batch,
+            class_token,
+            position,
+            residual,
+        } = embed;
+        let tokens = position.len() / outputs;
+        let first = usize::from(class_token);
+        assert_eq!(residual.len(), batch * tokens * outputs);
+        assert_eq!(rows, batch * (tokens - first));
+        if class_token {
+            for image in residual.chunks_exact_mut(tokens * outputs) {
+                for (x, &p) in image.iter_mut().zip(&position[..outputs]) {
+                    *x = f16::from_f32(p);
+                }
+            }
+        }
+        Self {
+            position,
+            residual: SharedMut::new(residual),
+            first,
+            tokens,
+            stride: outputs,
+        }
+    }
 }
 
 impl Finish for Position<'_> {

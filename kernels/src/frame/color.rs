@@ -14,7 +14,7 @@
 //! every product is one of 16 by 16 bits. The sum is exact; it is rounded half up and clamped to 0..=255. The
 //! result differs from the correctly rounded one by at most one.
 
-use super::view::ColorSpace;
+use super::format::ColorSpace;
 
 /// Fractional bits of the coefficients.
 const BITS: u32 = 13;

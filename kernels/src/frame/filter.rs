@@ -9,6 +9,7 @@ pub(super) const PRECISION_BITS: u32 = 32 - 8 - 2;
 
 /// The resampling filter, stretched by the scale when an image shrinks (antialiasing).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Interpolation {
     /// Triangle of radius 1.
     Bilinear,

@@ -3,10 +3,11 @@
 use thiserror::Error;
 
 use super::filter::Interpolation;
-use super::view::MAX_SIDE;
+use super::layout::MAX_SIDE;
 
 /// The size to which a frame is resized before the crop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Resize {
     /// The shorter side becomes this long and the other `int(n * long / short)`, as torchvision's
     /// `Resize(n)` and timm's evaluation transform do.
@@ -32,6 +33,7 @@ pub struct Geometry {
 /// Why a geometry is impossible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("geometry: {field} of {found} pixels, expected 1 to {MAX_SIDE}")]
+#[non_exhaustive]
 pub struct GeometryError {
     /// Which length: `"shortest side"`, `"resized width"`, `"resized height"`, `"crop width"` or
     /// `"crop height"`.

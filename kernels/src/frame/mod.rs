@@ -1,6 +1,6 @@
 //! Camera frames to network input: unpack, convert to RGB, resize, crop; in integers, without allocation.
 //!
-//! - [`Frame`] is a checked view of a camera's bytes in one of eight [`PixelFormat`]s.
+//! - [`Frame`] is a checked view of a camera's bytes: a [`FrameLayout`], in one of eight [`PixelFormat`]s, and bytes.
 //! - [`Geometry`] is what the checkpoint was evaluated with: a resize, then a centre crop.
 //! - [`Preprocessor`] applies it. Resizing is Pillow's fixed-point separable resampling bit for bit, so that a
 //!   frame arrives as the pixels that timm's and torchvision's pipelines would feed the checkpoint.
@@ -21,20 +21,26 @@
 
 mod color;
 mod filter;
+mod format;
 mod geometry;
+mod layout;
 mod passes;
 mod preprocess;
 pub mod reference;
 mod rows;
 mod simd;
 mod table;
+mod vector;
+mod vector_unit;
 mod view;
 
 pub(crate) use color::YuvToRgb;
 pub(crate) use filter::Axis;
 pub use filter::Interpolation;
+pub use format::{ColorSpace, PixelFormat};
 pub(crate) use geometry::Span;
 pub use geometry::{Geometry, GeometryError, Resize};
+pub use layout::{FrameError, FrameLayout, MAX_SIDE, Planes};
 pub use preprocess::{OutputLengthError, Preprocessor};
-pub use simd::Isa;
-pub use view::{ColorSpace, Frame, FrameError, MAX_SIDE, PixelFormat, Planes};
+pub use vector_unit::VectorUnit;
+pub use view::Frame;

@@ -4,8 +4,8 @@
 //! and every operation in it become a call.
 
 use super::rows::unpack;
-use super::simd::Vector;
 use super::table::{Row, Table};
+use super::vector::Vector;
 use super::view::Frame;
 
 /// Rows of the ring are padded to a multiple of this many elements: four of the widest vectors.

@@ -5,11 +5,13 @@ use thiserror::Error;
 
 use super::filter::Axis;
 use super::geometry::{Geometry, Span};
+use super::layout::MAX_SIDE;
 use super::passes::{BLOCK, Output, Passes};
 use super::rows::channels;
-use super::simd::Isa;
+use super::simd;
 use super::table::{MAX_TAP_BLOCK, Table, reserve_to};
-use super::view::{Frame, MAX_SIDE};
+use super::vector_unit::VectorUnit;
+use super::view::Frame;
 
 /// Why an output buffer cannot be filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -28,7 +30,7 @@ pub struct OutputLengthError {
 #[derive(Debug)]
 pub struct Preprocessor {
     geometry: Geometry,
-    isa: Isa,
+    unit: VectorUnit,
     reserved: (usize, usize),
     /// (width, height) that the tables are for.
     size: Option<(usize, usize)>,
@@ -43,19 +45,24 @@ impl Preprocessor {
     /// and chooses the machine's best vector unit.
     #[must_use]
     pub fn new(geometry: Geometry, max_width: usize, max_height: usize) -> Self {
-        Self::with_isa(geometry, max_width, max_height, Isa::best())
+        Self::with_unit(geometry, max_width, max_height, VectorUnit::best())
     }
 
     /// As [`new`](Self::new), with a vector unit of the caller's choice; one that the machine lacks is replaced
-    /// by [`Isa::Portable`].
+    /// by [`VectorUnit::Portable`].
     #[must_use]
-    pub fn with_isa(geometry: Geometry, max_width: usize, max_height: usize, isa: Isa) -> Self {
+    pub fn with_unit(
+        geometry: Geometry,
+        max_width: usize,
+        max_height: usize,
+        unit: VectorUnit,
+    ) -> Self {
         let mut preprocessor = Self {
             geometry,
-            isa: if isa.is_available() {
-                isa
+            unit: if unit.is_available() {
+                unit
             } else {
-                Isa::Portable
+                VectorUnit::Portable
             },
             reserved: (0, 0),
             size: None,
@@ -143,7 +150,7 @@ impl Preprocessor {
             data: &mut out[rows.pad * row_len + 3 * columns.pad..],
             stride: row_len,
         };
-        self.isa.run(&mut passes, frame, &mut output);
+        simd::run(self.unit, &mut passes, frame, &mut output);
         Ok(())
     }
 
@@ -158,7 +165,7 @@ impl Preprocessor {
         let columns = Span::center(resized.0, self.geometry.crop_width());
         let rows = Span::center(resized.1, self.geometry.crop_height());
         let axis = Axis::new(interpolation, width, resized.0);
-        let block = self.isa.tap_block();
+        let block = self.unit.tap_block();
         self.columns.build(&axis, columns, 1, block);
         let axis = Axis::new(interpolation, height, resized.1);
         self.rows.build(&axis, rows, 2, 2);

@@ -3,8 +3,9 @@
 
 use super::color::YuvToRgb;
 use super::filter::{Axis, Interpolation, PRECISION_BITS, Window};
+use super::format::PixelFormat;
 use super::geometry::{Geometry, Span};
-use super::view::{Frame, PixelFormat};
+use super::view::Frame;
 
 /// An RGB image: (height, width, 3), packed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! One row of a frame, unpacked into planes of R, G, B (or one plane of grey) ready for the horizontal pass.
 
 use super::color::YuvToRgb;
-use super::view::{ColorSpace, Frame, PixelFormat};
+use super::format::{ColorSpace, PixelFormat};
+use super::view::Frame;
 
 /// Number of planes that a row of the format unpacks into: grey stays one plane until the output is written.
 pub(super) const fn channels(format: PixelFormat) -> usize {

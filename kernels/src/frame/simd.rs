@@ -1,101 +1,31 @@
-//! The vector instructions of the fast version: the only file of this module with `unsafe`.
-//!
-//! [`Vector`] is what the passes need of a vector unit, [`Isa`] the choice among those a machine has.
-//! SSE2 and NEON belong to every x86-64 and AArch64 processor; AVX2 is asked for at run time.
+//! The passes in the instructions of each vector unit: the only file of this module with `unsafe`.
 
 use super::filter::PRECISION_BITS;
 use super::passes::{Output, Passes};
 use super::table::LOW_BITS;
+use super::vector::Vector;
+use super::vector_unit::VectorUnit;
 use super::view::Frame;
 
-/// A vector unit that a [`Preprocessor`](super::Preprocessor) can use. All give the same bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Isa {
-    /// AVX2 of x86-64.
-    Avx2,
-    /// SSE2, the baseline of x86-64.
-    Sse2,
-    /// NEON, the baseline of AArch64.
-    Neon,
-    /// No vector instructions; every machine has it.
-    Portable,
-}
-
-impl Isa {
-    /// Every vector unit, best first.
-    pub const ALL: [Self; 4] = [Self::Avx2, Self::Sse2, Self::Neon, Self::Portable];
-
-    /// Whether this machine has it.
-    #[must_use]
-    pub fn is_available(self) -> bool {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => std::is_x86_feature_detected!("avx2"),
-            #[cfg(target_arch = "x86_64")]
-            Self::Sse2 => true,
-            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
-            Self::Neon => true,
-            Self::Portable => true,
-            _ => false,
+/// Runs the passes of one frame. A unit that the machine lacks runs as [`VectorUnit::Portable`].
+pub(super) fn run(
+    unit: VectorUnit,
+    passes: &mut Passes<'_>,
+    frame: &Frame<'_>,
+    output: &mut Output<'_>,
+) {
+    match unit {
+        #[cfg(target_arch = "x86_64")]
+        VectorUnit::Avx2 if unit.is_available() => {
+            // SAFETY: the machine has AVX2.
+            unsafe { x86::run_avx2(passes, frame, output) }
         }
+        #[cfg(target_arch = "x86_64")]
+        VectorUnit::Sse2 => passes.run::<x86::Sse2>(frame, output),
+        #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+        VectorUnit::Neon => passes.run::<neon::Neon>(frame, output),
+        _ => passes.run::<Portable>(frame, output),
     }
-
-    /// The best that this machine has.
-    #[must_use]
-    pub fn best() -> Self {
-        let mut found = Self::ALL.into_iter().filter(|isa| isa.is_available());
-        found.next().unwrap_or(Self::Portable)
-    }
-
-    /// Taps that one vector holds: horizontal windows are padded to a multiple of it.
-    pub(super) const fn tap_block(self) -> usize {
-        match self {
-            Self::Avx2 => 16,
-            Self::Sse2 | Self::Neon | Self::Portable => 8,
-        }
-    }
-
-    /// Runs the passes of one frame. A unit that the machine lacks runs as [`Portable`](Self::Portable).
-    pub(super) fn run(self, passes: &mut Passes<'_>, frame: &Frame<'_>, output: &mut Output<'_>) {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 if self.is_available() => {
-                // SAFETY: the machine has AVX2.
-                unsafe { x86::run_avx2(passes, frame, output) }
-            }
-            #[cfg(target_arch = "x86_64")]
-            Self::Sse2 => passes.run::<x86::Sse2>(frame, output),
-            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
-            Self::Neon => passes.run::<neon::Neon>(frame, output),
-            _ => passes.run::<Portable>(frame, output),
-        }
-    }
-}
-
-/// `LANES` sums of 32 bits, or twice as many samples of 16 bits. Sums wrap around.
-pub(super) trait Vector: Copy {
-    const LANES: usize;
-
-    fn zero() -> Self;
-
-    /// The first `2 LANES` samples.
-    fn load(samples: &[i16]) -> Self;
-
-    /// The pair in every lane.
-    fn splat(pair: [i16; 2]) -> Self;
-
-    /// In each lane `self + a[0] b[0] + a[1] b[1]`, where a and b are the lane's two samples.
-    fn multiply_add(self, a: Self, b: Self) -> Self;
-
-    /// In each lane `2¹¹ high + low`: the halves of [`Table`](super::table::Table)'s coefficients joined.
-    fn join(low: Self, high: Self) -> Self;
-
-    /// The four vectors' lane sums, each rounded from 22 fractional bits and clamped.
-    fn finish_sums(vectors: [Self; 4]) -> [u8; 4];
-
-    /// The four vectors' lanes in order, each rounded from 22 fractional bits and clamped, into the first
-    /// `4 LANES` bytes of `out`.
-    fn finish_lanes(vectors: [Self; 4], out: &mut [u8]);
 }
 
 const HALF: i32 = 1 << (PRECISION_BITS - 1);

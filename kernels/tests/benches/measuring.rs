@@ -7,7 +7,7 @@ use super::operations::suite::{Backend, Case, Measured, SuiteError, Work, measur
 use super::operations::{cases, frames};
 use mergevit_kernels::cuda::testing::{Emulated, Options};
 use mergevit_kernels::cuda::{Device, DeviceError, Target};
-use mergevit_kernels::frame::Isa;
+use mergevit_kernels::frame::VectorUnit;
 use std::time::Duration;
 
 /// As short as it can be.
@@ -148,7 +148,7 @@ fn operations_on_the_emulator() {
 
 #[test]
 fn no_vector_unit_is_left_out() {
-    assert_eq!(frames::UNITS.map(|(isa, _)| isa), Isa::ALL);
+    assert_eq!(frames::UNITS.map(|(isa, _)| isa), VectorUnit::ALL);
 }
 
 #[test]

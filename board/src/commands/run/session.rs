@@ -98,7 +98,7 @@ impl Session {
             };
             let begin = Instant::now();
             self.begin.get_or_insert(begin);
-            let Ok(frame) = slot.frame() else {
+            let Some(frame) = slot.frame() else {
                 exchange.count_error();
                 exchange.give_back(slot);
                 continue;

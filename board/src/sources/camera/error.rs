@@ -1,6 +1,6 @@
 //! Why a camera cannot be used.
 
-use mergevit_kernels::frame::MAX_SIDE;
+use mergevit_kernels::frame::{FrameError, MAX_SIDE};
 use std::io;
 use thiserror::Error;
 
@@ -21,6 +21,8 @@ pub(crate) enum CameraError {
     },
     #[error("the driver set {found} instead of {expected}")]
     Refused { found: String, expected: String },
+    #[error("the driver's format: {0}")]
+    Layout(#[from] FrameError),
     #[error("frames of {width}x{height} pixels, expected sides of 1 to {MAX_SIDE}")]
     Size { width: u32, height: u32 },
 }

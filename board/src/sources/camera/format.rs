@@ -1,7 +1,6 @@
 //! Which format a camera delivers, and how its bytes are a frame.
 
 use super::error::{CameraError, io_error};
-use crate::sources::slot::Layout;
 use mergevit_kernels::frame::{ColorSpace, MAX_SIDE, PixelFormat, Planes};
 use v4l::format::{Colorspace, Quantization};
 use v4l::video::Capture as _;
@@ -65,7 +64,7 @@ fn describe(format: &Format) -> String {
     format!("{code} {}x{}", format.width, format.height)
 }
 
-pub(super) fn layout(format: &Format, pixels: PixelFormat) -> Result<Layout, CameraError> {
+pub(super) fn layout(format: &Format, pixels: PixelFormat) -> Result<FrameLayout, CameraError> {
     let sides = 1..=MAX_SIDE as u32;
     if !sides.contains(&format.width) || !sides.contains(&format.height) {
         return Err(CameraError::Size {
@@ -79,13 +78,8 @@ pub(super) fn layout(format: &Format, pixels: PixelFormat) -> Result<Layout, Cam
         0 => pixels.row_bytes(width),
         stride => stride,
     };
-    Ok(Layout {
-        format: pixels,
-        color: color(format.colorspace, format.quantization),
-        width,
-        height,
-        planes: Planes::single(pixels, height, stride),
-    })
+    let layout = FrameLayout::new(pixels, width, height, stride)?;
+    Ok(layout.with_color(color(format.colorspace, format.quantization)))
 }
 
 /// Matrix and range, with V4L2's defaults for what the driver leaves open: limited range for Y'CbCr, except
@@ -118,11 +112,11 @@ mod tests {
         format.stride = 704;
         format.colorspace = Colorspace::Rec709;
         let found = layout(&format, PixelFormat::Nv12).expect("a valid size");
-        assert_eq!(found.planes, Planes::single(PixelFormat::Nv12, 360, 704));
-        assert_eq!(found.color, ColorSpace::Bt709Limited);
+        assert_eq!(found.planes(), Planes::single(PixelFormat::Nv12, 360, 704));
+        assert_eq!(found.color(), ColorSpace::Bt709Limited);
         format.stride = 0;
         let found = layout(&format, PixelFormat::Nv12).expect("a valid size");
-        assert_eq!(found.planes.stride, 641);
+        assert_eq!(found.planes().stride, 641);
         format.width = 0;
         assert!(layout(&format, PixelFormat::Nv12).is_err());
     }

@@ -38,16 +38,16 @@ pub(super) fn open(device: &Path, options: &SourceOptions) -> Result<Source, Ope
             name: device.display().to_string(),
             reason,
         })?;
-    let layout = &mut streaming.layout;
-    layout.color = options.color.unwrap_or(layout.color);
-    let (width, height) = (layout.width, layout.height);
+    let layout = streaming.layout;
+    streaming.layout = layout.with_color(options.color.unwrap_or(layout.color()));
+    let (width, height) = (layout.width(), layout.height());
     Ok(Source {
         description: format!(
             "{}: {}, {} {width}x{height}, stride {}",
             device.display(),
             streaming.card,
-            format_name(layout.format),
-            layout.planes.stride
+            format_name(layout.format()),
+            layout.planes().stride
         ),
         policy: Policy::Latest,
         max_width: width,
@@ -72,7 +72,8 @@ impl Camera {
         // The loss was announced when it happened; a failed attempt would only repeat it.
         if let Ok(mut streaming) = Streaming::open(&self.device, Some(self.size)) {
             output::warn(&format!("{}: back", self.device.display()));
-            streaming.layout.color = self.color.unwrap_or(streaming.layout.color);
+            let layout = streaming.layout;
+            streaming.layout = layout.with_color(self.color.unwrap_or(layout.color()));
             self.streaming = Some(streaming);
             self.wait = FIRST_WAIT;
         }

@@ -3,7 +3,8 @@
 use super::error::{CameraError, io_error};
 use super::format;
 use crate::sources::capture::Captured;
-use crate::sources::slot::{Layout, Slot};
+use crate::sources::slot::Slot;
+use mergevit_kernels::frame::FrameLayout;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -25,7 +26,7 @@ const POLLIN: i16 = 1;
 /// A camera that streams.
 pub(super) struct Streaming {
     stream: MmapStream<'static>,
-    pub(super) layout: Layout,
+    pub(super) layout: FrameLayout,
     /// Bytes of a buffer.
     pub(super) size: usize,
     pub(super) card: String,
@@ -80,10 +81,7 @@ impl Streaming {
             return Ok(Captured::Unusable);
         };
         to.copy_from_slice(&bytes[..used]);
-        Ok(match slot.frame() {
-            Ok(_) => Captured::Frame,
-            Err(_) => Captured::Unusable,
-        })
+        Ok(Captured::Frame)
     }
 
     /// Ends streaming. The stream's destructor panics if the driver refuses; such a stream is leaked.

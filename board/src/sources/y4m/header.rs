@@ -1,7 +1,6 @@
 //! The header line of a YUV4MPEG2 stream.
 
-use crate::sources::slot::Layout;
-use mergevit_kernels::frame::{ColorSpace, MAX_SIDE, PixelFormat};
+use mergevit_kernels::frame::{ColorSpace, FrameError, FrameLayout, MAX_SIDE, PixelFormat};
 use thiserror::Error;
 
 /// Longest header line of a stream or of a frame in bytes; real ones have fewer than 100.
@@ -26,6 +25,8 @@ pub(crate) enum HeaderError {
         "header field C: colour format '{found}' is not supported, expected C420* or Cmono of 8 bits"
     )]
     Format { found: String },
+    #[error(transparent)]
+    Layout(#[from] FrameError),
 }
 
 impl HeaderError {
@@ -35,13 +36,13 @@ impl HeaderError {
             Self::Empty | Self::NotY4m => {
                 Some("write one with: ffmpeg -i INPUT -pix_fmt yuv420p -f yuv4mpegpipe OUTPUT.y4m")
             }
-            Self::Field { .. } | Self::Missing { .. } => None,
+            Self::Field { .. } | Self::Missing { .. } | Self::Layout(_) => None,
         }
     }
 }
 
 /// Parses the header line, which ends with a line feed; `color` overrides what it says.
-pub(super) fn parse(line: &[u8], color: Option<ColorSpace>) -> Result<Layout, HeaderError> {
+pub(super) fn parse(line: &[u8], color: Option<ColorSpace>) -> Result<FrameLayout, HeaderError> {
     let line = line.strip_suffix(b"\n").ok_or(HeaderError::NotY4m)?;
     let text = String::from_utf8_lossy(line);
     let mut fields = text.split(' ');
@@ -63,12 +64,8 @@ pub(super) fn parse(line: &[u8], color: Option<ColorSpace>) -> Result<Layout, He
     }
     let width = width.ok_or(HeaderError::Missing { field: 'W' })?;
     let height = height.ok_or(HeaderError::Missing { field: 'H' })?;
-    Ok(Layout::packed(
-        format,
-        color.unwrap_or(range),
-        width,
-        height,
-    ))
+    let layout = FrameLayout::packed(format, width, height)?;
+    Ok(layout.with_color(color.unwrap_or(range)))
 }
 
 fn side(field: char, value: &str) -> Result<usize, HeaderError> {
@@ -96,7 +93,7 @@ fn pixel_format(value: &str) -> Result<PixelFormat, HeaderError> {
 mod tests {
     use super::*;
 
-    fn header(text: &str) -> Result<Layout, HeaderError> {
+    fn header(text: &str) -> Result<FrameLayout, HeaderError> {
         parse(text.as_bytes(), None)
     }
 
@@ -104,15 +101,15 @@ mod tests {
     fn headers_as_ffmpeg_writes_them() {
         let text = "YUV4MPEG2 W640 H361 F30:1 Ip A1:1 C420mpeg2 XYSCSS=420MPEG2 XCOLORRANGE=FULL\n";
         let layout = header(text).expect("a valid header");
-        assert_eq!((layout.width, layout.height), (640, 361));
-        assert_eq!(layout.format, PixelFormat::I420);
-        assert_eq!(layout.color, ColorSpace::Bt601Full);
+        assert_eq!((layout.width(), layout.height()), (640, 361));
+        assert_eq!(layout.format(), PixelFormat::I420);
+        assert_eq!(layout.color(), ColorSpace::Bt601Full);
         assert_eq!(layout.packed_bytes(), 640 * 361 + 2 * 320 * 181);
         let mono = header("YUV4MPEG2 Cmono H2 W3\n").expect("a valid header");
-        assert_eq!(mono.format, PixelFormat::Grey);
+        assert_eq!(mono.format(), PixelFormat::Grey);
         let plain = header("YUV4MPEG2 W2 H2\n").expect("the format has a default");
         assert_eq!(
-            (plain.format, plain.color),
+            (plain.format(), plain.color()),
             (PixelFormat::I420, ColorSpace::Bt601Limited)
         );
     }
@@ -121,7 +118,7 @@ mod tests {
     fn the_command_line_decides_colours() {
         let text = b"YUV4MPEG2 W2 H2 XCOLORRANGE=FULL\n";
         let layout = parse(text, Some(ColorSpace::Bt709Limited)).expect("a valid header");
-        assert_eq!(layout.color, ColorSpace::Bt709Limited);
+        assert_eq!(layout.color(), ColorSpace::Bt709Limited);
     }
 
     #[test]

@@ -5,15 +5,16 @@ pub(super) mod header;
 use super::capture::{Capture, Captured, SourceError};
 use super::error::OpenError;
 use super::exchange::Policy;
-use super::slot::{Layout, Slot};
+use super::slot::Slot;
 use super::source::{Source, SourceOptions};
 use super::spec::Input;
 use super::stream::{self, Stream};
 use header::{HeaderError, MAX_LINE};
+use mergevit_kernels::frame::FrameLayout;
 
 struct Y4m {
     stream: Stream,
-    layout: Layout,
+    layout: FrameLayout,
     /// Where the first frame starts, if the stream is to be repeated.
     start: Option<u64>,
     frame: u64,
@@ -44,10 +45,10 @@ pub(super) fn open(input: &Input, options: &SourceOptions) -> Result<Source, Ope
         false => None,
     };
     Ok(Source {
-        description: format!("{name}: Y4M {}x{}", layout.width, layout.height),
+        description: format!("{name}: Y4M {}x{}", layout.width(), layout.height()),
         policy: Policy::EveryFrame,
-        max_width: layout.width,
-        max_height: layout.height,
+        max_width: layout.width(),
+        max_height: layout.height(),
         slot_bytes: layout.packed_bytes(),
         names: [].into(),
         capture: Box::new(Y4m {

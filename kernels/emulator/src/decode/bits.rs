@@ -226,7 +226,7 @@ fn find_nth_set(mask: u32, base: u32, offset: i32) -> u32 {
 }
 
 /// Moves, and conversions between generic addresses and those of a space, which for global memory and for
-/// variables of the image are the same.
+/// the module's variables are the same.
 fn movement(parts: &[&str]) -> Option<Map> {
     Some(match parts {
         ["mov", "b16" | "u16" | "s16" | "b32" | "u32" | "s32" | "f32"] => w_w!(|a| a),

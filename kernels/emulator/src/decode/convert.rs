@@ -1,6 +1,6 @@
 //! `cvt` (PTX ISA 9.7.9 "Data Movement and Conversion Instructions").
 
-use super::{Decoded, Decoder};
+use super::decoder::{Decoded, Decoder};
 use crate::counts::Class;
 use crate::op::{Conversion, Op, Rounding};
 use crate::syntax::Operand;

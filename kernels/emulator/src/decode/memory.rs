@@ -1,7 +1,7 @@
 //! Loads, stores, atomic operations, asynchronous copies (PTX ISA 9.7.9 "Data Movement and Conversion
 //! Instructions", 9.7.13 "Parallel Synchronization and Communication Instructions").
 
-use super::{Decoded, Decoder};
+use super::decoder::{Decoded, Decoder};
 use crate::counts::Class;
 use crate::op::{
     Access, AccessSpace, Address, AsyncCopy, Atomic, AtomicKind, LoadMatrix, Op, Order, Place, Reg,

@@ -2,7 +2,7 @@
 //! Instructions", 9.7.13 "Parallel Synchronization and Communication Instructions", 9.7.14 "Warp Level Matrix
 //! Multiply-Accumulate Instructions").
 
-use super::{Decoded, Decoder};
+use super::decoder::{Decoded, Decoder};
 use crate::counts::Class;
 use crate::op::{AtomicKind, Barrier, BarrierKind, Mma, Op, Shuffle, ShuffleMode, VoteKind};
 use crate::syntax::{Operand, ParseError};

@@ -1,6 +1,6 @@
 //! Atomic operations (PTX ISA "atom", "red"). Lanes go one after another, in ascending order.
 
-use super::Surroundings;
+use super::environment::Environment;
 use super::memory::{Target, addresses};
 use crate::fault::{Rule, Space, Trouble};
 use crate::op::{Atomic, AtomicKind, LANES};
@@ -11,7 +11,7 @@ pub(super) fn atomic(
     warp: &mut Warp,
     active: u32,
     operation: &Atomic,
-    around: &mut Surroundings<'_>,
+    env: &mut Environment<'_>,
 ) -> Result<(), Trouble> {
     let addresses = addresses(warp, &operation.address);
     let (b, c) = (warp.wide(operation.b), warp.wide(operation.c));
@@ -23,10 +23,10 @@ pub(super) fn atomic(
         target.aligned(bytes).map_err(at)?;
         let change = |old| apply(operation.kind, operation.ty, old, b[lane], c[lane]);
         before[lane] = match target {
-            Target::Global(address) => in_global(warp.id, operation, address, around, change),
-            Target::Shared(address) => in_shared(warp.id, bytes, address, around, change),
+            Target::Global(address) => in_global(warp.id, operation, address, env, change),
+            Target::Shared(address) => in_shared(warp.id, bytes, address, env, change),
             _ => Err(Rule::ReadOnly {
-                space: Space::Image,
+                space: Space::Variable,
                 address: addresses[lane],
             }),
         }
@@ -40,27 +40,26 @@ fn in_global(
     warp: usize,
     operation: &Atomic,
     address: u64,
-    around: &mut Surroundings<'_>,
+    env: &mut Environment<'_>,
     change: impl Fn(u64) -> u64,
 ) -> Result<u64, Rule> {
     let bytes = operation.ty.bytes();
     if operation.order.releases() {
-        around.view.fence(warp);
+        env.view.fence(warp);
     }
-    let place = around.memory.place(address, bytes, &mut around.hint)?;
+    let place = env.memory.place(address, bytes, &mut env.hint)?;
     let mut raw = [0; 8];
     let part = &mut raw[..bytes as usize];
-    around.memory.load_strong(place, part, &around.view)?;
+    env.memory.load_strong(place, part, &env.view)?;
     let old = u64::from_le_bytes(raw);
-    around
-        .memory
+    env.memory
         .store_strong(place, &change(old).to_le_bytes()[..bytes as usize]);
-    around.view.release(&mut around.releases, address, warp);
-    around.view.observe(&around.releases, address);
+    env.view.release(&mut env.releases, address, warp);
+    env.view.observe(&env.releases, address);
     if operation.order.acquires() {
-        around.view.fence(warp);
+        env.view.fence(warp);
     }
-    around.counts.global_atomics += 1;
+    env.counts.global_atomics += 1;
     Ok(old)
 }
 
@@ -68,18 +67,17 @@ fn in_shared(
     warp: usize,
     bytes: u32,
     address: u64,
-    around: &mut Surroundings<'_>,
+    env: &mut Environment<'_>,
     change: impl Fn(u64) -> u64,
 ) -> Result<u64, Rule> {
-    let at = around.shared.place(address, bytes)?;
+    let at = env.shared.place(address, bytes)?;
     let mut raw = [0; 8];
     let part = &mut raw[..bytes as usize];
-    part.copy_from_slice(around.shared.load_atomic(warp, at, bytes as usize)?);
+    part.copy_from_slice(env.shared.load_atomic(warp, at, bytes as usize)?);
     let old = u64::from_le_bytes(raw);
-    around
-        .shared
+    env.shared
         .store_atomic(warp, at, &change(old).to_le_bytes()[..bytes as usize]);
-    around.counts.shared_atomics += 1;
+    env.counts.shared_atomics += 1;
     Ok(old)
 }
 

@@ -1,7 +1,7 @@
 //! `ldmatrix` and `mma` (PTX ISA 9.7.14 "Warp Level Matrix Multiply-Accumulate Instructions").
 
+use super::environment::{Environment, Progress, whole_warp};
 use super::memory::{Target, addresses};
-use super::{Progress, Surroundings, whole_warp};
 use crate::counts::{Counts, Traffic, bank_conflicts};
 use crate::fault::{Rule, Trouble};
 use crate::op::{ALL, LANES, LoadMatrix, Mma, Word};
@@ -16,7 +16,7 @@ pub(super) fn load(
     warp: &mut Warp,
     active: u32,
     load: &LoadMatrix,
-    around: &mut Surroundings<'_>,
+    env: &mut Environment<'_>,
 ) -> Result<Progress, Trouble> {
     if whole_warp(warp, active)? == Progress::Wait {
         return Ok(Progress::Wait);
@@ -38,11 +38,8 @@ pub(super) fn load(
                 return Err(at(Rule::Undefined(what)));
             };
             starts[lane] = address;
-            let place = around.shared.place(address, ROW as u32).map_err(at)?;
-            let found = around
-                .shared
-                .load(warp.id, place, ROW, u64::MAX)
-                .map_err(at)?;
+            let place = env.shared.place(address, ROW as u32).map_err(at)?;
+            let found = env.shared.load(warp.id, place, ROW, u64::MAX).map_err(at)?;
             bytes.copy_from_slice(found);
         }
         let element = |row: usize, column: usize| {
@@ -65,12 +62,12 @@ pub(super) fn load(
     } else {
         (1 << (8 * count)) - 1
     };
-    around.counts.shared.read += Traffic {
+    env.counts.shared.read += Traffic {
         accesses: 1,
         bytes: (count * 8 * ROW) as u64,
         sectors: 0,
     };
-    around.counts.bank_conflicts += bank_conflicts(&starts, rows, ROW as u32);
+    env.counts.bank_conflicts += bank_conflicts(&starts, rows, ROW as u32);
     Ok(Progress::Done)
 }
 

@@ -1,6 +1,6 @@
 //! Loads, stores and asynchronous copies.
 
-use super::Surroundings;
+use super::environment::Environment;
 use crate::counts::{Traffic, bank_conflicts, sectors};
 use crate::fault::{Rule, Space, Trouble};
 use crate::op::{Access, AccessSpace, Address, AsyncCopy, LANES, Long, Order, Place, window};
@@ -13,7 +13,7 @@ pub(super) enum Target {
     Shared(u64),
     Local(u64),
     Param(u64),
-    Image(u64),
+    Variable(u64),
 }
 
 impl Target {
@@ -28,7 +28,7 @@ impl Target {
             }
             AccessSpace::Generic if window::contains(window::LOCAL, address) => Self::Local(offset),
             AccessSpace::Generic if window::contains(window::PARAM, address) => Self::Param(offset),
-            _ if window::contains(window::IMAGE, address) => Self::Image(offset),
+            _ if window::contains(window::VARIABLES, address) => Self::Variable(offset),
             _ => Self::Global(address),
         }
     }
@@ -39,7 +39,7 @@ impl Target {
             Self::Shared(_) => Space::Shared,
             Self::Local(_) => Space::Local,
             Self::Param(_) => Space::Param,
-            Self::Image(_) => Space::Image,
+            Self::Variable(_) => Space::Variable,
         }
     }
 
@@ -49,7 +49,7 @@ impl Target {
             | Self::Shared(a)
             | Self::Local(a)
             | Self::Param(a)
-            | Self::Image(a) => a,
+            | Self::Variable(a) => a,
         }
     }
 
@@ -117,14 +117,14 @@ struct Touched {
 }
 
 impl Touched {
-    fn count(&self, around: &mut Surroundings<'_>, bytes: u32, write: bool) {
+    fn count(&self, env: &mut Environment<'_>, bytes: u32, write: bool) {
         let lanes_active = u64::from(self.active.count_ones());
         let mut traffic = Traffic {
             accesses: 1,
             bytes: lanes_active * u64::from(bytes),
             sectors: 0,
         };
-        let counts = &mut around.counts;
+        let counts = &mut env.counts;
         let both = match self.space {
             Some(Space::Global) => &mut counts.global,
             Some(Space::Shared) => &mut counts.shared,
@@ -152,7 +152,7 @@ pub(super) fn load(
     warp: &mut Warp,
     active: u32,
     access: &Access,
-    around: &mut Surroundings<'_>,
+    env: &mut Environment<'_>,
 ) -> Result<(), Trouble> {
     let each = access.ty.bytes() as usize;
     let count = usize::from(access.count);
@@ -173,14 +173,14 @@ pub(super) fn load(
         touched.space = Some(target.space());
         touched.addresses[lane] = target.address();
         match target {
-            Target::Local(address) => warp.local.load(lane, address, bytes, around.initialised)?,
-            _ => fetch(warp.id, target, access, bytes, around).map_err(at)?,
+            Target::Local(address) => warp.local.load(lane, address, bytes, env.initialised)?,
+            _ => fetch(warp.id, target, access, bytes, env).map_err(at)?,
         }
         for (i, chunk) in bytes.chunks_exact(each).enumerate() {
             values[i][lane] = element(access, chunk);
         }
     }
-    touched.count(around, total as u32, false);
+    touched.count(env, total as u32, false);
     for (&place, value) in access.places[..count].iter().zip(&values) {
         warp.set_wide(place, active, value);
     }
@@ -192,40 +192,38 @@ fn fetch(
     target: Target,
     access: &Access,
     bytes: &mut [u8],
-    around: &mut Surroundings<'_>,
+    env: &mut Environment<'_>,
 ) -> Result<(), Rule> {
     match target {
         Target::Global(address) => {
-            let place = around
+            let place = env
                 .memory
-                .place(address, bytes.len() as u32, &mut around.hint)?;
+                .place(address, bytes.len() as u32, &mut env.hint)?;
             if access.constant {
-                around
-                    .memory
-                    .check_constant(place, bytes.len(), &around.view)?;
+                env.memory.check_constant(place, bytes.len(), &env.view)?;
             }
             if access.order == Order::Weak {
-                around.touch(warp);
-                return around.memory.load(place, bytes, access.used, &around.view);
+                env.touch(warp);
+                return env.memory.load(place, bytes, access.used, &env.view);
             }
-            around.memory.load_strong(place, bytes, &around.view)?;
-            around.view.observe(&around.releases, address);
+            env.memory.load_strong(place, bytes, &env.view)?;
+            env.view.observe(&env.releases, address);
             if access.order.acquires() {
-                around.view.fence(warp);
+                env.view.fence(warp);
             }
             Ok(())
         }
         Target::Shared(address) => {
-            let at = around.shared.place(address, bytes.len() as u32)?;
+            let at = env.shared.place(address, bytes.len() as u32)?;
             let found = match access.order {
-                Order::Weak => around.shared.load(warp, at, bytes.len(), access.used)?,
-                _ => around.shared.load_strong(warp, at, bytes.len())?,
+                Order::Weak => env.shared.load(warp, at, bytes.len(), access.used)?,
+                _ => env.shared.load_strong(warp, at, bytes.len())?,
             };
             bytes.copy_from_slice(found);
             Ok(())
         }
-        Target::Param(_) => constant(around.params, target, bytes),
-        Target::Image(_) | Target::Local(_) => constant(around.image, target, bytes),
+        Target::Param(_) => constant(env.params, target, bytes),
+        Target::Variable(_) | Target::Local(_) => constant(env.variables, target, bytes),
     }
 }
 
@@ -233,7 +231,7 @@ pub(super) fn store(
     warp: &mut Warp,
     active: u32,
     access: &Access,
-    around: &mut Surroundings<'_>,
+    env: &mut Environment<'_>,
 ) -> Result<(), Trouble> {
     let each = access.ty.bytes() as usize;
     let count = usize::from(access.count);
@@ -264,10 +262,10 @@ pub(super) fn store(
         touched.addresses[lane] = target.address();
         match target {
             Target::Local(address) => warp.local.store(lane, address, bytes)?,
-            _ => put(warp.id, target, access, bytes, around).map_err(at)?,
+            _ => put(warp.id, target, access, bytes, env).map_err(at)?,
         }
     }
-    touched.count(around, total as u32, true);
+    touched.count(env, total as u32, true);
     Ok(())
 }
 
@@ -316,30 +314,30 @@ fn put(
     target: Target,
     access: &Access,
     bytes: &[u8],
-    around: &mut Surroundings<'_>,
+    env: &mut Environment<'_>,
 ) -> Result<(), Rule> {
     match target {
         Target::Global(address) => {
-            let place = around
+            let place = env
                 .memory
-                .place(address, bytes.len() as u32, &mut around.hint)?;
+                .place(address, bytes.len() as u32, &mut env.hint)?;
             if access.order == Order::Weak {
-                around.touch(warp);
-                around.view.stored();
-                return around.memory.store(place, bytes, &around.view);
+                env.touch(warp);
+                env.view.stored();
+                return env.memory.store(place, bytes, &env.view);
             }
             if access.order.releases() {
-                around.view.fence(warp);
-                around.view.release(&mut around.releases, address, warp);
+                env.view.fence(warp);
+                env.view.release(&mut env.releases, address, warp);
             }
-            around.memory.store_strong(place, bytes);
+            env.memory.store_strong(place, bytes);
             Ok(())
         }
         Target::Shared(address) => {
-            let at = around.shared.place(address, bytes.len() as u32)?;
+            let at = env.shared.place(address, bytes.len() as u32)?;
             match access.order {
-                Order::Weak => around.shared.store(warp, at, bytes),
-                _ => around.shared.store_strong(warp, at, bytes),
+                Order::Weak => env.shared.store(warp, at, bytes),
+                _ => env.shared.store_strong(warp, at, bytes),
             }
         }
         _ => Err(Rule::ReadOnly {
@@ -354,7 +352,7 @@ pub(super) fn async_copy(
     warp: &mut Warp,
     active: u32,
     copy: &AsyncCopy,
-    around: &mut Surroundings<'_>,
+    env: &mut Environment<'_>,
 ) -> Result<(), Trouble> {
     let to = addresses(warp, &copy.to);
     let from = addresses(warp, &copy.from);
@@ -372,36 +370,34 @@ pub(super) fn async_copy(
         target.aligned(copy.bytes).map_err(at)?;
         let mut data = [0; 16];
         if size > 0 {
-            let place = around
+            let place = env
                 .memory
-                .place(from[lane], size, &mut around.hint)
+                .place(from[lane], size, &mut env.hint)
                 .map_err(at)?;
             let into = &mut data[..size as usize];
-            around.touch(warp.id);
-            around
-                .memory
-                .load(place, into, u64::MAX, &around.view)
+            env.touch(warp.id);
+            env.memory
+                .load(place, into, u64::MAX, &env.view)
                 .map_err(at)?;
             read |= 1 << lane;
             read_bytes += u64::from(size);
         }
-        let place = around.shared.place(to[lane], copy.bytes).map_err(at)?;
-        around
-            .shared
+        let place = env.shared.place(to[lane], copy.bytes).map_err(at)?;
+        env.shared
             .begin_copy(warp.id, place, copy.bytes as usize)
             .map_err(at)?;
         warp.copies.start(lane, place, copy.bytes as usize, data);
     }
-    around.counts.global.read += Traffic {
+    env.counts.global.read += Traffic {
         accesses: 1,
         bytes: read_bytes,
         sectors: sectors(lanes(read).map(|lane| from[lane]), copy.bytes),
     };
-    around.counts.shared.write += Traffic {
+    env.counts.shared.write += Traffic {
         accesses: 1,
         bytes: u64::from(active.count_ones()) * u64::from(copy.bytes),
         sectors: 0,
     };
-    around.counts.bank_conflicts += bank_conflicts(&to, active, copy.bytes);
+    env.counts.bank_conflicts += bank_conflicts(&to, active, copy.bytes);
     Ok(())
 }

@@ -3,8 +3,8 @@
 //! Each waits until all lanes of its member mask have come to it. Lanes with different masks are different
 //! exchanges. A mask that names a lane that has exited, or does not name its own lane, is a fault.
 
-use super::Progress;
 use super::atomic::apply;
+use super::environment::Progress;
 use crate::fault::{Rule, Trouble};
 use crate::op::{LANES, Reg, Shuffle, ShuffleMode, VoteKind, Word};
 use crate::syntax::types::Type;

@@ -19,7 +19,7 @@ pub(crate) enum Token<'a> {
     Mark(char),
 }
 
-/// The tokens of a text, each with the number of its line, from 1 on.
+/// The tokens of a text, each with the number of its line, counted from 1.
 pub(crate) fn tokenize(text: &str) -> Result<Vec<(Token<'_>, u32)>, ParseError> {
     let mut lexer = Lexer {
         text,

@@ -6,11 +6,11 @@ pub(crate) mod types;
 
 use types::{Type, VariableSpace};
 
-/// Why a text is not an image that can be run, with the line that says so.
+/// Why a text is not a module that can be run, and the line that says so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("PTX line {line}: {what}")]
 pub struct ParseError {
-    /// Line of the text, from 1 on.
+    /// Line of the text, counted from 1.
     pub line: u32,
     /// What is wrong there.
     pub what: String,

@@ -8,11 +8,11 @@ use half::f16;
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-/// Calls intrinsics of the features that a value of this file's types proves.
+/// Calls intrinsics of the features that a value of this file's types proves. Only those on values: whatever goes
+/// through a pointer is an `unsafe` block of its own.
 macro_rules! simd {
     ($($body:tt)*) => {{
-        // SAFETY: `self` exists only where `new` found the features; pointers come from slices whose
-        // length was checked just before, or from the caller of an unsafe method.
+        // SAFETY: `self` exists only where `new` found the features; no pointer is involved.
         unsafe { $($body)* }
     }};
 }
@@ -293,12 +293,15 @@ impl<D: DotProduct> Dot4 for Avx2<D> {
 
     #[inline(always)]
     unsafe fn load_bytes(self, from: *const u8) -> D::Bytes {
-        self.0.bytes(simd!(_mm256_loadu_si256(from.cast())))
+        // SAFETY: `self` proves the features; the caller vouches for the bytes, and the load needs no alignment.
+        let bytes = unsafe { _mm256_loadu_si256(from.cast()) };
+        self.0.bytes(bytes)
     }
 
     #[inline(always)]
     unsafe fn splat_bytes(self, from: *const i8) -> __m256i {
-        simd!(_mm256_set1_epi32(from.cast::<i32>().read_unaligned()))
+        // SAFETY: `self` proves the features; the caller vouches for 4 readable bytes, of any alignment.
+        unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
     }
 
     #[inline(always)]
@@ -328,7 +331,8 @@ impl<D: DotProduct> Isa for Avx2<D> {
 
     #[inline(always)]
     unsafe fn block(self, block: &Block, vectors: usize, start: &[i32; CHANNELS], sums: &mut Sums) {
-        simd!(D::block(self, block, vectors, start, sums));
+        // SAFETY: `self` proves the features; the caller vouches for the operands.
+        unsafe { D::block(self, block, vectors, start, sums) };
     }
 
     #[inline(always)]
@@ -338,35 +342,43 @@ impl<D: DotProduct> Isa for Avx2<D> {
 
     #[inline(always)]
     fn prefetch(self, at: *const i8) {
-        simd!(_mm_prefetch::<_MM_HINT_T1>(at));
+        // SAFETY: `self` proves the features; a hint, which never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at) };
     }
 
     #[inline(always)]
     fn load_i32(self, from: &[i32]) -> __m256i {
         let from = &from[..8];
-        simd!(_mm256_loadu_si256(from.as_ptr().cast()))
+        // SAFETY: `self` proves the features; the slice has the vector's length; the load needs no alignment.
+        unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
     }
 
     #[inline(always)]
     fn load_words(self, from: &[i8]) -> __m256i {
         let from = &from[..32];
-        simd!(_mm256_loadu_si256(from.as_ptr().cast()))
+        // SAFETY: `self` proves the features; the slice has the vector's length; the load needs no alignment.
+        unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
     }
 
     #[inline(always)]
     fn store_i32(self, value: __m256i, to: &mut [i32]) {
         let to = &mut to[..8];
-        simd!(_mm256_storeu_si256(to.as_mut_ptr().cast(), value));
+        // SAFETY: `self` proves the features; the slice has the length written; the store needs no alignment.
+        unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), value) };
     }
 
     #[inline(always)]
     fn store_i8(self, value: __m256i, to: &mut [i8]) {
         let to = &mut to[..8];
-        simd! {
+        // SAFETY: `self` proves the features; the slice has the length written; the store needs no alignment.
+        unsafe {
             // Byte 0 of every lane, to the front of each half.
             let front = _mm256_set1_epi32(0x0c08_0400);
             let halves = _mm256_shuffle_epi8(value, front);
-            let (low, high) = (_mm256_castsi256_si128(halves), _mm256_extracti128_si256::<1>(halves));
+            let (low, high) = (
+                _mm256_castsi256_si128(halves),
+                _mm256_extracti128_si256::<1>(halves),
+            );
             _mm_storel_epi64(to.as_mut_ptr().cast(), _mm_unpacklo_epi32(low, high));
         }
     }
@@ -374,28 +386,34 @@ impl<D: DotProduct> Isa for Avx2<D> {
     #[inline(always)]
     fn load_f32(self, from: &[f32]) -> __m256 {
         let from = &from[..8];
-        simd!(_mm256_loadu_ps(from.as_ptr()))
+        // SAFETY: `self` proves the features; the slice has the vector's length; the load needs no alignment.
+        unsafe { _mm256_loadu_ps(from.as_ptr()) }
     }
 
     #[inline(always)]
     fn store_f32(self, value: __m256, to: &mut [f32]) {
         let to = &mut to[..8];
-        simd!(_mm256_storeu_ps(to.as_mut_ptr(), value));
+        // SAFETY: `self` proves the features; the slice has the length written; the store needs no alignment.
+        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), value) };
     }
 
     #[inline(always)]
     fn load_f16(self, from: &[f16]) -> __m256 {
         let from = &from[..8];
-        simd!(_mm256_cvtph_ps(_mm_loadu_si128(from.as_ptr().cast())))
+        // SAFETY: `self` proves the features; the slice has the vector's length; the load needs no alignment.
+        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.as_ptr().cast())) }
     }
 
     #[inline(always)]
     fn store_f16(self, value: __m256, to: &mut [f16]) {
         let to = &mut to[..8];
-        simd!(_mm_storeu_si128(
-            to.as_mut_ptr().cast(),
-            _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(value)
-        ));
+        // SAFETY: `self` proves the features; the slice has the length written; the store needs no alignment.
+        unsafe {
+            _mm_storeu_si128(
+                to.as_mut_ptr().cast(),
+                _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(value),
+            );
+        }
     }
 
     #[inline(always)]

@@ -20,11 +20,11 @@ impl Avx512Vnni {
     }
 }
 
-/// Calls intrinsics of the features that a value of this file's type proves.
+/// Calls intrinsics of the features that a value of this file's type proves. Only those on values: whatever goes
+/// through a pointer is an `unsafe` block of its own.
 macro_rules! simd {
     ($($body:tt)*) => {{
-        // SAFETY: `self` exists only where `new` found the features; pointers come from slices whose
-        // length was checked just before, or from the caller of an unsafe method.
+        // SAFETY: `self` exists only where `new` found the features; no pointer is involved.
         unsafe { $($body)* }
     }};
 }
@@ -50,16 +50,20 @@ impl Isa for Avx512Vnni {
     #[inline(always)]
     unsafe fn block(self, block: &Block, vectors: usize, start: &[i32; CHANNELS], sums: &mut Sums) {
         // 24 of 32 registers hold sums; one vector alone needs 16 rows to hide the latency.
-        simd!(match vectors {
-            3 => tile::<_, 8, 3>(self, block, start, sums),
-            2 => tile::<_, 8, 2>(self, block, start, sums),
-            _ => tile::<_, 16, 1>(self, block, start, sums),
-        });
+        // SAFETY: `self` proves the features; the caller vouches for the operands.
+        unsafe {
+            match vectors {
+                3 => tile::<_, 8, 3>(self, block, start, sums),
+                2 => tile::<_, 8, 2>(self, block, start, sums),
+                _ => tile::<_, 16, 1>(self, block, start, sums),
+            }
+        };
     }
 
     #[inline(always)]
     fn prefetch(self, at: *const i8) {
-        simd!(_mm_prefetch::<_MM_HINT_T1>(at));
+        // SAFETY: `self` proves the features; a hint, which never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at) };
     }
 
     #[inline(always)]
@@ -70,55 +74,62 @@ impl Isa for Avx512Vnni {
     #[inline(always)]
     fn load_i32(self, from: &[i32]) -> __m512i {
         let from = &from[..16];
-        simd!(_mm512_loadu_si512(from.as_ptr().cast()))
+        // SAFETY: `self` proves the features; the slice has the vector's length; the load needs no alignment.
+        unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
     }
 
     #[inline(always)]
     fn load_words(self, from: &[i8]) -> __m512i {
         let from = &from[..64];
-        simd!(_mm512_loadu_si512(from.as_ptr().cast()))
+        // SAFETY: `self` proves the features; the slice has the vector's length; the load needs no alignment.
+        unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
     }
 
     #[inline(always)]
     fn store_i32(self, value: __m512i, to: &mut [i32]) {
         let to = &mut to[..16];
-        simd!(_mm512_storeu_si512(to.as_mut_ptr().cast(), value));
+        // SAFETY: `self` proves the features; the slice has the length written; the store needs no alignment.
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), value) };
     }
 
     #[inline(always)]
     fn store_i8(self, value: __m512i, to: &mut [i8]) {
         let to = &mut to[..16];
-        simd!(_mm_storeu_si128(
-            to.as_mut_ptr().cast(),
-            _mm512_cvtepi32_epi8(value)
-        ));
+        // SAFETY: `self` proves the features; the slice has the length written; the store needs no alignment.
+        unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(value)) };
     }
 
     #[inline(always)]
     fn load_f32(self, from: &[f32]) -> __m512 {
         let from = &from[..16];
-        simd!(_mm512_loadu_ps(from.as_ptr()))
+        // SAFETY: `self` proves the features; the slice has the vector's length; the load needs no alignment.
+        unsafe { _mm512_loadu_ps(from.as_ptr()) }
     }
 
     #[inline(always)]
     fn store_f32(self, value: __m512, to: &mut [f32]) {
         let to = &mut to[..16];
-        simd!(_mm512_storeu_ps(to.as_mut_ptr(), value));
+        // SAFETY: `self` proves the features; the slice has the length written; the store needs no alignment.
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), value) };
     }
 
     #[inline(always)]
     fn load_f16(self, from: &[f16]) -> __m512 {
         let from = &from[..16];
-        simd!(_mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())))
+        // SAFETY: `self` proves the features; the slice has the vector's length; the load needs no alignment.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())) }
     }
 
     #[inline(always)]
     fn store_f16(self, value: __m512, to: &mut [f16]) {
         let to = &mut to[..16];
-        simd!(_mm256_storeu_si256(
-            to.as_mut_ptr().cast(),
-            _mm512_cvtps_ph::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(value)
-        ));
+        // SAFETY: `self` proves the features; the slice has the length written; the store needs no alignment.
+        unsafe {
+            _mm256_storeu_si256(
+                to.as_mut_ptr().cast(),
+                _mm512_cvtps_ph::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(value),
+            );
+        }
     }
 
     #[inline(always)]
@@ -253,12 +264,14 @@ impl Dot4 for Avx512Vnni {
 
     #[inline(always)]
     unsafe fn load_bytes(self, from: *const u8) -> __m512i {
-        simd!(_mm512_loadu_si512(from.cast()))
+        // SAFETY: `self` proves the features; the caller vouches for the bytes, and the load needs no alignment.
+        unsafe { _mm512_loadu_si512(from.cast()) }
     }
 
     #[inline(always)]
     unsafe fn splat_bytes(self, from: *const i8) -> __m512i {
-        simd!(_mm512_set1_epi32(from.cast::<i32>().read_unaligned()))
+        // SAFETY: `self` proves the features; the caller vouches for 4 readable bytes, of any alignment.
+        unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
     }
 
     #[inline(always)]

@@ -13,11 +13,12 @@ use half::f16;
 use std::arch::aarch64::*;
 use std::arch::{asm, is_aarch64_feature_detected};
 
-/// Calls intrinsics of the base set, or of what a value of this file's types proves.
+/// Calls intrinsics of the base set, or of what a value of this file's types proves. Only those on values: whatever
+/// goes through a pointer is an `unsafe` block of its own.
 macro_rules! simd {
     ($($body:tt)*) => {{
-        // SAFETY: NEON is part of the target, and `self` exists only where `new` found the rest; pointers
-        // come from slices whose length was checked just before, or from the caller of an unsafe method.
+        // SAFETY: NEON is part of the target, and `self` exists only where `new` found the rest; no pointer is
+        // involved.
         unsafe { $($body)* }
     }};
 }
@@ -197,12 +198,14 @@ impl<D: DotProduct> Dot4 for Neon<D> {
 
     #[inline(always)]
     unsafe fn load_bytes(self, from: *const u8) -> int8x16_t {
-        simd!(vld1q_s8(from.cast()))
+        // SAFETY: NEON is part of the target; the caller vouches for the bytes, and the load needs no alignment.
+        unsafe { vld1q_s8(from.cast()) }
     }
 
     #[inline(always)]
     unsafe fn splat_bytes(self, from: *const i8) -> int32x4_t {
-        simd!(vdupq_n_s32(from.cast::<i32>().read_unaligned()))
+        // SAFETY: NEON is part of the target; the caller vouches for 4 readable bytes, of any alignment.
+        unsafe { vdupq_n_s32(from.cast::<i32>().read_unaligned()) }
     }
 
     #[inline(always)]
@@ -236,10 +239,13 @@ impl<D: DotProduct> Isa for Neon<D> {
 
     #[inline(always)]
     unsafe fn block(self, block: &Block, vectors: usize, start: &[i32; CHANNELS], sums: &mut Sums) {
-        simd!(match vectors {
-            2 => D::block::<2>(self, block, start, sums),
-            _ => D::block::<1>(self, block, start, sums),
-        });
+        // SAFETY: NEON is part of the target; the caller vouches for the operands.
+        unsafe {
+            match vectors {
+                2 => D::block::<2>(self, block, start, sums),
+                _ => D::block::<1>(self, block, start, sums),
+            }
+        };
     }
 
     #[inline(always)]
@@ -258,47 +264,56 @@ impl<D: DotProduct> Isa for Neon<D> {
     #[inline(always)]
     fn load_i32(self, from: &[i32]) -> int32x4_t {
         let from = &from[..4];
-        simd!(vld1q_s32(from.as_ptr()))
+        // SAFETY: NEON is part of the target; the slice has the vector's length and its elements' alignment.
+        unsafe { vld1q_s32(from.as_ptr()) }
     }
 
     #[inline(always)]
     fn load_words(self, from: &[i8]) -> int32x4_t {
         let from = &from[..16];
-        simd!(vreinterpretq_s32_s8(vld1q_s8(from.as_ptr())))
+        // SAFETY: NEON is part of the target; the slice has the vector's length and its elements' alignment.
+        unsafe { vreinterpretq_s32_s8(vld1q_s8(from.as_ptr())) }
     }
 
     #[inline(always)]
     fn store_i32(self, value: int32x4_t, to: &mut [i32]) {
         let to = &mut to[..4];
-        simd!(vst1q_s32(to.as_mut_ptr(), value));
+        // SAFETY: NEON is part of the target; the slice has the vector's length and its elements' alignment.
+        unsafe { vst1q_s32(to.as_mut_ptr(), value) };
     }
 
     #[inline(always)]
     fn store_i8(self, value: int32x4_t, to: &mut [i8]) {
         let to = &mut to[..4];
-        simd! {
+        // SAFETY: NEON is part of the target; the slice has the 4 bytes written, of any alignment.
+        unsafe {
             let halves = vmovn_s32(value);
             let bytes = vreinterpret_s32_s8(vmovn_s16(vcombine_s16(halves, halves)));
-            to.as_mut_ptr().cast::<i32>().write_unaligned(vget_lane_s32::<0>(bytes));
+            to.as_mut_ptr()
+                .cast::<i32>()
+                .write_unaligned(vget_lane_s32::<0>(bytes));
         }
     }
 
     #[inline(always)]
     fn load_f32(self, from: &[f32]) -> float32x4_t {
         let from = &from[..4];
-        simd!(vld1q_f32(from.as_ptr()))
+        // SAFETY: NEON is part of the target; the slice has the vector's length and its elements' alignment.
+        unsafe { vld1q_f32(from.as_ptr()) }
     }
 
     #[inline(always)]
     fn store_f32(self, value: float32x4_t, to: &mut [f32]) {
         let to = &mut to[..4];
-        simd!(vst1q_f32(to.as_mut_ptr(), value));
+        // SAFETY: NEON is part of the target; the slice has the vector's length and its elements' alignment.
+        unsafe { vst1q_f32(to.as_mut_ptr(), value) };
     }
 
     #[inline(always)]
     fn load_f16(self, from: &[f16]) -> float32x4_t {
         let from = &from[..4];
-        simd! {
+        // SAFETY: NEON is part of the target; the slice has the vector's length and its elements' alignment.
+        unsafe {
             let halves = vld1_u16(from.as_ptr().cast());
             let wide: float32x4_t;
             asm!(
@@ -314,7 +329,8 @@ impl<D: DotProduct> Isa for Neon<D> {
     #[inline(always)]
     fn store_f16(self, value: float32x4_t, to: &mut [f16]) {
         let to = &mut to[..4];
-        simd! {
+        // SAFETY: NEON is part of the target; the slice has the vector's length and its elements' alignment.
+        unsafe {
             let halves: uint16x4_t;
             asm!(
                 "fcvtn {0:v}.4h, {1:v}.4s",

@@ -1,8 +1,8 @@
 //! Why a device cannot be used, and what the driver says.
 
 use super::super::{DeviceError, Module};
-use super::info::{Capability, Code, Version};
 use super::kind::kind;
+use super::version::{Capability, Code, Version};
 use cudarc::driver::DriverError;
 use std::ffi::CStr;
 use thiserror::Error;

@@ -7,9 +7,11 @@ mod error;
 mod handles;
 mod info;
 mod kind;
+mod version;
 
 pub use error::OpenError;
-pub use info::{Capability, Code, DeviceInfo, DriverInfo, Version, probe};
+pub use info::{DeviceInfo, DriverInfo, probe};
+pub use version::{Capability, Code, Version};
 
 use super::{
     Address, Device, DeviceError, DeviceErrorKind, Graph, Kernel, Launch, MODULES, Module, Shared,

@@ -1,0 +1,52 @@
+//! The choice among the vector units that a machine has.
+//!
+//! SSE2 and NEON belong to every x86-64 and AArch64 processor; AVX2 is asked for at run time.
+
+/// A vector unit that a [`Preprocessor`](crate::frame::Preprocessor) can use. All give the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum VectorUnit {
+    /// AVX2 of x86-64.
+    Avx2,
+    /// SSE2, the baseline of x86-64.
+    Sse2,
+    /// NEON, the baseline of AArch64.
+    Neon,
+    /// No vector instructions; every machine has it.
+    Portable,
+}
+
+impl VectorUnit {
+    /// Every vector unit, best first.
+    pub const ALL: [Self; 4] = [Self::Avx2, Self::Sse2, Self::Neon, Self::Portable];
+
+    /// Whether this machine has it.
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => std::is_x86_feature_detected!("avx2"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Sse2 => true,
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            Self::Neon => true,
+            Self::Portable => true,
+            _ => false,
+        }
+    }
+
+    /// The best that this machine has.
+    #[must_use]
+    pub fn best() -> Self {
+        let mut found = Self::ALL.into_iter().filter(|unit| unit.is_available());
+        found.next().unwrap_or(Self::Portable)
+    }
+
+    /// Taps that one vector holds: horizontal windows are padded to a multiple of it.
+    pub(super) const fn tap_block(self) -> usize {
+        match self {
+            Self::Avx2 => 16,
+            Self::Sse2 | Self::Neon | Self::Portable => 8,
+        }
+    }
+}
