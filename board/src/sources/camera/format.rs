@@ -1,7 +1,7 @@
 //! Which format a camera delivers, and how its bytes are a frame.
 
 use super::error::{CameraError, io_error};
-use mergevit_kernels::frame::{ColorSpace, MAX_SIDE, PixelFormat, Planes};
+use mergevit_kernels::frame::{ColorSpace, FrameLayout, MAX_SIDE, PixelFormat};
 use v4l::format::{Colorspace, Quantization};
 use v4l::video::Capture as _;
 use v4l::{Device, Format, FourCC};
@@ -105,6 +105,7 @@ fn color(space: Colorspace, quantization: Quantization) -> ColorSpace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mergevit_kernels::frame::Planes;
 
     #[test]
     fn the_driver_decides_stride_and_colours() {
