@@ -161,7 +161,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) attention(PARAMS(Attention
     bool idle = first >= p.tokens;
 #pragma unroll
     for (u32 i = 0; i < 8; i++) {
-        // Beyond the last token any row will do: what comes of it is not written.
+        // Beyond the last token any row will do: the result is discarded.
         u32 row = min(first + lane / 4 + i % 2 * 8, p.tokens - 1);
         scores.query[i / 4][i % 4] = *(const u32 *)(query + (u64)row * 3 * width + i / 2 * CHUNK + lane % 4 * 4);
     }

@@ -32,7 +32,7 @@ constexpr u32 STEP = 64;   // bytes of K that a warp takes at a time, 16 a lane
 // This warp's part of the sums: high of the lane's two classes, then low.
 DEVICE void multiply(const HeadParams &p, u32 image, u32 first, i32 (&sums)[4]) {
     u32 quarter = lane_id() % 4 * 16;
-    // Beyond the last class or image any row will do: what comes of it is not written.
+    // Beyond the last class or image any row will do: the result is discarded.
     u64 row = min(first + lane_id() / 4, p.classes - 1);
     u64 at = (u64)min(image, p.batch - 1) * p.inputs + quarter;
     const i8 *weights = p.weights + row * p.inputs + quarter;

@@ -11,7 +11,7 @@ constexpr float MAGIC = 12582912.0f;
 constexpr i32 MAGIC_BITS = 0x4b400000;
 
 // clamp(rne(x), -127, 127) as the low byte, whatever the others; of NaN it is -127. The low byte of MAGIC's bits
-// is zero, so nothing is to be taken off.
+// is zero, so nothing needs subtracting.
 DEVICE u32 sat8(float x) {
     float clamped = fminf(fmaxf(x, -127.0f), 127.0f);
     return float_bits(__fadd_rn(clamped, MAGIC));

@@ -1,5 +1,5 @@
 //! What the engine asks of a device: launches that keep to their memory, graphs recorded once, errors passed on.
-//! What comes of it on a device that computes is tested in `emulator.rs`.
+//! `emulator.rs` tests the results on a device that computes.
 
 mod common;
 
