@@ -73,9 +73,10 @@ pub(super) fn layout(format: &Format, pixels: PixelFormat) -> Result<FrameLayout
         });
     }
     let (width, height) = (format.width as usize, format.height as usize);
-    // Some drivers leave the stride of rows without padding at zero.
+    // Some drivers leave the stride of rows without padding at zero. It counts for all planes, so it is the longest
+    // row's: with an odd width, chroma's.
     let stride = match format.stride as usize {
-        0 => pixels.row_bytes(width),
+        0 => pixels.row_bytes(width).max(pixels.chroma_row_bytes(width)),
         stride => stride,
     };
     let layout = FrameLayout::new(pixels, width, height, stride)?;
@@ -117,7 +118,7 @@ mod tests {
         assert_eq!(found.color(), ColorSpace::Bt709Limited);
         format.stride = 0;
         let found = layout(&format, PixelFormat::Nv12).expect("a valid size");
-        assert_eq!(found.planes().stride, 641);
+        assert_eq!(found.planes().stride, 642);
         format.width = 0;
         assert!(layout(&format, PixelFormat::Nv12).is_err());
     }
