@@ -18,7 +18,7 @@ impl Address {
     }
 }
 
-/// What a launch does with a range of memory.
+/// What a launch, or an operation of a plan, does with a range of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Reads some or all of it.
@@ -27,6 +27,18 @@ pub enum Access {
     Write,
     /// Reads and writes it.
     Update,
+}
+
+impl Access {
+    /// Whether it needs what the range held before.
+    pub const fn reads(self) -> bool {
+        !matches!(self, Self::Write)
+    }
+
+    /// Whether it changes the range.
+    pub const fn writes(self) -> bool {
+        !matches!(self, Self::Read)
+    }
 }
 
 /// A launch accesses so many ranges at most.

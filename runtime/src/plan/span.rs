@@ -1,5 +1,6 @@
 //! Pieces of the arena, and what operations do with them.
 
+pub use mergevit_kernels::cuda::Access;
 use std::ops::Range;
 
 /// Bytes of the arena, at a multiple of 64.
@@ -15,28 +16,5 @@ impl Span {
     /// As a range of the arena's bytes.
     pub const fn range(self) -> Range<usize> {
         self.offset..self.offset + self.len
-    }
-}
-
-/// What an operation does with a span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Reads it.
-    Read,
-    /// Writes all of it.
-    Write,
-    /// Reads and writes it.
-    Update,
-}
-
-impl Access {
-    /// Whether the operation needs what the span held before.
-    pub const fn reads(self) -> bool {
-        !matches!(self, Self::Write)
-    }
-
-    /// Whether the operation changes the span.
-    pub const fn writes(self) -> bool {
-        !matches!(self, Self::Read)
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn isolated(ranges: &[Range], all: &Memory) -> Result<Memory, MemoryE
     for &Range { access, at, bytes } in ranges {
         let content = all.read(at.0, bytes)?;
         memory.allocate_at(at.0, bytes);
-        if access != Access::Write {
+        if access.reads() {
             memory.write(at.0, &content)?;
         }
     }
@@ -58,7 +58,7 @@ pub(super) fn take_back(ranges: &[Range], from: &Memory, all: &mut Memory) -> Re
     for &Range { access, at, bytes } in ranges {
         let named = |error: MemoryError| format!("{access:?} of {bytes} bytes at {at:?}: {error}");
         let content = from.read(at.0, bytes).map_err(named)?;
-        if access != Access::Read {
+        if access.writes() {
             all.write(at.0, &content).map_err(named)?;
         } else if content != all.read(at.0, bytes).map_err(named)? {
             return Err(format!("wrote to what it declares to read at {at:?}"));

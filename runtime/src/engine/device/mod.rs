@@ -99,9 +99,7 @@ impl Accelerator {
                     schedule: index,
                 });
                 if self.is_recorded(batch) {
-                    let launches: Vec<Launch> =
-                        self.lowered.iter().map(|lowered| lowered.launch).collect();
-                    let graph = self.device.record(&launches)?;
+                    let graph = self.device.record(&self.launches())?;
                     self.graphs[index * self.max_batch + batch - 1] = Some(graph);
                 }
             }
@@ -133,6 +131,11 @@ impl Accelerator {
 
     fn lower_step(&mut self, job: &Job<'_>, step: &Step) {
         self.lower(job, |lowering, launches| lowering.step(step, launches));
+    }
+
+    /// The launches of what was lowered last. Allocates: for loading only.
+    fn launches(&self) -> Vec<Launch> {
+        self.lowered.iter().map(|lowered| lowered.launch).collect()
     }
 
     fn launch_all(&mut self) -> Result<(), DeviceError> {

@@ -5,8 +5,8 @@ use super::Accelerator;
 use super::tilings::Layer;
 use crate::pack::Pack;
 use crate::plan::{LinearOp, Step};
+use mergevit_kernels::cuda::DeviceError;
 use mergevit_kernels::cuda::gemm::Tiling;
-use mergevit_kernels::cuda::{DeviceError, Launch};
 use std::time::{Duration, Instant};
 
 /// Times in a row that a layer is run, and measurements of which the shortest counts.
@@ -88,7 +88,7 @@ impl Accelerator {
             }
             _ => lowering.step(step, launches),
         });
-        let launches: Vec<Launch> = self.lowered.iter().map(|lowered| lowered.launch).collect();
+        let launches = self.launches();
         let mut shortest = Duration::MAX;
         for _ in 0..MEASUREMENTS {
             shortest = shortest.min(self.device.time(&launches, REPEATS)?);
