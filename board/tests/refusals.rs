@@ -217,10 +217,12 @@ fn a_closed_output_ends_quietly() {
     drop(stdout);
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
 
-    let (reader, writer) = std::io::pipe().expect("a pipe");
-    drop(reader);
-    let status = mergevit().arg("doctor").stdout(writer).status();
-    assert_eq!(status.expect("it runs").code(), Some(0));
+    for argument in ["doctor", "--help", "--version"] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let status = mergevit().arg(argument).stdout(writer).status();
+        assert_eq!(status.expect("it runs").code(), Some(0), "{argument}");
+    }
 }
 
 #[test]
@@ -230,7 +232,10 @@ fn a_full_output_is_an_error() {
     let model = fixture.model();
     let frames = fixture.write("frames", &raw_frames(PixelFormat::Grey, 3));
     let source = format!("raw:grey:{WIDTH}x{HEIGHT}:{}", text(&frames));
-    let commands: [&[&str]; 3] = [
+    let commands: [&[&str]; 6] = [
+        &["--help"],
+        &["--version"],
+        &["run", "--help"],
         &["inspect", text(&model)],
         &["doctor"],
         &["run", "--model", text(&model), "--source", &source],
