@@ -526,5 +526,8 @@ fn the_backend_is_named() {
         assert_eq!(engine.backend(), got);
         assert_eq!(engine.device().is_some(), got.starts_with("cuda"));
         assert_eq!(Backend::from(asked).to_string(), asked);
+        // Whoever leaves the choice to the engine can ask why it took no GPU.
+        let refused = asked == "auto" && engine.device().is_none();
+        assert_eq!(engine.refusal().is_some(), refused, "{asked}");
     }
 }

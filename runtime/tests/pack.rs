@@ -33,6 +33,9 @@ fn what_is_written_is_read_back() {
     assert_eq!(pack.provenance().checkpoint, "random");
     assert_eq!(pack.len() as u64, path.metadata().unwrap().len());
     assert!(pack.sections().eq(same.sections()));
+    assert_eq!(pack.checksum(), same.checksum());
+    let other = testing::pack(&config, &[0, 1, 2], 8);
+    assert_ne!(pack.checksum(), other.checksum(), "other weights");
     for kind in TensorKind::all() {
         let layers: Vec<_> = match kind.is_layer() {
             true => (0..3).map(Some).collect(),

@@ -28,8 +28,24 @@ fn threads(asked: Option<usize>) -> Result<usize, LoadError> {
     }
 }
 
+/// What was chosen.
+pub(super) struct Made {
+    pub(super) executor: Box<dyn Executor>,
+    /// Why [`Backend::Auto`] did not take a CUDA device.
+    pub(super) refusal: Option<LoadError>,
+}
+
+impl Made {
+    fn named(executor: Box<dyn Executor>) -> Self {
+        Self {
+            executor,
+            refusal: None,
+        }
+    }
+}
+
 /// Makes what the options name, or else the best there is.
-pub(super) fn make(pack: &Pack, options: &EngineOptions) -> Result<Box<dyn Executor>, LoadError> {
+pub(super) fn make(pack: &Pack, options: &EngineOptions) -> Result<Made, LoadError> {
     let threads = threads(options.threads)?;
     let capacity = capacity(pack.config(), options.max_batch);
     let host = |kernels: Box<dyn Kernels>| -> Box<dyn Executor> {
@@ -40,7 +56,7 @@ pub(super) fn make(pack: &Pack, options: &EngineOptions) -> Result<Box<dyn Execu
     };
     match &options.backend {
         Backend::Auto => match cuda(pack, 0, options) {
-            Ok(executor) => Ok(executor),
+            Ok(executor) => Ok(Made::named(executor)),
             Err(error) => {
                 let level = match error {
                     LoadError::Cuda(OpenError::NoDriver | OpenError::NoDevice) => log::Level::Info,
@@ -48,12 +64,15 @@ pub(super) fn make(pack: &Pack, options: &EngineOptions) -> Result<Box<dyn Execu
                 };
                 let kernels = cpu::best(threads, &capacity);
                 log::log!(level, "{error}; the backend is {}", kernels.name());
-                Ok(host(kernels))
+                Ok(Made {
+                    executor: host(kernels),
+                    refusal: Some(error),
+                })
             }
         },
         Backend::Named(name) => match ordinal(name) {
-            Some(ordinal) => cuda(pack, ordinal, options),
-            None => processor(name, threads, &capacity).map(host),
+            Some(ordinal) => cuda(pack, ordinal, options).map(Made::named),
+            None => processor(name, threads, &capacity).map(|kernels| Made::named(host(kernels))),
         },
     }
 }

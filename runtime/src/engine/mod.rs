@@ -24,6 +24,7 @@ use crate::pack::Pack;
 use crate::plan::Plan;
 use device::Accelerator;
 use executor::{Executor, Job, Observer, Timer, plan};
+use make::Made;
 use mergevit_kernels::cuda::Device;
 use mergevit_kernels::frame::Frame;
 use std::path::Path;
@@ -33,6 +34,8 @@ use std::path::Path;
 pub struct Engine {
     pack: Pack,
     executor: Box<dyn Executor>,
+    /// Why it is not a CUDA device, if the choice was left to the engine.
+    refusal: Option<LoadError>,
     plan: Box<Plan>,
     /// Index of the plan's schedule.
     schedule: usize,
@@ -61,8 +64,9 @@ impl Engine {
     fn new(pack: Pack, options: &EngineOptions) -> Result<Self, LoadError> {
         options.check()?;
         let schedule = options.schedule_index(&pack)?;
-        let executor = make::make(&pack, options)?;
-        Ok(Self::with_executor(pack, executor, schedule, options))
+        let Made { executor, refusal } = make::make(&pack, options)?;
+        let engine = Self::with_executor(pack, executor, schedule, options);
+        Ok(Self { refusal, ..engine })
     }
 
     /// See [`inspect::on_device`](crate::inspect::on_device).
@@ -86,6 +90,7 @@ impl Engine {
         Self {
             plan: Box::new(plan(pack.config(), &pack.schedules()[schedule], 1)),
             executor,
+            refusal: None,
             schedule,
             has_pixels: false,
             max_batch: options.max_batch,
@@ -107,6 +112,12 @@ impl Engine {
     /// Name of the device that it runs on, unless that is the processor: `NVIDIA Orin`, say.
     pub fn device(&self) -> Option<&str> {
         self.executor.device()
+    }
+
+    /// Why [`Backend::Auto`] took the processor and not a CUDA device. `None` on a device, and where the backend was
+    /// named.
+    pub fn refusal(&self) -> Option<&LoadError> {
+        self.refusal.as_ref()
     }
 
     /// Threads it runs on, the caller's included.

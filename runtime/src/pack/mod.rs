@@ -126,6 +126,12 @@ impl Pack {
         self.bytes.len()
     }
 
+    /// XXH3-64 of header and section table. The table holds the checksum of every section, so this number stands
+    /// for the whole file.
+    pub fn checksum(&self) -> u64 {
+        self.contents.checksum
+    }
+
     /// Every section, in file order.
     pub fn sections(&self) -> impl ExactSizeIterator<Item = &Section> {
         self.contents.sections.iter()
