@@ -65,6 +65,8 @@ impl Engine {
         options.check()?;
         let schedule = options.schedule_index(&pack)?;
         let Made { executor, refusal } = make::make(&pack, options)?;
+        // Making it read the weights once more: for their sums, or for a device.
+        pack.check_named()?;
         let engine = Self::with_executor(pack, executor, schedule, options);
         Ok(Self { refusal, ..engine })
     }
@@ -78,6 +80,7 @@ impl Engine {
         options.check()?;
         let schedule = options.schedule_index(&pack)?;
         let executor = Box::new(Accelerator::new(&pack, device, backend::CUDA, options)?);
+        pack.check_named()?;
         Ok(Self::with_executor(pack, executor, schedule, options))
     }
 
