@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand};
 
 /// Classifies images and live camera frames with a merged-token INT8 Vision Transformer.
 #[derive(Debug, Parser)]
-#[command(name = "mergevit", version, arg_required_else_help = true)]
+#[command(name = "mergevit", version, long_version = env!("MERGEVIT_LONG_VERSION"))]
+#[command(arg_required_else_help = true)]
 #[command(args_override_self = true)]
 #[command(after_help = "Start with `mergevit demo`; it needs no files.\n\
                         Exit codes: 0 success, 1 failure, 2 wrong usage.")]

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 /// Converts a trained Vision Transformer to an INT8 pack without retraining, and measures how good it is
 #[derive(Clone, Debug, Parser)]
-#[command(name = "mergevit-calibrate", version)]
+#[command(name = "mergevit-calibrate", version, long_version = env!("MERGEVIT_LONG_VERSION"))]
 struct Cli {
     #[command(subcommand)]
     command: Command,
