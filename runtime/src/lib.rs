@@ -78,6 +78,7 @@ pub mod config;
 mod engine;
 pub mod inspect;
 pub mod limits;
+pub mod output_file;
 pub mod pack;
 pub mod plan;
 #[doc(hidden)]
@@ -97,6 +98,7 @@ pub use engine::{
 pub use mergevit_kernels::cuda::driver::OpenError;
 pub use mergevit_kernels::cuda::{DeviceError, DeviceErrorKind};
 pub use mergevit_kernels::frame::{self, ColorSpace, Frame, FrameError, PixelFormat, Planes};
+pub use output_file::{OutputError, OutputFile};
 pub use pack::{
     Defect, Pack, PackError, PackWriter, Section, TensorKind, UnknownSchedule, WriteError,
 };
