@@ -1,29 +1,12 @@
-//! `mergevit`: runs a packed Vision Transformer on images, streams and cameras.
+//! mergevit.
 
-mod args;
-mod cli;
-mod commands;
-mod failure;
-mod model;
-mod output;
-mod ranking;
-mod seal;
-mod sources;
-mod telemetry;
-
-use clap::Parser;
-use failure::Failure;
 use std::process::ExitCode;
+
+/// `mergevit run` seals it.
+#[global_allocator]
+static ALLOCATOR: mergevit_board::SealedAllocator = mergevit_board::SealedAllocator;
 
 fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
-    match cli::Cli::parse().execute() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            if !matches!(failure, Failure::Reported | Failure::OutputClosed) {
-                output::warn(&failure.to_string());
-            }
-            ExitCode::from(failure.exit_code())
-        }
-    }
+    mergevit_board::run(std::env::args_os())
 }

@@ -44,20 +44,24 @@ pub(crate) fn open(path: &Path) -> Result<Pack, Failure> {
 pub(crate) fn schedule<'a>(pack: &'a Pack, name: &str) -> Result<&'a Schedule, Failure> {
     match pack.schedule_index(name) {
         Ok(index) => Ok(&pack.schedules()[index]),
-        Err(error) => Err(Failure::work(&error)),
+        Err(error) => Err(Failure::Usage(error.to_string())),
     }
 }
 
-/// Why an engine could not be made, with advice.
+/// Why an engine could not be made, with advice. A value that no machine could take is wrong usage.
 pub(crate) fn failure(error: &LoadError) -> Failure {
     let failure = Failure::work(error);
     match error {
+        LoadError::UnknownSchedule(_)
+        | LoadError::UnknownBackend { .. }
+        | LoadError::Threads { .. }
+        | LoadError::MaxBatch { .. }
+        | LoadError::MaxFrame { .. } => Failure::Usage(error.to_string()),
         LoadError::Pack(_) => {
             failure.hint("make a pack with `mergevit-calibrate pack`; `mergevit demo` needs none")
         }
         LoadError::Cuda(_) | LoadError::Device(_) => failure
             .hint("`mergevit doctor` shows the GPU and its driver; `--backend cpu` needs neither"),
-        LoadError::UnknownSchedule(_) => failure,
         _ => failure.hint("`mergevit doctor` lists the backends and why some do not run here"),
     }
 }

@@ -15,10 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The system's allocator, behind the seal.
 #[derive(Debug)]
-pub(crate) struct SealedAllocator;
-
-#[global_allocator]
-static ALLOCATOR: SealedAllocator = SealedAllocator;
+pub struct SealedAllocator;
 
 /// The thread on which the `ctrlc` crate waits for signals. It is not part of the loop, and it allocates when
 /// it starts, which may be after the loop does.

@@ -108,8 +108,24 @@ fn unknown_backends_and_schedules_are_named() {
     let bench_with = |arguments: &[&str]| finish(fixture.command("bench").args(arguments));
     // No machine that runs the tests has sixteen.
     bench_with(&["--backend", "cuda:15"]).fails(&["backend cuda: no ", "--backend cpu"]);
-    bench_with(&["--backend", "abacus"]).fails(&["abacus", "mergevit doctor"]);
-    bench_with(&["--schedule", "r99"]).fails(&["r99", "r0, r3"]);
+    // A name that no machine knows is wrong usage, although the pack or the machine must be asked first.
+    let choices = "expected auto, cpu or one of cuda, ";
+    bench_with(&["--backend", "abacus"]).misused(&["\"abacus\"", choices, "--help"]);
+    bench_with(&["--schedule", "r99"]).misused(&["r99", "r0, r3", "--help"]);
+    let estimate = ["--estimate", "agx-orin", "--schedule", "r99"];
+    bench_without_threads(&fixture, &estimate).misused(&["r99", "r0, r3"]);
+    let image = fixture.image("a.png", 8, 8, 1);
+    let source = format!("file:{}", text(&image));
+    let wrong = ["--schedule", "r99"];
+    finish(fixture.source(&source).args(wrong)).misused(&["r99", "r0, r3"]);
+    finish(fixture.command("classify").arg(&image).args(wrong)).misused(&["r99", "r0, r3"]);
+}
+
+/// `bench` as `--estimate` takes it.
+fn bench_without_threads(fixture: &Fixture, arguments: &[&str]) -> common::Finished {
+    let mut bench = mergevit();
+    bench.arg("bench").arg("--model").arg(fixture.model());
+    finish(bench.args(arguments))
 }
 
 #[test]
@@ -217,10 +233,12 @@ fn a_closed_output_ends_quietly() {
     drop(stdout);
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
 
-    let (reader, writer) = std::io::pipe().expect("a pipe");
-    drop(reader);
-    let status = mergevit().arg("doctor").stdout(writer).status();
-    assert_eq!(status.expect("it runs").code(), Some(0));
+    for argument in ["doctor", "--help", "--version"] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let status = mergevit().arg(argument).stdout(writer).status();
+        assert_eq!(status.expect("it runs").code(), Some(0), "{argument}");
+    }
 }
 
 #[test]
@@ -230,7 +248,10 @@ fn a_full_output_is_an_error() {
     let model = fixture.model();
     let frames = fixture.write("frames", &raw_frames(PixelFormat::Grey, 3));
     let source = format!("raw:grey:{WIDTH}x{HEIGHT}:{}", text(&frames));
-    let commands: [&[&str]; 3] = [
+    let commands: [&[&str]; 6] = [
+        &["--help"],
+        &["--version"],
+        &["run", "--help"],
         &["inspect", text(&model)],
         &["doctor"],
         &["run", "--model", text(&model), "--source", &source],

@@ -1,7 +1,14 @@
 //! The seal holds: each case is a process of its own, in which an allocation must abort or must not.
 
 #[path = "../src/seal.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "the library exports its allocator; this program does not"
+)]
 mod seal;
+
+#[global_allocator]
+static ALLOCATOR: seal::SealedAllocator = seal::SealedAllocator;
 
 use seal::{exempt, seal};
 use std::hint::black_box;

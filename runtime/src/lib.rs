@@ -100,6 +100,7 @@ pub use mergevit_kernels::cuda::{DeviceError, DeviceErrorKind};
 pub use mergevit_kernels::frame::{self, ColorSpace, Frame, FrameError, PixelFormat, Planes};
 pub use output_file::{OutputError, OutputFile};
 pub use pack::{
-    Defect, Pack, PackError, PackWriter, Section, TensorKind, UnknownSchedule, WriteError,
+    Defect, Pack, PackChanged, PackError, PackWriter, Section, TensorKind, UnknownSchedule,
+    WriteError,
 };
 pub use plan::{Plan, PlanError};

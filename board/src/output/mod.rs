@@ -25,6 +25,12 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     write(&text).map_err(|error| Failure::output(&error))
 }
 
+/// Writes the help or version that was asked for to standard output, in colours where that is a terminal.
+pub(crate) fn print_help(text: &clap::Error) -> Result<(), Failure> {
+    let printed = text.print().and_then(|()| io::stdout().flush());
+    printed.map_err(|error| Failure::output(&error))
+}
+
 /// Writes bytes to standard output and flushes it. Allocates on its first use at most.
 pub(crate) fn write(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();

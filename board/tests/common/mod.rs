@@ -128,7 +128,18 @@ impl Finished {
     /// Fails with exit code 1, naming each of `parts` on standard error.
     #[track_caller]
     pub(crate) fn fails(self, parts: &[&str]) -> Self {
-        let this = self.code(1);
+        self.code_naming(1, parts)
+    }
+
+    /// Refuses its arguments with exit code 2, naming each of `parts` on standard error.
+    #[track_caller]
+    pub(crate) fn misused(self, parts: &[&str]) -> Self {
+        self.code_naming(2, parts)
+    }
+
+    #[track_caller]
+    fn code_naming(self, code: i32, parts: &[&str]) -> Self {
+        let this = self.code(code);
         let stderr = this.stderr();
         for part in parts {
             assert!(stderr.contains(part), "{part:?} is not in: {stderr}");

@@ -62,6 +62,8 @@ impl Engine {
         options.check()?;
         let schedule = options.schedule_index(&pack)?;
         let executor = make::make(&pack, options)?;
+        // Making it read the weights once more: for their sums, or for a device.
+        pack.check_named()?;
         Ok(Self::with_executor(pack, executor, schedule, options))
     }
 
@@ -74,6 +76,7 @@ impl Engine {
         options.check()?;
         let schedule = options.schedule_index(&pack)?;
         let executor = Box::new(Accelerator::new(&pack, device, backend::CUDA, options)?);
+        pack.check_named()?;
         Ok(Self::with_executor(pack, executor, schedule, options))
     }
 

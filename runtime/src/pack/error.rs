@@ -1,6 +1,7 @@
 //! Why bytes are not a pack.
 
 use super::layout::SectionKind;
+use super::origin::PackChanged;
 use crate::config::ConfigError;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -55,9 +56,15 @@ pub enum Defect {
         /// Its reason.
         source: std::io::Error,
     },
-    /// A directory, a device or a pipe.
-    #[error("not a regular file, which a memory map needs")]
+    /// A directory.
+    #[error("a directory, not a regular file: name the .mvit file in it")]
+    Directory,
+    /// A device or a pipe.
+    #[error("a device or a pipe, not a regular file, which a memory map needs: copy it to one")]
     NotAFile,
+    /// Written to while it was read.
+    #[error("{0}")]
+    Changed(#[source] PackChanged),
     /// Bytes in memory that do not start at a 64-byte boundary.
     #[error("bytes at an address that is not a multiple of 64")]
     Alignment,

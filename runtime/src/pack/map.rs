@@ -1,16 +1,44 @@
-//! The bytes of a pack: a memory map or a static slice. The one place with `unsafe` code.
+//! The bytes of a pack: a memory map or a static slice.
 
 use super::error::Defect;
+use super::header::HEADER_SIZE;
+use super::origin::{Origin, PackChanged};
+use super::sigbus::Listed;
 use memmap2::{Mmap, MmapOptions};
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::ops::Deref;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Bytes that stay where they are as long as the pack lives.
 #[derive(Debug)]
 pub(super) enum Bytes {
-    Map(Mmap),
+    Map(Mapped),
     Static(&'static [u8]),
+}
+
+/// A map, and the file under it.
+#[derive(Debug)]
+pub(super) struct Mapped {
+    // Before the map, so that it is dropped before.
+    _listed: Listed,
+    map: Mmap,
+    origin: Origin,
+}
+
+impl Bytes {
+    /// The file, unless the bytes are part of the program.
+    pub(super) fn origin(&self) -> Option<&Origin> {
+        match self {
+            Self::Map(mapped) => Some(&mapped.origin),
+            Self::Static(_) => None,
+        }
+    }
+
+    /// Fails if the file changed since it was mapped.
+    pub(super) fn check(&self) -> Result<(), PackChanged> {
+        self.origin().map_or(Ok(()), Origin::check)
+    }
 }
 
 impl Deref for Bytes {
@@ -18,7 +46,7 @@ impl Deref for Bytes {
 
     fn deref(&self) -> &[u8] {
         match self {
-            Self::Map(map) => map,
+            Self::Map(mapped) => &mapped.map,
             Self::Static(bytes) => bytes,
         }
     }
@@ -27,14 +55,24 @@ impl Deref for Bytes {
 /// Maps the whole of a regular file, read-only.
 pub(super) fn map(path: &Path) -> Result<Bytes, Defect> {
     let io = |action| move |source| Defect::Io { action, source };
-    let file = File::open(path).map_err(io("open"))?;
+    // A pipe that nobody writes to would block here, before it can be refused.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .map_err(io("open"))?;
     let metadata = file.metadata().map_err(io("read the size"))?;
+    if metadata.is_dir() {
+        return Err(Defect::Directory);
+    }
     if !metadata.is_file() {
         return Err(Defect::NotAFile);
     }
     // An empty map is an error of the operating system's, and says less.
-    if metadata.len() == 0 {
-        return Err(Defect::NoHeader { found: 0 });
+    if metadata.len() < HEADER_SIZE as u64 {
+        return Err(Defect::NoHeader {
+            found: metadata.len() as usize,
+        });
     }
     let mut options = MmapOptions::new();
     // All of it is about to be read for its checksums: one call instead of a page fault every 64 KiB.
@@ -44,5 +82,9 @@ pub(super) fn map(path: &Path) -> Result<Bytes, Defect> {
     // the engine, truncating it raises SIGBUS. No operating system interface prevents either; `Pack::open`
     // documents that packs are replaced by renaming, which `PackWriter` does, and never written in place.
     let map = unsafe { options.map(&file) }.map_err(io("map"))?;
-    Ok(Bytes::Map(map))
+    Ok(Bytes::Map(Mapped {
+        _listed: Listed::new(path, map.as_ptr_range()),
+        map,
+        origin: Origin::new(file, &metadata).map_err(io("read"))?,
+    }))
 }

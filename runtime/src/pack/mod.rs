@@ -7,26 +7,32 @@ mod error;
 mod header;
 mod layout;
 mod map;
+mod origin;
 mod parts;
 mod reader;
 mod reseal;
+mod sigbus;
 mod values;
 mod writer;
 
 pub use error::{Defect, PackError, SectionName, UnknownSchedule, UnknownSection};
 pub use header::VERSION;
 pub use layout::{DType, SectionKind, TensorKind};
+pub use origin::PackChanged;
 pub use parts::{Linear, LinearTensors, Norm, NormTensors};
 pub use reader::Section;
 pub(crate) use reseal::reseal;
+pub use sigbus::explain_bus_errors;
 pub use writer::{PackWriter, WriteError};
 
 use crate::config::{ActivationQuantization, Metadata, ModelConfig, Provenance, Schedule};
-use std::path::Path;
+use origin::Origin;
+use std::path::{Path, PathBuf};
 
 /// A valid pack.
 #[derive(Debug)]
 pub struct Pack {
+    path: Option<PathBuf>,
     bytes: map::Bytes,
     contents: reader::Contents,
 }
@@ -58,19 +64,32 @@ macro_rules! include_pack {
 impl Pack {
     /// Maps a file and validates all of it: structure, checksums, values.
     ///
-    /// The file is used in place as long as the pack lives. Replace a pack by renaming another over it, as
-    /// [`PackWriter::finish`] does: the old one then stays intact under its map. Writing into it changes
-    /// the model without notice, and truncating it ends the process with `SIGBUS`.
+    /// # How to replace a pack
+    ///
+    /// Rename a new file over it, as [`PackWriter::finish`] does. What is mapped stays intact, and is used to the
+    /// end; whoever opens the path then gets the new pack.
+    ///
+    /// ```sh
+    /// cp new.mvit /srv/model.mvit.tmp && mv /srv/model.mvit.tmp /srv/model.mvit     # same file system: a rename
+    /// ```
+    ///
+    /// Never write into a pack that is in use, as `cp new.mvit model.mvit` does. The engine on the processor reads
+    /// weights, scales and biases from the map in every frame (a device has its own copy of all but the GELUs' scales;
+    /// configuration, labels and row sums are copies everywhere), so it would go on with a mixture of two models.
+    /// [`check`](Self::check) notices such a change. If the file shrinks, the process ends with `SIGBUS`;
+    /// [`explain_bus_errors`] says why.
     ///
     /// # Errors
-    /// [`PackError`], naming the file, the section or field, and what was expected.
+    /// [`PackError`], naming the file, the section or field, and what was expected;
+    /// [`Defect::Changed`] if the file was written to meanwhile.
     pub fn open(path: &Path) -> Result<Self, PackError> {
-        map::map(path)
-            .and_then(Self::from_bytes)
-            .map_err(|defect| PackError {
-                path: Some(path.into()),
-                defect,
-            })
+        let error = |defect| PackError {
+            path: Some(path.into()),
+            defect,
+        };
+        let mut pack = map::map(path).and_then(Self::from_bytes).map_err(error)?;
+        pack.path = Some(path.into());
+        Ok(pack)
     }
 
     /// A pack embedded in the program; see [`include_pack!`](crate::include_pack).
@@ -83,8 +102,47 @@ impl Pack {
     }
 
     fn from_bytes(bytes: map::Bytes) -> Result<Self, Defect> {
-        let contents = reader::read(&bytes)?;
-        Ok(Self { bytes, contents })
+        let contents = reader::read(&bytes);
+        // What was read of a file that changed meanwhile means nothing, be it a pack or a defect.
+        bytes.check().map_err(Defect::Changed)?;
+        Ok(Self {
+            path: None,
+            contents: contents?,
+            bytes,
+        })
+    }
+
+    /// The file, as it was given to [`open`](Self::open); `None` for a pack in memory.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// Fails if the file was written to since it was opened: its size, its time of modification or its header is
+    /// another. Allocates nothing, and takes some microseconds; call it between an answer and its use.
+    ///
+    /// What it misses: a write so soon after the last one before the pack was opened that the file system gives both
+    /// the same time (some milliseconds), and a write through a shared map, whose time some file systems set late or
+    /// never. Even of these it notices another pack from its header, but not single weights. A file that was renamed
+    /// over, removed or given other permissions has not changed.
+    ///
+    /// # Errors
+    /// [`PackChanged`].
+    pub fn check(&self) -> Result<(), PackChanged> {
+        self.bytes.check()
+    }
+
+    /// Whether another file was renamed over this one, or this one was removed. The pack stays what it was; to
+    /// use the new one, open it. Allocates nothing.
+    pub fn is_replaced(&self) -> bool {
+        self.bytes.origin().is_some_and(Origin::is_replaced)
+    }
+
+    /// [`check`](Self::check), as an error that names the file.
+    pub(crate) fn check_named(&self) -> Result<(), PackError> {
+        self.check().map_err(|changed| PackError {
+            path: self.path.clone(),
+            defect: Defect::Changed(changed),
+        })
     }
 
     /// Architecture, labels, preprocessing.

@@ -1,0 +1,47 @@
+//! `mergevit`: runs a packed Vision Transformer on images, streams and cameras.
+//!
+//! The program is [`run`] behind an allocator that can be sealed, [`SealedAllocator`]. Programs that embed the engine
+//! want the `mergevit-runtime` crate instead.
+
+mod args;
+mod cli;
+mod commands;
+mod failure;
+mod model;
+mod output;
+mod ranking;
+mod seal;
+mod sources;
+mod telemetry;
+
+pub use seal::SealedAllocator;
+
+use clap::Parser;
+use failure::Failure;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Exit code of wrong usage.
+const USAGE: u8 = 2;
+
+/// Runs a command line, program name first. The exit code is 0 for success, 1 for failure, 2 for wrong usage.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let result = match cli::Cli::try_parse_from(args) {
+        Ok(cli) => cli.execute(),
+        Err(error) if error.use_stderr() => {
+            // If standard error is closed, there is nobody to tell.
+            let _ = error.print();
+            return ExitCode::from(USAGE);
+        }
+        Err(help_or_version) => output::print_help(&help_or_version),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !matches!(failure, Failure::Reported | Failure::OutputClosed) {
+                output::warn(&failure.to_string());
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
