@@ -1,5 +1,6 @@
 //! Bytes on the heap that start at a 64-byte boundary, as packs and the arena need them.
 
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 /// Alignment of every section of a pack and of every span of the arena: one cache line.
@@ -29,6 +30,13 @@ impl AlignedBytes {
         let mut copy = Self::zeroed(bytes.len());
         copy.copy_from_slice(bytes);
         copy
+    }
+}
+
+impl fmt::Debug for AlignedBytes {
+    /// How many there are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AlignedBytes({})", self.len)
     }
 }
 

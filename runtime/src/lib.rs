@@ -83,6 +83,7 @@ mod engine;
 pub mod image;
 pub mod inspect;
 pub mod limits;
+pub mod output_file;
 pub mod pack;
 pub mod plan;
 #[doc(hidden)]
@@ -102,6 +103,7 @@ pub use engine::{
 pub use mergevit_kernels::cuda::driver::OpenError;
 pub use mergevit_kernels::cuda::{DeviceError, DeviceErrorKind};
 pub use mergevit_kernels::frame::{self, ColorSpace, Frame, FrameError, PixelFormat, Planes};
+pub use output_file::{OutputError, OutputFile};
 pub use pack::{
     Defect, Pack, PackChanged, PackError, PackWriter, Section, TensorKind, UnknownSchedule,
     WriteError,

@@ -21,7 +21,7 @@ impl PackError {
     fn name(&self) -> std::path::Display<'_> {
         self.path
             .as_deref()
-            .unwrap_or("embedded pack".as_ref())
+            .unwrap_or("pack in memory".as_ref())
             .display()
     }
 }

@@ -1,9 +1,10 @@
-//! The bytes of a pack: a memory map or a static slice.
+//! The bytes of a pack: a memory map, a static slice, or memory of its own.
 
 use super::error::Defect;
 use super::header::HEADER_SIZE;
 use super::origin::{Origin, PackChanged};
 use super::sigbus::Listed;
+use crate::aligned::AlignedBytes;
 use memmap2::{Mmap, MmapOptions};
 use std::fs::OpenOptions;
 use std::ops::Deref;
@@ -15,6 +16,7 @@ use std::path::Path;
 pub(super) enum Bytes {
     Map(Mapped),
     Static(&'static [u8]),
+    Memory(AlignedBytes),
 }
 
 /// A map, and the file under it.
@@ -27,11 +29,11 @@ pub(super) struct Mapped {
 }
 
 impl Bytes {
-    /// The file, unless the bytes are part of the program.
+    /// The file, if there is one.
     pub(super) fn origin(&self) -> Option<&Origin> {
         match self {
             Self::Map(mapped) => Some(&mapped.origin),
-            Self::Static(_) => None,
+            Self::Static(_) | Self::Memory(_) => None,
         }
     }
 
@@ -48,6 +50,7 @@ impl Deref for Bytes {
         match self {
             Self::Map(mapped) => &mapped.map,
             Self::Static(bytes) => bytes,
+            Self::Memory(bytes) => bytes,
         }
     }
 }

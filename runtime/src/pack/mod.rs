@@ -25,6 +25,7 @@ pub(crate) use reseal::reseal;
 pub use sigbus::explain_bus_errors;
 pub use writer::{PackWriter, WriteError};
 
+use crate::aligned::AlignedBytes;
 use crate::config::{ActivationQuantization, Metadata, ModelConfig, Provenance, Schedule};
 use origin::Origin;
 use std::path::{Path, PathBuf};
@@ -98,6 +99,15 @@ impl Pack {
     /// As [`open`](Self::open); also [`Defect::Alignment`] unless the bytes start at a 64-byte boundary.
     pub fn from_static(bytes: &'static [u8]) -> Result<Self, PackError> {
         Self::from_bytes(map::Bytes::Static(bytes))
+            .map_err(|defect| PackError { path: None, defect })
+    }
+
+    /// A pack that is in no file, as [`PackWriter::to_bytes`] makes it: to measure it before it is written, say.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_memory(bytes: AlignedBytes) -> Result<Self, PackError> {
+        Self::from_bytes(map::Bytes::Memory(bytes))
             .map_err(|defect| PackError { path: None, defect })
     }
 
@@ -184,10 +194,10 @@ impl Pack {
         self.bytes.len()
     }
 
-    /// XXH3-64 of header and section table. The table holds the checksum of every section, so this number stands
-    /// for the whole file.
-    pub fn checksum(&self) -> u64 {
-        self.contents.checksum
+    /// XXH3-64 of the whole file, with the hash's name: `xxh3-64:0123456789abcdef`, what `xxhsum -H3` prints. Reads
+    /// all of it.
+    pub fn hash(&self) -> String {
+        format!("xxh3-64:{:016x}", xxhash_rust::xxh3::xxh3_64(&self.bytes))
     }
 
     /// Every section, in file order.

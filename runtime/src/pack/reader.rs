@@ -54,8 +54,6 @@ impl Section {
 /// What a valid pack holds.
 #[derive(Debug)]
 pub(super) struct Contents {
-    /// XXH3-64 of header and section table.
-    pub(super) checksum: u64,
     pub(super) metadata: Metadata,
     pub(super) sections: Box<[Section]>,
 }
@@ -65,8 +63,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, Defect> {
     if bytes.as_ptr().align_offset(ALIGN) != 0 {
         return Err(Defect::Alignment);
     }
-    let header = read_header(bytes)?;
-    let count = header.section_count as usize;
+    let count = read_header(bytes)?;
     let mut walk = Walk {
         bytes,
         index: 0,
@@ -95,7 +92,6 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, Defect> {
         values::check(section.name(), &metadata.model, &bytes[section.range()])?;
     }
     Ok(Contents {
-        checksum: header.checksum,
         metadata,
         sections: sections.into(),
     })
@@ -113,8 +109,8 @@ fn header_field(field: &'static str, found: u64, expected: u64) -> Result<(), De
     }
 }
 
-/// Checks the header and the table's checksum.
-fn read_header(bytes: &[u8]) -> Result<Header, Defect> {
+/// Checks the header and the table's checksum. Returns the number of sections.
+fn read_header(bytes: &[u8]) -> Result<usize, Defect> {
     let Some(first) = bytes.first_chunk::<HEADER_SIZE>() else {
         return Err(Defect::NoHeader { found: bytes.len() });
     };
@@ -137,7 +133,7 @@ fn read_header(bytes: &[u8]) -> Result<Header, Defect> {
     header_field("section count", count as u64, nearest as u64)?;
     let Some(table) = bytes[HEADER_SIZE..].get(..count * ENTRY_SIZE) else {
         let most = (bytes.len() - HEADER_SIZE) / ENTRY_SIZE;
-        return header_field("section count", count as u64, most as u64).map(|()| header);
+        return header_field("section count", count as u64, most as u64).map(|()| count);
     };
     let checksum = Header::checksum(first, table);
     if checksum != header.checksum {
@@ -152,7 +148,7 @@ fn read_header(bytes: &[u8]) -> Result<Header, Defect> {
             found: header.reserved[at],
         });
     }
-    Ok(header)
+    Ok(count)
 }
 
 /// A walk over the sections in file order.

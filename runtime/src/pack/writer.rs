@@ -1,6 +1,6 @@
 //! Writing packs: the same layout as the reader's, atomically.
 
-use super::error::{Defect, PackError, SectionName};
+use super::error::{Defect, SectionName};
 use super::header::{ENTRY_SIZE, Entry, HEADER_SIZE, Header};
 use super::layout::{DType, SectionKind, TensorKind, section_count, tensors};
 use super::{Pack, reader};
@@ -8,11 +8,9 @@ use crate::aligned::{ALIGN, AlignedBytes};
 use crate::config::{
     ActivationQuantization, ConfigError, Metadata, ModelConfig, Provenance, Schedule,
 };
+use crate::output_file::{OutputError, OutputFile};
 use std::borrow::Cow;
-use std::fs::{File, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -58,19 +56,9 @@ pub enum WriteError {
     /// The values are not what a pack may hold.
     #[error("pack to write: {0}")]
     Defect(#[source] Defect),
-    /// The written file does not read back.
-    #[error("pack to write: {0}")]
-    Pack(#[from] PackError),
-    /// The operating system refused.
-    #[error("{}: cannot {action}: {source}", path.display())]
-    Io {
-        /// The file or its folder.
-        path: PathBuf,
-        /// What was tried.
-        action: &'static str,
-        /// Its reason.
-        source: io::Error,
-    },
+    /// The file cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
 #[derive(Clone, Debug)]
@@ -276,44 +264,14 @@ impl<'a> PackWriter<'a> {
         Ok((text, entries, end))
     }
 
-    /// Writes the pack: to a temporary file beside `path`, synced and read back, then renamed. Whatever
-    /// fails, `path` holds either what it held before or the whole new pack.
+    /// Writes the pack, so that `path` holds either what it held before or the whole new pack, whatever fails.
+    /// What is not a regular file is written through; see [`output_file`](crate::output_file).
     ///
     /// # Errors
     /// [`WriteError`]; nothing is left behind.
     pub fn finish(&self, path: &Path) -> Result<(), WriteError> {
+        let output = OutputFile::new(path)?;
         let bytes = self.to_bytes()?;
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let io = |path: &Path, action| {
-            let path = path.to_path_buf();
-            move |source| WriteError::Io {
-                path,
-                action,
-                source,
-            }
-        };
-        let mut file = temporary(folder).map_err(io(folder, "create a temporary file"))?;
-        file.write_all(&bytes).map_err(io(path, "write"))?;
-        file.as_file().sync_all().map_err(io(path, "sync"))?;
-        // What was written is what a reader will see, not what was meant to be written.
-        Pack::open(file.path())?;
-        file.persist(path)
-            .map_err(|error| io(path, "rename the temporary file")(error.error))?;
-        // The rename itself lasts only once its folder is on the disk.
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(io(folder, "sync"))
+        Ok(output.write(&bytes)?)
     }
-}
-
-fn temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
-    // As any new file: readable for all that the process's umask lets read.
-    let permissions = Permissions::from_mode(0o666);
-    tempfile::Builder::new()
-        .prefix(".mvit-")
-        .permissions(permissions)
-        .tempfile_in(folder)
 }
