@@ -1,5 +1,6 @@
 //! Why a command failed, and what its user can do about it.
 
+use crate::output::Escaped;
 use std::fmt;
 use std::io;
 
@@ -56,17 +57,21 @@ impl Failure {
     }
 }
 
+/// Names in it are escaped.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Work { message, hint } => {
-                write!(f, "error: {message}")?;
+                write!(f, "error: {}", Escaped(message))?;
                 match hint {
-                    Some(hint) => write!(f, "\nhint: {hint}"),
+                    Some(hint) => write!(f, "\nhint: {}", Escaped(hint)),
                     None => Ok(()),
                 }
             }
-            Self::Usage(message) => write!(f, "error: {message}\n\nFor more, try '--help'."),
+            Self::Usage(message) => {
+                let message = Escaped(message);
+                write!(f, "error: {message}\n\nFor more, try '--help'.")
+            }
             Self::Reported | Self::OutputClosed => Ok(()),
         }
     }

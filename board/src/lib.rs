@@ -7,11 +7,15 @@ mod args;
 mod cli;
 mod commands;
 mod failure;
+mod file_name;
+mod jetson;
 mod model;
 mod output;
 mod ranking;
+mod records;
 mod seal;
 mod sources;
+mod start;
 mod telemetry;
 
 pub use seal::SealedAllocator;
@@ -29,8 +33,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli::Cli::try_parse_from(args) {
         Ok(cli) => cli.execute(),
         Err(error) if error.use_stderr() => {
-            // If standard error is closed, there is nobody to tell.
-            let _ = error.print();
+            output::print_usage(&error);
             return ExitCode::from(USAGE);
         }
         Err(help_or_version) => output::print_help(&help_or_version),
@@ -39,7 +42,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !matches!(failure, Failure::Reported | Failure::OutputClosed) {
-                output::warn(&failure.to_string());
+                output::tell(&failure.to_string());
             }
             ExitCode::from(failure.exit_code())
         }

@@ -77,7 +77,11 @@ pub(crate) fn set_schedule(engine: &mut Engine, name: &str) -> Result<(), Failur
 pub(crate) fn place(engine: &Engine) -> String {
     match engine.device() {
         Some(device) => format!("{} on {device}", engine.backend()),
-        None => format!("{} on {} threads", engine.backend(), engine.threads()),
+        None => {
+            let threads = engine.threads();
+            let plural = if threads == 1 { "" } else { "s" };
+            format!("{} on {threads} thread{plural}", engine.backend())
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Classes with names and probabilities, in the form that every command prints.
 
+use crate::output::Escaped;
 use mergevit_runtime::Output;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use std::fmt;
@@ -34,7 +35,7 @@ pub(crate) struct Ranking<'a> {
     pub(crate) top: &'a [Ranked],
 }
 
-/// A class by name, or by number where it has none.
+/// A class by name, for people, or by number where it has none.
 pub(crate) struct Label<'a> {
     pub(crate) labels: &'a [String],
     pub(crate) class: usize,
@@ -43,7 +44,7 @@ pub(crate) struct Label<'a> {
 impl fmt::Display for Label<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.labels.get(self.class) {
-            Some(label) => f.pad(label),
+            Some(label) => Escaped(label).fmt(f),
             None => write!(f, "class {}", self.class),
         }
     }

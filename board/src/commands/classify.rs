@@ -1,117 +1,68 @@
 //! `mergevit classify`: classifies image files, one line each.
 
+mod list;
+
 use crate::args::{self, ModelArgs};
 use crate::failure::Failure;
+use crate::file_name::FileName;
+use crate::output::Time;
 use crate::ranking::{Ranked, Ranking, rank};
-use crate::sources::images::{self, ImageError};
-use crate::{model, output};
-use mergevit_kernels::frame::{Frame, FrameError, MAX_SIDE, PixelFormat};
-use mergevit_runtime::{Engine, RunError};
+use crate::records::{ErrorRecord, FrameRecord};
+use crate::{model, output, start};
+use list::List;
+use mergevit_kernels::frame::MAX_SIDE;
+use mergevit_runtime::Engine;
+use mergevit_runtime::image;
 use serde::Serialize;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use thiserror::Error;
 
 #[derive(clap::Args, Debug)]
-#[command(after_help = "Example:\n\
-                        \x20 mergevit classify -m model.mvit --top 1 photo.png other.jpg")]
+#[command(after_help = "Examples:\n\
+                        \x20 mergevit classify -m model.mvit --top 1 photo.png other.jpg\n\
+                        \x20 mergevit classify -m model.mvit --json photos/\n\
+                        \x20 curl https://example.org/photo.jpg | mergevit classify -m model.mvit -")]
 pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// PNG or JPEG files
+    /// PNG, JPEG, WebP or BMP files, folders of them (not their sub-folders), or '-' for one on standard input
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// Print the K most likely classes
     #[arg(long, default_value_t = 3, value_name = "K", value_parser = args::within(args::TOP, "classes"))]
     top: usize,
-    /// Print one JSON object per line
+    /// Print one JSON object per line: the start, each image or what is wrong with it, then a summary
     #[arg(long)]
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Record<'a> {
-    image: std::borrow::Cow<'a, str>,
-    top: Ranking<'a>,
-    latency_us: f64,
-}
-
-/// Why an image has no class.
-#[derive(Debug, Error)]
-enum ClassifyError {
-    #[error("{0}")]
-    Image(#[from] ImageError),
-    #[error("{path}: {reason}")]
-    Frame { path: String, reason: FrameError },
-    #[error("{path}: {reason}")]
-    Run { path: String, reason: RunError },
+/// All images.
+#[derive(Debug, Serialize)]
+struct Summary {
+    event: &'static str,
+    time: Time,
+    frames: u64,
+    /// Images that could not be used.
+    errors: u64,
 }
 
 pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let mut engine = model::load(&args.model, 1, (MAX_SIDE, MAX_SIDE))?;
-    let mut top = vec![Ranked::default(); args.top];
-    let mut failed = 0;
-    for path in &args.images {
-        match classify(&mut engine, path, &mut top) {
-            Ok((ranked, latency_us)) => {
-                let record = Record {
-                    image: path.to_string_lossy(),
-                    top: Ranking {
-                        labels: &engine.pack().config().labels,
-                        top: &top[..ranked],
-                    },
-                    latency_us,
-                };
-                print(&record, args.json)?;
-            }
-            Err(error) => {
-                failed += 1;
-                output::warn(&format!("error: {error}"));
-            }
+    start::announce("classify", &engine, None, args.json)?;
+    let mut job = Job {
+        engine: &mut engine,
+        top: vec![Ranked::default(); args.top],
+        json: args.json,
+        frames: 0,
+        errors: 0,
+    };
+    for path in List::new(&args.images) {
+        match path {
+            Ok(path) => job.image(&path)?,
+            Err(failed) => job.fail(&failed.path, &failed.to_string())?,
         }
     }
-    if failed == 0 {
-        return Ok(());
-    }
-    let images = args.images.len();
-    if images > 1 {
-        output::warn(&format!("{failed} of {images} images failed"));
-    }
-    Err(Failure::Reported)
+    job.finish()
 }
 
-/// Ranks the classes of an image into `top`. Returns how many it ranked, and the time without decoding in
-/// microseconds.
-fn classify(
-    engine: &mut Engine,
-    path: &Path,
-    top: &mut [Ranked],
-) -> Result<(usize, f64), ClassifyError> {
-    let image = images::decode(path)?;
-    let name = || path.display().to_string();
-    let (width, height) = (image.width, image.height);
-    let frame =
-        Frame::packed(PixelFormat::Rgb, width, height, &image.pixels).map_err(|reason| {
-            ClassifyError::Frame {
-                path: name(),
-                reason,
-            }
-        })?;
-    let begin = Instant::now();
-    let output = engine
-        .classify(&[frame])
-        .map_err(|reason| ClassifyError::Run {
-            path: name(),
-            reason,
-        })?;
-    let latency_us = begin.elapsed().as_secs_f64() * 1e6;
-    Ok((rank(&output, 0, top), latency_us))
-}
-
-fn print(record: &Record<'_>, json: bool) -> Result<(), Failure> {
-    if json {
-        return output::print_json(record);
-    }
-    let latency = output::microseconds(record.latency_us);
-    output::print(&format!("{}: {}  ({latency})\n", record.image, record.top))
-}

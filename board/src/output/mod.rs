@@ -1,17 +1,31 @@
 //! What the program prints: standard output and standard error without a panic where they are closed, and
 //! the forms that commands share.
 
+mod escape;
 mod line;
 mod table;
+mod time;
 mod units;
 
+pub(crate) use escape::{Escaped, GROWTH};
 pub(crate) use line::Line;
 pub(crate) use table::Table;
+pub(crate) use time::Time;
 pub(crate) use units::{arrows, bytes, microseconds, percent, ratio};
 
 use crate::failure::Failure;
 use serde::Serialize;
+use std::fmt::Display;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether standard error gets errors alone.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on, standard error gets errors alone.
+pub(crate) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
 
 /// Writes text to standard output.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
@@ -31,6 +45,14 @@ pub(crate) fn print_help(text: &clap::Error) -> Result<(), Failure> {
     printed.map_err(|error| Failure::output(&error))
 }
 
+/// Writes a value of any length as one line of JSON, without allocating unless the value does.
+pub(crate) fn write_json(value: &impl Serialize) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer(&mut out, value)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
 /// Writes bytes to standard output and flushes it. Allocates on its first use at most.
 pub(crate) fn write(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
@@ -38,7 +60,40 @@ pub(crate) fn write(bytes: &[u8]) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes a line to standard error. If that is closed, there is nobody to tell.
-pub(crate) fn warn(text: &str) {
+/// Writes text to standard error, a line or several, in which names are escaped. If that is closed, there is nobody
+/// to tell.
+pub(crate) fn tell(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Writes what went wrong to standard error, as one line.
+pub(crate) fn error(message: &dyn Display) {
+    tell(&Escaped(message).to_string());
+}
+
+/// Writes what may go wrong to standard error, as one line; `--quiet` silences it.
+pub(crate) fn warning(message: &dyn Display) {
+    note(&format!("warning: {}", Escaped(message)));
+}
+
+/// Writes what is good to know to standard error, as [`tell`] does; `--quiet` silences it.
+pub(crate) fn note(text: &str) {
+    if !QUIET.load(Ordering::Relaxed) {
+        tell(text);
+    }
+}
+
+/// Writes what is wrong with the arguments to standard error, in colours where that is a terminal.
+pub(crate) fn print_usage(error: &clap::Error) {
+    let plain = error.render().to_string();
+    let lines: Vec<String> = plain
+        .split('\n')
+        .map(|line| Escaped(line).to_string())
+        .collect();
+    let shown = lines.join("\n");
+    if shown == plain {
+        let _ = error.print();
+    } else {
+        tell(shown.trim_end());
+    }
 }

@@ -9,7 +9,7 @@ use thiserror::Error;
 pub(crate) enum Captured {
     /// The slot holds a frame.
     Frame,
-    /// A frame arrived but cannot be used.
+    /// A frame arrived but cannot be used; [`Slot::reject`] says why.
     Unusable,
     /// No frame yet; ask again.
     #[cfg_attr(

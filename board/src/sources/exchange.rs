@@ -53,7 +53,7 @@ pub(crate) struct Exchange {
 /// What the loop gets when it asks for a frame.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// A frame; give its slot back.
+    /// A frame, or one that cannot be used; give its slot back.
     Frame(Slot),
     /// No frame within the given time.
     Waiting,
@@ -112,7 +112,8 @@ impl Exchange {
             if self.policy == Policy::Latest
                 && let Some(old) = state.ready.pop_front()
             {
-                state.counts.dropped += 1;
+                // A frame that could not be used is counted already.
+                state.counts.dropped += u64::from(old.frame().is_ok());
                 state.free.push(old);
             }
             state.ready.push_back(slot);
@@ -122,11 +123,6 @@ impl Exchange {
     /// Gives back a slot from [`Next::Frame`].
     pub(crate) fn give_back(&self, slot: Slot) {
         self.update(|state| state.free.push(slot));
-    }
-
-    /// Counts a frame that turned out to be unusable.
-    pub(crate) fn count_error(&self) {
-        self.update(|state| state.counts.errors += 1);
     }
 
     /// Ends capturing and the loop after the current frame. Callable from any thread.
@@ -193,14 +189,15 @@ impl Exchange {
 
     fn pump(&self, capture: &mut dyn Capture) -> Result<(), SourceError> {
         while let Some(mut slot) = self.take_free() {
+            slot.clear();
             match capture.capture(&mut slot)? {
-                Captured::Frame => {
+                // The loop learns of unusable frames too, in their turn.
+                Captured::Frame | Captured::Unusable => {
                     slot.captured = Instant::now();
+                    if slot.frame().is_err() {
+                        self.update(|state| state.counts.errors += 1);
+                    }
                     self.publish(slot);
-                }
-                Captured::Unusable => {
-                    self.count_error();
-                    self.give_back(slot);
                 }
                 Captured::Nothing => self.give_back(slot),
                 Captured::End => break,
@@ -239,7 +236,10 @@ mod tests {
             slot.name = usize::from(self.next);
             self.next += 1;
             Ok(match self.next % 5 {
-                0 => Captured::Unusable,
+                0 => {
+                    slot.reject("a fifth one");
+                    Captured::Unusable
+                }
                 _ => Captured::Frame,
             })
         }
@@ -250,7 +250,10 @@ mod tests {
         loop {
             match exchange.next(Duration::from_secs(60)) {
                 Next::Frame(slot) => {
-                    names.push(slot.name);
+                    match slot.frame() {
+                        Ok(_) => names.push(slot.name),
+                        Err(reason) => assert_eq!((reason, slot.name % 5), ("a fifth one", 4)),
+                    }
                     exchange.give_back(slot);
                 }
                 Next::Waiting => panic!("no frame came for a minute"),
@@ -300,6 +303,8 @@ mod tests {
         for name in 0..10 {
             let mut slot = exchange.take_free().expect("a slot is always free");
             slot.name = name;
+            let layout = FrameLayout::packed(PixelFormat::Grey, 1, 1).expect("a valid size");
+            slot.prepare(layout, 1).expect("one byte fits");
             exchange.publish(slot);
         }
         let Next::Frame(slot) = exchange.next(Duration::ZERO) else {

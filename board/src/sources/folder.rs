@@ -6,6 +6,7 @@ use super::exchange::Policy;
 use super::images::{self, ImageError};
 use super::slot::Slot;
 use super::source::{Source, SourceOptions};
+use crate::file_name::FileName;
 use crate::output;
 use mergevit_kernels::frame::{FrameLayout, PixelFormat};
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source, OpenE
         max_width: largest.width,
         max_height: largest.height,
         slot_bytes: largest.bytes,
-        names: paths.iter().map(|path| file_name(path)).collect(),
+        names: paths.iter().map(FileName::from).collect(),
         capture: Box::new(Folder {
             paths,
             next: 0,
@@ -101,11 +102,6 @@ fn is_image(path: &Path) -> bool {
     extension.is_some_and(|found| known.iter().any(|e| e.eq_ignore_ascii_case(found)))
 }
 
-fn file_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    name.to_string_lossy().into_owned()
-}
-
 impl Capture for Folder {
     fn capture(&mut self, slot: &mut Slot) -> Result<Captured, SourceError> {
         if self.next == self.paths.len() && self.repeat {
@@ -119,7 +115,8 @@ impl Capture for Folder {
         let image = match images::decode(path) {
             Ok(image) => image,
             Err(error) => {
-                output::warn(&format!("skipped: {error}"));
+                output::error(&format_args!("skipped: {error}"));
+                slot.reject(error.to_string());
                 return Ok(Captured::Unusable);
             }
         };
@@ -130,10 +127,9 @@ impl Capture for Folder {
                 Ok(Captured::Frame)
             }
             None => {
-                output::warn(&format!(
-                    "skipped: {}: has grown since it was listed",
-                    path.display()
-                ));
+                let reason = format!("{}: has grown since it was listed", path.display());
+                output::error(&format_args!("skipped: {reason}"));
+                slot.reject(reason);
                 Ok(Captured::Unusable)
             }
         }

@@ -67,6 +67,7 @@ impl Capture for Raw {
     fn capture(&mut self, slot: &mut Slot) -> Result<Captured, SourceError> {
         let expected = self.layout.packed_bytes();
         let Some(to) = slot.prepare(self.layout, expected) else {
+            slot.reject("larger than the source's frames");
             return Ok(Captured::Unusable);
         };
         let mut found = self.read(to)?;

@@ -1,6 +1,7 @@
 //! A frame's memory, reserved once and filled again and again.
 
 use mergevit_kernels::frame::{Frame, FrameLayout};
+use std::borrow::Cow;
 use std::time::Instant;
 
 /// Room for one frame: bytes, and how the frame in them is laid out.
@@ -11,6 +12,8 @@ pub(crate) struct Slot {
     length: usize,
     /// `None` before the first frame.
     layout: Option<FrameLayout>,
+    /// Why there is no frame, although there was to be one.
+    defect: Option<Cow<'static, str>>,
     /// When the frame was complete.
     pub(crate) captured: Instant,
     /// Index of the frame's name among the source's names, if they have names.
@@ -24,9 +27,21 @@ impl Slot {
             bytes: vec![0; bytes].into(),
             length: 0,
             layout: None,
+            defect: None,
             captured: Instant::now(),
             name: 0,
         }
+    }
+
+    /// Forgets what was filled in.
+    pub(crate) fn clear(&mut self) {
+        self.layout = None;
+        self.defect = None;
+    }
+
+    /// Says why the frame cannot be used.
+    pub(crate) fn reject(&mut self, reason: impl Into<Cow<'static, str>>) {
+        self.defect = Some(reason.into());
     }
 
     /// The first `length` bytes, to be filled as `layout` says; `None` if the slot is smaller, or that is too few for
@@ -41,9 +56,14 @@ impl Slot {
         Some(room)
     }
 
-    /// What was filled in; `None` before the slot was first prepared.
-    pub(crate) fn frame(&self) -> Option<Frame<'_>> {
-        Frame::with_layout(self.layout?, &self.bytes[..self.length]).ok()
+    /// What was filled in, or why there is nothing. Does not allocate.
+    pub(crate) fn frame(&self) -> Result<Frame<'_>, &str> {
+        if let Some(defect) = &self.defect {
+            return Err(defect);
+        }
+        let layout = self.layout.ok_or("no frame")?;
+        Frame::with_layout(layout, &self.bytes[..self.length])
+            .map_err(|_| "a frame that is smaller than its layout")
     }
 }
 
@@ -57,7 +77,7 @@ mod tests {
         let layout = FrameLayout::packed(PixelFormat::I420, 5, 3).expect("a valid size");
         let layout = layout.with_color(ColorSpace::Bt709Full);
         let mut slot = Slot::new(layout.bytes());
-        assert!(slot.frame().is_none());
+        assert_eq!(slot.frame().err(), Some("no frame"));
         assert!(slot.prepare(layout, layout.bytes() + 1).is_none());
         assert!(slot.prepare(layout, layout.bytes() - 1).is_none());
         let room = slot.prepare(layout, layout.bytes());
@@ -65,5 +85,9 @@ mod tests {
         let frame = slot.frame().expect("the room is the frame's");
         assert_eq!((frame.width(), frame.height()), (5, 3));
         assert_eq!(frame.color(), ColorSpace::Bt709Full);
+        slot.reject("a reason");
+        assert_eq!(slot.frame().err(), Some("a reason"));
+        slot.clear();
+        assert_eq!(slot.frame().err(), Some("no frame"));
     }
 }

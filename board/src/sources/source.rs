@@ -2,6 +2,7 @@
 
 use super::capture::Capture;
 use super::exchange::Policy;
+use crate::file_name::FileName;
 use mergevit_kernels::frame::ColorSpace;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub(crate) struct Source {
     pub(crate) max_height: usize,
     /// Bytes of the largest frame.
     pub(crate) slot_bytes: usize,
-    /// Names of frames, by [`Slot::name`](super::slot::Slot::name); empty if frames have none.
-    pub(crate) names: Arc<[String]>,
+    /// The files that frames come from, by [`Slot::name`](super::slot::Slot::name); empty if frames have none.
+    pub(crate) names: Arc<[FileName]>,
     pub(crate) capture: Box<dyn Capture>,
 }

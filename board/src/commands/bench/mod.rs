@@ -82,7 +82,7 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
         false => check::check(&args.model, &mut engine, &pixels)?,
     };
     if args.serve {
-        output::warn(&format!("check: {check}"));
+        output::note(&format!("check: {check}"));
         return serve::serve(&mut engine, &pixels);
     }
 

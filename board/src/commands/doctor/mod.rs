@@ -3,14 +3,15 @@
 mod cameras;
 mod cpu;
 mod cuda;
-mod jetson;
 
 use crate::failure::Failure;
-use crate::output;
+use crate::output::Time;
+use crate::{jetson, output};
 use crate::telemetry::memory;
 use mergevit_runtime::backends;
 use serde::Serialize;
 use std::fmt::Write;
+use std::path::Path;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -21,6 +22,8 @@ pub(crate) struct Args {
 
 #[derive(Serialize)]
 struct Report {
+    event: &'static str,
+    time: Time,
     version: &'static str,
     cpu: cpu::Cpu,
     memory_bytes: Option<u64>,
@@ -46,13 +49,15 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let memory = memory::machine();
     let cuda = cuda::probe();
     let report = Report {
+        event: "doctor",
+        time: Time::now(),
         version: env!("CARGO_PKG_VERSION"),
         cpu: cpu::probe(),
         memory_bytes: memory.map(|(total, _)| total),
         memory_available_bytes: memory.map(|(_, available)| available),
         backends: list_backends(&cuda),
         cuda,
-        jetson: jetson::probe(),
+        jetson: jetson::probe(Path::new(jetson::ROOT)),
         camera_support: cfg!(feature = "camera"),
         cameras: cameras::list(),
     };

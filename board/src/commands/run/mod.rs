@@ -6,9 +6,9 @@ mod session;
 use crate::args::{self, ModelArgs};
 use crate::failure::Failure;
 use crate::sources::{self, Exchange, Source, SourceOptions, SourceSpec, parse_color, parse_size};
-use crate::{model, output, seal};
+use crate::records::ErrorRecord;
+use crate::{model, output, seal, start};
 use mergevit_kernels::frame::ColorSpace;
-use mergevit_runtime::Engine;
 use session::{End, Session, Settings};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,10 +61,9 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let mut engine = model::load(&args.model, 1, max_frame)?;
     let exchange = Arc::new(Exchange::new(source.policy, source.slot_bytes));
     stop_on_signals(&exchange)?;
-    let mut session = Session::new(args.settings(), &source.names, &engine);
-    if !args.json {
-        announce(&source, &engine);
-    }
+    let labels = engine.pack().config().labels.clone();
+    let mut session = Session::new(args.settings(), &source.names, labels);
+    start::announce("run", &engine, Some(&source.description), args.json)?;
     // The first use of standard output allocates its buffer.
     output::print("")?;
     exchange
@@ -77,12 +76,16 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
 
     exchange.stop();
     let summary = session.summary(exchange.counts());
-    match end {
-        End::OutputFailed(_) => output::warn(&summary.to_string()),
-        _ if args.json => output::print_json(&summary)?,
-        _ => output::warn(&summary.to_string()),
+    let outcome = outcome(end, session.frames(), &source.description);
+    if !args.json || matches!(outcome, Err(Failure::OutputClosed)) {
+        output::note(&summary.to_string());
+        return outcome;
     }
-    outcome(end, session.frames(), &source.description)
+    if let Err(Failure::Work { message, .. }) = &outcome {
+        // Where standard output failed, that is what `outcome` says.
+        let _ = output::print_json(&ErrorRecord::new(None, message));
+    }
+    outcome.and(output::print_json(&summary))
 }
 
 impl Args {
@@ -145,13 +148,4 @@ fn stop_on_signals(exchange: &Arc<Exchange>) -> Result<(), Failure> {
     };
     ctrlc::set_handler(handler)
         .map_err(|error| Failure::work(&format_args!("cannot handle signals: {error}")))
-}
-
-fn announce(source: &Source, engine: &Engine) {
-    output::warn(&format!(
-        "{} · {} · schedule {}",
-        source.description,
-        model::place(engine),
-        engine.schedule().name
-    ));
 }

@@ -1,7 +1,7 @@
 //! What the live loop prints: a line per frame, and a summary.
 
-use crate::output::{self, Line};
-use crate::ranking::Ranking;
+use crate::output::{self, Line, Time};
+use crate::records::FrameRecord;
 use crate::sources::Counts;
 use crate::telemetry::histogram::Histogram;
 use serde::Serialize;
@@ -9,41 +9,25 @@ use std::fmt;
 use std::io::{self, Write};
 use std::time::Duration;
 
-/// One classified frame.
-#[derive(Serialize)]
-pub(super) struct FrameRecord<'a> {
-    pub(super) event: &'static str,
-    /// Counted from 0.
-    pub(super) frame: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) name: Option<&'a str>,
-    pub(super) top: Ranking<'a>,
-    /// Preprocessing and inference.
-    pub(super) latency_us: f64,
-    /// From the capture to the result.
-    pub(super) age_us: f64,
-}
-
-impl FrameRecord<'_> {
-    /// Writes the record as one line. Does not allocate.
-    pub(super) fn write(&self, line: &mut Line, json: bool) -> io::Result<()> {
-        if json {
-            serde_json::to_writer(&mut *line, self)?;
-            return line.write_all(b"\n");
-        }
-        write!(line, "{:>6}  ", self.frame)?;
-        if let Some(name) = self.name {
-            write!(line, "{name}  ")?;
-        }
-        let latency = self.latency_us / 1e3;
-        writeln!(line, "{}  ({latency:.2} ms)", self.top)
+/// Writes a frame as one line. Does not allocate.
+pub(super) fn write_frame(frame: &FrameRecord<'_>, line: &mut Line, json: bool) -> io::Result<()> {
+    if json {
+        serde_json::to_writer(&mut *line, frame)?;
+        return line.write_all(b"\n");
     }
+    write!(line, "{:>6}  ", frame.frame)?;
+    if let Some(file) = frame.file {
+        write!(line, "{file}  ")?;
+    }
+    let latency = frame.latency_us / 1e3;
+    writeln!(line, "{}  ({latency:.2} ms)", frame.top)
 }
 
 /// A whole run.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Summary {
     event: &'static str,
+    time: Time,
     frames: u64,
     /// Frames that newer ones replaced.
     dropped: u64,
@@ -73,6 +57,7 @@ impl Summary {
         let microseconds = |nanoseconds: u64| nanoseconds as f64 / 1e3;
         Self {
             event: "summary",
+            time: Time::now(),
             frames,
             dropped: counts.dropped,
             errors: counts.errors,

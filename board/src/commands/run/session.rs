@@ -1,8 +1,10 @@
 //! The live loop. Nothing in [`Session::run`] allocates.
 
-use super::report::{FrameRecord, Summary};
-use crate::output::{self, Line};
+use super::report::{Summary, write_frame};
+use crate::file_name::FileName;
+use crate::output::{self, GROWTH, Line, Time};
 use crate::ranking::{Ranked, Ranking, rank};
+use crate::records::{ErrorRecord, FrameRecord};
 use crate::sources::{Counts, Exchange, Next, SourceError};
 use crate::telemetry::histogram::Histogram;
 use mergevit_runtime::{Engine, RunError};
@@ -13,9 +15,8 @@ use std::time::{Duration, Instant};
 /// How long the loop waits for a frame before it checks again.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Bytes of a line besides its classes: numbers, keys, and a file name of 255 bytes, each of them escaped as
-/// `\u001b` at worst.
-const LINE: usize = 1024 + 6 * 255;
+/// Bytes of a line besides its classes and file name: numbers, keys.
+const LINE: usize = 1024;
 
 /// Bytes of a class besides its label: number, probability, keys.
 const CLASS: usize = 128;
@@ -45,7 +46,7 @@ pub(super) struct Settings {
 
 /// One run of the live loop, with all the memory that it needs.
 pub(super) struct Session {
-    names: Arc<[String]>,
+    names: Arc<[FileName]>,
     labels: Vec<String>,
     settings: Settings,
     top: Vec<Ranked>,
@@ -58,15 +59,19 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(settings: Settings, names: &Arc<[String]>, engine: &Engine) -> Self {
-        let labels = engine.pack().config().labels.clone();
-        // A label is free of control characters, so JSON escapes at most double it.
-        let longest = labels.iter().map(String::len).max().unwrap_or(0);
+    /// A run on a source whose frames have these names, by a model whose classes have these labels.
+    pub(super) fn new(
+        settings: Settings,
+        names: &Arc<[FileName]>,
+        labels: Vec<String>,
+    ) -> Self {
+        let label = GROWTH * labels.iter().map(String::len).max().unwrap_or(0);
+        let name = names.iter().map(FileName::bound).max().unwrap_or(0);
         Self {
             names: Arc::clone(names),
             settings,
             top: vec![Ranked::default(); settings.top],
-            line: Line::new(LINE + settings.top * (CLASS + 2 * longest)),
+            line: Line::new(LINE + name + settings.top * (CLASS + label)),
             latency: Histogram::new(),
             age: Histogram::new(),
             frames: 0,
@@ -98,10 +103,16 @@ impl Session {
             };
             let begin = Instant::now();
             self.begin.get_or_insert(begin);
-            let Some(frame) = slot.frame() else {
-                exchange.count_error();
-                exchange.give_back(slot);
-                continue;
+            let frame = match slot.frame() {
+                Ok(frame) => frame,
+                Err(reason) => {
+                    let recorded = self.record_error(slot.name, reason);
+                    exchange.give_back(slot);
+                    match recorded {
+                        Ok(()) => continue,
+                        Err(error) => return End::OutputFailed(error),
+                    }
+                }
             };
             let ranked = match engine.classify(&[frame]) {
                 Ok(output) => rank(&output, 0, &mut self.top),
@@ -130,19 +141,28 @@ impl Session {
         self.age.record(times.age);
         let record = FrameRecord {
             event: "frame",
+            time: Time::now(),
             frame: self.frames,
-            name: self.names.get(name).map(String::as_str),
+            file: self.names.get(name),
             top: Ranking {
                 labels: &self.labels,
                 top: &self.top[..ranked],
             },
             latency_us: microseconds(times.latency),
-            age_us: microseconds(times.age),
+            age_us: Some(microseconds(times.age)),
         };
         self.frames += 1;
         self.line.clear();
-        record.write(&mut self.line, self.settings.json)?;
+        write_frame(&record, &mut self.line, self.settings.json)?;
         output::write(self.line.bytes())
+    }
+
+    /// Records a frame that cannot be used. Standard error has the reason already.
+    fn record_error(&self, name: usize, reason: &str) -> io::Result<()> {
+        match self.settings.json {
+            true => output::write_json(&ErrorRecord::new(self.names.get(name), reason)),
+            false => Ok(()),
+        }
     }
 
     /// The run so far.

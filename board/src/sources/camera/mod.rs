@@ -11,6 +11,7 @@ use super::exchange::Policy;
 use super::names::format_name;
 use super::slot::Slot;
 use super::source::{Source, SourceOptions};
+use crate::output::Escaped;
 use crate::{output, seal};
 use mergevit_kernels::frame::ColorSpace;
 use std::io;
@@ -71,7 +72,7 @@ impl Camera {
         self.wait = (2 * self.wait).min(LAST_WAIT);
         // The loss was announced when it happened; a failed attempt would only repeat it.
         if let Ok(mut streaming) = Streaming::open(&self.device, Some(self.size)) {
-            output::warn(&format!("{}: back", self.device.display()));
+            output::note(&format!("{}: back", Escaped(self.device.display())));
             let layout = streaming.layout;
             streaming.layout = layout.with_color(self.color.unwrap_or(layout.color()));
             self.streaming = Some(streaming);
@@ -81,7 +82,7 @@ impl Camera {
 
     fn lost(&mut self, error: &io::Error) {
         let device = self.device.display();
-        output::warn(&format!(
+        output::error(&format_args!(
             "{device}: no frames ({error}); reopening the device"
         ));
         if let Some(streaming) = self.streaming.take() {
@@ -100,7 +101,10 @@ impl Capture for Camera {
             Ok(captured) => Ok(captured),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Captured::Nothing),
             Err(error) => {
-                seal::exempt(|| self.lost(&error));
+                seal::exempt(|| {
+                    self.lost(&error);
+                    slot.reject(format!("no frames ({error}); reopening the device"));
+                });
                 Ok(Captured::Unusable)
             }
         }

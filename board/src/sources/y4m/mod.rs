@@ -106,6 +106,7 @@ impl Capture for Y4m {
         }
         let (frame, expected) = (self.frame, self.layout.packed_bytes());
         let Some(to) = slot.prepare(self.layout, expected) else {
+            slot.reject("larger than the source's frames");
             return Ok(Captured::Unusable);
         };
         let found = self

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Jetson {
+pub(crate) struct Jetson {
     /// E.g. `NVIDIA Jetson Orin Nano Developer Kit`.
     model: String,
     /// First line of `/etc/nv_tegra_release`: the L4T release.
@@ -24,7 +24,7 @@ struct Clock {
 }
 
 impl Jetson {
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.model.clone()];
         lines.extend(self.release.clone());
         lines.extend(
@@ -44,16 +44,18 @@ impl Jetson {
     }
 }
 
-pub(super) fn probe() -> Option<Jetson> {
-    probe_at(Path::new("/"))
+/// Where the files are; tests read below a folder of their own.
+pub(crate) const ROOT: &str = "/";
+
+/// What this machine is called, if it is a Jetson.
+pub(crate) fn model(root: &Path) -> Option<String> {
+    let model = read(&root.join("proc/device-tree/model"))?;
+    (model.contains("Jetson") || model.contains("NVIDIA")).then_some(model)
 }
 
-/// Reads below `root` in place of `/`, for tests.
-fn probe_at(root: &Path) -> Option<Jetson> {
-    let model = read(&root.join("proc/device-tree/model"))?;
-    if !model.contains("Jetson") && !model.contains("NVIDIA") {
-        return None;
-    }
+/// All of it, if this machine is a Jetson.
+pub(crate) fn probe(root: &Path) -> Option<Jetson> {
+    let model = model(root)?;
     let release = read(&root.join("etc/nv_tegra_release"));
     let mode = read(&root.join("var/lib/nvpmodel/status"));
     Some(Jetson {
@@ -119,7 +121,7 @@ mod tests {
             fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
             fs::write(path, text).expect("a file");
         };
-        assert_eq!(probe_at(root.path()), None);
+        assert_eq!(probe(root.path()), None);
         put(
             "proc/device-tree/model",
             "NVIDIA Jetson Orin Nano Developer Kit\0",
@@ -136,7 +138,7 @@ mod tests {
         put("sys/class/devfreq/17000000.gpu/cur_freq", "306000000\n");
         put("sys/class/devfreq/17000000.gpu/max_freq", "1020000000\n");
         put("sys/class/devfreq/13e10000.host1x/cur_freq", "1\n");
-        let jetson = probe_at(root.path()).expect("all the files are there");
+        let jetson = probe(root.path()).expect("all the files are there");
         assert_eq!(
             jetson.lines(),
             [
@@ -148,6 +150,6 @@ mod tests {
             ]
         );
         put("proc/device-tree/model", "Some Other Board\0");
-        assert_eq!(probe_at(root.path()), None);
+        assert_eq!(probe(root.path()), None);
     }
 }
