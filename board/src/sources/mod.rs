@@ -10,7 +10,6 @@ mod capture;
 mod error;
 mod exchange;
 mod folder;
-pub(crate) mod images;
 mod names;
 mod raw;
 mod slot;
