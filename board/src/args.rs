@@ -33,6 +33,17 @@ pub(crate) struct ModelArgs {
     pub(crate) backend: BackendArgs,
 }
 
+/// What is said of the classes of an image.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct ClassArgs {
+    /// Name the K most likely classes
+    #[arg(long, default_value_t = 3, value_name = "K", value_parser = within(TOP, "classes"))]
+    pub(crate) top: usize,
+    /// Class names in the place of the pack's: one a line, a JSON list, or a config.json with id2label
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels: Option<PathBuf>,
+}
+
 /// Classes that `--top` may ask for. The live loop reserves room for them before it starts.
 pub(crate) const TOP: RangeInclusive<usize> = 1..=100;
 

@@ -2,7 +2,9 @@
 
 use crate::commands::{bench, classify, demo, doctor, inspect, run};
 use crate::failure::Failure;
-use clap::{Parser, Subcommand};
+use crate::output;
+use clap::{ArgAction, Parser, Subcommand};
+use log::LevelFilter;
 
 /// Classifies images and live camera frames with a merged-token INT8 Vision Transformer.
 #[derive(Debug, Parser)]
@@ -14,6 +16,12 @@ use clap::{Parser, Subcommand};
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Write errors alone to standard error
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more on standard error: once for information, twice for debugging, three times for all
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    verbose: u8,
 }
 
 #[derive(Debug, Subcommand)]
@@ -33,6 +41,24 @@ enum Command {
 }
 
 impl Cli {
+    /// Decides what goes to standard error beside errors: what the flags say, but `RUST_LOG` has the last word on the
+    /// log.
+    pub(crate) fn set_verbosity(&self) {
+        let level = match (self.quiet, self.verbose) {
+            (true, _) => LevelFilter::Error,
+            (false, 0) => LevelFilter::Warn,
+            (false, 1) => LevelFilter::Info,
+            (false, 2) => LevelFilter::Debug,
+            (false, _) => LevelFilter::Trace,
+        };
+        let default = env_logger::Env::default().default_filter_or(level.as_str());
+        // Only the first command line of a process sets up the log.
+        let _ = env_logger::Builder::from_env(default).try_init();
+        if self.quiet {
+            output::be_quiet();
+        }
+    }
+
     /// Executes the command.
     ///
     /// # Errors
@@ -57,5 +83,27 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_letter_means_the_same_in_both_programs() {
+        // `mergevit-calibrate` also has -c checkpoint, -i images and -o output.
+        let meanings = [
+            ('m', "model"),
+            ('s', "source"),
+            ('q', "quiet"),
+            ('v', "verbose"),
+            ('h', "help"),
+            ('V', "version"),
+        ];
+        let mut program = Cli::command();
+        program.build();
+        let commands = program.get_subcommands().chain([&program]);
+        for argument in commands.flat_map(clap::Command::get_arguments) {
+            if let Some(letter) = argument.get_short() {
+                let long = argument.get_long().expect("a long form");
+                assert!(meanings.contains(&(letter, long)), "-{letter}, --{long}");
+            }
+        }
     }
 }

@@ -62,7 +62,10 @@ mod tests {
         assert_eq!(json, r#"{"file":"a/\u001b[31m.png"}"#);
         let bytes = FileName::from(OsStr::from_bytes(b"a\xff.png"));
         let json = serde_json::to_string(&bytes).expect("it serializes");
-        assert_eq!(json, "{\"file\":\"a\u{fffd}.png\",\"file_hex\":\"61ff2e706e67\"}");
+        assert_eq!(
+            json,
+            "{\"file\":\"a\u{fffd}.png\",\"file_hex\":\"61ff2e706e67\"}"
+        );
         assert!(json.len() <= bytes.bound() + 32);
     }
 }

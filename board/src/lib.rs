@@ -31,7 +31,10 @@ const USAGE: u8 = 2;
 /// Runs a command line, program name first. The exit code is 0 for success, 1 for failure, 2 for wrong usage.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli::Cli::try_parse_from(args) {
-        Ok(cli) => cli.execute(),
+        Ok(cli) => {
+            cli.set_verbosity();
+            cli.execute()
+        }
         Err(error) if error.use_stderr() => {
             output::print_usage(&error);
             return ExitCode::from(USAGE);

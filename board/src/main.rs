@@ -7,6 +7,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mergevit_board::SealedAllocator = mergevit_board::SealedAllocator;
 
 fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
     mergevit_board::run(std::env::args_os())
 }

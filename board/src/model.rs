@@ -1,7 +1,8 @@
 //! Loads models as the command line asks.
 
-use crate::args::{BackendArgs, ModelArgs};
+use crate::args::{BackendArgs, ClassArgs, ModelArgs};
 use crate::failure::Failure;
+use mergevit_runtime::labels::{self, LabelsDefect};
 use mergevit_runtime::{Engine, EngineOptions, LoadError, Pack, Schedule};
 use std::path::Path;
 
@@ -64,6 +65,18 @@ pub(crate) fn failure(error: &LoadError) -> Failure {
             .hint("`mergevit doctor` shows the GPU and its driver; `--backend cpu` needs neither"),
         _ => failure.hint("`mergevit doctor` lists the backends and why some do not run here"),
     }
+}
+
+/// The names of the model's classes: those that the arguments name, or else the pack's.
+pub(crate) fn labels(args: &ClassArgs, engine: &Engine) -> Result<Vec<String>, Failure> {
+    let config = engine.pack().config();
+    let Some(path) = &args.labels else {
+        return Ok(config.labels.clone());
+    };
+    labels::read(path, config.classes).map_err(|error| match error.defect {
+        LabelsDefect::Count { .. } => Failure::Usage(error.to_string()),
+        _ => Failure::work(&error),
+    })
 }
 
 /// Changes the merge schedule.

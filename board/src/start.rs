@@ -88,15 +88,30 @@ fn idle_gpu(root: &Path, refusal: &str) -> Option<String> {
 /// One line.
 impl fmt::Display for Start<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} mergevit {} · {}", self.time, self.version, Escaped(&self.place))?;
+        write!(
+            f,
+            "{} mergevit {} · {}",
+            self.time,
+            self.version,
+            Escaped(&self.place)
+        )?;
         if let Some(refusal) = &self.gpu_refusal {
             write!(f, " (no GPU: {})", Escaped(refusal))?;
         }
         let model = self.model.as_deref().unwrap_or("embedded model");
         let (model, architecture) = (Escaped(model), Escaped(self.architecture));
-        write!(f, " · {model} {}, {architecture}, {size}x{size}", self.hash, size = self.image_size)?;
+        write!(
+            f,
+            " · {model} {}, {architecture}, {size}x{size}",
+            self.hash,
+            size = self.image_size
+        )?;
         let (checkpoint, hash) = (Escaped(self.checkpoint), Escaped(self.checkpoint_hash));
-        write!(f, " · checkpoint {checkpoint} {hash} · schedule {}", self.schedule)?;
+        write!(
+            f,
+            " · checkpoint {checkpoint} {hash} · schedule {}",
+            self.schedule
+        )?;
         match self.source {
             Some(source) => write!(f, " · {}", Escaped(source)),
             None => Ok(()),

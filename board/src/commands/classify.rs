@@ -1,18 +1,16 @@
 //! `mergevit classify`: classifies image files, one line each.
 
-mod list;
-
-use crate::args::{self, ModelArgs};
+use crate::args::{ClassArgs, ModelArgs};
 use crate::failure::Failure;
 use crate::file_name::FileName;
 use crate::output::Time;
 use crate::ranking::{Ranked, Ranking, rank};
 use crate::records::{ErrorRecord, FrameRecord};
+use crate::sources::{OpenError, list_images};
 use crate::{model, output, start};
-use list::List;
 use mergevit_kernels::frame::MAX_SIDE;
 use mergevit_runtime::Engine;
-use mergevit_runtime::image;
+use mergevit_runtime::image::{self, Rgb};
 use serde::Serialize;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,9 +27,8 @@ pub(crate) struct Args {
     /// PNG, JPEG, WebP or BMP files, folders of them (not their sub-folders), or '-' for one on standard input
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// Print the K most likely classes
-    #[arg(long, default_value_t = 3, value_name = "K", value_parser = args::within(args::TOP, "classes"))]
-    top: usize,
+    #[command(flatten)]
+    classes: ClassArgs,
     /// Print one JSON object per line: the start, each image or what is wrong with it, then a summary
     #[arg(long)]
     json: bool,
@@ -47,22 +44,127 @@ struct Summary {
     errors: u64,
 }
 
+/// Stands for standard input.
+const STANDARD_INPUT: &str = "-";
+
 pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let mut engine = model::load(&args.model, 1, (MAX_SIDE, MAX_SIDE))?;
+    let labels = model::labels(&args.classes, &engine)?;
     start::announce("classify", &engine, None, args.json)?;
-    let mut job = Job {
+    let mut classifier = Classifier {
         engine: &mut engine,
-        top: vec![Ranked::default(); args.top],
+        labels,
+        top: vec![Ranked::default(); args.classes.top],
         json: args.json,
         frames: 0,
         errors: 0,
     };
-    for path in List::new(&args.images) {
-        match path {
-            Ok(path) => job.image(&path)?,
-            Err(failed) => job.fail(&failed.path, &failed.to_string())?,
+    for path in &args.images {
+        if path.as_os_str() == STANDARD_INPUT {
+            let image = image::decode_reader(io::stdin().lock());
+            classifier.classify(path, image.map_err(|why| format!("standard input: {why}")))?;
+            continue;
+        }
+        match images(path) {
+            Ok(images) => {
+                for path in &images {
+                    let image = image::decode(path);
+                    classifier.classify(path, image.map_err(|why| why.to_string()))?;
+                }
+            }
+            Err(why) => classifier.fail(path, &why.to_string())?,
         }
     }
-    job.finish()
+    classifier.finish()
 }
 
+/// The images of a folder, of which there must be one; or `path` itself, whatever it is.
+fn images(path: &Path) -> Result<Vec<PathBuf>, OpenError> {
+    if !path.is_dir() {
+        return Ok(vec![path.into()]);
+    }
+    let images = list_images(path)?;
+    match images.is_empty() {
+        true => Err(OpenError::NoImages {
+            folder: path.into(),
+        }),
+        false => Ok(images),
+    }
+}
+
+/// Classifies images one after the other, and prints what comes of them.
+struct Classifier<'a> {
+    engine: &'a mut Engine,
+    labels: Vec<String>,
+    top: Vec<Ranked>,
+    json: bool,
+    frames: u64,
+    errors: u64,
+}
+
+impl Classifier<'_> {
+    /// Classifies one image, if it could be read. Fails where standard output does.
+    fn classify(&mut self, path: &Path, image: Result<Rgb, String>) -> Result<(), Failure> {
+        let image = match image {
+            Ok(image) => image,
+            Err(reason) => return self.fail(path, &reason),
+        };
+        let begin = Instant::now();
+        let output = match self.engine.classify(&[image.frame()]) {
+            Ok(output) => output,
+            Err(error) => return self.fail(path, &format!("{}: {error}", path.display())),
+        };
+        let latency_us = begin.elapsed().as_secs_f64() * 1e6;
+        let ranked = rank(&output, 0, &mut self.top);
+        let file = FileName::from(path);
+        let record = FrameRecord {
+            event: "frame",
+            time: Time::now(),
+            frame: self.frames,
+            file: Some(&file),
+            top: Ranking {
+                labels: &self.labels,
+                top: &self.top[..ranked],
+            },
+            latency_us,
+            age_us: None,
+        };
+        self.frames += 1;
+        if self.json {
+            return output::print_json(&record);
+        }
+        let latency = output::microseconds(latency_us);
+        output::print(&format!("{file}: {}  ({latency})\n", record.top))
+    }
+
+    /// Reports what has no class, and why.
+    fn fail(&mut self, path: &Path, reason: &str) -> Result<(), Failure> {
+        self.errors += 1;
+        output::error(&format_args!("error: {reason}"));
+        if self.json {
+            let file = FileName::from(path);
+            output::print_json(&ErrorRecord::new(Some(&file), reason))?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        let Self { frames, errors, .. } = self;
+        let images = frames + errors;
+        if self.json {
+            output::print_json(&Summary {
+                event: "summary",
+                time: Time::now(),
+                frames,
+                errors,
+            })?;
+        }
+        if errors == 0 {
+            return Ok(());
+        }
+        if images > 1 {
+            output::error(&format_args!("{errors} of {images} images failed"));
+        }
+        Err(Failure::Reported)
+    }
+}

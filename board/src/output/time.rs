@@ -41,6 +41,9 @@ mod tests {
             let time = Timestamp::from_millisecond(milliseconds).map(Time);
             assert_eq!(time.expect("in range").to_string(), text);
         }
-        assert_eq!(Time::now().to_string().len(), "1970-01-01T00:00:00.000Z".len());
+        assert_eq!(
+            Time::now().to_string().len(),
+            "1970-01-01T00:00:00.000Z".len()
+        );
     }
 }

@@ -12,7 +12,7 @@ mod serve;
 use crate::args::{self, ModelArgs};
 use crate::failure::Failure;
 use crate::telemetry::memory;
-use crate::{model, output};
+use crate::{model, output, start};
 use check::Check;
 use estimate::ModuleName;
 use latency::Limit;
@@ -55,7 +55,7 @@ pub(crate) struct Args {
     /// Measure nothing; estimate the latency on a Jetson module instead
     #[arg(long, value_name = "MODULE", conflicts_with_all = ["profile", "iterations", "seconds", "serve", "backend", "threads"])]
     estimate: Option<ModuleName>,
-    /// End with one line of JSON
+    /// Print one JSON object per line: the start, then the results
     #[arg(long)]
     json: bool,
 }
@@ -73,6 +73,7 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
         return print(&estimate, args.json);
     }
     let mut engine = model::load(&args.model, args.batch, FRAME)?;
+    start::announce("bench", &engine, None, args.json)?;
     let pixels = Pixels::random(engine.pack().config().image_bytes(), args.batch);
     latency::latencies(&mut engine, &pixels, Limit::Iterations(WARM_UP))?;
     // Before the check, which loads a second engine.
@@ -104,13 +105,12 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     print(&report, args.json)
 }
 
-/// Prints a report as text, followed by JSON if asked for.
+/// Prints a report as text or as JSON.
 fn print(report: &(impl Display + Serialize), json: bool) -> Result<(), Failure> {
-    output::print(&report.to_string())?;
-    if json {
-        output::print_json(report)?;
+    match json {
+        true => output::print_json(report),
+        false => output::print(&report.to_string()),
     }
-    Ok(())
 }
 
 /// Peak multiply-accumulates per second of the engine's instruction set on the engine's threads; `None` for a

@@ -4,6 +4,7 @@ use super::check::Check;
 use super::latency::Latencies;
 use super::preprocessing::Preprocessing;
 use super::profile::Profile;
+use crate::output::Time;
 use crate::telemetry::memory::Resident;
 use crate::{model, output};
 use mergevit_runtime::Engine;
@@ -12,6 +13,8 @@ use std::fmt;
 
 #[derive(Serialize)]
 pub(super) struct Report {
+    event: &'static str,
+    time: Time,
     architecture: String,
     backend: &'static str,
     /// The GPU; `None` on the processor.
@@ -61,6 +64,8 @@ impl Report {
         let gmac_per_second = output::ratio(gmac, median / 1e6);
         let frames = (latencies.count() * plan.batch()) as f64;
         Self {
+            event: "bench",
+            time: Time::now(),
             architecture: engine.pack().config().architecture.clone(),
             backend: engine.backend(),
             device: engine.device().map(String::from),

@@ -3,7 +3,7 @@
 use super::classify::classify;
 use super::samples::Sample;
 use crate::failure::Failure;
-use crate::output::{self, Table};
+use crate::output::{self, Table, Time};
 use crate::ranking::Ranked;
 use crate::{model, telemetry};
 use mergevit_runtime::Engine;
@@ -13,6 +13,7 @@ use serde::Serialize;
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Evaluation {
     pub(super) event: &'static str,
+    pub(super) time: Time,
     pub(super) schedule: String,
     /// Tokens per image: those that enter each layer, then those that leave the last.
     pub(super) tokens: Vec<u16>,
@@ -74,6 +75,7 @@ fn evaluation(schedule: &str, run: Run, baseline: &Run, samples: &[Sample]) -> E
     let latency_us_p50 = median(&run);
     Evaluation {
         event: "schedule",
+        time: Time::now(),
         schedule: schedule.into(),
         frames,
         top1: fraction(

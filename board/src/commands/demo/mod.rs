@@ -8,10 +8,9 @@ mod show;
 
 use crate::args::BackendArgs;
 use crate::failure::Failure;
-use crate::{model, output};
+use crate::{model, output, start};
 use mergevit_runtime::{Engine, Pack, include_pack};
 use samples::{SIDE, Sample, samples};
-use serde::Serialize;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -20,23 +19,12 @@ pub(crate) struct Args {
     frames: Option<u16>,
     #[command(flatten)]
     backend: BackendArgs,
-    /// Print one JSON object per line: the model, some frames, then each schedule
+    /// Print one JSON object per line: the start, some frames, then each schedule
     #[arg(long)]
     json: bool,
 }
 
 static MODEL: &[u8] = include_pack!("../../../assets/garments.mvit");
-
-#[derive(Serialize)]
-struct ModelRecord<'a> {
-    event: &'static str,
-    architecture: &'a str,
-    pack_bytes: usize,
-    backend: &'a str,
-    /// The GPU; `None` on the processor.
-    device: Option<&'a str>,
-    threads: usize,
-}
 
 pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let pack = Pack::from_static(MODEL).map_err(|error| Failure::work(&error))?;
@@ -55,26 +43,20 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     output::print(&evaluate::summary(&engine, &results))
 }
 
+/// Says what is shown: as a record, or in words.
 fn introduce(engine: &Engine, frames: usize, json: bool) -> Result<(), Failure> {
-    let config = engine.pack().config();
-    let record = ModelRecord {
-        event: "model",
-        architecture: &config.architecture,
-        pack_bytes: engine.pack().len(),
-        backend: engine.backend(),
-        device: engine.device(),
-        threads: engine.threads(),
-    };
+    let source = format!("{frames} Fashion-MNIST test images, embedded");
     if json {
-        return output::print_json(&record);
+        return start::announce("demo", engine, Some(&source), json);
     }
+    let config = engine.pack().config();
     output::print(&format!(
         "model    {}, {size} x {size} pixels, {} layers, {}; embedded\n\
-         frames   {frames} Fashion-MNIST test images, embedded\n\
+         frames   {source}\n\
          backend  {}\n\n",
-        record.architecture,
+        config.architecture,
         config.depth,
-        output::bytes(record.pack_bytes as u64),
+        output::bytes(engine.pack().len() as u64),
         model::place(engine),
         size = config.image_size,
     ))

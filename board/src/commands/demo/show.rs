@@ -4,6 +4,7 @@ use super::classify::classify;
 use super::picture::{self, Style};
 use super::samples::Sample;
 use crate::failure::Failure;
+use crate::output::Time;
 use crate::ranking::{Label, Ranked, Ranking};
 use crate::{model, output};
 use mergevit_runtime::{Engine, Schedule};
@@ -21,6 +22,7 @@ const BAR: usize = 24;
 #[derive(Serialize)]
 struct FrameRecord<'a> {
     event: &'static str,
+    time: Time,
     frame: usize,
     label: Option<&'a String>,
     schedule: &'a str,
@@ -47,6 +49,7 @@ pub(super) fn show(engine: &mut Engine, samples: &[Sample], json: bool) -> Resul
         let labels = &engine.pack().config().labels;
         let record = FrameRecord {
             event: "frame",
+            time: Time::now(),
             frame,
             label: labels.get(sample.class),
             schedule: &engine.schedule().name,

@@ -6,8 +6,8 @@ mod cuda;
 
 use crate::failure::Failure;
 use crate::output::Time;
-use crate::{jetson, output};
 use crate::telemetry::memory;
+use crate::{jetson, output};
 use mergevit_runtime::backends;
 use serde::Serialize;
 use std::fmt::Write;

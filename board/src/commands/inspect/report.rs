@@ -1,6 +1,8 @@
 //! What a pack holds, as data.
 
 use crate::failure::Failure;
+use crate::file_name::FileName;
+use crate::output::Time;
 use mergevit_runtime::plan::Cost;
 use mergevit_runtime::{ModelConfig, Pack, Plan, Provenance, Schedule, Section};
 use serde::Serialize;
@@ -8,7 +10,12 @@ use std::path::Path;
 
 #[derive(Serialize)]
 pub(super) struct Report<'a> {
-    pub(super) file: String,
+    event: &'static str,
+    time: Time,
+    #[serde(flatten)]
+    pub(super) file: FileName,
+    /// Of the whole file.
+    pub(super) hash: String,
     pub(super) file_bytes: usize,
     pub(super) format_version: u32,
     pub(super) model: &'a ModelConfig,
@@ -61,7 +68,10 @@ impl<'a> Report<'a> {
     /// Reports on `pack`, which was read from `file`.
     pub(super) fn new(file: &Path, pack: &'a Pack) -> Result<Self, Failure> {
         Ok(Self {
-            file: file.display().to_string(),
+            event: "pack",
+            time: Time::now(),
+            file: FileName::from(file),
+            hash: pack.hash(),
             file_bytes: pack.len(),
             format_version: mergevit_runtime::pack::VERSION,
             model: pack.config(),

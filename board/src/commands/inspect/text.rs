@@ -19,8 +19,9 @@ pub(super) fn text(report: &Report<'_>) -> String {
 fn summary(report: &Report<'_>) -> Vec<(&'static str, String)> {
     let bytes = output::bytes(report.file_bytes as u64);
     let mut lines = vec![
-        ("file", report.file.clone()),
+        ("file", report.file.to_string()),
         ("bytes", format!("{} ({bytes})", report.file_bytes)),
+        ("hash", report.hash.clone()),
         ("format", format!("version {}", report.format_version)),
     ];
     lines.extend(model(report.model, report.parameters));

@@ -3,10 +3,10 @@
 mod report;
 mod session;
 
-use crate::args::{self, ModelArgs};
+use crate::args::{self, ClassArgs, ModelArgs};
 use crate::failure::Failure;
-use crate::sources::{self, Exchange, Source, SourceOptions, SourceSpec, parse_color, parse_size};
 use crate::records::ErrorRecord;
+use crate::sources::{self, Exchange, Source, SourceOptions, SourceSpec, parse_color, parse_size};
 use crate::{model, output, seal, start};
 use mergevit_kernels::frame::ColorSpace;
 use session::{End, Session, Settings};
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[command(after_help = "Examples:\n\
                         \x20 mergevit run -m model.mvit -s v4l2:/dev/video0 --size 1280x720\n\
                         \x20 mergevit run -m model.mvit -s file:photos/ --json\n\
-                        \x20 ffmpeg -i film.mp4 -f yuv4mpegpipe - | mergevit run -m model.mvit -s y4m:-")]
+                        \x20 ffmpeg -i film.mp4 -pix_fmt yuv420p -f yuv4mpegpipe - | mergevit run -m model.mvit -s y4m:-")]
 pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -41,9 +41,8 @@ pub(crate) struct Args {
     /// else bt601]
     #[arg(long, value_name = "NAME", value_parser = parse_color)]
     color: Option<ColorSpace>,
-    /// Print the K most likely classes
-    #[arg(long, default_value_t = 3, value_name = "K", value_parser = args::within(args::TOP, "classes"))]
-    top: usize,
+    #[command(flatten)]
+    classes: ClassArgs,
     /// Print one JSON object per line: each frame, then a summary
     #[arg(long)]
     json: bool,
@@ -61,7 +60,7 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let mut engine = model::load(&args.model, 1, max_frame)?;
     let exchange = Arc::new(Exchange::new(source.policy, source.slot_bytes));
     stop_on_signals(&exchange)?;
-    let labels = engine.pack().config().labels.clone();
+    let labels = model::labels(&args.classes, &engine)?;
     let mut session = Session::new(args.settings(), &source.names, labels);
     start::announce("run", &engine, Some(&source.description), args.json)?;
     // The first use of standard output allocates its buffer.
@@ -94,7 +93,7 @@ impl Args {
             json: self.json,
             max_frames: self.max_frames,
             fps_limit: self.fps_limit,
-            top: self.top,
+            top: self.classes.top,
         }
     }
 }

@@ -60,11 +60,7 @@ pub(super) struct Session {
 
 impl Session {
     /// A run on a source whose frames have these names, by a model whose classes have these labels.
-    pub(super) fn new(
-        settings: Settings,
-        names: &Arc<[FileName]>,
-        labels: Vec<String>,
-    ) -> Self {
+    pub(super) fn new(settings: Settings, names: &Arc<[FileName]>, labels: Vec<String>) -> Self {
         let label = GROWTH * labels.iter().map(String::len).max().unwrap_or(0);
         let name = names.iter().map(FileName::bound).max().unwrap_or(0);
         Self {

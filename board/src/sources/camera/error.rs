@@ -43,7 +43,7 @@ impl CameraError {
             }
             Self::Formats { offered, .. } if offered.iter().any(|f| f == "MJPG" || f == "JPEG") => Some(
                 "JPEG streams are not decoded; pipe them in: ffmpeg -f v4l2 -i DEVICE -pix_fmt \
-                 yuv420p -f yuv4mpegpipe - | mergevit run --source y4m:-"
+                 yuv420p -f yuv4mpegpipe - | mergevit run --model M.mvit --source y4m:-"
                     .into(),
             ),
             _ => None,

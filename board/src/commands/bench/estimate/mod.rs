@@ -14,6 +14,7 @@ pub(super) use module::ModuleName;
 use crate::args::ModelArgs;
 use crate::failure::Failure;
 use crate::model;
+use crate::output::Time;
 use mergevit_runtime::{Pack, Plan, Schedule, inspect};
 use module::Module;
 use row::Row;
@@ -22,7 +23,8 @@ use serde::Serialize;
 /// A whole plan on a module.
 #[derive(Debug, Serialize)]
 pub(super) struct Estimate {
-    estimate: bool,
+    event: &'static str,
+    time: Time,
     module: &'static str,
     architecture: String,
     schedule: String,
@@ -59,7 +61,8 @@ impl Estimate {
         }
         kinds.sort_by(|a, b| b.total_us.total_cmp(&a.total_us));
         Ok(Self {
-            estimate: true,
+            event: "estimate",
+            time: Time::now(),
             module: module.title,
             architecture: config.architecture.clone(),
             schedule: schedule.name.clone(),
