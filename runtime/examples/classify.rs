@@ -1,10 +1,10 @@
-//! Classifies image files.
+//! Classifies image files, which the feature `image` reads.
 //!
 //! ```sh
 //! cargo run --release -p mergevit-runtime --example classify -- board/assets/garments.mvit board/assets/pullover.png
 //! ```
 
-use mergevit_runtime::{Engine, Frame, PixelFormat};
+use mergevit_runtime::{Engine, image};
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -17,10 +17,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         engine.backend()
     );
     for path in args {
-        let image = image::open(&path)?.into_rgb8();
-        let (width, height) = (image.width() as usize, image.height() as usize);
-        let frame = Frame::packed(PixelFormat::Rgb, width, height, &image)?;
-        let output = engine.classify(&[frame])?;
+        let picture = image::decode(&path)?;
+        let output = engine.classify(&[picture.frame()])?;
         for prediction in output.top(0).take(3) {
             println!("{path}: {prediction}");
         }

@@ -57,6 +57,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Image files come in through the feature `image`: `image::decode` reads PNG, JPEG, WebP and BMP, and gives a
+//! frame.
+//!
 //! **Every backend gives the same bits.** The scalar reference, each SIMD instruction set and the CUDA kernels compute
 //! the same logits from the same pack and frame, so what was measured on a workstation is what the board does.
 //! [`backends`] lists what this machine can run, and why it cannot run the rest; [`Engine::backend`] names what does.
@@ -76,6 +79,8 @@ compile_error!("packs are little endian and used in place");
 pub mod aligned;
 pub mod config;
 mod engine;
+#[cfg(feature = "image")]
+pub mod image;
 pub mod inspect;
 pub mod limits;
 pub mod pack;
