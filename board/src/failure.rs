@@ -3,6 +3,9 @@
 use std::fmt;
 use std::io;
 
+/// Exit code of wrong usage.
+pub(crate) const USAGE: u8 = 2;
+
 /// A command's failure.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -51,7 +54,7 @@ impl Failure {
         match self {
             Self::OutputClosed => 0,
             Self::Work { .. } | Self::Reported => 1,
-            Self::Usage(_) => 2,
+            Self::Usage(_) => USAGE,
         }
     }
 }

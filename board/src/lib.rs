@@ -7,6 +7,8 @@ mod args;
 mod cli;
 mod commands;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod model;
 mod output;
 mod ranking;
@@ -17,12 +19,9 @@ mod telemetry;
 pub use seal::SealedAllocator;
 
 use clap::Parser;
-use failure::Failure;
+use failure::{Failure, USAGE};
 use std::ffi::OsString;
 use std::process::ExitCode;
-
-/// Exit code of wrong usage.
-const USAGE: u8 = 2;
 
 /// Runs a command line, program name first. The exit code is 0 for success, 1 for failure, 2 for wrong usage.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
