@@ -52,7 +52,9 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let mut top = vec![Ranked::default(); args.top];
     let mut failed = 0;
     for path in &args.images {
-        match classify(&mut engine, path, &mut top) {
+        let classified = classify(&mut engine, path, &mut top);
+        model::check(&args.model, &engine)?;
+        match classified {
             Ok((ranked, latency_us)) => {
                 let record = Record {
                     image: path.to_string_lossy(),

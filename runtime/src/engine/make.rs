@@ -1,6 +1,6 @@
 //! Makes what runs a plan: chosen once, by name or best first, never silently.
 
-use super::backend::{Backend, DEVICES, REFERENCE, backends, ordinal};
+use super::backend::{Backend, CPU, DEVICES, REFERENCE, backends, ordinal};
 use super::device::Accelerator;
 use super::error::LoadError;
 use super::executor::Executor;
@@ -9,7 +9,7 @@ use super::options::EngineOptions;
 use crate::limits::MAX_THREADS;
 use crate::pack::Pack;
 use crate::plan::capacity;
-use mergevit_kernels::cpu;
+use mergevit_kernels::cpu::{self, MakeError};
 use mergevit_kernels::cuda::driver::{self, OpenError};
 use mergevit_kernels::ops::{Capacity, Kernels};
 use mergevit_kernels::reference::Reference;
@@ -32,11 +32,11 @@ fn threads(asked: Option<usize>) -> Result<usize, LoadError> {
 pub(super) fn make(pack: &Pack, options: &EngineOptions) -> Result<Box<dyn Executor>, LoadError> {
     let threads = threads(options.threads)?;
     let capacity = capacity(pack.config(), options.max_batch);
-    let host = |kernels: Box<dyn Kernels>| -> Box<dyn Executor> {
+    let host = |kernels: Box<dyn Kernels>| -> Result<Box<dyn Executor>, LoadError> {
         if options.tune {
             log::warn!("backend {} has nothing to tune", kernels.name());
         }
-        Box::new(Host::new(pack, kernels, options))
+        Ok(Box::new(Host::new(pack, kernels, options)?))
     };
     match &options.backend {
         Backend::Auto => match cuda(pack, 0, options) {
@@ -46,14 +46,14 @@ pub(super) fn make(pack: &Pack, options: &EngineOptions) -> Result<Box<dyn Execu
                     LoadError::Cuda(OpenError::NoDriver | OpenError::NoDevice) => log::Level::Info,
                     _ => log::Level::Warn,
                 };
-                let kernels = cpu::best(threads, &capacity);
+                let kernels = processor(CPU, threads, &capacity)?;
                 log::log!(level, "{error}; the backend is {}", kernels.name());
-                Ok(host(kernels))
+                host(kernels)
             }
         },
         Backend::Named(name) => match ordinal(name) {
             Some(ordinal) => cuda(pack, ordinal, options),
-            None => processor(name, threads, &capacity).map(host),
+            None => processor(name, threads, &capacity).and_then(host),
         },
     }
 }
@@ -76,7 +76,7 @@ fn processor(
     capacity: &Capacity,
 ) -> Result<Box<dyn Kernels>, LoadError> {
     match name {
-        "cpu" => return Ok(cpu::best(threads, capacity)),
+        CPU => return cpu::best(threads, capacity).map_err(|error| not_made(CPU, "", error)),
         REFERENCE => return Ok(Box::new(Reference::new())),
         _ => {}
     }
@@ -89,8 +89,22 @@ fn processor(
         })?;
     implementation
         .make(threads, capacity)
-        .ok_or(LoadError::Refused {
-            name: implementation.name,
-            needs: implementation.needs,
-        })
+        .map_err(|error| not_made(implementation.name, implementation.needs, error))
+}
+
+/// Why the backend `name`, which needs `needs`, was not made.
+fn not_made(name: &'static str, needs: &'static str, error: MakeError) -> LoadError {
+    match error {
+        MakeError::Thread {
+            number,
+            threads,
+            source,
+        } => LoadError::Thread {
+            number,
+            threads,
+            source,
+        },
+        MakeError::OutOfMemory(error) => error.into(),
+        _ => LoadError::Refused { name, needs },
+    }
 }

@@ -2,6 +2,7 @@
 
 mod report;
 mod session;
+mod watch;
 
 use crate::args::{self, ModelArgs};
 use crate::failure::Failure;
@@ -10,6 +11,7 @@ use crate::{model, output, seal};
 use mergevit_kernels::frame::ColorSpace;
 use mergevit_runtime::Engine;
 use session::{End, Session, Settings};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -59,7 +61,8 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let source = open(args)?;
     let max_frame = (source.max_width, source.max_height);
     let mut engine = model::load(&args.model, 1, max_frame)?;
-    let exchange = Arc::new(Exchange::new(source.policy, source.slot_bytes));
+    let exchange = Exchange::new(source.policy, source.slot_bytes);
+    let exchange = Arc::new(exchange.map_err(|error| model::out_of_memory(&error))?);
     stop_on_signals(&exchange)?;
     let mut session = Session::new(args.settings(), &source.names, &engine);
     if !args.json {
@@ -82,7 +85,12 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
         _ if args.json => output::print_json(&summary)?,
         _ => output::warn(&summary.to_string()),
     }
-    outcome(end, session.frames(), &source.description)
+    outcome(
+        end,
+        session.frames(),
+        &source.description,
+        &args.model.model,
+    )
 }
 
 impl Args {
@@ -121,7 +129,7 @@ fn open(args: &Args) -> Result<Source, Failure> {
 }
 
 /// What the process ends with after `frames` frames.
-fn outcome(end: End, frames: u64, source: &str) -> Result<(), Failure> {
+fn outcome(end: End, frames: u64, source: &str, model: &Path) -> Result<(), Failure> {
     match end {
         End::Source(Err(error)) => Err(Failure::work(&format_args!("{source}: {error}"))),
         End::Source(Ok(())) if frames == 0 => Err(Failure::work(&format_args!(
@@ -129,6 +137,7 @@ fn outcome(end: End, frames: u64, source: &str) -> Result<(), Failure> {
         ))),
         End::Source(Ok(())) | End::Enough => Ok(()),
         End::EngineFailed(error) => Err(Failure::work(&error)),
+        End::PackChanged(changed) => Err(model::changed(model, changed)),
         End::OutputFailed(error) => Err(Failure::output(&error)),
     }
 }
