@@ -32,6 +32,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli::Cli::try_parse_from(args) {
         Ok(cli) => {
             cli.set_verbosity();
+            if let Err(error) = mergevit_runtime::pack::explain_bus_errors() {
+                log::warn!("bus errors will go unexplained: {error}");
+            }
             cli.execute()
         }
         Err(error) if error.use_stderr() => {

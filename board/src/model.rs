@@ -3,7 +3,9 @@
 use crate::args::{BackendArgs, ClassArgs, ModelArgs};
 use crate::failure::Failure;
 use mergevit_runtime::labels::{self, LabelsDefect};
-use mergevit_runtime::{Engine, EngineOptions, LoadError, Pack, Schedule};
+use mergevit_runtime::{
+    Defect, Engine, EngineOptions, LoadError, OutOfMemory, Pack, PackChanged, PackError, Schedule,
+};
 use std::path::Path;
 
 /// Options for frames of at most `max_frame` (width, height) pixels, at most `max_batch` at a time.
@@ -58,11 +60,19 @@ pub(crate) fn failure(error: &LoadError) -> Failure {
         | LoadError::Threads { .. }
         | LoadError::MaxBatch { .. }
         | LoadError::MaxFrame { .. } => Failure::Usage(error.to_string()),
+        LoadError::Pack(PackError {
+            defect: Defect::Changed(_),
+            ..
+        }) => failure.hint(REPLACE),
         LoadError::Pack(_) => {
             failure.hint("make a pack with `mergevit-calibrate pack`; `mergevit demo` needs none")
         }
         LoadError::Cuda(_) | LoadError::Device(_) => failure
             .hint("`mergevit doctor` shows the GPU and its driver; `--backend cpu` needs neither"),
+        LoadError::Thread { .. } => failure.hint(
+            "`--threads 1` starts none; limits are `ulimit -u` and a container's number of processes",
+        ),
+        LoadError::OutOfMemory(error) => out_of_memory(error),
         _ => failure.hint("`mergevit doctor` lists the backends and why some do not run here"),
     }
 }
@@ -77,6 +87,27 @@ pub(crate) fn labels(args: &ClassArgs, engine: &Engine) -> Result<Vec<String>, F
         LabelsDefect::Count { .. } => Failure::Usage(error.to_string()),
         _ => Failure::work(&error),
     })
+}
+
+/// Memory was refused, with advice.
+pub(crate) fn out_of_memory(error: &OutOfMemory) -> Failure {
+    Failure::work(error).hint(
+        "smaller frames, smaller batches or fewer threads need less; `ulimit -v` shows a limit of the shell",
+    )
+}
+
+const REPLACE: &str =
+    "never write into a pack that is in use; make a new file, and rename it over the old one";
+
+/// A pack was written to while it was in use.
+pub(crate) fn changed(path: &Path, changed: PackChanged) -> Failure {
+    Failure::work(&format_args!("{}: {changed}", path.display())).hint(REPLACE)
+}
+
+/// Fails if the engine's pack was written to: what was computed with it is not to be used.
+pub(crate) fn check(args: &ModelArgs, engine: &Engine) -> Result<(), Failure> {
+    let checked = engine.pack().check();
+    checked.map_err(|error| changed(&args.model, error))
 }
 
 /// Changes the merge schedule.

@@ -27,9 +27,10 @@
 //! // The same with the best vector instructions of this machine, on two threads.
 //! let capacity = Capacity { batch: 1, tokens: rows, width: inputs, inner: inputs };
 //! let mut fast = vec![0; rows * outputs];
-//! let mut cpu = cpu::best(2, &capacity);
+//! let mut cpu = cpu::best(2, &capacity)?;
 //! cpu.linear(rows, &input, &weights, Epilogue::Requantize { output: &mut fast });
 //! assert_eq!(fast, judge);
+//! # Ok::<(), cpu::MakeError>(())
 //! ```
 //!
 //! Where to read on:
@@ -47,6 +48,7 @@ pub mod cpu;
 pub mod cuda;
 pub mod frame;
 pub mod math;
+pub mod memory;
 pub mod ops;
 pub mod reference;
 #[doc(hidden)]

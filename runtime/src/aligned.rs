@@ -1,5 +1,6 @@
 //! Bytes on the heap that start at a 64-byte boundary, as packs and the arena need them.
 
+use mergevit_kernels::memory::{self, OutOfMemory};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
@@ -23,6 +24,15 @@ impl AlignedBytes {
             lines: vec![Line([0; ALIGN]); len.div_ceil(ALIGN)].into(),
             len,
         }
+    }
+
+    /// `len` zeros.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`], with `what` they were for.
+    pub fn try_zeroed(len: usize, what: &'static str) -> Result<Self, OutOfMemory> {
+        let lines = memory::zeroed(len.div_ceil(ALIGN), what)?;
+        Ok(Self { lines, len })
     }
 
     /// A copy of `bytes`.

@@ -104,6 +104,7 @@ pub use engine::{
 pub use mergevit_kernels::cuda::driver::OpenError;
 pub use mergevit_kernels::cuda::{DeviceError, DeviceErrorKind};
 pub use mergevit_kernels::frame::{self, ColorSpace, Frame, FrameError, PixelFormat, Planes};
+pub use mergevit_kernels::memory::OutOfMemory;
 pub use output_file::{OutputError, OutputFile};
 pub use pack::{
     Defect, Pack, PackChanged, PackError, PackWriter, Section, TensorKind, UnknownSchedule,

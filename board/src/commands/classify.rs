@@ -52,6 +52,7 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let labels = model::labels(&args.classes, &engine)?;
     start::announce("classify", &engine, None, args.json)?;
     let mut classifier = Classifier {
+        model: &args.model,
         engine: &mut engine,
         labels,
         top: vec![Ranked::default(); args.classes.top],
@@ -94,6 +95,7 @@ fn images(path: &Path) -> Result<Vec<PathBuf>, OpenError> {
 
 /// Classifies images one after the other, and prints what comes of them.
 struct Classifier<'a> {
+    model: &'a ModelArgs,
     engine: &'a mut Engine,
     labels: Vec<String>,
     top: Vec<Ranked>,
@@ -116,6 +118,7 @@ impl Classifier<'_> {
         };
         let latency_us = begin.elapsed().as_secs_f64() * 1e6;
         let ranked = rank(&output, 0, &mut self.top);
+        model::check(self.model, self.engine)?;
         let file = FileName::from(path);
         let record = FrameRecord {
             event: "frame",

@@ -6,6 +6,7 @@
 use super::capture::{Capture, Captured, SourceError};
 use super::slot::Slot;
 use crate::seal;
+use mergevit_kernels::memory::OutOfMemory;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -63,9 +64,14 @@ pub(crate) enum Next {
 
 impl Exchange {
     /// Slots of `bytes` each.
-    pub(crate) fn new(policy: Policy, bytes: usize) -> Self {
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] for their bytes.
+    pub(crate) fn new(policy: Policy, bytes: usize) -> Result<Self, OutOfMemory> {
         let mut free = Vec::with_capacity(SLOTS);
-        free.extend((0..SLOTS).map(|_| Slot::new(bytes)));
+        for _ in 0..SLOTS {
+            free.push(Slot::new(bytes)?);
+        }
         let state = State {
             free,
             ready: VecDeque::with_capacity(SLOTS),
@@ -74,11 +80,11 @@ impl Exchange {
             stopped: false,
             end: None,
         };
-        Self {
+        Ok(Self {
             policy,
             state: Mutex::new(state),
             changed: Condvar::new(),
-        }
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -212,6 +218,11 @@ mod tests {
     use super::*;
     use mergevit_kernels::frame::{FrameLayout, PixelFormat};
 
+    /// Slots of one byte.
+    fn exchange(policy: Policy) -> Exchange {
+        Exchange::new(policy, 1).expect("a few bytes")
+    }
+
     /// Frames of one grey pixel that counts up; every fifth is unusable.
     struct Counter {
         next: u8,
@@ -264,7 +275,7 @@ mod tests {
 
     #[test]
     fn every_frame_arrives_in_order() {
-        let exchange = Arc::new(Exchange::new(Policy::EveryFrame, 1));
+        let exchange = Arc::new(exchange(Policy::EveryFrame));
         let counter = Counter {
             next: 0,
             end: Ok(50),
@@ -283,7 +294,7 @@ mod tests {
 
     #[test]
     fn an_error_comes_after_the_frames_before_it() {
-        let exchange = Arc::new(Exchange::new(Policy::EveryFrame, 1));
+        let exchange = Arc::new(exchange(Policy::EveryFrame));
         let counter = Counter {
             next: 0,
             end: Err(()),
@@ -299,7 +310,7 @@ mod tests {
 
     #[test]
     fn the_latest_frame_replaces_an_older_one() {
-        let exchange = Exchange::new(Policy::Latest, 1);
+        let exchange = exchange(Policy::Latest);
         for name in 0..10 {
             let mut slot = exchange.take_free().expect("a slot is always free");
             slot.name = name;
@@ -317,7 +328,7 @@ mod tests {
 
     #[test]
     fn stopping_ends_both_sides() {
-        let exchange = Arc::new(Exchange::new(Policy::EveryFrame, 1));
+        let exchange = Arc::new(exchange(Policy::EveryFrame));
         let counter = Counter {
             next: 0,
             end: Ok(100),

@@ -175,7 +175,7 @@ mod tests {
     fn a_repeated_folder_whose_images_are_gone_ends() {
         let gone = ["nowhere/a.png", "nowhere/b.png"].map(PathBuf::from);
         let mut folder = Folder::new(gone.into(), true);
-        let slot = &mut Slot::new(3);
+        let slot = &mut Slot::new(3).expect("a few bytes");
         assert!(matches!(folder.capture(slot), Ok(Captured::Unusable)));
         assert!(matches!(
             folder.capture(slot),

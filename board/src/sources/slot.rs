@@ -1,6 +1,7 @@
 //! A frame's memory, reserved once and filled again and again.
 
 use mergevit_kernels::frame::{Frame, FrameLayout};
+use mergevit_kernels::memory::{self, OutOfMemory};
 use std::borrow::Cow;
 use std::time::Instant;
 
@@ -22,15 +23,15 @@ pub(crate) struct Slot {
 
 impl Slot {
     /// `bytes` of room. Allocates.
-    pub(crate) fn new(bytes: usize) -> Self {
-        Self {
-            bytes: vec![0; bytes].into(),
+    pub(crate) fn new(bytes: usize) -> Result<Self, OutOfMemory> {
+        Ok(Self {
+            bytes: memory::zeroed(bytes, "a frame")?,
             length: 0,
             layout: None,
             defect: None,
             captured: Instant::now(),
             name: 0,
-        }
+        })
     }
 
     /// Forgets what was filled in.
@@ -76,7 +77,7 @@ mod tests {
     fn a_slot_is_as_large_as_it_was_made() {
         let layout = FrameLayout::packed(PixelFormat::I420, 5, 3).expect("a valid size");
         let layout = layout.with_color(ColorSpace::Bt709Full);
-        let mut slot = Slot::new(layout.bytes());
+        let mut slot = Slot::new(layout.bytes()).expect("a few bytes");
         assert_eq!(slot.frame().err(), Some("no frame"));
         assert!(slot.prepare(layout, layout.bytes() + 1).is_none());
         assert!(slot.prepare(layout, layout.bytes() - 1).is_none());

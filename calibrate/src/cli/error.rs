@@ -53,6 +53,9 @@ pub enum CommandError {
         /// The checkpoint's dimensions.
         expected: String,
     },
+    /// The operating system refused the threads: a limit on processes, tasks or memory.
+    #[error("cannot start threads: {0}")]
+    Threads(#[source] rayon::ThreadPoolBuildError),
     /// The operating system reported an error.
     #[error("{}: cannot {action}: {source}", path.display())]
     Io {
@@ -82,6 +85,9 @@ impl CommandError {
                  config.json",
             ),
             Self::Dataset(_) => Some("a data set is folder:DIR or idx:IMAGES[.gz],LABELS[.gz]"),
+            Self::Threads(_) | Self::Load(LoadError::Thread { .. }) => {
+                Some("set RAYON_NUM_THREADS to fewer; `ulimit -u` shows a limit of the shell")
+            }
             Self::Mismatch { .. } => Some("give the checkpoint that the pack was made from"),
             _ => None,
         }

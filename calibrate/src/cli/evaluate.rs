@@ -8,7 +8,8 @@ use crate::evaluate::Evaluation;
 use crate::report::{Report, html, text};
 use clap::Args;
 use mergevit_kernels::ops::MAX_BATCH;
-use mergevit_runtime::{Engine, ModelConfig};
+use mergevit_runtime::limits::MAX_THREADS;
+use mergevit_runtime::{Defect, Engine, ModelConfig, PackError};
 use std::path::{Path, PathBuf};
 
 /// Images over which the noise of the residual stream is measured.
@@ -47,6 +48,8 @@ pub(super) struct EvaluateArgs {
 pub(super) fn engine(path: &Path, backend: &str) -> Result<Engine, CommandError> {
     let options = Engine::options()
         .backend(backend)
+        // As many as everything else here, so that one setting limits them all.
+        .threads(rayon::current_num_threads().min(MAX_THREADS))
         .max_batch(MAX_BATCH)
         // Images arrive at model resolution.
         .max_frame(1, 1);
@@ -97,6 +100,11 @@ pub(super) fn measure<'a>(
             noise = Some(evaluation.residual_noise(&pixels[..some * image])?);
         }
         evaluation.classify(&pixels, &labels)?;
+        let pack = evaluation.engine().pack();
+        pack.check().map_err(|changed| PackError {
+            path: pack.path().map(Path::to_path_buf),
+            defect: Defect::Changed(changed),
+        })?;
         bar.inc(labels.len() as u64);
     }
     bar.finish_and_clear();

@@ -6,6 +6,7 @@ mod files;
 mod forward;
 mod images;
 mod pack;
+mod threads;
 
 pub use error::CommandError;
 
@@ -42,11 +43,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             };
         }
     };
-    let result = match &cli.command {
+    let result = threads::start().and_then(|()| match &cli.command {
         Command::Pack(args) => pack::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Forward(args) => forward::run(args),
-    };
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

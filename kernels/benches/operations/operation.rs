@@ -42,7 +42,7 @@ impl OnProcessor {
     pub(crate) fn all(threads: usize, capacity: &Capacity) -> impl Iterator<Item = Self> {
         let implementations = cpu::implementations().iter();
         implementations.filter_map(move |implementation| {
-            let kernels = implementation.make(threads, capacity)?;
+            let kernels = implementation.make(threads, capacity).ok()?;
             let peak = match implementation.name {
                 "cpu/portable" => None,
                 // The best of some: other programs can only lower it.

@@ -7,11 +7,12 @@
 use super::isa::{Block, CHANNELS, Isa, MAX_LANES, MAX_VECTORS, Sign, Sums};
 use super::linear::block_vectors;
 use super::panel::interleave;
-use super::scratch::Scratch;
+use super::scratch::{SCRATCH, Scratch};
 use super::shared::SharedMut;
 use super::simd_math::{exp2_255, sat8};
 use super::threads::Team;
 use crate::math::log2_table;
+use crate::memory::{OutOfMemory, zeroed};
 use crate::ops::{Attention, HEAD_WIDTH};
 
 /// Words (4 bytes) of a row of keys.
@@ -21,38 +22,38 @@ const HEAD_WORDS: usize = HEAD_WIDTH / 4;
 #[derive(Debug)]
 struct HeadScratch {
     /// (T rounded up to 16, 64) i8 keys, and their row sums.
-    keys: Vec<i8>,
-    key_sums: Vec<i32>,
+    keys: Box<[i8]>,
+    key_sums: Box<[i32]>,
     /// (64, T rounded up to `INNER_STEP`) i8 values transposed, and their row sums.
-    values: Vec<i8>,
+    values: Box<[i8]>,
     value_sums: [i32; HEAD_WIDTH],
     /// (T) log2 of each key's size.
-    bias: Vec<f32>,
+    bias: Box<[f32]>,
     /// A panel of up to `MAX_VECTORS` vectors of queries.
     queries: Scratch,
     /// `[key][vector][lane]` scores of a block of queries.
-    scores: Vec<f32>,
+    scores: Box<[f32]>,
     /// A panel of softmax integers.
     weights: Scratch,
 }
 
 impl HeadScratch {
-    fn new(tokens: usize) -> Self {
+    fn new(tokens: usize) -> Result<Self, OutOfMemory> {
         let (keys, inner) = (
             tokens.next_multiple_of(CHANNELS),
             tokens.next_multiple_of(64),
         );
         let lanes = MAX_LANES * MAX_VECTORS;
-        Self {
-            keys: vec![0; keys * HEAD_WIDTH],
-            key_sums: vec![0; keys],
-            values: vec![0; HEAD_WIDTH * inner],
+        Ok(Self {
+            keys: zeroed(keys * HEAD_WIDTH, SCRATCH)?,
+            key_sums: zeroed(keys, SCRATCH)?,
+            values: zeroed(HEAD_WIDTH * inner, SCRATCH)?,
             value_sums: [0; HEAD_WIDTH],
-            bias: vec![0.0; tokens],
-            queries: Scratch::new(HEAD_WORDS * lanes),
-            scores: vec![0.0; tokens * lanes],
-            weights: Scratch::new(inner / 4 * lanes),
-        }
+            bias: zeroed(tokens, SCRATCH)?,
+            queries: Scratch::new(HEAD_WORDS * lanes)?,
+            scores: zeroed(tokens * lanes, SCRATCH)?,
+            weights: Scratch::new(inner / 4 * lanes)?,
+        })
     }
 
     /// Copies keys and values of one head out of `qkv` (T, 3C), padded with zeros.
@@ -103,12 +104,13 @@ pub(super) struct AttentionScratch {
 }
 
 impl AttentionScratch {
-    pub(super) fn new(threads: usize, tokens: usize) -> Self {
+    pub(super) fn new(threads: usize, tokens: usize) -> Result<Self, OutOfMemory> {
         let tokens = tokens.next_multiple_of(CHANNELS);
-        Self {
-            heads: (0..threads).map(|_| HeadScratch::new(tokens)).collect(),
+        let heads = (0..threads).map(|_| HeadScratch::new(tokens));
+        Ok(Self {
+            heads: heads.collect::<Result<_, _>>()?,
             log2_size: log2_table(),
-        }
+        })
     }
 }
 

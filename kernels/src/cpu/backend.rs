@@ -1,6 +1,7 @@
 //! The CPU backend: one instruction set, a team of threads and their scratch space.
 
 use super::attention::{AttentionScratch, attention};
+use super::error::MakeError;
 use super::isa::Isa;
 use super::layer_norm::layer_norm;
 use super::linear::linear;
@@ -28,17 +29,22 @@ pub(super) struct Cpu<I> {
 }
 
 impl<I: Isa> Cpu<I> {
-    pub(super) fn new(isa: I, name: &'static str, threads: usize, capacity: &Capacity) -> Self {
-        let team = Team::new(threads);
+    pub(super) fn new(
+        isa: I,
+        name: &'static str,
+        threads: usize,
+        capacity: &Capacity,
+    ) -> Result<Self, MakeError> {
+        let team = Team::new(threads)?;
         let rows = capacity.batch * capacity.tokens;
-        Self {
+        Ok(Self {
             isa,
             name,
-            panel: Scratch::new(panel_bytes(rows, capacity.inner) / 4),
-            attention: AttentionScratch::new(team.threads(), capacity.tokens),
-            merging: MergeScratch::new(capacity.batch, capacity.tokens),
+            panel: Scratch::new(panel_bytes(rows, capacity.inner) / 4)?,
+            attention: AttentionScratch::new(team.threads(), capacity.tokens)?,
+            merging: MergeScratch::new(capacity.batch, capacity.tokens)?,
             team,
-        }
+        })
     }
 }
 

@@ -1,8 +1,10 @@
 //! Token merging: similarities spread over the threads, matching and ranking on one, rows spread again.
 
 use super::isa::Isa;
+use super::scratch::SCRATCH;
 use super::shared::SharedMut;
 use super::threads::Team;
+use crate::memory::{OutOfMemory, zeroed};
 use crate::ops::{HEAD_WIDTH, Merge, MergeInput, MergeOutput};
 use half::f16;
 
@@ -18,24 +20,24 @@ const STAYS: u16 = u16::MAX;
 /// Space for all images of a batch.
 #[derive(Debug)]
 pub(super) struct MergeScratch {
-    metric: Vec<Metric>,
-    inverse_norm: Vec<f32>,
-    similarity: Vec<f32>,
-    partner: Vec<u16>,
+    metric: Box<[Metric]>,
+    inverse_norm: Box<[f32]>,
+    similarity: Box<[f32]>,
+    partner: Box<[u16]>,
     /// Per output row: the token it starts from.
-    origin: Vec<u16>,
+    origin: Box<[u16]>,
 }
 
 impl MergeScratch {
-    pub(super) fn new(batch: usize, tokens: usize) -> Self {
+    pub(super) fn new(batch: usize, tokens: usize) -> Result<Self, OutOfMemory> {
         let all = batch * tokens;
-        Self {
-            metric: vec![[0; HEAD_WIDTH]; all],
-            inverse_norm: vec![0.0; all],
-            similarity: vec![0.0; all],
-            partner: vec![0; all],
-            origin: vec![0; all],
-        }
+        Ok(Self {
+            metric: zeroed(all, SCRATCH)?,
+            inverse_norm: zeroed(all, SCRATCH)?,
+            similarity: zeroed(all, SCRATCH)?,
+            partner: zeroed(all, SCRATCH)?,
+            origin: zeroed(all, SCRATCH)?,
+        })
     }
 }
 

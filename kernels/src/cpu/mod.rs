@@ -5,6 +5,7 @@
 
 mod attention;
 mod backend;
+mod error;
 mod head;
 mod isa;
 mod layer_norm;
@@ -18,6 +19,8 @@ mod shared;
 mod simd_math;
 mod threads;
 
+pub use error::MakeError;
+
 use crate::ops::{Capacity, Kernels};
 use backend::Cpu;
 
@@ -29,7 +32,7 @@ pub struct Implementation {
     /// What the processor must have, for a refusal's message.
     pub needs: &'static str,
     available: fn() -> bool,
-    make: fn(&'static str, usize, &Capacity) -> Option<Box<dyn Kernels>>,
+    make: fn(&'static str, usize, &Capacity) -> Result<Box<dyn Kernels>, MakeError>,
     peak: fn(usize) -> Option<f64>,
 }
 
@@ -40,14 +43,18 @@ impl Implementation {
     }
 
     /// Makes the backend, with `threads` threads (at least 1; the caller's is one of them) and scratch
-    /// space for `capacity`. `None` where it is not [`Implementation::available`].
-    pub fn make(&self, threads: usize, capacity: &Capacity) -> Option<Box<dyn Kernels>> {
+    /// space for `capacity`.
+    ///
+    /// # Errors
+    /// [`MakeError`] where it is not [`Implementation::available`], or the operating system refuses a thread or
+    /// memory. It never makes do with fewer threads: what was asked for is what is measured and reported.
+    pub fn make(&self, threads: usize, capacity: &Capacity) -> Result<Box<dyn Kernels>, MakeError> {
         (self.make)(self.name, threads, capacity)
     }
 
     /// Multiply-accumulates a second that this set reaches on `threads` threads at once, from registers
     /// alone: what no kernel can exceed. Takes some 50 ms. `None` where it is not
-    /// [`Implementation::available`].
+    /// [`Implementation::available`], or the threads cannot be started.
     pub fn measure_peak(&self, threads: usize) -> Option<f64> {
         (self.peak)(threads)
     }
@@ -61,10 +68,10 @@ macro_rules! implementation {
             needs: $needs,
             available: || <$set>::new().is_some(),
             make: |name, threads, capacity| {
-                let isa = <$set>::new()?;
-                Some(Box::new(Cpu::new(isa, name, threads, capacity)))
+                let isa = <$set>::new().ok_or(MakeError::Unavailable)?;
+                Ok(Box::new(Cpu::new(isa, name, threads, capacity)?))
             },
-            peak: |threads| Some(peak::measure(<$set>::new()?, threads)),
+            peak: |threads| peak::measure(<$set>::new()?, threads),
         }
     };
 }
@@ -109,17 +116,21 @@ pub fn implementations() -> &'static [Implementation] {
 }
 
 /// The best implementation that this machine can run.
-pub fn best(threads: usize, capacity: &Capacity) -> Box<dyn Kernels> {
+///
+/// # Errors
+/// As [`Implementation::make`], which does not fall back to another one for lack of threads or memory.
+pub fn best(threads: usize, capacity: &Capacity) -> Result<Box<dyn Kernels>, MakeError> {
     implementations()
         .iter()
-        .find_map(|implementation| implementation.make(threads, capacity))
-        .expect("the last implementation needs nothing")
+        .find(|implementation| implementation.available())
+        .ok_or(MakeError::Unavailable)?
+        .make(threads, capacity)
 }
 
 /// [`Implementation::measure_peak`] of the best implementation that this machine can run.
-pub fn measure_peak(threads: usize) -> f64 {
+pub fn measure_peak(threads: usize) -> Option<f64> {
     implementations()
         .iter()
-        .find_map(|implementation| implementation.measure_peak(threads))
-        .expect("the last implementation needs nothing")
+        .find(|implementation| implementation.available())?
+        .measure_peak(threads)
 }

@@ -2,7 +2,8 @@
 
 use super::isa::{Dot4, Isa};
 use std::hint::black_box;
-use std::sync::Barrier;
+use std::sync::{Barrier, OnceLock};
+use std::thread::{Builder, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 /// How long every thread multiplies.
@@ -43,8 +44,11 @@ pub(super) fn saturate<I: Dot4, const CHAINS: usize>(isa: I, steps: usize) -> us
     steps * CHAINS * I::LANES * 4
 }
 
-/// Multiply-accumulates a second that `threads` threads reach together, each on registers alone.
-pub(super) fn measure<I: Isa>(isa: I, threads: usize) -> f64 {
+/// Multiply-accumulates a second that `threads` threads reach together, each on registers alone; `None` if not all of
+/// them can be started.
+pub(super) fn measure<I: Isa>(isa: I, threads: usize) -> Option<f64> {
+    // Whether all were started: a barrier that somebody is missing from would never open.
+    let complete = OnceLock::<bool>::new();
     let barrier = Barrier::new(threads.max(1));
     let run = || {
         let steps = || {
@@ -66,13 +70,17 @@ pub(super) fn measure<I: Isa>(isa: I, threads: usize) -> f64 {
         rates.sort_by(f64::total_cmp);
         rates[rates.len() / 2]
     };
+    let run_if_complete = || complete.wait().then(run).unwrap_or_default();
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
-        let own = run();
-        others
-            .into_iter()
-            .map(|thread| thread.join().expect("the loop cannot panic"))
-            .sum::<f64>()
-            + own
+        let spawn = |_| Builder::new().spawn_scoped(scope, run_if_complete).ok();
+        let others: Option<Vec<_>> = (1..threads).map(spawn).collect();
+        let all = *complete.get_or_init(|| others.is_some());
+        let own = all.then(run)?;
+        let rates = others?.into_iter().map(ScopedJoinHandle::join);
+        Some(
+            own + rates
+                .map(|rate| rate.expect("the loop cannot panic"))
+                .sum::<f64>(),
+        )
     })
 }

@@ -10,9 +10,11 @@
 //! Idle workers spin for a short while (the next step of the same frame is microseconds away), then park
 //! until the next frame.
 
+use super::error::MakeError;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
-use std::thread::{JoinHandle, Thread};
+use std::thread::{Builder, JoinHandle, Thread};
 
 /// Turns of the spin loop before a worker parks: some 50 microseconds.
 const SPINS: u32 = 20_000;
@@ -50,35 +52,59 @@ pub(super) struct Team {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     parked: Arc<[Padded<AtomicBool>]>,
-    handles: Box<[Thread]>,
+    handles: Vec<Thread>,
 }
+
+/// What a worker does from its start to its end.
+type Work = Box<dyn FnOnce() + Send>;
 
 impl Team {
     /// A team of `threads`, the caller's included; at least one.
-    pub(super) fn new(threads: usize) -> Self {
-        let shared = Arc::new(Shared::default());
+    ///
+    /// # Errors
+    /// [`MakeError::Thread`]; those that were started have ended then.
+    pub(super) fn new(threads: usize) -> Result<Self, MakeError> {
+        Self::spawned_by(threads, |number, work| {
+            Builder::new()
+                .name(format!("mergevit-{number}"))
+                .spawn(work)
+        })
+    }
+
+    /// As [`new`](Self::new), with `spawn(number, work)` in the operating system's place.
+    fn spawned_by(
+        threads: usize,
+        spawn: impl Fn(usize, Work) -> io::Result<JoinHandle<()>>,
+    ) -> Result<Self, MakeError> {
         let helpers = threads.clamp(1, COUNT) - 1;
-        let parked: Arc<[_]> = (0..helpers).map(|_| Padded::default()).collect();
-        let workers: Vec<_> = (0..helpers)
-            .map(|index| {
-                let (shared, parked) = (Arc::clone(&shared), Arc::clone(&parked));
-                std::thread::Builder::new()
-                    .name(format!("mergevit-{}", index + 1))
-                    .spawn(move || work(&shared, &parked[index].0, index + 1))
-                    .expect("the operating system refused a thread")
-            })
-            .collect();
-        let handles = workers.iter().map(|w| w.thread().clone()).collect();
+        // Dropped on an error, it ends the threads that it has.
+        let mut team = Self {
+            shared: Arc::default(),
+            workers: Vec::with_capacity(helpers),
+            parked: (0..helpers).map(|_| Padded::default()).collect(),
+            handles: Vec::with_capacity(helpers),
+        };
+        let refused = |helper: usize, source| MakeError::Thread {
+            number: helper + 2,
+            threads,
+            source,
+        };
+        for helper in 0..helpers {
+            let (shared, parked) = (Arc::clone(&team.shared), Arc::clone(&team.parked));
+            let number = helper + 1;
+            let work = move || work(&shared, &parked[helper].0, number);
+            let worker = spawn(number, Box::new(work)).map_err(|error| refused(helper, error))?;
+            team.handles.push(worker.thread().clone());
+            team.workers.push(worker);
+        }
         // A thread allocates while it starts; frames must not.
-        while shared.started.load(Ordering::Acquire) < helpers {
+        while team.shared.started.load(Ordering::Acquire) < helpers {
+            if let Some(helper) = team.workers.iter().position(JoinHandle::is_finished) {
+                return Err(refused(helper, io::Error::other("it ended at once")));
+            }
             std::thread::yield_now();
         }
-        Self {
-            shared,
-            workers,
-            parked,
-            handles,
-        }
+        Ok(team)
     }
 
     /// Threads, the caller's included.
@@ -87,6 +113,9 @@ impl Team {
     }
 
     /// Runs `task(thread, index)` for every index below `tasks`; returns when all are done.
+    ///
+    /// A task that panics takes its thread's share of the step with it; the others finish theirs. Then this panics
+    /// too, whichever thread it was. The team stays as it was, ready for the next step.
     pub(super) fn run(&mut self, tasks: usize, task: Task<'_>) {
         if self.workers.is_empty() || tasks <= 1 {
             (0..tasks).for_each(|index| task(0, index));
@@ -99,6 +128,7 @@ impl Team {
             .store((&raw const task).cast_mut().cast(), Ordering::Relaxed);
         shared.tasks.store(tasks, Ordering::Relaxed);
         shared.next.0.store(0, Ordering::Relaxed);
+        shared.panicked.store(false, Ordering::Relaxed);
         // SeqCst pairs with the worker's `parked` store and `gate` load: one of the two sees the other.
         shared.gate.0.fetch_add(STEP + OPEN, Ordering::SeqCst);
         let closing = Closing(shared);
@@ -217,7 +247,7 @@ mod tests {
     #[test]
     fn every_task_runs_once_in_every_step() {
         for threads in 1..=4 {
-            let mut team = Team::new(threads);
+            let mut team = Team::new(threads).expect("some threads");
             for tasks in [0usize, 1, 2, 3, 17, 200] {
                 let counts: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
                 for _ in 0..50 {
@@ -233,7 +263,7 @@ mod tests {
 
     #[test]
     fn parked_workers_wake_up() {
-        let mut team = Team::new(3);
+        let mut team = Team::new(3).expect("three threads");
         for _ in 0..5 {
             let sum = AtomicUsize::new(0);
             team.run(100, &|_, index| {
@@ -245,11 +275,67 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_reaches_the_caller() {
+    fn a_panic_reaches_the_caller_and_leaves_the_team_whole() {
+        let mut team = Team::new(3).expect("three threads");
+        // Twice as many panics as threads, on whichever thread takes the task, the caller's included.
+        for planted in [0, 1, 33, 62, 63, 0] {
+            let mut step = |panics: bool| {
+                let sum = AtomicUsize::new(0);
+                let run = std::panic::AssertUnwindSafe(|| {
+                    team.run(64, &|_, index| {
+                        assert!(!panics || index != planted, "planted");
+                        sum.fetch_add(index, Ordering::Relaxed);
+                    });
+                });
+                let result = std::panic::catch_unwind(run);
+                (result.is_err(), sum.into_inner())
+            };
+            assert!(step(true).0);
+            assert_eq!(step(false), (false, 64 * 63 / 2));
+        }
+    }
+
+    /// Every task panics on every thread at once, and the team is dropped while the caller unwinds.
+    #[test]
+    fn nobody_waits_for_threads_that_panicked() {
         let result = std::panic::catch_unwind(|| {
-            let mut team = Team::new(2);
-            team.run(64, &|_, index| assert!(index != 33, "planted"));
+            let mut team = Team::new(4).expect("four threads");
+            team.run(64, &|_, _| panic!("planted"));
         });
         assert!(result.is_err());
+    }
+
+    #[test]
+    fn a_refused_thread_is_an_error_and_ends_the_others() {
+        for refused in 1..4 {
+            let alive = Arc::new(());
+            let spawn = |number, work: Work| {
+                if number == refused {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                let alive = Arc::clone(&alive);
+                Builder::new().spawn(move || {
+                    work();
+                    drop(alive);
+                })
+            };
+            let error = Team::spawned_by(4, spawn).expect_err("one is missing");
+            let expected = format!("cannot start thread {} of 4: ", refused + 1);
+            assert!(error.to_string().starts_with(&expected), "{error}");
+            assert_eq!(Arc::strong_count(&alive), 1, "a thread is left");
+        }
+    }
+
+    #[test]
+    fn a_thread_that_ends_at_once_is_an_error() {
+        let spawn = |number, work: Work| match number {
+            2 => Builder::new().spawn(|| {}),
+            _ => Builder::new().spawn(work),
+        };
+        let error = Team::spawned_by(3, spawn).expect_err("one has ended");
+        assert_eq!(
+            error.to_string(),
+            "cannot start thread 3 of 3: it ended at once"
+        );
     }
 }

@@ -7,6 +7,9 @@ use std::fmt;
 /// Name of the scalar reference, the judge of all others.
 pub(super) const REFERENCE: &str = "reference";
 
+/// Name of the best backend on the processor.
+pub(super) const CPU: &str = "cpu";
+
 /// Name of the first CUDA device.
 pub(super) const CUDA: &str = "cuda";
 

@@ -5,6 +5,7 @@ use crate::pack::{PackError, UnknownSchedule};
 use mergevit_kernels::cuda::DeviceError;
 use mergevit_kernels::cuda::driver::OpenError;
 use mergevit_kernels::frame::MAX_SIDE;
+use mergevit_kernels::memory::OutOfMemory;
 use mergevit_kernels::ops::MAX_BATCH;
 use thiserror::Error;
 
@@ -37,6 +38,20 @@ pub enum LoadError {
     /// A device that refuses the model, for lack of memory above all.
     #[error("backend cuda: {0}")]
     Device(#[from] DeviceError),
+    /// The operating system refused a thread: a limit on processes, tasks or memory. An engine never makes do with
+    /// fewer threads than were asked for; [`threads`](super::EngineOptions::threads) asks for fewer.
+    #[error("cannot start thread {number} of {threads}: {source}")]
+    Thread {
+        /// Which of them, the caller's being the first.
+        number: usize,
+        /// Threads asked for, the caller's included.
+        threads: usize,
+        /// Its reason.
+        source: std::io::Error,
+    },
+    /// The operating system refused memory for the model, its batches or its frames.
+    #[error(transparent)]
+    OutOfMemory(#[from] OutOfMemory),
     /// No schedule of that name in the pack.
     #[error(transparent)]
     UnknownSchedule(#[from] UnknownSchedule),

@@ -1,6 +1,6 @@
 //! Makes what runs a plan: chosen once, by name or best first, never silently.
 
-use super::backend::{Backend, DEVICES, REFERENCE, backends, ordinal};
+use super::backend::{Backend, CPU, DEVICES, REFERENCE, backends, ordinal};
 use super::device::Accelerator;
 use super::error::LoadError;
 use super::executor::Executor;
@@ -9,7 +9,7 @@ use super::options::EngineOptions;
 use crate::limits::MAX_THREADS;
 use crate::pack::Pack;
 use crate::plan::capacity;
-use mergevit_kernels::cpu;
+use mergevit_kernels::cpu::{self, MakeError};
 use mergevit_kernels::cuda::driver::{self, OpenError};
 use mergevit_kernels::ops::{Capacity, Kernels};
 use mergevit_kernels::reference::Reference;
@@ -48,11 +48,11 @@ impl Made {
 pub(super) fn make(pack: &Pack, options: &EngineOptions) -> Result<Made, LoadError> {
     let threads = threads(options.threads)?;
     let capacity = capacity(pack.config(), options.max_batch);
-    let host = |kernels: Box<dyn Kernels>| -> Box<dyn Executor> {
+    let host = |kernels: Box<dyn Kernels>| -> Result<Box<dyn Executor>, LoadError> {
         if options.tune {
             log::warn!("backend {} has nothing to tune", kernels.name());
         }
-        Box::new(Host::new(pack, kernels, options))
+        Ok(Box::new(Host::new(pack, kernels, options)?))
     };
     match &options.backend {
         Backend::Auto => match cuda(pack, 0, options) {
@@ -62,17 +62,19 @@ pub(super) fn make(pack: &Pack, options: &EngineOptions) -> Result<Made, LoadErr
                     LoadError::Cuda(OpenError::NoDriver | OpenError::NoDevice) => log::Level::Info,
                     _ => log::Level::Warn,
                 };
-                let kernels = cpu::best(threads, &capacity);
+                let kernels = processor(CPU, threads, &capacity)?;
                 log::log!(level, "{error}; the backend is {}", kernels.name());
                 Ok(Made {
-                    executor: host(kernels),
+                    executor: host(kernels)?,
                     refusal: Some(error),
                 })
             }
         },
         Backend::Named(name) => match ordinal(name) {
             Some(ordinal) => cuda(pack, ordinal, options).map(Made::named),
-            None => processor(name, threads, &capacity).map(|kernels| Made::named(host(kernels))),
+            None => processor(name, threads, &capacity)
+                .and_then(host)
+                .map(Made::named),
         },
     }
 }
@@ -95,7 +97,7 @@ fn processor(
     capacity: &Capacity,
 ) -> Result<Box<dyn Kernels>, LoadError> {
     match name {
-        "cpu" => return Ok(cpu::best(threads, capacity)),
+        CPU => return cpu::best(threads, capacity).map_err(|error| not_made(CPU, "", error)),
         REFERENCE => return Ok(Box::new(Reference::new())),
         _ => {}
     }
@@ -108,8 +110,22 @@ fn processor(
         })?;
     implementation
         .make(threads, capacity)
-        .ok_or(LoadError::Refused {
-            name: implementation.name,
-            needs: implementation.needs,
-        })
+        .map_err(|error| not_made(implementation.name, implementation.needs, error))
+}
+
+/// Why the backend `name`, which needs `needs`, was not made.
+fn not_made(name: &'static str, needs: &'static str, error: MakeError) -> LoadError {
+    match error {
+        MakeError::Thread {
+            number,
+            threads,
+            source,
+        } => LoadError::Thread {
+            number,
+            threads,
+            source,
+        },
+        MakeError::OutOfMemory(error) => error.into(),
+        _ => LoadError::Refused { name, needs },
+    }
 }

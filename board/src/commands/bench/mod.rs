@@ -99,6 +99,7 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
         true => Some(profile::profile(&mut engine, &pixels, limit, peak)?),
         false => None,
     };
+    model::check(&args.model, &engine)?;
     let report = Report::new(
         &engine, check, &latencies, preprocess, peak, resident, profile,
     );

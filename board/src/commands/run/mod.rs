@@ -2,6 +2,7 @@
 
 mod report;
 mod session;
+mod watch;
 
 use crate::args::{self, ClassArgs, ModelArgs};
 use crate::failure::Failure;
@@ -10,6 +11,7 @@ use crate::sources::{self, Exchange, Source, SourceOptions, SourceSpec, parse_co
 use crate::{model, output, seal, start};
 use mergevit_kernels::frame::ColorSpace;
 use session::{End, Session, Settings};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -58,7 +60,8 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let source = open(args)?;
     let max_frame = (source.max_width, source.max_height);
     let mut engine = model::load(&args.model, 1, max_frame)?;
-    let exchange = Arc::new(Exchange::new(source.policy, source.slot_bytes));
+    let exchange = Exchange::new(source.policy, source.slot_bytes);
+    let exchange = Arc::new(exchange.map_err(|error| model::out_of_memory(&error))?);
     stop_on_signals(&exchange)?;
     let labels = model::labels(&args.classes, &engine)?;
     let mut session = Session::new(args.settings(), &source.names, labels);
@@ -75,7 +78,12 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
 
     exchange.stop();
     let summary = session.summary(exchange.counts());
-    let outcome = outcome(end, session.frames(), &source.description);
+    let outcome = outcome(
+        end,
+        session.frames(),
+        &source.description,
+        &args.model.model,
+    );
     if !args.json || matches!(outcome, Err(Failure::OutputClosed)) {
         output::note(&summary.to_string());
         return outcome;
@@ -123,7 +131,7 @@ fn open(args: &Args) -> Result<Source, Failure> {
 }
 
 /// What the process ends with after `frames` frames.
-fn outcome(end: End, frames: u64, source: &str) -> Result<(), Failure> {
+fn outcome(end: End, frames: u64, source: &str, model: &Path) -> Result<(), Failure> {
     match end {
         End::Source(Err(error)) => Err(Failure::work(&format_args!("{source}: {error}"))),
         End::Source(Ok(())) if frames == 0 => Err(Failure::work(&format_args!(
@@ -131,6 +139,7 @@ fn outcome(end: End, frames: u64, source: &str) -> Result<(), Failure> {
         ))),
         End::Source(Ok(())) | End::Enough => Ok(()),
         End::EngineFailed(error) => Err(Failure::work(&error)),
+        End::PackChanged(changed) => Err(model::changed(model, changed)),
         End::OutputFailed(error) => Err(Failure::output(&error)),
     }
 }

@@ -1,13 +1,14 @@
 //! The live loop. Nothing in [`Session::run`] allocates.
 
 use super::report::{Summary, write_frame};
+use super::watch::Watch;
 use crate::file_name::FileName;
 use crate::output::{self, GROWTH, Line, Time};
 use crate::ranking::{Ranked, Ranking, rank};
 use crate::records::{ErrorRecord, FrameRecord};
 use crate::sources::{Counts, Exchange, Next, SourceError};
 use crate::telemetry::histogram::Histogram;
-use mergevit_runtime::{Engine, RunError};
+use mergevit_runtime::{Engine, PackChanged, RunError};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ pub(super) enum End {
     /// `--max-frames` was reached.
     Enough,
     EngineFailed(RunError),
+    /// The pack was written to under the engine.
+    PackChanged(PackChanged),
     OutputFailed(io::Error),
 }
 
@@ -87,13 +90,17 @@ impl Session {
         let fps_limit = self.settings.fps_limit;
         let interval = fps_limit.map(|fps| Duration::from_secs_f64(1.0 / fps));
         let mut due = Instant::now();
+        let mut watch = Watch::new();
         loop {
             if let Some(interval) = interval {
                 exchange.sleep_until(due);
                 due = Instant::now().max(due) + interval;
             }
             let slot = match exchange.next(PATIENCE) {
-                Next::Waiting => continue,
+                Next::Waiting => match watch.check(engine.pack()) {
+                    Ok(()) => continue,
+                    Err(changed) => return End::PackChanged(changed),
+                },
                 Next::Ended(result) => return End::Source(result),
                 Next::Frame(slot) => slot,
             };
@@ -115,6 +122,10 @@ impl Session {
                 Err(error) => return End::EngineFailed(error),
             };
             let end = Instant::now();
+            // After the answer and before its use: what is printed was computed with the pack that was loaded.
+            if let Err(changed) = watch.check(engine.pack()) {
+                return End::PackChanged(changed);
+            }
             let times = Times {
                 latency: end - begin,
                 age: end.saturating_duration_since(slot.captured),

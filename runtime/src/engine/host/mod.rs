@@ -12,6 +12,7 @@ use crate::pack::Pack;
 use execute::Execution;
 use mergevit_kernels::cuda::DeviceError;
 use mergevit_kernels::frame::{Frame, Preprocessor};
+use mergevit_kernels::memory::OutOfMemory;
 use mergevit_kernels::ops::Kernels;
 use weights::{RowSums, Weights};
 
@@ -24,7 +25,11 @@ pub(super) struct Host {
 }
 
 impl Host {
-    pub(super) fn new(pack: &Pack, kernels: Box<dyn Kernels>, options: &EngineOptions) -> Self {
+    pub(super) fn new(
+        pack: &Pack,
+        kernels: Box<dyn Kernels>,
+        options: &EngineOptions,
+    ) -> Result<Self, OutOfMemory> {
         let config = pack.config();
         let geometry = config.geometry().expect(VALID);
         let arena_len = pack
@@ -35,12 +40,12 @@ impl Host {
             .max()
             .unwrap_or(0);
         let (width, height) = options.max_frame;
-        Self {
-            sums: RowSums::new(pack),
+        Ok(Self {
+            sums: RowSums::new(pack)?,
             kernels,
             preprocessor: Preprocessor::new(geometry, width, height),
-            arena: AlignedBytes::zeroed(arena_len),
-        }
+            arena: AlignedBytes::try_zeroed(arena_len, "the arena")?,
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::config::ModelConfig;
 use crate::pack::{Linear, Norm, Pack, TensorKind};
+use mergevit_kernels::memory::{self, OutOfMemory};
 use mergevit_kernels::ops::{self, LayerNorm, LinearWeights};
 
 /// The sum of every row of every weight: patch embedding, layers, head.
@@ -9,18 +10,21 @@ use mergevit_kernels::ops::{self, LayerNorm, LinearWeights};
 pub(super) struct RowSums(Box<[i32]>);
 
 impl RowSums {
-    pub(super) fn new(pack: &Pack) -> Self {
+    pub(super) fn new(pack: &Pack) -> Result<Self, OutOfMemory> {
         let depth = pack.config().depth;
         let layers =
             (0..depth).flat_map(|layer| Linear::ENCODER.map(|linear| (linear, Some(layer))));
         let all = std::iter::once((Linear::Patch, None))
             .chain(layers)
             .chain([(Linear::Head, None)]);
-        let sums = all.flat_map(|(linear, layer)| {
-            let kind = linear.tensors().weight;
+        let weights = all.map(|(linear, layer)| (linear.tensors().weight, layer));
+        let rows = weights.clone().map(|(kind, _)| kind.shape(pack.config()).0);
+        let mut sums = memory::zeroed(rows.sum(), "the weights' row sums")?;
+        let every = weights.flat_map(|(kind, layer)| {
             ops::row_sums(i8s(pack, kind, layer), kind.shape(pack.config()).1)
         });
-        Self(sums.collect())
+        sums.iter_mut().zip(every).for_each(|(to, sum)| *to = sum);
+        Ok(Self(sums))
     }
 
     /// The sums of one weight's rows.
@@ -116,7 +120,7 @@ mod tests {
         let mut config = testing::model(16, 8, 2, 3, 10);
         config.mlp_width = 192;
         let pack = testing::pack(&config, &[0], 11);
-        let sums = RowSums::new(&pack);
+        let sums = RowSums::new(&pack).expect("a few kilobytes");
         let weights = Weights {
             pack: &pack,
             sums: &sums,

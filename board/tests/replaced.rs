@@ -1,0 +1,144 @@
+//! What becomes of a run whose pack is written to, truncated or replaced.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use common::{Fixture, HEIGHT, WIDTH, config, raw_frames, start};
+use mergevit_kernels::frame::PixelFormat;
+use mergevit_runtime::testing;
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+
+const SIGBUS: i32 = 7;
+
+/// `mergevit run` on a pipe, one frame at a time.
+struct Run {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Run {
+    fn new(fixture: &Fixture) -> Self {
+        let mut run = fixture.source(&format!("raw:grey:{WIDTH}x{HEIGHT}:-"));
+        let mut child = start(run.arg("--json").stdin(Stdio::piped()));
+        Self {
+            stdin: child.stdin.take().expect("a pipe"),
+            stdout: BufReader::new(child.stdout.take().expect("a pipe")),
+            child,
+        }
+    }
+
+    /// The classes of one frame, always the same; nothing once the program has ended.
+    fn frame(&mut self) -> Option<serde_json::Value> {
+        // The program may have ended before it reads the frame.
+        let _ = self.stdin.write_all(&raw_frames(PixelFormat::Grey, 1));
+        let mut line = String::new();
+        self.stdout
+            .read_line(&mut line)
+            .expect("the output is text");
+        let record: serde_json::Value = serde_json::from_str(&line).ok()?;
+        (record["event"] == "frame").then(|| record["top"].clone())
+    }
+
+    /// How it ended, and what it said.
+    fn end(mut self) -> (ExitStatus, String) {
+        drop(self.stdin);
+        let mut text = String::new();
+        let mut stderr = self.child.stderr.take().expect("a pipe");
+        stderr.read_to_string(&mut text).expect("errors are text");
+        (self.child.wait().expect("it ends"), text)
+    }
+}
+
+/// Another model of the same shape.
+fn other() -> Vec<u8> {
+    testing::bytes(&config(), &[0, 3], 8).to_vec()
+}
+
+#[test]
+fn a_pack_that_is_overwritten_ends_the_run_before_a_wrong_answer() {
+    let fixture = Fixture::new();
+    let mut run = Run::new(&fixture);
+    let first = run.frame();
+    assert!(first.is_some());
+    let whole = other();
+    assert_eq!(
+        fixture.model().metadata().expect("it is there").len(),
+        whole.len() as u64
+    );
+    std::fs::write(fixture.model(), whole).expect("the pack is written");
+    assert_eq!(run.frame(), None, "an answer of another model");
+    let (status, stderr) = run.end();
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    for part in [
+        "m.mvit: changed while in use: it was written to",
+        "hint: never write into",
+    ] {
+        assert!(stderr.contains(part), "{part:?} is not in: {stderr}");
+    }
+}
+
+#[test]
+fn a_single_byte_written_in_place_ends_the_run() {
+    let fixture = Fixture::new();
+    let mut run = Run::new(&fixture);
+    assert!(run.frame().is_some());
+    let mut file = OpenOptions::new().write(true).open(fixture.model());
+    let file = file.as_mut().expect("the pack opens");
+    file.write_all(b"\x89")
+        .expect("the byte that is there is written");
+    assert_eq!(run.frame(), None);
+    assert_eq!(run.end().0.code(), Some(1));
+}
+
+#[test]
+fn a_truncated_pack_is_named() {
+    for left in [0, 100] {
+        let fixture = Fixture::new();
+        let mut run = Run::new(&fixture);
+        assert!(run.frame().is_some());
+        let file = OpenOptions::new().write(true).open(fixture.model());
+        file.expect("the pack opens")
+            .set_len(left)
+            .expect("it is truncated");
+        assert_eq!(run.frame(), None);
+        let (status, stderr) = run.end();
+        // The loop may see the new length before the engine meets the end of the file.
+        let expected = match status.code() {
+            Some(code) => {
+                assert_eq!(code, 1, "{stderr}");
+                format!("m.mvit: changed while in use: it has {left} bytes, and had ")
+            }
+            None => {
+                assert_eq!(status.signal(), Some(SIGBUS), "{stderr}");
+                "m.mvit: was truncated while in use".into()
+            }
+        };
+        assert!(stderr.contains(&expected), "{stderr}");
+        assert!(stderr.contains("hint: never write into"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_pack_that_is_renamed_over_leaves_the_run_as_it_was() {
+    let fixture = Fixture::new();
+    let mut run = Run::new(&fixture);
+    let first = run.frame();
+    assert!(first.is_some());
+    let new = fixture.write("new.mvit", &other());
+    std::fs::rename(new, fixture.model()).expect("a rename");
+    // Until the run has said that it knows.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    assert_eq!(run.frame(), first);
+    let (status, stderr) = run.end();
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    assert!(
+        stderr.contains("the pack was replaced or removed"),
+        "{stderr}"
+    );
+    let mut next = Run::new(&fixture);
+    assert_ne!(next.frame(), first, "the next run takes the new pack");
+}
