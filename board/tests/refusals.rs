@@ -75,7 +75,7 @@ fn bad_packs_are_refused_by_every_command() {
         (fixture.write("text.mvit", &[b'x'; 4096]), "magic"),
         (
             fixture.write("short.mvit", &whole[..whole.len() - 1]),
-            "file length",
+            "it was cut short",
         ),
         (fixture.write("flipped.mvit", &flipped), "expected"),
     ];

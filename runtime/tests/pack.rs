@@ -254,7 +254,10 @@ fn other_versions_and_other_files_say_so() {
         })
     ));
     let text = validate(&bytes).unwrap_err().to_string();
-    assert_eq!(text, "format version 2, expected 1");
+    assert!(text.starts_with("format version 2, expected 1: made by a newer mergevit; update"));
+    bytes[8] = 0;
+    let text = validate(&bytes).unwrap_err().to_string();
+    assert!(text.starts_with("format version 0, expected 1: made by an older mergevit; make"));
     bytes[0] = b'P';
     assert!(matches!(validate(&bytes), Err(Defect::Magic { .. })));
     assert!(matches!(validate(&tiny()[1..]), Err(Defect::Alignment)));
@@ -384,8 +387,85 @@ fn files_that_are_no_packs_are_named() {
     ));
     assert!(matches!(
         open(folder.path().into()).defect,
-        Defect::NotAFile
+        Defect::Directory
     ));
+    assert!(matches!(open("/dev/null".into()).defect, Defect::NotAFile));
+}
+
+#[test]
+fn a_pack_that_was_cut_short_says_so() {
+    let bytes = tiny();
+    let message = |bytes: &[u8]| validate(bytes).expect_err("damaged").to_string();
+    let mut short = AlignedBytes::copy_of(&bytes[..100]);
+    let expected = format!(
+        "the file ends after 100 of {} bytes: it was cut short",
+        bytes.len()
+    );
+    assert!(
+        message(&short).starts_with(&expected),
+        "{}",
+        message(&short)
+    );
+    assert!(message(&short[..40]).starts_with("the file is too short: 40 bytes"));
+    assert!(message(&short[..0]).starts_with("the file is empty: 0 bytes"));
+    short[16..24].copy_from_slice(&7u64.to_le_bytes());
+    let expected = "the file has 100 bytes, and its header says 7: something was appended";
+    assert!(message(&short).starts_with(expected), "{}", message(&short));
+    // A copy that made room for the whole file, and was interrupted.
+    let mut holes = AlignedBytes::copy_of(&bytes);
+    let half = bytes.len() / 2;
+    holes[half..].fill(0);
+    let text = message(&holes);
+    assert!(
+        text.contains("damaged") && text.contains("copy it again"),
+        "{text}"
+    );
+}
+
+#[test]
+fn files_that_are_taken_for_packs_are_recognized() {
+    let safetensors = b"\x48\0\0\0\0\0\0\0{\"__metadata__\":{\"format\":\"pt\"}";
+    let cases: [(&[u8], &str); 16] = [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid",
+            "git lfs pull",
+        ),
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b"<HTML><head>", "a web page"),
+        (b"\x1f\x8b\x08\0", "decompress it first"),
+        (b"\x28\xb5\x2f\xfd\0", "decompress it first"),
+        (b"\xfd7zXZ\0\0", "decompress it first"),
+        (b"BZh91AY", "decompress it first"),
+        (b"PK\x03\x04\0", "a PyTorch checkpoint"),
+        (b"\x80\x02\x8a\x0a", "an old PyTorch checkpoint"),
+        (safetensors, "mergevit-calibrate pack --checkpoint"),
+        (b"\x08\x08\x12\x07pytorch\x1a\x05", "an ONNX model"),
+        (b"GGUF\x03\0\0\0", "a GGUF model"),
+        (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+        (b"\x89MVIT\n\x1a\x01\0\0\0", "binary mode"),
+        (b"{\"model_type\": \"vit\"}", "JSON text"),
+        (b"", "all zeros"),
+    ];
+    for (first, expected) in cases {
+        let mut bytes = AlignedBytes::zeroed(4096);
+        bytes[..first.len()].copy_from_slice(first);
+        let error = validate(&bytes).expect_err("no pack");
+        assert!(matches!(error, Defect::Foreign { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.starts_with("not a .mvit pack but "), "{text}");
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+/// A pipe that nobody writes to is refused, not waited for.
+#[test]
+fn a_pipe_is_refused() {
+    let folder = folder();
+    let path = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.expect("mkfifo runs").success());
+    let error = Pack::open(&path).expect_err("no pack");
+    assert!(matches!(error.defect, Defect::NotAFile), "{error}");
 }
 
 #[test]

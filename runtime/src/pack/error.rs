@@ -1,5 +1,6 @@
 //! Why bytes are not a pack.
 
+use super::header::MAGIC;
 use super::layout::SectionKind;
 use super::origin::PackChanged;
 use crate::config::ConfigError;
@@ -69,19 +70,54 @@ pub enum Defect {
     #[error("bytes at an address that is not a multiple of 64")]
     Alignment,
     /// Shorter than the header.
-    #[error("{found} bytes, expected at least the header's 64")]
+    #[error(
+        "{}{found} bytes, expected at least the header's 64: copy or download it again",
+        if *found == 0 { "the file is empty: " } else { "the file is too short: " }
+    )]
     NoHeader {
         /// Length of the file.
         found: usize,
     },
-    /// Some other kind of file.
-    #[error("magic {found:02x?}, expected a .mvit pack")]
+    /// Some other kind of file, of which nothing more is known.
+    #[error("not a .mvit pack: magic {found:02x?}, expected {MAGIC:02x?}")]
     Magic {
         /// The first eight bytes.
         found: [u8; 8],
     },
+    /// Some other kind of file that is known.
+    #[error("not a .mvit pack but {kind}")]
+    Foreign {
+        /// What it is, and what to do about it.
+        kind: &'static str,
+    },
+    /// Shorter than its header says.
+    #[error(
+        "the file ends after {found} of {expected} bytes: it was cut short when it was copied or downloaded; copy \
+         it again"
+    )]
+    Truncated {
+        /// Bytes of the file.
+        found: u64,
+        /// Bytes that the header says it has.
+        expected: u64,
+    },
+    /// Longer than its header says.
+    #[error(
+        "the file has {found} bytes, and its header says {expected}: something was appended; copy it again"
+    )]
+    Appended {
+        /// Bytes of the file.
+        found: u64,
+        /// Bytes that the header says it has.
+        expected: u64,
+    },
     /// Written for another version of this program.
-    #[error("format version {found}, expected {expected}")]
+    #[error(
+        "format version {found}, expected {expected}: made by {} mergevit; {}",
+        if found > expected { "a newer" } else { "an older" },
+        if found > expected { "update this one, or make the pack again with its own mergevit-calibrate" }
+        else { "make the pack again" }
+    )]
     Version {
         /// Version of the file.
         found: u32,
@@ -107,7 +143,9 @@ pub enum Defect {
         found: u8,
     },
     /// The header or the section table was damaged.
-    #[error("header checksum {found:016x}, expected {expected:016x}")]
+    #[error(
+        "damaged: header checksum {found:016x}, expected {expected:016x}; copy it again, or make it again"
+    )]
     HeaderChecksum {
         /// Of the bytes.
         found: u64,
@@ -115,7 +153,9 @@ pub enum Defect {
         expected: u64,
     },
     /// A section's bytes were damaged.
-    #[error("section {section}: checksum {found:016x}, expected {expected:016x}")]
+    #[error(
+        "damaged in section {section}: checksum {found:016x}, expected {expected:016x}; copy it again, or make it again"
+    )]
     Checksum {
         /// Which section.
         section: SectionName,

@@ -4,6 +4,7 @@
 //! access to its tensors cannot fail. [`PackWriter`] writes one, atomically.
 
 mod error;
+mod foreign;
 mod header;
 mod layout;
 mod map;

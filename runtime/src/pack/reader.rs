@@ -5,6 +5,7 @@
 //! from it somewhere.
 
 use super::error::{Defect, SectionName, UnknownSection};
+use super::foreign;
 use super::header::{
     ENTRY_SIZE, Entry, HEADER_SIZE, Header, MAGIC, MAX_SECTIONS, MIN_SECTIONS, VERSION,
 };
@@ -13,6 +14,7 @@ use super::values;
 use crate::aligned::ALIGN;
 use crate::config::Metadata;
 use crate::limits::MAX_METADATA;
+use std::cmp::Ordering;
 use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -116,8 +118,11 @@ fn read_header(bytes: &[u8]) -> Result<usize, Defect> {
     };
     let header = Header::parse(first);
     if header.magic != MAGIC {
-        return Err(Defect::Magic {
-            found: header.magic,
+        return Err(match foreign::recognize(bytes) {
+            Some(kind) => Defect::Foreign { kind },
+            None => Defect::Magic {
+                found: header.magic,
+            },
         });
     }
     if header.version != VERSION {
@@ -126,7 +131,12 @@ fn read_header(bytes: &[u8]) -> Result<usize, Defect> {
             expected: VERSION,
         });
     }
-    header_field("file length", header.file_length, bytes.len() as u64)?;
+    let (found, expected) = (bytes.len() as u64, header.file_length);
+    match found.cmp(&expected) {
+        Ordering::Less => return Err(Defect::Truncated { found, expected }),
+        Ordering::Greater => return Err(Defect::Appended { found, expected }),
+        Ordering::Equal => {}
+    }
     header_field("table offset", header.table_offset, HEADER_SIZE as u64)?;
     let count = header.section_count as usize;
     let nearest = count.clamp(MIN_SECTIONS, MAX_SECTIONS);
