@@ -1,9 +1,9 @@
 //! The command line: which commands there are.
 
-use crate::commands::{bench, classify, demo, doctor, inspect, run};
+use crate::commands::{bench, classify, completions, demo, doctor, inspect, man, run};
 use crate::failure::Failure;
 use crate::output;
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use log::LevelFilter;
 
 /// Classifies images and live camera frames with a merged-token INT8 Vision Transformer.
@@ -38,6 +38,11 @@ enum Command {
     Inspect(inspect::Args),
     /// Show what this machine offers: instruction sets, GPU, cameras, and which backends run
     Doctor(doctor::Args),
+    /// Print the script by which a shell completes command lines
+    Completions(completions::Args),
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man(man::Args),
 }
 
 impl Cli {
@@ -71,6 +76,8 @@ impl Cli {
             Command::Bench(args) => bench::execute(args),
             Command::Inspect(args) => inspect::execute(args),
             Command::Doctor(args) => doctor::execute(args),
+            Command::Completions(args) => completions::execute(args, Self::command()),
+            Command::Man(args) => man::execute(args, Self::command()),
         }
     }
 }
@@ -78,7 +85,6 @@ impl Cli {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_definition_is_consistent() {

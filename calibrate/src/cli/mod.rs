@@ -1,16 +1,18 @@
 //! The command line. Exit codes: 0 success, 1 failure, 2 wrong usage.
 
+mod completions;
 mod error;
 mod evaluate;
 mod files;
 mod forward;
 mod images;
+mod man;
 mod pack;
 mod threads;
 
 pub use error::CommandError;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -27,6 +29,8 @@ enum Command {
     Pack(pack::PackArgs),
     Evaluate(evaluate::EvaluateArgs),
     Forward(forward::ForwardArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Runs a command line, program name first.
@@ -47,6 +51,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Pack(args) => pack::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Forward(args) => forward::run(args),
+        Command::Completions(args) => completions::run(args, Cli::command()),
+        Command::Man(args) => man::run(args, Cli::command()),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,1 @@
+../../board/tests/shell.rs
