@@ -4,6 +4,9 @@ use crate::output::Escaped;
 use std::fmt;
 use std::io;
 
+/// Exit code of wrong usage.
+pub(crate) const USAGE: u8 = 2;
+
 /// A command's failure.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -52,7 +55,7 @@ impl Failure {
         match self {
             Self::OutputClosed => 0,
             Self::Work { .. } | Self::Reported => 1,
-            Self::Usage(_) => 2,
+            Self::Usage(_) => USAGE,
         }
     }
 }

@@ -8,6 +8,8 @@ mod cli;
 mod commands;
 mod failure;
 mod file_name;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod jetson;
 mod model;
 mod output;
@@ -21,12 +23,9 @@ mod telemetry;
 pub use seal::SealedAllocator;
 
 use clap::Parser;
-use failure::Failure;
+use failure::{Failure, USAGE};
 use std::ffi::OsString;
 use std::process::ExitCode;
-
-/// Exit code of wrong usage.
-const USAGE: u8 = 2;
 
 /// Runs a command line, program name first. The exit code is 0 for success, 1 for failure, 2 for wrong usage.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {

@@ -10,6 +10,8 @@ mod capture;
 mod error;
 mod exchange;
 mod folder;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod names;
 mod raw;
 mod slot;

@@ -7,12 +7,12 @@ use super::names::format_name;
 use super::slot::Slot;
 use super::source::{Source, SourceOptions};
 use super::spec::Input;
-use super::stream::{self, Stream};
+use super::stream::{self, Bytes, Stream};
 use mergevit_kernels::frame::{FrameLayout, PixelFormat};
 
 #[derive(Debug)]
-struct Raw {
-    stream: Stream,
+struct Raw<B> {
+    stream: Stream<B>,
     layout: FrameLayout,
     repeat: bool,
     frame: u64,
@@ -25,26 +25,32 @@ pub(super) fn open(
     input: &Input,
     options: &SourceOptions,
 ) -> Result<Source, OpenError> {
+    let stream = Stream::open(input, options.repeat)?;
+    read(format, size, &stream::name(input), stream, options)
+}
+
+/// As [`open`], from an open stream.
+pub(super) fn read<B: Bytes>(
+    format: PixelFormat,
+    size: (usize, usize),
+    name: &str,
+    stream: Stream<B>,
+    options: &SourceOptions,
+) -> Result<Source, OpenError> {
     let layout = FrameLayout::packed(format, size.0, size.1);
     let layout = layout.map_err(|reason| OpenError::Layout {
-        name: stream::name(input),
+        name: name.into(),
         reason,
     })?;
     let layout = layout.with_color(options.color.unwrap_or_default());
     let raw = Raw {
-        stream: Stream::open(input, options.repeat)?,
+        stream,
         layout,
         repeat: options.repeat,
         frame: 0,
     };
     Ok(Source {
-        description: format!(
-            "{}: raw {} {}x{}",
-            stream::name(input),
-            format_name(format),
-            size.0,
-            size.1
-        ),
+        description: format!("{name}: raw {} {}x{}", format_name(format), size.0, size.1),
         policy: Policy::EveryFrame,
         max_width: size.0,
         max_height: size.1,
@@ -54,7 +60,7 @@ pub(super) fn open(
     })
 }
 
-impl Raw {
+impl<B: Bytes> Raw<B> {
     fn read(&mut self, to: &mut [u8]) -> Result<usize, SourceError> {
         self.stream.read_full(to).map_err(|source| SourceError::Io {
             frame: self.frame,
@@ -63,7 +69,7 @@ impl Raw {
     }
 }
 
-impl Capture for Raw {
+impl<B: Bytes> Capture for Raw<B> {
     fn capture(&mut self, slot: &mut Slot) -> Result<Captured, SourceError> {
         let expected = self.layout.packed_bytes();
         let Some(to) = slot.prepare(self.layout, expected) else {

@@ -9,10 +9,15 @@ use std::os::fd::AsFd;
 /// Headers are read through this buffer; frames are read past it.
 const BUFFER: usize = 1 << 16;
 
+/// What a stream reads: a file, or bytes in memory where a test or a fuzzer gives them.
+pub(super) trait Bytes: Read + Seek + Send + 'static {}
+
+impl<T: Read + Seek + Send + 'static> Bytes for T {}
+
 /// An open input.
 #[derive(Debug)]
-pub(super) struct Stream {
-    reader: BufReader<File>,
+pub(super) struct Stream<B = File> {
+    reader: BufReader<B>,
 }
 
 /// The name of an input in messages.
@@ -23,7 +28,7 @@ pub(super) fn name(input: &Input) -> String {
     }
 }
 
-impl Stream {
+impl Stream<File> {
     /// Opens `input`; with `repeat`, it must be a file that can be read again.
     pub(super) fn open(input: &Input, repeat: bool) -> Result<Self, OpenError> {
         let error = |action| {
@@ -47,9 +52,16 @@ impl Stream {
         if repeat && !metadata.is_file() {
             return Err(OpenError::NotRepeatable { name: name(input) });
         }
-        Ok(Self {
-            reader: BufReader::with_capacity(BUFFER, file),
-        })
+        Ok(Self::new(file))
+    }
+}
+
+impl<B: Bytes> Stream<B> {
+    /// Reads `bytes` from where they are.
+    pub(super) fn new(bytes: B) -> Self {
+        Self {
+            reader: BufReader::with_capacity(BUFFER, bytes),
+        }
     }
 
     /// Position of the next byte.

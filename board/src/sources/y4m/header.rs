@@ -4,7 +4,7 @@ use mergevit_kernels::frame::{ColorSpace, FrameError, FrameLayout, MAX_SIDE, Pix
 use thiserror::Error;
 
 /// Longest header line of a stream or of a frame in bytes; real ones have fewer than 100.
-pub(super) const MAX_LINE: usize = 1024;
+pub(crate) const MAX_LINE: usize = 1024;
 
 /// What is wrong with a stream's header.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

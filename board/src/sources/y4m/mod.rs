@@ -8,12 +8,12 @@ use super::exchange::Policy;
 use super::slot::Slot;
 use super::source::{Source, SourceOptions};
 use super::spec::Input;
-use super::stream::{self, Stream};
+use super::stream::{self, Bytes, Stream};
 use header::{HeaderError, MAX_LINE};
 use mergevit_kernels::frame::FrameLayout;
 
-struct Y4m {
-    stream: Stream,
+struct Y4m<B> {
+    stream: Stream<B>,
     layout: FrameLayout,
     /// Where the first frame starts, if the stream is to be repeated.
     start: Option<u64>,
@@ -23,13 +23,21 @@ struct Y4m {
 
 /// Opens a stream and reads its header.
 pub(super) fn open(input: &Input, options: &SourceOptions) -> Result<Source, OpenError> {
-    let name = stream::name(input);
+    let stream = Stream::open(input, options.repeat)?;
+    read(&stream::name(input), stream, options)
+}
+
+/// As [`open`], from an open stream.
+pub(super) fn read<B: Bytes>(
+    name: &str,
+    mut stream: Stream<B>,
+    options: &SourceOptions,
+) -> Result<Source, OpenError> {
     let io_error = |source| OpenError::Io {
-        name: name.clone(),
+        name: name.into(),
         action: "read",
         source,
     };
-    let mut stream = Stream::open(input, options.repeat)?;
     let mut line = vec![0; MAX_LINE].into_boxed_slice();
     let length = stream.read_line(&mut line).map_err(io_error)?;
     let header = match length {
@@ -37,7 +45,7 @@ pub(super) fn open(input: &Input, options: &SourceOptions) -> Result<Source, Ope
         _ => header::parse(&line[..length], options.color),
     };
     let layout = header.map_err(|reason| OpenError::Header {
-        name: name.clone(),
+        name: name.into(),
         reason,
     })?;
     let start = match options.repeat {
@@ -61,7 +69,7 @@ pub(super) fn open(input: &Input, options: &SourceOptions) -> Result<Source, Ope
     })
 }
 
-impl Y4m {
+impl<B: Bytes> Y4m<B> {
     fn read_line(&mut self) -> Result<usize, SourceError> {
         self.stream
             .read_line(&mut self.line)
@@ -99,7 +107,7 @@ impl Y4m {
     }
 }
 
-impl Capture for Y4m {
+impl<B: Bytes> Capture for Y4m<B> {
     fn capture(&mut self, slot: &mut Slot) -> Result<Captured, SourceError> {
         if !self.frame_header()? {
             return Ok(Captured::End);

@@ -1,0 +1,5 @@
+//! A YUV4MPEG2 stream through the capture path, beside a second reading of it.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| mergevit_board::fuzzing::y4m(bytes));

@@ -1,0 +1,46 @@
+//! What the fuzz targets call. A function takes any bytes, and panics if what they stand for is not treated as it
+//! must be. Ordinary tests call them on the seeds.
+
+pub use crate::sources::fuzzing::{raw, source, y4m};
+
+use crate::cli::Cli;
+use crate::failure::USAGE;
+use clap::Parser;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+/// A command line, its arguments separated by zero bytes: it is accepted, asks for help or the version, or is
+/// refused as wrong usage with a message.
+pub fn arguments(bytes: &[u8]) {
+    let arguments = bytes.split(|&byte| byte == 0).map(OsStr::from_bytes);
+    let line = [OsStr::new("mergevit")].into_iter().chain(arguments);
+    if let Err(error) = Cli::try_parse_from(line) {
+        let code = if error.use_stderr() { USAGE } else { 0 };
+        assert_eq!(error.exit_code(), i32::from(code));
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn check_seeds(target: &str, check: fn(&[u8])) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("fuzz/seeds")
+            .join(target);
+        for seed in folder.read_dir().expect("each target has seeds") {
+            let seed = seed.expect("a seed").path();
+            check(&std::fs::read(seed).expect("a seed is a file"));
+        }
+    }
+
+    #[test]
+    fn every_seed_is_treated_as_it_must_be() {
+        check_seeds("mergevit_arguments", arguments);
+        check_seeds("raw", raw);
+        check_seeds("source", source);
+        check_seeds("y4m", y4m);
+    }
+}
