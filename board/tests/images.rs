@@ -66,7 +66,10 @@ fn a_pipe_named_like_an_image_is_refused_instead_of_waited_for() {
     let folder = format!("file:{}", text(&fixture.path("images")));
     let finished = finish(fixture.source(&folder).arg("--json")).code(0);
     assert!(finished.stderr().contains(what), "{}", finished.stderr());
-    assert_eq!(finished.json()[1]["file"], text(&folder.join("a.png")));
+    assert_eq!(
+        finished.json()[1]["file"],
+        text(&fixture.path("images/a.png"))
+    );
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn wrong_usage_has_exit_code_2() {
     let run = ["run", "--model", model, "--source"];
     let source = |rest: &[&'static str]| [&run[..], rest].concat();
     let cases: [(Vec<&str>, &str); 16] = [
-        (vec![], "Usage: mergevit <COMMAND>"),
+        (vec![], "Usage: mergevit [OPTIONS] <COMMAND>"),
         (vec!["fly"], "unrecognized subcommand 'fly'"),
         (vec!["classify", "--model", model], "<IMAGE>..."),
         (vec!["classify", "image.png"], "--model <M.mvit>"),
