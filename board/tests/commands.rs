@@ -176,9 +176,12 @@ fn inspect_shows_everything() {
         .map(|s| s["length_bytes"].as_u64().expect("a length"));
     assert!(lengths.sum::<u64>() < report["file_bytes"].as_u64().expect("a length"));
     let mut command = mergevit();
-    let stdout = finish(command.arg("inspect").arg(fixture.model()))
-        .code(0)
-        .stdout();
+    let inspect = command.arg("inspect").arg(fixture.model());
+    let short = finish(&mut *inspect).code(0).stdout();
+    assert!(!short.contains("QkvWeight") && short.contains("--sections"));
+    let folded = "not recorded; folded into the patch embedding";
+    assert!(short.contains(folded), "{short}");
+    let stdout = finish(inspect.arg("--sections")).code(0).stdout();
     for part in [
         "QkvWeight",
         "192x64",
