@@ -40,9 +40,10 @@ fn classify_gives_what_the_engine_gives() {
         .arg(&path)
         .args(["--json", "--top", "5", "--schedule", "r3"]);
     let lines = finish(&mut command).code(0).json();
-    assert_eq!(lines.len(), 1);
-    assert_eq!(lines[0]["image"], text(&path));
-    let found = ranking(&lines[0]["top"]);
+    // The start, the image, the summary.
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[1]["file"], text(&path));
+    let found = ranking(&lines[1]["top"]);
     let classes: Vec<_> = found.iter().map(|(class, _)| *class).collect();
     assert_eq!(classes, expected);
     let sum: f64 = found.iter().map(|(_, probability)| probability).sum();
@@ -53,12 +54,12 @@ fn classify_gives_what_the_engine_gives() {
     let mut run = fixture.source(&source);
     run.args(["--json", "--top", "5", "--schedule", "r3"]);
     let from_file = finish(&mut run).code(0).json();
-    assert_eq!(from_file[0]["top"], lines[0]["top"]);
-    assert_eq!(from_file[0]["name"], "a.png");
+    assert_eq!(from_file[1]["top"], lines[1]["top"]);
+    assert_eq!(from_file[1]["file"], text(&path));
     let mut run = fixture.source(&format!("raw:rgb:{width}x{height}:-"));
     run.args(["--json", "--top", "5", "--schedule", "r3"]);
     let from_pipe = finish_with_input(&mut run, &pixels).code(0).json();
-    assert_eq!(from_pipe[0]["top"], lines[0]["top"]);
+    assert_eq!(from_pipe[1]["top"], lines[1]["top"]);
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn bench_reports_the_promised_keys() {
         assert_eq!(total["name"], "total");
         assert_eq!(operations.iter().map(macs).sum::<u64>(), macs(total));
         assert_eq!(kinds.iter().map(macs).sum::<u64>(), macs(total));
-        assert!(stdout.contains("projection"));
+        assert!(kinds.iter().any(|kind| kind["name"] == "projection"));
     }
 }
 
@@ -175,9 +176,12 @@ fn inspect_shows_everything() {
         .map(|s| s["length_bytes"].as_u64().expect("a length"));
     assert!(lengths.sum::<u64>() < report["file_bytes"].as_u64().expect("a length"));
     let mut command = mergevit();
-    let stdout = finish(command.arg("inspect").arg(fixture.model()))
-        .code(0)
-        .stdout();
+    let inspect = command.arg("inspect").arg(fixture.model());
+    let short = finish(&mut *inspect).code(0).stdout();
+    assert!(!short.contains("QkvWeight") && short.contains("--sections"));
+    let folded = "not recorded; folded into the patch embedding";
+    assert!(short.contains(folded), "{short}");
+    let stdout = finish(inspect.arg("--sections")).code(0).stdout();
     for part in [
         "QkvWeight",
         "192x64",
@@ -224,7 +228,7 @@ fn demo_needs_nothing() {
         .code(0)
         .json();
     let events: Vec<_> = lines.iter().map(|line| line["event"].as_str()).collect();
-    assert_eq!(events[..2], [Some("model"), Some("frame")]);
+    assert_eq!(events[..2], [Some("start"), Some("frame")]);
     let schedules: Vec<_> = lines.iter().filter(|l| l["event"] == "schedule").collect();
     assert!(schedules.len() >= 2);
     for schedule in schedules {

@@ -87,14 +87,11 @@ fn what_is_missing_is_said_everywhere() {
         let mut bench = fixture.command("bench");
         let bench = with_driver(bench.args(["--backend", "cuda"]), &settings);
         finish(bench).fails(&[&format!("backend cuda: {reason}"), "--backend cpu"]);
-        // By default the best backend left runs; a warning says why the device does not, if there is one.
+        // By default the best backend left runs; the start says why the device does not.
         let mut bench = fixture.command("bench");
         bench.args(["--iterations", "1", "--no-check"]);
         let finished = finish(with_driver(&mut bench, &settings)).code(0);
         assert!(finished.stdout().contains("backend     cpu/"));
-        assert_eq!(
-            finished.stderr().contains(reason),
-            !reason.contains("no device")
-        );
+        assert!(finished.stderr().contains(reason), "{reason}");
     }
 }

@@ -18,7 +18,7 @@ fn wrong_usage_has_exit_code_2() {
     let run = ["run", "--model", model, "--source"];
     let source = |rest: &[&'static str]| [&run[..], rest].concat();
     let cases: [(Vec<&str>, &str); 16] = [
-        (vec![], "Usage: mergevit <COMMAND>"),
+        (vec![], "Usage: mergevit [OPTIONS] <COMMAND>"),
         (vec!["fly"], "unrecognized subcommand 'fly'"),
         (vec!["classify", "--model", model], "<IMAGE>..."),
         (vec!["classify", "image.png"], "--model <M.mvit>"),
@@ -219,10 +219,15 @@ fn an_unreadable_image_in_a_folder_is_counted_and_skipped() {
     let lines = finished.json();
     let names: Vec<_> = lines
         .iter()
-        .filter_map(|line| line["name"].as_str())
+        .filter_map(|line| line["file"].as_str()?.strip_prefix(text(&folder)))
         .collect();
-    assert_eq!(names, ["a.png", "c.jpg"]);
-    assert_eq!(lines[2]["errors"], 1);
+    assert_eq!(names, ["/a.png", "/b.png", "/c.jpg"]);
+    let events: Vec<_> = lines
+        .iter()
+        .filter_map(|line| line["event"].as_str())
+        .collect();
+    assert_eq!(events, ["start", "frame", "error", "frame", "summary"]);
+    assert_eq!(lines[4]["errors"], 1);
 }
 
 #[test]
@@ -278,11 +283,11 @@ fn an_interrupt_ends_with_a_summary() {
     stdin
         .write_all(&raw_frames(PixelFormat::Grey, 2))
         .expect("the program reads");
-    // Two lines came: the loop runs, and waits for a third frame.
+    // The start and two frames came: the loop runs, and waits for a third.
     let mut stdout = child.stdout.take().expect("a pipe");
     let mut text = Vec::new();
     let mut byte = [0];
-    while text.iter().filter(|&&byte| byte == b'\n').count() < 2 {
+    while text.iter().filter(|&&byte| byte == b'\n').count() < 3 {
         stdout.read_exact(&mut byte).expect("a line comes");
         text.push(byte[0]);
     }

@@ -125,6 +125,10 @@ fn measured_accuracy_and_provenance_are_in_the_pack() {
         assert!(accuracy.agreement > 0.9 && accuracy.top1_fp32.is_some());
     }
     let provenance = pack.provenance();
+    // Half of white, in each colour.
+    for key in ["mean", "std"] {
+        assert_eq!(provenance.settings[key], "0.5, 0.5, 0.5");
+    }
     assert_eq!(provenance.checkpoint, "garments");
     assert!(provenance.checkpoint_hash.starts_with("xxh3-64:"));
     assert_eq!(provenance.calibration_images, 16);

@@ -83,17 +83,10 @@ pub(crate) fn note(text: &str) {
     }
 }
 
-/// Writes what is wrong with the arguments to standard error, in colours where that is a terminal.
+/// Writes what is wrong with the arguments to standard error. Without colours: as clap sees it, those that an argument
+/// brings along are part of its own.
 pub(crate) fn print_usage(error: &clap::Error) {
-    let plain = error.render().to_string();
-    let lines: Vec<String> = plain
-        .split('\n')
-        .map(|line| Escaped(line).to_string())
-        .collect();
-    let shown = lines.join("\n");
-    if shown == plain {
-        let _ = error.print();
-    } else {
-        tell(shown.trim_end());
+    for line in error.render().to_string().trim_end().lines() {
+        tell(&Escaped(line).to_string());
     }
 }

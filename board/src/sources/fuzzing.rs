@@ -63,7 +63,7 @@ fn pipe(bytes: &[u8], step: u8) -> Stream<Pipe> {
 
 /// The frames that a source captures.
 fn captured(mut source: Source) -> (Vec<Vec<u8>>, End) {
-    let mut slot = Slot::new(source.slot_bytes);
+    let mut slot = Slot::new(source.slot_bytes).expect("memory for a frame");
     let mut frames = Vec::new();
     while frames.len() < MAX_FRAMES {
         match source.capture.capture(&mut slot) {

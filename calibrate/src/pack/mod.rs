@@ -68,7 +68,8 @@ impl<'a> Tensors<'a, '_> {
 }
 
 /// Where a pack made with this crate comes from: `checkpoint`, and `images` images of the calibration set
-/// `set`, quantized with `observer`.
+/// `set`, quantized with `observer`. The colours' mean and deviation are folded into the weights; here people can read
+/// them.
 pub fn provenance(
     checkpoint: &Checkpoint,
     set: impl Into<String>,
@@ -81,8 +82,17 @@ pub fn provenance(
         calibration_set: set.into(),
         calibration_images: images,
         tool: concat!("mergevit-calibrate ", env!("CARGO_PKG_VERSION")).into(),
-        settings: BTreeMap::from([("observer".into(), observer.to_string())]),
+        settings: BTreeMap::from([
+            ("observer".into(), observer.to_string()),
+            ("mean".into(), colours(checkpoint.mean)),
+            ("std".into(), colours(checkpoint.std)),
+        ]),
     }
+}
+
+/// A value for each colour, as text: `0.485, 0.456, 0.406`.
+fn colours(values: [f32; 3]) -> String {
+    values.map(|value| value.to_string()).join(", ")
 }
 
 /// A pack of `model`, quantized from `checkpoint`, ready to be written.

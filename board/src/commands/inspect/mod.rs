@@ -13,7 +13,10 @@ pub(crate) struct Args {
     /// Pack written by `mergevit-calibrate pack`
     #[arg(value_name = "M.mvit")]
     pack: PathBuf,
-    /// Print one JSON object
+    /// Also list the sections: tensors with their shapes, places and checksums
+    #[arg(long)]
+    sections: bool,
+    /// Print one JSON object, sections included
     #[arg(long)]
     json: bool,
 }
@@ -24,6 +27,6 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     if args.json {
         output::print_json(&report)
     } else {
-        output::print(&text::text(&report))
+        output::print(&text::text(&report, args.sections))
     }
 }

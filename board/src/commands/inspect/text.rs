@@ -1,17 +1,24 @@
 //! A pack's report as text.
 
 use super::report::{Report, ScheduleReport, SectionReport};
-use crate::output::{self, Table};
+use crate::output::{self, Escaped, Table};
 use mergevit_runtime::{ModelConfig, Provenance, ResizeMode};
 use std::fmt::Write;
 
-pub(super) fn text(report: &Report<'_>) -> String {
+/// The report, with the table of sections if that is asked for: a model has hundreds.
+pub(super) fn text(report: &Report<'_>, with_sections: bool) -> String {
     let mut text = String::new();
     for (name, value) in summary(report) {
         let _ = writeln!(text, "{name:<16} {value}");
     }
     let schedules = schedules(&report.schedules);
-    let sections = sections(&report.sections);
+    let sections = match with_sections {
+        true => sections(&report.sections).to_string(),
+        false => format!(
+            "{} sections; --sections lists them\n",
+            report.sections.len()
+        ),
+    };
     text + &format!("\n{schedules}\n{sections}")
 }
 
@@ -25,6 +32,7 @@ fn summary(report: &Report<'_>) -> Vec<(&'static str, String)> {
         ("format", format!("version {}", report.format_version)),
     ];
     lines.extend(model(report.model, report.parameters));
+    lines.push(("normalization", normalization(report.provenance)));
     let activations = format!("{} quantized", report.quantized_activations);
     lines.push(("activations", activations));
     lines.extend(provenance(report.provenance));
@@ -39,7 +47,7 @@ fn model(model: &ModelConfig, parameters: usize) -> [(&'static str, String); 5] 
     };
     let token = if model.class_token { "with" } else { "no" };
     [
-        ("architecture", model.architecture.clone()),
+        ("architecture", Escaped(&model.architecture).to_string()),
         (
             "shape",
             format!(
@@ -68,6 +76,19 @@ fn model(model: &ModelConfig, parameters: usize) -> [(&'static str, String); 5] 
     ]
 }
 
+/// Settings that [`normalization`] shows.
+const COLOURS: [&str; 2] = ["mean", "std"];
+
+/// Mean and standard deviation of the colours, of pixels in 0 to 1.
+fn normalization(provenance: &Provenance) -> String {
+    let [mean, std] = COLOURS.map(|name| provenance.settings.get(name));
+    let values = match (mean, std) {
+        (Some(mean), Some(std)) => format!("mean {}, deviation {}", Escaped(mean), Escaped(std)),
+        _ => "not recorded".into(),
+    };
+    format!("{values}; folded into the patch embedding")
+}
+
 /// Where the pack comes from.
 fn provenance(provenance: &Provenance) -> impl Iterator<Item = (&'static str, String)> {
     let Provenance {
@@ -78,15 +99,20 @@ fn provenance(provenance: &Provenance) -> impl Iterator<Item = (&'static str, St
         ..
     } = provenance;
     let lines = [
-        ("checkpoint", format!("{checkpoint} ({checkpoint_hash})")),
+        (
+            "checkpoint",
+            format!("{} ({})", Escaped(checkpoint), Escaped(checkpoint_hash)),
+        ),
         (
             "calibration",
-            format!("{calibration_set}, {calibration_images} images"),
+            format!("{}, {calibration_images} images", Escaped(calibration_set)),
         ),
-        ("tool", provenance.tool.clone()),
+        ("tool", Escaped(&provenance.tool).to_string()),
     ];
     let settings = provenance.settings.iter();
-    let settings = settings.map(|(key, value)| ("setting", format!("{key} = {value}")));
+    let settings = settings
+        .filter(|(key, _)| !COLOURS.contains(&key.as_str()))
+        .map(|(key, value)| ("setting", format!("{} = {}", Escaped(key), Escaped(value))));
     lines.into_iter().chain(settings)
 }
 
@@ -116,7 +142,7 @@ fn schedules(schedules: &[ScheduleReport<'_>]) -> Table {
                 output::percent(accuracy.top5, 2),
                 output::percent(accuracy.agreement, 2),
                 accuracy.images.to_string(),
-                accuracy.dataset.clone(),
+                Escaped(&accuracy.dataset).to_string(),
             ]),
             None => cells.push("not measured".into()),
         }
