@@ -81,7 +81,7 @@ impl CommandError {
                 "a checkpoint is a folder with model.safetensors and config.json, or the file beside its \
                  config.json",
             ),
-            Self::Dataset(_) => Some("a data set is folder:DIR or idx:IMAGES[.gz],LABELS[.gz]"),
+            Self::Dataset(error) => error.hint(),
             Self::Mismatch { .. } => Some("give the checkpoint that the pack was made from"),
             _ => None,
         }
