@@ -2,7 +2,7 @@
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use mergevit_calibrate::dataset::{Dataset, DatasetError};
+use mergevit_calibrate::dataset::{ClassFolders, Dataset, DatasetError};
 use mergevit_kernels::frame::PixelFormat;
 use mergevit_runtime::testing;
 use std::io::Write;
@@ -18,8 +18,18 @@ fn image(folder: &Path, name: &str, colour: [u8; 3]) {
 }
 
 fn folder(path: &Path, labels: &[&str], classes: usize) -> Result<Dataset, DatasetError> {
+    folder_with(path, labels, classes, ClassFolders::All)
+}
+
+fn folder_with(
+    path: &Path,
+    labels: &[&str],
+    classes: usize,
+    rule: ClassFolders,
+) -> Result<Dataset, DatasetError> {
     let labels: Vec<String> = labels.iter().map(|&label| label.into()).collect();
-    Dataset::open(&format!("folder:{}", path.display()), &labels, classes)
+    let spec = format!("folder:{}", path.display());
+    Dataset::open_with(&spec, &labels, classes, rule)
 }
 
 fn labels(dataset: &Dataset) -> Vec<Option<usize>> {
@@ -42,7 +52,7 @@ fn idx(path: &Path, magic: u32, sizes: &[u32], data: &[u8]) {
 }
 
 #[test]
-fn class_folders_are_matched_by_name_or_numbered_in_order() {
+fn class_folders_are_matched_by_name() {
     let root = tempfile::tempdir().unwrap();
     for name in ["shoe/b.png", "shoe/a.PNG", "bag/c.jpg", "bag/notes.txt"] {
         if name.ends_with("txt") {
@@ -52,11 +62,10 @@ fn class_folders_are_matched_by_name_or_numbered_in_order() {
         }
     }
     image(root.path(), ".cache/hidden.png", [0; 3]);
-    let by_name = folder(root.path(), &["coat", "shoe", "bag"], 3).unwrap();
+    let rule = ClassFolders::Subset;
+    let by_name = folder_with(root.path(), &["coat", "shoe", "bag"], 3, rule).unwrap();
     assert_eq!(labels(&by_name), [Some(2), Some(1), Some(1)]);
-    assert!(by_name.is_labelled());
-    let numbered = folder(root.path(), &["coat", "shoe", "hat"], 3).unwrap();
-    assert_eq!(labels(&numbered), [Some(0), Some(1), Some(1)]);
+    assert!(by_name.is_labelled() && by_name.numbered_folders().is_empty());
     let first = by_name.get(1).unwrap();
     assert_eq!(
         (first.format, first.width, first.height),
@@ -65,8 +74,8 @@ fn class_folders_are_matched_by_name_or_numbered_in_order() {
     assert_eq!(first.bytes, [9, 8, 7].repeat(15));
     assert!(matches!(
         folder(root.path(), &[], 1),
-        Err(DatasetError::Label {
-            label: 1,
+        Err(DatasetError::ClassCount {
+            found: 2,
             classes: 1,
             ..
         })
@@ -158,10 +167,16 @@ fn an_unreadable_image_among_others_is_named() {
         image(root.path(), &format!("class/{n}.png"), [n; 3]);
     }
     std::fs::write(root.path().join("class/2.png"), "not an image").unwrap();
-    let dataset = folder(root.path(), &[], 3).unwrap();
+    let dataset = folder(root.path(), &[], 1).unwrap();
     let error = dataset.pixels(0..5, &model).unwrap_err();
     assert!(error.to_string().contains("2.png"), "{error}");
     assert_eq!(dataset.pixels(3..5, &model).unwrap().1, [Some(0); 2]);
+    let batch = dataset.batch(0..5, &model);
+    assert_eq!(batch.labels, [Some(0); 4]);
+    assert_eq!(batch.pixels.len(), 4 * model.image_bytes());
+    assert_eq!(&batch.pixels[2 * model.image_bytes()..][..3], [3; 3]);
+    assert_eq!(batch.skipped.len(), 1);
+    assert!(batch.skipped[0].to_string().contains("2.png"));
 }
 
 #[test]
@@ -189,7 +204,7 @@ fn bad_folders_name_what_is_wrong() {
     ] {
         let path = root.path().join("class").join(name);
         std::fs::write(&path, bytes).unwrap();
-        let dataset = folder(root.path(), &[], 2).unwrap();
+        let dataset = folder(root.path(), &[], 1).unwrap();
         let error = dataset.get(1).unwrap_err().to_string();
         assert!(error.contains(name), "{error}");
         std::fs::remove_file(path).unwrap();
@@ -268,4 +283,33 @@ fn bad_idx_files_name_what_is_wrong() {
             "{spec}: {error}"
         );
     }
+}
+
+#[test]
+fn paths_of_idx_files_may_have_commas() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name);
+    std::fs::create_dir(at("a,b")).unwrap();
+    idx(&at("a,b/images,1"), 0x803, &[2, 1, 1], &[3, 4]);
+    idx(&at("a,b/labels,1"), 0x801, &[2], &[1, 0]);
+    let path = |name| at(name).display().to_string();
+    let (images, names) = (path("a,b/images,1"), path("a,b/labels,1"));
+    let both = Dataset::open(&format!("idx:{images},{names}"), &[], 2).unwrap();
+    assert_eq!(labels(&both), [Some(1), Some(0)]);
+    let alone = Dataset::open(&format!("idx:{images}"), &[], 2).unwrap();
+    assert_eq!(labels(&alone), [None, None]);
+}
+
+#[test]
+fn a_compressed_file_is_read_no_further_than_its_header_says() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("bomb.gz");
+    idx(&path, 0x803, &[2, 1, 1], &vec![0; 1 << 24]);
+    let error = Dataset::open(&format!("idx:{}", path.display()), &[], 2).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("data: found more bytes, expected 2 bytes"),
+        "{error}"
+    );
 }

@@ -84,10 +84,10 @@ impl CommandError {
                 "a checkpoint is a folder with model.safetensors and config.json, or the file beside its \
                  config.json",
             ),
-            Self::Dataset(_) => Some("a data set is folder:DIR or idx:IMAGES[.gz],LABELS[.gz]"),
             Self::Threads(_) | Self::Load(LoadError::Thread { .. }) => {
                 Some("set RAYON_NUM_THREADS to fewer; `ulimit -u` shows a limit of the shell")
             }
+            Self::Dataset(error) => error.hint(),
             Self::Mismatch { .. } => Some("give the checkpoint that the pack was made from"),
             _ => None,
         }

@@ -2,7 +2,7 @@
 
 use super::error::CommandError;
 use super::files;
-use super::images::{Images, progress};
+use super::images::{ClassFoldersName, Images, ImagesOptions, progress};
 use crate::checkpoint::Checkpoint;
 use crate::evaluate::Evaluation;
 use crate::report::{Report, html, text};
@@ -30,6 +30,12 @@ pub(super) struct EvaluateArgs {
     /// Use only this many images: the first of an idx file, or spread over the classes of a folder
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
+    /// How sub-folders of a folder of images become classes
+    #[arg(long, value_enum, default_value_t = ClassFoldersName::All)]
+    class_folders: ClassFoldersName,
+    /// Fail at the first image that cannot be read, instead of skipping it
+    #[arg(long)]
+    strict: bool,
     /// Measure only this schedule of the pack
     #[arg(long, value_name = "NAME")]
     schedule: Option<String>,
@@ -70,7 +76,12 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     if let Some(checkpoint) = &checkpoint {
         check_shapes(&args.model, engine.pack().config(), &checkpoint.model)?;
     }
-    let images = Images::open(&args.images, engine.pack().config(), args.limit)?;
+    let options = ImagesOptions {
+        limit: args.limit,
+        folders: args.class_folders.into(),
+        strict: args.strict,
+    };
+    let images = Images::open(&args.images, engine.pack().config(), &options)?;
     let evaluation = Evaluation::new(engine, checkpoint.as_ref(), args.schedule.as_deref())?;
     let report = measure(evaluation, images)?.1;
     if let Some(path) = &args.json {
@@ -93,13 +104,14 @@ pub(super) fn measure<'a>(
 ) -> Result<(Evaluation<'a>, Report), CommandError> {
     let bar = progress("evaluating", images.len() as u64);
     let mut noise = None;
-    while let Some((pixels, labels)) = images.next_batch()? {
+    while let Some(batch) = images.next_batch()? {
+        let (pixels, labels) = (&batch.pixels, &batch.labels);
         if noise.is_none() {
             let image = pixels.len() / labels.len();
             let some = NOISE_IMAGES.min(labels.len());
             noise = Some(evaluation.residual_noise(&pixels[..some * image])?);
         }
-        evaluation.classify(&pixels, &labels)?;
+        evaluation.classify(pixels, labels)?;
         let pack = evaluation.engine().pack();
         pack.check().map_err(|changed| PackError {
             path: pack.path().map(Path::to_path_buf),
@@ -108,7 +120,9 @@ pub(super) fn measure<'a>(
         bar.inc(labels.len() as u64);
     }
     bar.finish_and_clear();
-    let report = Report::new(&evaluation, images.name(), noise.unwrap_or_default());
+    images.report_skipped();
+    let noise = noise.unwrap_or_default();
+    let report = Report::new(&evaluation, images.name(), images.skipped(), noise);
     Ok((evaluation, report))
 }
 

@@ -1,42 +1,84 @@
 //! A data set as batches of the network's pixels.
 
 use super::error::CommandError;
-use crate::dataset::Dataset;
+use crate::dataset::{Batch, ClassFolders, Dataset, DatasetError};
+use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use mergevit_runtime::ModelConfig;
 
 /// Images of a batch: enough to keep all threads busy, few enough for memory.
 const BATCH: usize = 64;
 
+/// Skipped images and class folders that are named; more are counted.
+const NAMED: usize = 5;
+
+/// How a labelled folder's sub-folders become classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ClassFoldersName {
+    /// Each is named by a class's label or number, and every class has one
+    All,
+    /// The same, for a set without images of some classes
+    Subset,
+    /// The first in alphabetical order is class 0, and so on
+    Alphabetical,
+}
+
+impl From<ClassFoldersName> for ClassFolders {
+    fn from(name: ClassFoldersName) -> Self {
+        match name {
+            ClassFoldersName::All => Self::All,
+            ClassFoldersName::Subset => Self::Subset,
+            ClassFoldersName::Alphabetical => Self::Alphabetical,
+        }
+    }
+}
+
+/// How a data set is read.
+pub(super) struct ImagesOptions {
+    /// How many images are used at most.
+    pub(super) limit: Option<u64>,
+    pub(super) folders: ClassFolders,
+    /// Whether an image that cannot be read is an error, instead of being skipped.
+    pub(super) strict: bool,
+}
+
 /// Iterates over a data set in batches, preprocessed for a model.
 pub(super) struct Images {
     dataset: Dataset,
     model: ModelConfig,
+    strict: bool,
     next: usize,
+    skipped: usize,
+    /// Why the first image was skipped, until one was not.
+    first: Option<DatasetError>,
 }
 
 impl Images {
-    /// Opens a set; at most `limit` images of it are used.
+    /// Opens a set, and says how its class folders are numbered if their names do not.
     ///
     /// # Errors
     /// [`CommandError::Dataset`].
     pub(super) fn open(
         spec: &str,
         model: &ModelConfig,
-        limit: Option<u64>,
+        options: &ImagesOptions,
     ) -> Result<Self, CommandError> {
-        let mut dataset = Dataset::open(spec, &model.labels, model.classes)?;
-        if let Some(limit) = limit {
+        let mut dataset = Dataset::open_with(spec, &model.labels, model.classes, options.folders)?;
+        if let Some(limit) = options.limit {
             dataset.limit(usize::try_from(limit).unwrap_or(usize::MAX));
         }
+        report_numbers(dataset.numbered_folders());
         Ok(Self {
             dataset,
             model: model.clone(),
+            strict: options.strict,
             next: 0,
+            skipped: 0,
+            first: None,
         })
     }
 
-    /// Number of images.
+    /// Number of images, with those that will be skipped.
     pub(super) fn len(&self) -> usize {
         self.dataset.len()
     }
@@ -46,24 +88,79 @@ impl Images {
         self.dataset.name()
     }
 
-    /// The next images at model resolution, u8 (N, S, S, 3), with their labels; none after the last.
+    /// Images that were skipped so far.
+    pub(super) fn skipped(&self) -> usize {
+        self.skipped
+    }
+
+    /// The next images at model resolution, at least one; none after the last.
     ///
     /// # Errors
-    /// [`CommandError::Dataset`]: an image that cannot be read.
-    #[expect(
-        clippy::type_complexity,
-        reason = "pixels and labels, as the data set gives them"
-    )]
-    pub(super) fn next_batch(
-        &mut self,
-    ) -> Result<Option<(Vec<u8>, Vec<Option<usize>>)>, CommandError> {
-        let range = self.next..(self.next + BATCH).min(self.len());
-        if range.is_empty() {
-            return Ok(None);
+    /// [`CommandError::Dataset`]: an image that cannot be read if that is asked for, else if none can.
+    pub(super) fn next_batch(&mut self) -> Result<Option<Batch>, CommandError> {
+        while self.next < self.len() {
+            let range = self.next..(self.next + BATCH).min(self.len());
+            self.next = range.end;
+            let mut batch = self.dataset.batch(range, &self.model);
+            for error in batch.skipped.drain(..) {
+                self.skip(error)?;
+            }
+            if !batch.labels.is_empty() {
+                self.first = None;
+                return Ok(Some(batch));
+            }
         }
-        self.next = range.end;
-        Ok(Some(self.dataset.pixels(range, &self.model)?))
+        match self.first.take() {
+            Some(first) if self.skipped == self.len() => Err(DatasetError::Unusable {
+                name: self.name().into(),
+                count: self.len(),
+                first: first.into(),
+            }
+            .into()),
+            _ => Ok(None),
+        }
     }
+
+    fn skip(&mut self, error: DatasetError) -> Result<(), CommandError> {
+        if self.strict {
+            return Err(error.into());
+        }
+        self.skipped += 1;
+        match self.skipped {
+            count if count <= NAMED => eprintln!("warning: skipped: {error}"),
+            count if count == NAMED + 1 => eprintln!("warning: more are skipped and counted"),
+            _ => {}
+        }
+        self.first.get_or_insert(error);
+        Ok(())
+    }
+
+    /// Warns how many images were skipped in all.
+    pub(super) fn report_skipped(&self) {
+        if self.skipped > 0 {
+            eprintln!(
+                "warning: {}: {} of {} images skipped",
+                self.name(),
+                self.skipped,
+                self.len()
+            );
+        }
+    }
+}
+
+fn report_numbers(folders: &[String]) {
+    if folders.is_empty() {
+        return;
+    }
+    let first = folders.iter().take(NAMED).enumerate();
+    let first: Vec<String> = first
+        .map(|(class, name)| format!("{class} is {name}"))
+        .collect();
+    let more = if folders.len() > NAMED { ", ..." } else { "" };
+    eprintln!(
+        "note: class folders are numbered in alphabetical order: {}{more}",
+        first.join(", ")
+    );
 }
 
 /// A progress bar on standard error, if that is a terminal.

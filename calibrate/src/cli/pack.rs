@@ -3,8 +3,9 @@
 use super::error::CommandError;
 use super::evaluate::{engine, measure};
 use super::files;
-use super::images::{Images, progress};
+use super::images::{ClassFoldersName, Images, ImagesOptions, progress};
 use crate::checkpoint::Checkpoint;
+use crate::dataset::ClassFolders;
 use crate::evaluate::Evaluation;
 use crate::observe::{Observation, Observer, Statistics};
 use crate::pack::{build, provenance};
@@ -68,6 +69,12 @@ pub(super) struct PackArgs {
     #[arg(long, value_name = "N", requires = "measure")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     measure_limit: Option<u64>,
+    /// How its sub-folders become classes; those of the calibration set mean nothing
+    #[arg(long, value_enum, default_value_t = ClassFoldersName::All, requires = "measure")]
+    class_folders: ClassFoldersName,
+    /// Fail at the first image that cannot be read, instead of skipping it
+    #[arg(long)]
+    strict: bool,
 }
 
 /// Names of the observers.
@@ -134,7 +141,7 @@ pub(super) fn run(args: &PackArgs) -> Result<(), CommandError> {
         (None, None) => unreachable!("clap requires one of them"),
     };
     let (statistics, set) = match &args.images {
-        Some(images) => calibrate(&checkpoint, images, args.limit)?,
+        Some(images) => calibrate(&checkpoint, images, args)?,
         None => calibrate_synthetic(&checkpoint, args.seed)?,
     };
     let bar = progress("quantizing", checkpoint.model.depth as u64);
@@ -157,16 +164,22 @@ pub(super) fn run(args: &PackArgs) -> Result<(), CommandError> {
 fn calibrate(
     checkpoint: &Checkpoint,
     set: &str,
-    limit: u64,
+    args: &PackArgs,
 ) -> Result<(Statistics, String), CommandError> {
-    let mut images = Images::open(set, &checkpoint.model, Some(limit))?;
+    let options = ImagesOptions {
+        limit: Some(args.limit),
+        folders: ClassFolders::Ignored,
+        strict: args.strict,
+    };
+    let mut images = Images::open(set, &checkpoint.model, &options)?;
     let bar = progress("observing", images.len() as u64);
     let mut observation = Observation::new(checkpoint, images.len());
-    while let Some((pixels, labels)) = images.next_batch()? {
-        observation.see(&pixels);
-        bar.inc(labels.len() as u64);
+    while let Some(batch) = images.next_batch()? {
+        observation.see(&batch.pixels);
+        bar.inc(batch.labels.len() as u64);
     }
     bar.finish_and_clear();
+    images.report_skipped();
     Ok((observation.finish()?, images.name().into()))
 }
 
@@ -195,7 +208,12 @@ fn measured(
         .map_err(|source| CommandError::io(folder, "create a temporary file in", source))?;
     writer.finish(temporary.path())?;
     let engine = engine(temporary.path(), "auto")?;
-    let images = Images::open(set, &checkpoint.model, args.measure_limit)?;
+    let options = ImagesOptions {
+        limit: args.measure_limit,
+        folders: args.class_folders.into(),
+        strict: args.strict,
+    };
+    let images = Images::open(set, &checkpoint.model, &options)?;
     let evaluation = Evaluation::new(engine, Some(checkpoint), None)?;
     let (evaluation, report) = measure(evaluation, images)?;
     let schedules = evaluation.measured(&report.dataset);

@@ -1,5 +1,6 @@
 //! Why a data set cannot be used.
 
+use mergevit_runtime::image::ImageError;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -21,13 +22,19 @@ pub enum DatasetError {
         /// The system's error.
         source: std::io::Error,
     },
+    /// A file stands where a folder is expected.
+    #[error("{}: a file, expected a folder of images", path.display())]
+    NoFolder {
+        /// The file.
+        path: PathBuf,
+    },
     /// The set has no images.
     #[error("{}: no images{hint}", path.display())]
     Empty {
         /// The folder or file.
         path: PathBuf,
         /// What counts as an image.
-        hint: &'static str,
+        hint: String,
     },
     /// The folder has images both in it and in its sub-folders.
     #[error(
@@ -42,13 +49,94 @@ pub enum DatasetError {
         /// A sub-folder with images.
         folder: String,
     },
-    /// An image file could not be decoded.
-    #[error("{}: not a readable PNG or JPEG image: {reason}", path.display())]
-    Image {
-        /// The file.
+    /// A class folder has a folder with images in it.
+    #[error("{}: the folder {folder} in it has images, expected them in the class folder itself", path.display())]
+    Nested {
+        /// The class folder.
         path: PathBuf,
-        /// The decoder's error.
+        /// The folder in it.
+        folder: String,
+    },
+    /// A class folder has a name that the model does not know.
+    #[error("{}: class folder {folder:?} is no class of the model; {nearest}", path.display())]
+    UnknownClass {
+        /// The set's folder.
+        path: PathBuf,
+        /// The class folder's name.
+        folder: String,
+        /// What comes nearest.
+        nearest: String,
+    },
+    /// A class folder has the label of two classes.
+    #[error(
+        "{}: class folder {label:?} is the label of the classes {} and {}, expected names that tell them apart",
+        path.display(), classes[0], classes[1]
+    )]
+    SharedLabel {
+        /// The set's folder.
+        path: PathBuf,
+        /// The class folder's name.
+        label: String,
+        /// The first two classes of this name.
+        classes: [usize; 2],
+    },
+    /// Two class folders are the same class.
+    #[error(
+        "{}: the class folders {:?} and {:?} are both class {class}, expected one folder a class",
+        path.display(), folders[0], folders[1]
+    )]
+    SameClass {
+        /// The set's folder.
+        path: PathBuf,
+        /// Their names.
+        folders: [String; 2],
+        /// The class.
+        class: String,
+    },
+    /// The set has no images of a class.
+    #[error("{}: no images of class {class}{}", path.display(), and_more(*others))]
+    MissingClass {
+        /// The set's folder.
+        path: PathBuf,
+        /// The first such class.
+        class: String,
+        /// How many more there are.
+        others: usize,
+    },
+    /// Class folders are to be numbered in their order, but there are more or fewer than classes.
+    #[error(
+        "{}: {found} class folders to number in alphabetical order, expected {classes}, one for each class of the \
+         model",
+        path.display()
+    )]
+    ClassCount {
+        /// The set's folder.
+        path: PathBuf,
+        /// Class folders.
+        found: usize,
+        /// Classes of the model.
+        classes: usize,
+    },
+    /// An image file could not be decoded.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// An image cannot be resized as the model needs it.
+    #[error("{}: {reason}", path.display())]
+    Resize {
+        /// The image's file, or the set's.
+        path: PathBuf,
+        /// Why.
         reason: String,
+    },
+    /// Not one image could be decoded.
+    #[error("{name}: none of its {count} images can be used; the first: {first}")]
+    Unusable {
+        /// The set.
+        name: String,
+        /// Images tried.
+        count: usize,
+        /// Why the first one was not.
+        first: Box<DatasetError>,
     },
     /// An IDX file's header or length is wrong.
     #[error("{}: {field}: found {found}, expected {expected}", path.display())]
@@ -65,7 +153,7 @@ pub enum DatasetError {
     /// A label is not one of the model's classes.
     #[error("{}: image {index} has label {label}, but the model has {classes} classes", path.display())]
     Label {
-        /// The label file or class folder.
+        /// The label file.
         path: PathBuf,
         /// Which image.
         index: usize,
@@ -74,4 +162,33 @@ pub enum DatasetError {
         /// Classes of the model.
         classes: usize,
     },
+}
+
+fn and_more(others: usize) -> String {
+    match others {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    }
+}
+
+impl DatasetError {
+    /// What the user can try, if anything.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Spec { .. } | Self::Empty { .. } | Self::NoFolder { .. } => {
+                Some("a data set is folder:DIR or idx:IMAGES[.gz],LABELS[.gz]")
+            }
+            Self::UnknownClass { .. } | Self::SharedLabel { .. } | Self::ClassCount { .. } => Some(
+                "name class folders by the model's labels (`mergevit inspect` lists them) or by class number from 0; \
+                 or number them in their order: --class-folders alphabetical",
+            ),
+            Self::MissingClass { .. } => {
+                Some("to measure the classes that the set has: --class-folders subset")
+            }
+            Self::Image(_) | Self::Unusable { .. } => {
+                Some("images are PNG, JPEG, WebP or BMP files")
+            }
+            _ => None,
+        }
+    }
 }

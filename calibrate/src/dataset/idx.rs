@@ -4,7 +4,9 @@ use super::error::DatasetError;
 use super::image::Image;
 use flate2::read::MultiGzDecoder;
 use mergevit_kernels::frame::{MAX_SIDE, PixelFormat};
-use std::io::Read;
+use std::cmp::Ordering;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 /// Largest file after decompression: a calibration set has less than 4 GiB of pixels.
@@ -20,30 +22,37 @@ pub(super) struct Idx {
     labels: Option<Vec<u8>>,
 }
 
-/// Reads a file, and decompresses it if it starts like gzip.
-fn read(path: &Path) -> Result<Vec<u8>, DatasetError> {
+/// Opens a file, decompressed if it starts like gzip.
+fn open(path: &Path) -> io::Result<Box<dyn Read>> {
+    if path.is_dir() {
+        let message = "a folder, expected an IDX file (folder:DIR is a folder of images)";
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, message));
+    }
+    let mut file = BufReader::new(File::open(path)?);
+    if file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
+        Ok(Box::new(MultiGzDecoder::new(file)))
+    } else {
+        Ok(Box::new(file))
+    }
+}
+
+/// Reads up to `limit` bytes.
+fn read(file: &mut dyn Read, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Checks magic number and length; returns the `DIMENSIONS` sizes and the bytes after the header. Reads no more than
+/// the header promises, whatever a compressed file would become.
+fn parse<const DIMENSIONS: usize>(
+    path: &Path,
+    magic: u32,
+) -> Result<([usize; DIMENSIONS], Vec<u8>), DatasetError> {
     let io = |source| DatasetError::Io {
         path: path.into(),
         source,
     };
-    let raw = std::fs::read(path).map_err(io)?;
-    if !raw.starts_with(&[0x1f, 0x8b]) {
-        return Ok(raw);
-    }
-    let mut bytes = Vec::new();
-    MultiGzDecoder::new(&raw[..])
-        .take(MAX_BYTES)
-        .read_to_end(&mut bytes)
-        .map_err(io)?;
-    Ok(bytes)
-}
-
-/// Checks magic number and length; returns the `DIMENSIONS` sizes and the bytes after the header.
-fn parse<const DIMENSIONS: usize>(
-    path: &Path,
-    mut bytes: Vec<u8>,
-    magic: u32,
-) -> Result<([usize; DIMENSIONS], Vec<u8>), DatasetError> {
     let wrong = |field, found: String, expected: String| {
         Err(DatasetError::Idx {
             path: path.into(),
@@ -52,15 +61,17 @@ fn parse<const DIMENSIONS: usize>(
             expected,
         })
     };
-    let header = 4 * (DIMENSIONS + 1);
-    if bytes.len() < header {
+    let mut file = open(path).map_err(io)?;
+    let length = 4 * (DIMENSIONS + 1);
+    let header = read(&mut file, length as u64).map_err(io)?;
+    if header.len() < length {
         return wrong(
             "header",
-            format!("{} bytes", bytes.len()),
-            format!("{header} bytes"),
+            format!("{} bytes", header.len()),
+            format!("{length} bytes"),
         );
     }
-    let (words, _) = bytes[..header].as_chunks::<4>();
+    let (words, _) = header.as_chunks::<4>();
     let word = |i: usize| u32::from_be_bytes(words[i]);
     if word(0) != magic {
         return wrong(
@@ -72,17 +83,23 @@ fn parse<const DIMENSIONS: usize>(
     let sizes: [usize; DIMENSIONS] = std::array::from_fn(|i| word(i + 1) as usize);
     let length = sizes
         .iter()
-        .try_fold(1usize, |product, &n| product.checked_mul(n));
-    if length != Some(bytes.len() - header) {
-        let expected = length.map_or("fewer than 2^64".into(), |n| n.to_string());
-        return wrong(
+        .try_fold(1u64, |product, &n| product.checked_mul(n as u64))
+        .filter(|length| *length <= MAX_BYTES);
+    let Some(length) = length else {
+        let found = format!("{sizes:?} bytes promised by the header");
+        return wrong("data", found, format!("at most {MAX_BYTES}"));
+    };
+    // One more, to see that there are no more.
+    let bytes = read(&mut file, length + 1).map_err(io)?;
+    match (bytes.len() as u64).cmp(&length) {
+        Ordering::Equal => Ok((sizes, bytes)),
+        Ordering::Less => wrong(
             "data",
-            format!("{} bytes", bytes.len() - header),
-            format!("{expected} bytes"),
-        );
+            format!("{} bytes", bytes.len()),
+            format!("{length} bytes"),
+        ),
+        Ordering::Greater => wrong("data", "more bytes".into(), format!("{length} bytes")),
     }
-    bytes.drain(..header);
-    Ok((sizes, bytes))
 }
 
 impl Idx {
@@ -91,11 +108,11 @@ impl Idx {
         labels: Option<&Path>,
         classes: usize,
     ) -> Result<Self, DatasetError> {
-        let ([count, height, width], pixels) = parse::<3>(images, read(images)?, IMAGES_MAGIC)?;
+        let ([count, height, width], pixels) = parse::<3>(images, IMAGES_MAGIC)?;
         if count == 0 {
             return Err(DatasetError::Empty {
                 path: images.into(),
-                hint: "",
+                hint: String::new(),
             });
         }
         for (field, side) in [("rows", height), ("columns", width)] {
@@ -140,7 +157,7 @@ impl Idx {
 }
 
 fn read_labels(path: &Path, count: usize, classes: usize) -> Result<Vec<u8>, DatasetError> {
-    let ([found], labels) = parse::<1>(path, read(path)?, LABELS_MAGIC)?;
+    let ([found], labels) = parse::<1>(path, LABELS_MAGIC)?;
     if found != count {
         return Err(DatasetError::Idx {
             path: path.into(),

@@ -1,16 +1,21 @@
 //! Labelled images from folders or IDX files, and their preprocessing for a model.
 
+mod classes;
 mod error;
 mod folder;
 mod idx;
 mod image;
+mod spec;
 
 pub use self::image::Image;
+pub use classes::ClassFolders;
 pub use error::DatasetError;
 
 use mergevit_kernels::frame::{Frame, Geometry, MAX_SIDE, Preprocessor, Resize};
 use mergevit_runtime::{ModelConfig, ResizeMode};
 use rayon::prelude::*;
+use spec::Spec;
+use std::ops::Range;
 use std::path::PathBuf;
 
 enum Source {
@@ -34,37 +39,68 @@ impl std::fmt::Debug for Dataset {
     }
 }
 
+/// Images at model resolution, and what could not be one.
+#[derive(Debug)]
+pub struct Batch {
+    /// u8 (N, S, S, 3)
+    pub pixels: Vec<u8>,
+    /// (N) their classes.
+    pub labels: Vec<Option<usize>>,
+    /// Why other images of the range are not among them.
+    pub skipped: Vec<DatasetError>,
+}
+
 impl Dataset {
     /// Opens `folder:DIR` (one sub-folder per class, or flat and unlabelled) or
-    /// `idx:IMAGES[.gz][,LABELS[.gz]]` (the MNIST container).
-    ///
-    /// Class folders are matched with the model's `labels` by name if every folder is a label; otherwise
-    /// they are numbered in alphabetical order.
+    /// `idx:IMAGES[.gz][,LABELS[.gz]]` (the MNIST container), both with images of all classes.
     ///
     /// # Errors
-    /// An unknown kind, unreadable or malformed files, no images, labels beyond `classes`.
+    /// As [`Dataset::open_with`].
     pub fn open(spec: &str, labels: &[String], classes: usize) -> Result<Self, DatasetError> {
-        let (kind, rest) = spec.split_once(':').unwrap_or((spec, ""));
-        let (source, len, path) = match kind {
-            "folder" if !rest.is_empty() => {
-                let folder = folder::Folder::open(rest.as_ref(), labels, classes)?;
+        Self::open_with(spec, labels, classes, ClassFolders::All)
+    }
+
+    /// Opens a set whose class folders are matched with the model's `classes`, of which `labels` has the names, as
+    /// `folders` says.
+    ///
+    /// Files whose names start with a dot are left out. A path of IDX files may have commas in it.
+    ///
+    /// # Errors
+    /// An unknown kind, unreadable or malformed files, no images, class folders that are no classes, labels beyond
+    /// `classes`.
+    pub fn open_with(
+        spec: &str,
+        labels: &[String],
+        classes: usize,
+        folders: ClassFolders,
+    ) -> Result<Self, DatasetError> {
+        let spec = Spec::parse(spec)?;
+        let path = spec.path();
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        let name = name.to_string_lossy().into_owned();
+        let (source, len) = match &spec {
+            Spec::Folder(path) => {
+                let folder = folder::Folder::open(path, labels, classes, folders)?;
                 let len = folder.len();
-                (Source::Folder(folder), len, PathBuf::from(rest))
+                (Source::Folder(folder), len)
             }
-            "idx" if !rest.is_empty() => {
-                let (images, labels) = rest
-                    .split_once(',')
-                    .map_or((rest, None), |(i, l)| (i, Some(l)));
-                let idx = idx::Idx::open(images.as_ref(), labels.map(str::as_ref), classes)?;
+            Spec::Idx(images, labels) => {
+                let labels = labels.as_deref();
+                let wanted = labels.filter(|_| folders != ClassFolders::Ignored);
+                let idx = idx::Idx::open(images, wanted, classes)?;
                 let len = idx.len();
-                (Source::Idx(idx), len, PathBuf::from(images))
+                (Source::Idx(idx), len)
             }
-            _ => return Err(DatasetError::Spec { spec: spec.into() }),
         };
-        let name = path
-            .file_name()
-            .map_or_else(|| rest.into(), |n| n.to_string_lossy().into_owned());
         Ok(Self { name, source, len })
+    }
+
+    /// The class folders in the order that gave them their numbers; none if their names did.
+    pub fn numbered_folders(&self) -> &[String] {
+        match &self.source {
+            Source::Folder(folder) => folder.numbered(),
+            Source::Idx(_) => &[],
+        }
     }
 
     /// The folder's or image file's name.
@@ -108,10 +144,18 @@ impl Dataset {
     /// # Panics
     /// If `index` is not below [`Dataset::len`].
     pub fn get(&self, index: usize) -> Result<Image, DatasetError> {
+        self.with(index, Ok)
+    }
+
+    fn with<T>(
+        &self,
+        index: usize,
+        use_it: impl FnOnce(Image) -> Result<T, DatasetError>,
+    ) -> Result<T, DatasetError> {
         assert!(index < self.len);
         match &self.source {
-            Source::Folder(folder) => folder.get(index),
-            Source::Idx(idx) => Ok(idx.get(index)),
+            Source::Folder(folder) => folder.with(index, use_it),
+            Source::Idx(idx) => use_it(idx.get(index)),
         }
     }
 
@@ -122,21 +166,47 @@ impl Dataset {
     /// The first image that cannot be read.
     pub fn pixels(
         &self,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         model: &ModelConfig,
     ) -> Result<(Vec<u8>, Vec<Option<usize>>), DatasetError> {
+        let batch = self.batch(range, model);
+        match batch.skipped.into_iter().next() {
+            Some(first) => Err(first),
+            None => Ok((batch.pixels, batch.labels)),
+        }
+    }
+
+    /// Like [`Dataset::pixels`], without the images that cannot be read.
+    pub fn batch(&self, range: Range<usize>, model: &ModelConfig) -> Batch {
         let geometry = geometry(model);
-        let mut pixels = vec![0; range.len() * model.image_bytes()];
-        let labels = pixels
-            .par_chunks_exact_mut(model.image_bytes())
+        let size = model.image_bytes();
+        let mut pixels = vec![0; range.len() * size];
+        let results: Vec<Result<Option<usize>, DatasetError>> = pixels
+            .par_chunks_exact_mut(size)
             .zip(range)
             .map(|(out, index)| {
-                let image = self.get(index)?;
-                self.resize(&image, geometry, out, index)?;
-                Ok(image.label)
+                self.with(index, |image| {
+                    self.resize(&image, geometry, out, index)?;
+                    Ok(image.label)
+                })
             })
-            .collect::<Result<_, DatasetError>>()?;
-        Ok((pixels, labels))
+            .collect();
+        let (mut labels, mut skipped) = (Vec::new(), Vec::new());
+        for (at, result) in results.into_iter().enumerate() {
+            match result {
+                Ok(label) => {
+                    pixels.copy_within(at * size..(at + 1) * size, labels.len() * size);
+                    labels.push(label);
+                }
+                Err(error) => skipped.push(error),
+            }
+        }
+        pixels.truncate(labels.len() * size);
+        Batch {
+            pixels,
+            labels,
+            skipped,
+        }
     }
 
     fn resize(
@@ -146,7 +216,7 @@ impl Dataset {
         out: &mut [u8],
         index: usize,
     ) -> Result<(), DatasetError> {
-        let refuse = |reason: String| DatasetError::Image {
+        let refuse = |reason: String| DatasetError::Resize {
             path: match &self.source {
                 Source::Folder(folder) => folder.path(index).into(),
                 Source::Idx(_) => PathBuf::from(&self.name),

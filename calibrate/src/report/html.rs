@@ -45,8 +45,8 @@ pub fn html(report: &Report) -> String {
     let title = format!("{} on {}", escape(&report.model), escape(&report.dataset));
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>\n\
-         <style>{STYLE}</style>\n<h1>{title}</h1>\n<p>{} images, backend {}.</p>\n",
-        report.images,
+         <style>{STYLE}</style>\n<h1>{title}</h1>\n<p>{}, backend {}.</p>\n",
+        report.count(),
         escape(&report.backend),
     );
     for table in [accuracy(report), noise(report), classes(report)] {

@@ -44,6 +44,8 @@ pub struct Report {
     pub dataset: String,
     /// Images classified.
     pub images: u64,
+    /// Images that could not be read and are left out of everything here.
+    pub skipped: u64,
     /// Backend that ran the pack.
     pub backend: String,
     /// Full precision's `top1` on the same images without merging; none without a checkpoint.
@@ -57,8 +59,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// Collects what `evaluation` counted.
-    pub fn new(evaluation: &Evaluation<'_>, dataset: &str, noise: Vec<LayerNoise>) -> Self {
+    /// Collects what `evaluation` counted; `skipped` images of the set could not be read.
+    pub fn new(
+        evaluation: &Evaluation<'_>,
+        dataset: &str,
+        skipped: usize,
+        noise: Vec<LayerNoise>,
+    ) -> Self {
         let config = evaluation.engine().pack().config();
         let full = evaluation.full_precision();
         let fraction = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
@@ -95,11 +102,20 @@ impl Report {
                 .schedules()
                 .first()
                 .map_or(0, |(_, tally)| tally.images()),
+            skipped: skipped as u64,
             backend: evaluation.engine().backend().into(),
             top1_fp32: full.and_then(|full| full.top1()),
             top5_fp32: full.and_then(|full| full.top5()),
             schedules: schedules.collect(),
             noise,
+        }
+    }
+
+    /// How many images were measured, in words.
+    pub(super) fn count(&self) -> String {
+        match self.skipped {
+            0 => format!("{} images", self.images),
+            n => format!("{} images ({n} more could not be read)", self.images),
         }
     }
 }

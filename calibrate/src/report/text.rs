@@ -7,8 +7,11 @@ use std::fmt::Write;
 /// What was measured, accuracy and noise. Lines end with a newline.
 pub fn text(report: &Report) -> String {
     let mut text = format!(
-        "{} on {}: {} images, backend {}\n",
-        report.model, report.dataset, report.images, report.backend
+        "{} on {}: {}, backend {}\n",
+        report.model,
+        report.dataset,
+        report.count(),
+        report.backend
     );
     for table in [accuracy(report), noise(report)] {
         if !table.rows.is_empty() {
