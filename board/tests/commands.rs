@@ -73,7 +73,7 @@ fn classify_prints_a_line_for_each_image_and_goes_on_after_a_bad_one() {
     let mut command = fixture.command("classify");
     command.args([&good[0], &bad, &missing, &good[1]]);
     let finished = finish(&mut command).fails(&[
-        "bad.png: not a readable PNG or JPEG",
+        "bad.png: damaged or unsupported",
         "missing.png: cannot open",
         "2 of 4 images failed",
     ]);

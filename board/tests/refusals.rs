@@ -126,7 +126,10 @@ fn sources_that_cannot_be_opened_are_named() {
     let nothing = fixture.write("nothing.y4m", b"");
     let cases = [
         (format!("file:{}", text(&missing)), "cannot read"),
-        (format!("file:{}", text(&empty)), "no PNG or JPEG images"),
+        (
+            format!("file:{}", text(&empty)),
+            "no images in it (*.png, *.jpg, *.jpeg, *.webp, *.bmp)",
+        ),
         (
             format!("file:{}", text(&broken)),
             "none of its 1 images can be read",

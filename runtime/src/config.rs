@@ -65,6 +65,14 @@ fn check_text(field: impl FnOnce() -> String, text: &str) -> Result<(), ConfigEr
     }
 }
 
+/// The name of a class: text that shows something.
+pub(crate) fn check_label(field: impl FnOnce() -> String, label: &str) -> Result<(), ConfigError> {
+    if label.trim().is_empty() {
+        return refuse(field(), &format!("{label:?}"), "a name");
+    }
+    check_text(field, label)
+}
+
 /// How the tokens of an image become the classifier's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -189,7 +197,7 @@ impl ModelConfig {
             || format!("0 or {} names", self.classes),
         )?;
         for (index, label) in self.labels.iter().enumerate() {
-            check_text(|| format!("model.labels[{index}]"), label)?;
+            check_label(|| format!("model.labels[{index}]"), label)?;
         }
         self.geometry().map(drop)
     }

@@ -82,6 +82,7 @@ mod engine;
 #[cfg(feature = "image")]
 pub mod image;
 pub mod inspect;
+pub mod labels;
 pub mod limits;
 pub mod pack;
 pub mod plan;

@@ -123,7 +123,7 @@ fn a_model_of_another_shape_does_not_fit_the_tensors() {
 #[test]
 fn impossible_models_are_refused_by_field() {
     type Change = fn(&mut ModelConfig);
-    let changes: [(&str, Change); 19] = [
+    let changes: [(&str, Change); 21] = [
         ("model.image_size", |c| c.image_size = 0),
         ("model.image_size", |c| c.image_size = 5),
         ("model.image_size", |c| c.image_size = 2 * 33),
@@ -143,6 +143,8 @@ fn impossible_models_are_refused_by_field() {
         }),
         ("model.epsilon", |c| c.epsilon = f32::NAN),
         ("model.labels", |c| c.labels.truncate(2)),
+        ("model.labels[0]", |c| c.labels[0] = String::new()),
+        ("model.labels[2]", |c| c.labels[2] = " \u{a0}".into()),
         ("model.labels[1]", |c| c.labels[1] = "\u{1b}[31m".into()),
         ("model.preprocessing", |c| {
             c.preprocessing.resize = ResizeMode::Exact {

@@ -3,9 +3,9 @@
 use crate::args::{self, ModelArgs};
 use crate::failure::Failure;
 use crate::ranking::{Ranked, Ranking, rank};
-use crate::sources::images::{self, ImageError};
 use crate::{model, output};
-use mergevit_kernels::frame::{Frame, FrameError, MAX_SIDE, PixelFormat};
+use mergevit_kernels::frame::MAX_SIDE;
+use mergevit_runtime::image::{self, ImageError};
 use mergevit_runtime::{Engine, RunError};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use thiserror::Error;
 pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// PNG or JPEG files
+    /// PNG, JPEG, WebP or BMP files
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// Print the K most likely classes
@@ -41,8 +41,6 @@ struct Record<'a> {
 enum ClassifyError {
     #[error("{0}")]
     Image(#[from] ImageError),
-    #[error("{path}: {reason}")]
-    Frame { path: String, reason: FrameError },
     #[error("{path}: {reason}")]
     Run { path: String, reason: RunError },
 }
@@ -87,21 +85,13 @@ fn classify(
     path: &Path,
     top: &mut [Ranked],
 ) -> Result<(usize, f64), ClassifyError> {
-    let image = images::decode(path)?;
-    let name = || path.display().to_string();
-    let (width, height) = (image.width, image.height);
-    let frame =
-        Frame::packed(PixelFormat::Rgb, width, height, &image.pixels).map_err(|reason| {
-            ClassifyError::Frame {
-                path: name(),
-                reason,
-            }
-        })?;
+    let image = image::decode(path)?;
+    let frame = image.frame();
     let begin = Instant::now();
     let output = engine
         .classify(&[frame])
         .map_err(|reason| ClassifyError::Run {
-            path: name(),
+            path: path.display().to_string(),
             reason,
         })?;
     let latency_us = begin.elapsed().as_secs_f64() * 1e6;

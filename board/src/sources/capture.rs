@@ -40,6 +40,8 @@ pub(crate) trait Capture: Send {
 pub(crate) enum SourceError {
     #[error("frame {frame}: cannot read: {source}")]
     Io { frame: u64, source: io::Error },
+    #[error("none of its {images} images can be read any more")]
+    NoImages { images: usize },
     #[error("frame {frame}: the stream ends after {found} of {expected} bytes")]
     Truncated {
         frame: u64,

@@ -2,9 +2,9 @@
 
 #[cfg(feature = "camera")]
 use super::camera::error::CameraError;
-use super::images::ImageError;
 use super::y4m::header::HeaderError;
 use mergevit_kernels::frame::FrameError;
+use mergevit_runtime::image::{EXTENSIONS, ImageError};
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -18,7 +18,7 @@ pub(crate) enum OpenError {
         action: &'static str,
         source: io::Error,
     },
-    #[error("{}: no PNG or JPEG images", folder.display())]
+    #[error("{}: no images in it ({})", folder.display(), EXTENSIONS.map(|end| format!("*.{end}")).join(", "))]
     NoImages { folder: PathBuf },
     #[error("{}: none of its {count} images can be read; the first: {first}", folder.display())]
     NoReadableImages {
@@ -26,6 +26,8 @@ pub(crate) enum OpenError {
         count: usize,
         first: ImageError,
     },
+    #[error(transparent)]
+    Image(ImageError),
     #[error("{name}: {reason}")]
     Header { name: String, reason: HeaderError },
     #[error("{name}: not a file, so it cannot be read again, which --loop needs")]

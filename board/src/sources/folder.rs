@@ -3,17 +3,47 @@
 use super::capture::{Capture, Captured, SourceError};
 use super::error::OpenError;
 use super::exchange::Policy;
-use super::images::{self, ImageError};
 use super::slot::Slot;
 use super::source::{Source, SourceOptions};
 use crate::output;
 use mergevit_kernels::frame::{FrameLayout, PixelFormat};
+use mergevit_runtime::image::{self, ImageError};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 struct Folder {
     paths: Vec<PathBuf>,
     next: usize,
     repeat: bool,
+    /// Which images were reported as unusable: once each, however often the folder is repeated.
+    reported: Vec<bool>,
+    /// Images without a frame since the last one that gave one.
+    unusable: usize,
+}
+
+impl Folder {
+    fn new(paths: Vec<PathBuf>, repeat: bool) -> Self {
+        Self {
+            reported: vec![false; paths.len()],
+            paths,
+            next: 0,
+            repeat,
+            unusable: 0,
+        }
+    }
+
+    /// Skips an image. A whole round without a frame ends the source: it would spin for ever.
+    fn skip(&mut self, index: usize, why: &dyn Display) -> Result<Captured, SourceError> {
+        if !std::mem::replace(&mut self.reported[index], true) {
+            output::warn(&format!("skipped: {why}"));
+        }
+        self.unusable += 1;
+        if self.repeat && self.unusable == self.paths.len() {
+            let images = self.paths.len();
+            return Err(SourceError::NoImages { images });
+        }
+        Ok(Captured::Unusable)
+    }
 }
 
 /// Opens a folder, or a single image, and reads the headers of all images for their sizes.
@@ -21,11 +51,12 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source, OpenE
     let paths = list(path)?;
     let mut largest = Largest::default();
     for path in &paths {
-        largest.add(images::dimensions(path));
+        largest.add(image::dimensions(path));
     }
     if largest.bytes == 0 {
-        let folder = path.into();
+        let folder = PathBuf::from(path);
         return Err(match largest.first_error {
+            Some(error) if folder == error.path => OpenError::Image(error),
             Some(first) => OpenError::NoReadableImages {
                 folder,
                 count: paths.len(),
@@ -41,11 +72,7 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source, OpenE
         max_height: largest.height,
         slot_bytes: largest.bytes,
         names: paths.iter().map(|path| file_name(path)).collect(),
-        capture: Box::new(Folder {
-            paths,
-            next: 0,
-            repeat: options.repeat,
-        }),
+        capture: Box::new(Folder::new(paths, options.repeat)),
     })
 }
 
@@ -81,7 +108,7 @@ fn list(path: &Path) -> Result<Vec<PathBuf>, OpenError> {
         action: "read",
         source,
     };
-    if path.metadata().map_err(io_error)?.is_file() {
+    if !path.metadata().map_err(io_error)?.is_dir() {
         return Ok(vec![path.into()]);
     }
     let mut paths = Vec::new();
@@ -95,10 +122,9 @@ fn list(path: &Path) -> Result<Vec<PathBuf>, OpenError> {
     Ok(paths)
 }
 
+/// Whether a file's name says image. Hidden files are not meant: `._photo.jpg` holds what macOS knows of a photo.
 fn is_image(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    let known = ["png", "jpg", "jpeg"];
-    extension.is_some_and(|found| known.iter().any(|e| e.eq_ignore_ascii_case(found)))
+    image::has_known_extension(path) && !file_name(path).starts_with('.')
 }
 
 fn file_name(path: &Path) -> String {
@@ -114,32 +140,52 @@ impl Capture for Folder {
         let Some(path) = self.paths.get(self.next) else {
             return Ok(Captured::End);
         };
-        slot.name = self.next;
+        let index = self.next;
+        slot.name = index;
         self.next += 1;
-        let image = match images::decode(path) {
+        let image = match image::decode(path) {
             Ok(image) => image,
-            Err(error) => {
-                output::warn(&format!("skipped: {error}"));
-                return Ok(Captured::Unusable);
-            }
+            Err(error) => return self.skip(index, &error),
         };
-        let layout = FrameLayout::packed(PixelFormat::Rgb, image.width, image.height).ok();
-        match layout.and_then(|layout| slot.prepare(layout, image.pixels.len())) {
+        let layout = FrameLayout::packed(PixelFormat::Rgb, image.width(), image.height()).ok();
+        match layout.and_then(|layout| slot.prepare(layout, image.pixels().len())) {
             Some(to) => {
-                to.copy_from_slice(&image.pixels);
+                to.copy_from_slice(image.pixels());
+                self.unusable = 0;
                 Ok(Captured::Frame)
             }
             None => {
-                output::warn(&format!(
-                    "skipped: {}: has grown since it was listed",
-                    path.display()
-                ));
-                Ok(Captured::Unusable)
+                let why = format!("{}: has grown since it was listed", path.display());
+                self.skip(index, &why)
             }
         }
     }
 
     fn allocates(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_folder_whose_images_are_gone_ends() {
+        let gone = ["nowhere/a.png", "nowhere/b.png"].map(PathBuf::from);
+        let mut folder = Folder::new(gone.into(), true);
+        let slot = &mut Slot::new(3);
+        assert!(matches!(folder.capture(slot), Ok(Captured::Unusable)));
+        assert!(matches!(
+            folder.capture(slot),
+            Err(SourceError::NoImages { images: 2 })
+        ));
+    }
+
+    #[test]
+    fn hidden_files_are_not_images() {
+        for (name, expected) in [("a/b.JPG", true), ("a/._b.jpg", false), ("a/.png", false)] {
+            assert_eq!(is_image(Path::new(name)), expected, "{name}");
+        }
     }
 }

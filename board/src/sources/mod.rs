@@ -12,7 +12,6 @@ mod exchange;
 mod folder;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-pub(crate) mod images;
 mod names;
 mod raw;
 mod slot;
