@@ -6,6 +6,7 @@ mod files;
 mod forward;
 mod images;
 mod pack;
+mod preprocessing;
 
 pub use error::CommandError;
 
