@@ -1,6 +1,6 @@
 //! The same small model under three namings, and every way in which a checkpoint can be wrong.
 
-use mergevit_calibrate::checkpoint::{Checkpoint, Defect};
+use mergevit_calibrate::checkpoint::{Checkpoint, Defect, Stated};
 use mergevit_runtime::{Pooling, ResizeMode};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -214,7 +214,8 @@ fn three_namings_import_to_the_same_weights() {
         "image_std": [1, 1, 1]}"#;
     let file = bytes(&model(&TRANSFORMERS));
     let hf = Checkpoint::parse(&file, Some(transformers.as_bytes()), Some(preprocessor)).unwrap();
-    let torchvision = Checkpoint::parse(&bytes(&model(&TORCHVISION)), None, None).unwrap();
+    let file = bytes(&model(&TORCHVISION));
+    let torchvision = Checkpoint::parse_with(&file, None, None, &Stated::IMAGENET).unwrap();
     assert_eq!(timm.weights, hf.weights);
     assert_eq!(timm.weights, torchvision.weights);
     assert_eq!(timm.weights.blocks.len(), 2);

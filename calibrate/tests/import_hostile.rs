@@ -1,6 +1,6 @@
 //! Checkpoints whose names or sizes mislead: gaps between layers, absurd layer numbers, heads of another width.
 
-use mergevit_calibrate::checkpoint::{Checkpoint, Defect};
+use mergevit_calibrate::checkpoint::{Checkpoint, Defect, Stated};
 use safetensors::{Dtype, tensor::TensorView};
 use std::collections::BTreeMap;
 
@@ -78,7 +78,7 @@ fn parse(shapes: &Shapes, config: Option<&str>) -> Result<Checkpoint, Defect> {
         )
     });
     let bytes = safetensors::serialize(views, None).unwrap();
-    Checkpoint::parse(&bytes, config.map(str::as_bytes), None)
+    Checkpoint::parse_with(&bytes, config.map(str::as_bytes), None, &Stated::IMAGENET)
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::error::Defect;
 use super::file::TensorFile;
 use super::json::Object;
+use super::preprocessing::Found;
 use super::tensor::Dimensions;
 use mergevit_kernels::ops::HEAD_WIDTH;
 use mergevit_runtime::{Interpolation, ModelConfig, Pooling, Preprocessing, ResizeMode};
@@ -21,29 +22,24 @@ pub(super) struct Source<'a> {
     pub(super) preprocessor: Object<'a>,
 }
 
-/// The model's configuration, with the colours' mean and standard deviation.
+/// The model's configuration but for its preprocessing, and what the files say of that.
 pub(super) struct Described {
     pub(super) model: ModelConfig,
-    pub(super) mean: [f32; 3],
-    pub(super) std: [f32; 3],
+    pub(super) preprocessing: Found,
 }
 
-impl Described {
-    /// Checks what must hold whatever the family.
-    ///
-    /// # Errors
-    /// [`Defect::Config`] for a standard deviation that is 0 or next to it, [`Defect::Model`] for an
-    /// impossible model.
-    pub(super) fn check(&self, config: Object<'_>) -> Result<(), Defect> {
-        if let Some(std) = self.std.iter().find(|std| **std < MIN_STD) {
-            return Err(config.wrong("std", std, format!("{MIN_STD} or more")));
-        }
-        self.model.validate()?;
-        Ok(())
+/// Checks the standard deviation of the colours.
+///
+/// # Errors
+/// [`Defect::Config`] if one is 0 or next to it.
+pub(super) fn check_std(std: &[f32; 3], config: Object<'_>) -> Result<(), Defect> {
+    match std.iter().find(|std| **std < MIN_STD) {
+        Some(std) => Err(config.wrong("std", std, format!("{MIN_STD} or more"))),
+        None => Ok(()),
     }
 }
 
-/// What all families share; each fills in the rest.
+/// What all families share; each fills in the rest, and the preprocessing is completed later.
 pub(super) fn model(dimensions: &Dimensions, architecture: &str, image_size: usize) -> ModelConfig {
     ModelConfig {
         architecture: architecture.into(),

@@ -15,6 +15,15 @@ pub struct CheckpointError {
     pub defect: Defect,
 }
 
+/// Weights in another form than one safetensors file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// Several safetensors files with an index.
+    Shards,
+    /// PyTorch's own format.
+    Pickle,
+}
+
 /// A defect of a checkpoint's content.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -38,6 +47,30 @@ pub enum Defect {
         found: String,
         /// What it must be.
         expected: String,
+    },
+    /// There is no model.safetensors, but weights in another form.
+    #[error("no model.safetensors, only {name}")]
+    Instead {
+        /// The file that is there.
+        name: &'static str,
+        /// What it is.
+        others: Others,
+    },
+    /// The weights are a file of another kind.
+    #[error("{found}, expected a safetensors file")]
+    Foreign {
+        /// What it is.
+        found: &'static str,
+        /// What to do about it.
+        advice: &'static str,
+    },
+    /// The weights end too early.
+    #[error("truncated: {found} bytes, but its header promises {expected}")]
+    Cut {
+        /// Bytes in the file.
+        found: u64,
+        /// Bytes of a whole one.
+        expected: u64,
     },
     /// The weights are not in the safetensors format.
     #[error("not a safetensors file: {0}")]
@@ -86,6 +119,15 @@ pub enum Defect {
         /// The value.
         value: f32,
     },
+    /// Neither the checkpoint nor the user says how images are prepared.
+    #[error(
+        "neither config.json nor preprocessor_config.json says {}, which no weight tells and classes depend on",
+        missing.join(", ")
+    )]
+    Preprocessing {
+        /// What is missing, of `mean`, `std`, `crop`, `interpolation`.
+        missing: Vec<&'static str>,
+    },
     /// The kernels do not run this kind of model.
     #[error("unsupported model: {0}")]
     Unsupported(String),
@@ -95,16 +137,59 @@ pub enum Defect {
 }
 
 impl Defect {
+    /// What the user can try, if anything.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Io { .. } => Some(
+                "a checkpoint is a folder with model.safetensors and config.json, or the file beside its \
+                 config.json",
+            ),
+            Self::Preprocessing { .. } => Some(
+                "the model's card or training code says it; state it with --mean, --std, --crop and \
+                 --interpolation, or name a recipe: --preprocessing imagenet, inception or clip",
+            ),
+            Self::Instead { others, .. } => Some(match others {
+                Others::Shards => {
+                    "join the shards in Python: from transformers import AutoModelForImageClassification as M; \
+                     M.from_pretrained('OLD').save_pretrained('NEW', max_shard_size='100GB')"
+                }
+                Others::Pickle => {
+                    "convert it in Python: from safetensors.torch import save_file; import torch; \
+                     save_file(torch.load('pytorch_model.bin', weights_only=True), 'model.safetensors')"
+                }
+            }),
+            Self::Foreign { advice, .. } => Some(advice),
+            Self::Cut { .. } | Self::Format(_) => Some("copy or download the file again"),
+            Self::Naming { .. } => Some("export the model from timm, transformers or torchvision"),
+            Self::Names { .. } | Self::Shape { .. } => Some(
+                "the file must hold all tensors of one model, and nothing else, such as an optimizer",
+            ),
+            Self::Type { .. } => Some("convert the tensors to float32 and save the model again"),
+            Self::NonFinite { .. } => Some("the training diverged or the file is damaged"),
+            Self::Config { .. } => {
+                Some("the field contradicts the weights or is not supported; correct the file")
+            }
+            Self::Unsupported(_) | Self::Model(_) => None,
+        }
+    }
+
     /// Whether the file with the tensors is at fault.
     pub(super) fn is_in_weights(&self) -> bool {
         match self {
             Self::Format(_)
+            | Self::Foreign { .. }
+            | Self::Cut { .. }
             | Self::Naming { .. }
             | Self::Names { .. }
             | Self::Shape { .. }
             | Self::Type { .. }
             | Self::NonFinite { .. } => true,
-            Self::Io { .. } | Self::Config { .. } | Self::Unsupported(_) | Self::Model(_) => false,
+            Self::Io { .. }
+            | Self::Instead { .. }
+            | Self::Config { .. }
+            | Self::Preprocessing { .. }
+            | Self::Unsupported(_)
+            | Self::Model(_) => false,
         }
     }
 }

@@ -55,6 +55,11 @@ impl<'a> Object<'a> {
         self.path
     }
 
+    /// Whether it has no fields, as that of an absent file.
+    pub(super) fn is_empty(&self) -> bool {
+        self.value.as_object().is_none_or(serde_json::Map::is_empty)
+    }
+
     /// The whole object.
     pub(super) fn value(&self) -> &'a Value {
         self.value

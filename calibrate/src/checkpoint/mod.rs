@@ -12,16 +12,19 @@ mod error;
 mod families;
 mod family;
 mod file;
+mod foreign;
 mod json;
 mod naming;
+mod preprocessing;
 mod random;
 mod tensor;
 mod weights;
 
-pub use error::{CheckpointError, Defect};
+pub use error::{CheckpointError, Defect, Others};
+pub use preprocessing::Stated;
 pub use weights::{Block, Weights};
 
-use described::Source;
+use described::{Source, check_std};
 use file::TensorFile;
 use json::Document;
 use mergevit_runtime::ModelConfig;
@@ -54,6 +57,14 @@ impl Checkpoint {
     /// [`CheckpointError`] for whatever is unreadable, missing, left over, of a wrong shape or type, not finite
     /// or unsupported; it names the file and the tensor or field.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, CheckpointError> {
+        Self::load_with(path, &Stated::default())
+    }
+
+    /// [`Checkpoint::load`] with preprocessing that the configuration does not state, or not as it should be.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn load_with(path: impl AsRef<Path>, stated: &Stated) -> Result<Self, CheckpointError> {
         let path = path.as_ref();
         let (folder, weights) = if path.is_dir() {
             (path, path.join("model.safetensors"))
@@ -68,11 +79,12 @@ impl Checkpoint {
             },
             defect,
         };
-        let bytes = read(&weights).map_err(fail)?;
+        let bytes = read_weights(&weights).map_err(fail)?;
         let config = read_optional(&folder.join("config.json")).map_err(fail)?;
         let preprocessor = read_optional(&folder.join("preprocessor_config.json")).map_err(fail)?;
         let mut checkpoint =
-            Self::parse(&bytes, config.as_deref(), preprocessor.as_deref()).map_err(fail)?;
+            Self::parse_with(&bytes, config.as_deref(), preprocessor.as_deref(), stated)
+                .map_err(fail)?;
         let named = path.canonicalize().unwrap_or_else(|_| path.into());
         if let Some(name) = named.file_name() {
             checkpoint.name = name.to_string_lossy().into_owned();
@@ -89,6 +101,20 @@ impl Checkpoint {
         config: Option<&[u8]>,
         preprocessor: Option<&[u8]>,
     ) -> Result<Self, Defect> {
+        Self::parse_with(safetensors, config, preprocessor, &Stated::default())
+    }
+
+    /// [`Checkpoint::parse`] with preprocessing that the configuration does not state, or not as it should be.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn parse_with(
+        safetensors: &[u8],
+        config: Option<&[u8]>,
+        preprocessor: Option<&[u8]>,
+        stated: &Stated,
+    ) -> Result<Self, Defect> {
+        foreign::check(safetensors)?;
         let file = TensorFile::parse(safetensors)?;
         let family = families::recognize(&file)?;
         let listing = Listing::new(&file, &family.naming(&file)?)?;
@@ -101,14 +127,18 @@ impl Checkpoint {
             config: config.root(),
             preprocessor: preprocessor.root(),
         })?;
-        described.check(config.root())?;
+        let mut model = described.model;
+        let known = described.preprocessing.complete(stated, model.image_size)?;
+        check_std(&known.std, config.root())?;
+        model.preprocessing = known.preprocessing;
+        model.validate()?;
         Ok(Self {
-            name: described.model.architecture.clone(),
+            name: model.architecture.clone(),
             hash: format!("xxh3-64:{:016x}", xxh3_64(safetensors)),
             weights: assemble::assemble(&file, &listing, &dimensions)?,
-            model: described.model,
-            mean: described.mean,
-            std: described.std,
+            model,
+            mean: known.mean,
+            std: known.std,
         })
     }
 
@@ -131,6 +161,27 @@ impl Checkpoint {
             std: [0.5; 3],
             weights,
         })
+    }
+}
+
+/// Reads the weights, or says which others are there instead.
+fn read_weights(path: &Path) -> Result<Vec<u8>, Defect> {
+    let instead = [
+        ("model.safetensors.index.json", Others::Shards),
+        ("pytorch_model.bin", Others::Pickle),
+    ];
+    match read(path) {
+        Err(Defect::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            let beside = |name: &str| path.with_file_name(name).exists();
+            match instead.into_iter().find(|(name, _)| beside(name)) {
+                Some((name, others)) => Err(Defect::Instead { name, others }),
+                None => Err(Defect::Io {
+                    name: "model.safetensors".into(),
+                    source,
+                }),
+            }
+        }
+        other => other,
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::checkpoint::CheckpointError;
 use crate::dataset::DatasetError;
 use crate::observe::ObserveError;
+use mergevit_runtime::labels::LabelsError;
 use mergevit_runtime::{LoadError, PackError, RunError, WriteError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,9 @@ pub enum CommandError {
     /// The images cannot be used.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// The file of labels cannot be used.
+    #[error(transparent)]
+    Labels(#[from] LabelsError),
     /// The activations cannot be used.
     #[error(transparent)]
     Observe(#[from] ObserveError),
@@ -80,13 +84,10 @@ impl CommandError {
     /// What the user can try, if anything.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Checkpoint(_) => Some(
-                "a checkpoint is a folder with model.safetensors and config.json, or the file beside its \
-                 config.json",
-            ),
             Self::Threads(_) | Self::Load(LoadError::Thread { .. }) => {
                 Some("set RAYON_NUM_THREADS to fewer; `ulimit -u` shows a limit of the shell")
             }
+            Self::Checkpoint(error) => error.defect.hint(),
             Self::Dataset(error) => error.hint(),
             Self::Mismatch { .. } => Some("give the checkpoint that the pack was made from"),
             _ => None,

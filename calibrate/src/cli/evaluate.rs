@@ -3,6 +3,7 @@
 use super::error::CommandError;
 use super::files;
 use super::images::{ClassFoldersName, Images, ImagesOptions, progress};
+use super::preprocessing::PreprocessingArgs;
 use crate::checkpoint::Checkpoint;
 use crate::evaluate::Evaluation;
 use crate::report::{Report, html, text};
@@ -30,6 +31,8 @@ pub(super) struct EvaluateArgs {
     /// Use only this many images: the first of an idx file, or spread over the classes of a folder
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
+    #[command(flatten)]
+    preprocessing: PreprocessingArgs,
     /// How sub-folders of a folder of images become classes
     #[arg(long, value_enum, default_value_t = ClassFoldersName::All)]
     class_folders: ClassFoldersName,
@@ -71,7 +74,11 @@ pub(super) fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
     let checkpoint = args
         .checkpoint
         .as_deref()
-        .map(Checkpoint::load)
+        .map(|path| {
+            // Crop and filter are the pack's.
+            let stated = args.preprocessing.stated().at_model_resolution();
+            Checkpoint::load_with(path, &stated)
+        })
         .transpose()?;
     if let Some(checkpoint) = &checkpoint {
         check_shapes(&args.model, engine.pack().config(), &checkpoint.model)?;

@@ -2,6 +2,7 @@
 
 use super::error::CommandError;
 use super::files;
+use super::preprocessing::PreprocessingArgs;
 use crate::checkpoint::Checkpoint;
 use crate::fp32::Forward;
 use clap::Args;
@@ -30,6 +31,8 @@ pub(super) struct ForwardArgs {
     /// One of the pack's schedules
     #[arg(long, value_name = "NAME", conflicts_with = "checkpoint")]
     schedule: Option<String>,
+    #[command(flatten)]
+    preprocessing: PreprocessingArgs,
     /// Output: `logits` f32 (N, classes) and `sizes` i32 (N, tokens left)
     #[arg(long, value_name = "G.safetensors")]
     output: PathBuf,
@@ -65,7 +68,8 @@ pub(super) fn run(args: &ForwardArgs) -> Result<(), CommandError> {
 }
 
 fn full_precision(args: &ForwardArgs, path: &Path) -> Result<Results, CommandError> {
-    let checkpoint = Checkpoint::load(path)?;
+    let stated = args.preprocessing.stated().at_model_resolution();
+    let checkpoint = Checkpoint::load_with(path, &stated)?;
     let pixels = read_pixels(&args.pixels, checkpoint.model.image_size)?;
     let merge = vec![usize::from(args.merge.unwrap_or(0)); checkpoint.model.depth];
     let mut results = Results::empty();

@@ -8,6 +8,7 @@ mod forward;
 mod images;
 mod man;
 mod pack;
+mod preprocessing;
 mod threads;
 
 pub use error::CommandError;

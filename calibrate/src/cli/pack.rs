@@ -4,6 +4,7 @@ use super::error::CommandError;
 use super::evaluate::{engine, measure};
 use super::files;
 use super::images::{ClassFoldersName, Images, ImagesOptions, progress};
+use super::preprocessing::PreprocessingArgs;
 use crate::checkpoint::Checkpoint;
 use crate::dataset::ClassFolders;
 use crate::evaluate::Evaluation;
@@ -13,7 +14,7 @@ use crate::quantize::Quantizer;
 use crate::report::text;
 use clap::{Args, ValueEnum};
 use mergevit_kernels::testing::Random;
-use mergevit_runtime::{Pack, PackWriter, Schedule};
+use mergevit_runtime::{Pack, PackWriter, Schedule, labels};
 use std::path::PathBuf;
 
 /// Random frames on which a random model is calibrated.
@@ -69,6 +70,11 @@ pub(super) struct PackArgs {
     #[arg(long, value_name = "N", requires = "measure")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     measure_limit: Option<u64>,
+    /// Class names instead of the checkpoint's: one a line, or JSON (a list, or id2label)
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    #[command(flatten)]
+    preprocessing: PreprocessingArgs,
     /// How its sub-folders become classes; those of the calibration set mean nothing
     #[arg(long, value_enum, default_value_t = ClassFoldersName::All, requires = "measure")]
     class_folders: ClassFoldersName,
@@ -135,11 +141,7 @@ impl PackArgs {
 /// # Errors
 /// [`CommandError`]; the output file is then unchanged.
 pub(super) fn run(args: &PackArgs) -> Result<(), CommandError> {
-    let checkpoint = match (&args.checkpoint, &args.random_weights) {
-        (Some(path), _) => Checkpoint::load(path)?,
-        (None, Some(architecture)) => Checkpoint::random(architecture, args.seed)?,
-        (None, None) => unreachable!("clap requires one of them"),
-    };
+    let checkpoint = checkpoint(args)?;
     let (statistics, set) = match &args.images {
         Some(images) => calibrate(&checkpoint, images, args)?,
         None => calibrate_synthetic(&checkpoint, args.seed)?,
@@ -159,6 +161,26 @@ pub(super) fn run(args: &PackArgs) -> Result<(), CommandError> {
     }
     println!("{}", args.output.display());
     Ok(())
+}
+
+/// The checkpoint, with the labels that the user gives it.
+fn checkpoint(args: &PackArgs) -> Result<Checkpoint, CommandError> {
+    let mut checkpoint = match (&args.checkpoint, &args.random_weights) {
+        (Some(path), _) => Checkpoint::load_with(path, &args.preprocessing.stated())?,
+        (None, Some(architecture)) => Checkpoint::random(architecture, args.seed)?,
+        (None, None) => unreachable!("clap requires one of them"),
+    };
+    if let Some(path) = &args.labels {
+        checkpoint.model.labels = labels::read(path, checkpoint.model.classes)?;
+    }
+    let labels = &checkpoint.model.labels;
+    if let Some(&(first, second)) = labels::duplicates(labels).first() {
+        eprintln!(
+            "warning: classes {first} and {second} are both labelled {:?}",
+            labels[first]
+        );
+    }
+    Ok(checkpoint)
 }
 
 fn calibrate(

@@ -6,8 +6,9 @@ use crate::checkpoint::family::Family;
 use crate::checkpoint::file::TensorFile;
 use crate::checkpoint::json::Object;
 use crate::checkpoint::naming::{Names, Naming};
+use crate::checkpoint::preprocessing::{Found, resized};
 use crate::checkpoint::tensor::{Dimensions, Tensor};
-use mergevit_runtime::{Interpolation, Pooling, Preprocessing, ResizeMode};
+use mergevit_runtime::{Interpolation, Pooling, ResizeMode};
 
 /// `timm.models.vision_transformer`.
 pub(super) struct Timm;
@@ -85,27 +86,28 @@ impl Family for Timm {
 
     fn describe(&self, source: &Source<'_>) -> Result<Described, Defect> {
         let fc_norm = has_fc_norm(source.file);
-        read(&source.dimensions, fc_norm, source.config, &DEFAULTS)
+        read(&source.dimensions, fc_norm, source.config, Some(&DEFAULTS))
     }
 }
 
-/// What a configuration without the field means.
+/// What a `pretrained_cfg` without the field means: the defaults of `timm.models.PretrainedCfg`. A configuration
+/// without a `pretrained_cfg` has none.
 pub(super) struct Defaults {
-    pub(super) interpolation: Interpolation,
-    /// Model size over resized size: for 224 pixels and for others.
-    pub(super) crop_pct: [f64; 2],
+    interpolation: Interpolation,
+    crop_pct: f64,
+    mean: [f32; 3],
+    std: [f32; 3],
 }
 
-/// timm.data.constants
 const DEFAULTS: Defaults = Defaults {
     interpolation: Interpolation::Bicubic,
-    crop_pct: [0.875; 2],
+    crop_pct: 0.875,
+    mean: [0.485, 0.456, 0.406],
+    std: [0.229, 0.224, 0.225],
 };
 
-const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
-
-/// Reads timm's `config.json`. `fc_norm` says whether the last layer norm follows the pooling.
+/// Reads timm's `config.json`. `fc_norm` says whether the last layer norm follows the pooling; `defaults` is what
+/// the library assumes for missing fields of a `pretrained_cfg`, if it does.
 ///
 /// # Errors
 /// As [`Family::describe`].
@@ -113,8 +115,9 @@ pub(super) fn read(
     dimensions: &Dimensions,
     fc_norm: bool,
     config: Object<'_>,
-    defaults: &Defaults,
+    defaults: Option<&Defaults>,
 ) -> Result<Described, Defect> {
+    let defaults = defaults.filter(|_| config.get("pretrained_cfg").is_some());
     // timm's first configurations had no `pretrained_cfg` of their own.
     let pretrained = match config.get("pretrained_cfg") {
         Some(_) => config.inner("pretrained_cfg", "pretrained_cfg.")?,
@@ -138,15 +141,13 @@ pub(super) fn read(
             "activation {activation}; supported is gelu (erf)"
         )));
     }
-    model.preprocessing = preprocessing(pretrained, size, defaults)?;
     model.labels = match label_names(dimensions.classes, pretrained)? {
         names if names.is_empty() => label_names(dimensions.classes, config)?,
         names => names,
     };
     Ok(Described {
         model,
-        mean: pretrained.colours("mean")?.unwrap_or(IMAGENET_MEAN),
-        std: pretrained.colours("std")?.unwrap_or(IMAGENET_STD),
+        preprocessing: preprocessing(pretrained, size, defaults)?,
     })
 }
 
@@ -193,26 +194,31 @@ fn pooling(pool: Option<&str>, fc_norm: bool, class_token: bool) -> Result<Pooli
 fn preprocessing(
     of: Object<'_>,
     size: usize,
-    defaults: &Defaults,
-) -> Result<Preprocessing, Defect> {
+    defaults: Option<&Defaults>,
+) -> Result<Found, Defect> {
     let crop = of.number("crop_pct")?;
-    let crop = crop.unwrap_or(defaults.crop_pct[usize::from(size != 224)]);
-    let side = (size as f64 / crop).floor().min(1e6) as usize;
+    let side = crop
+        .or(defaults.map(|defaults| defaults.crop_pct))
+        .map(|crop| resized(size, crop));
     let resize = match of.text("crop_mode")?.unwrap_or("center") {
-        "center" => ResizeMode::ShortestSide(side),
-        "squash" => ResizeMode::Exact {
+        "center" => side.map(ResizeMode::ShortestSide),
+        "squash" => side.map(|side| ResizeMode::Exact {
             width: side,
             height: side,
-        },
+        }),
         other => return Err(of.wrong("crop_mode", &other, "center or squash")),
     };
     let interpolation = match of.text("interpolation")? {
-        None => defaults.interpolation,
-        Some("bilinear") => Interpolation::Bilinear,
-        Some("bicubic") => Interpolation::Bicubic,
+        None => defaults.map(|defaults| defaults.interpolation),
+        Some("bilinear") => Some(Interpolation::Bilinear),
+        Some("bicubic") => Some(Interpolation::Bicubic),
         Some(other) => return Err(of.wrong("interpolation", &other, "bilinear or bicubic")),
     };
-    Ok(Preprocessing {
+    Ok(Found {
+        mean: of
+            .colours("mean")?
+            .or(defaults.map(|defaults| defaults.mean)),
+        std: of.colours("std")?.or(defaults.map(|defaults| defaults.std)),
         resize,
         interpolation,
     })
@@ -256,14 +262,14 @@ mod tests {
 
     fn read(json: &str) -> Result<Described, Defect> {
         let config = Document::parse("config.json", Some(json.as_bytes()))?;
-        super::read(&DIMENSIONS, false, config.root(), &DEFAULTS)
+        super::read(&DIMENSIONS, false, config.root(), Some(&DEFAULTS))
     }
 
     #[test]
     fn crop_modes_resize_as_timm_does() {
         let resize = |fields: &str| {
             let found = read(&format!(r#"{{"pretrained_cfg": {{{fields}}}}}"#));
-            found.map(|found| found.model.preprocessing.resize)
+            found.map(|found| found.preprocessing.resize.unwrap())
         };
         let shortest = ResizeMode::ShortestSide;
         assert_eq!(resize("").unwrap(), shortest(256));
@@ -290,11 +296,14 @@ mod tests {
     fn fields_are_found_where_every_version_of_timm_writes_them() {
         let old = r#"{"mean": [0.1, 0.2, 0.3], "label_names": ["a", "b", "c"], "interpolation": "bilinear"}"#;
         let found = read(old).unwrap();
-        assert_eq!(found.mean, [0.1, 0.2, 0.3]);
+        assert_eq!(found.preprocessing.mean, Some([0.1, 0.2, 0.3]));
         assert_eq!(
-            found.model.preprocessing.interpolation,
-            Interpolation::Bilinear
+            found.preprocessing.interpolation,
+            Some(Interpolation::Bilinear)
         );
+        // Without a `pretrained_cfg`, timm documents no default.
+        assert_eq!(found.preprocessing.std, None);
+        assert_eq!(found.preprocessing.resize, None);
         let top = r#"{"label_names": ["a", "b", "c"], "pretrained_cfg": {"crop_pct": 1.0}}"#;
         for json in [old, top] {
             assert_eq!(read(json).unwrap().model.labels, ["a", "b", "c"]);

@@ -7,7 +7,6 @@ use crate::checkpoint::family::Family;
 use crate::checkpoint::file::TensorFile;
 use crate::checkpoint::naming::{Names, Naming};
 use crate::checkpoint::tensor::Tensor;
-use mergevit_runtime::Interpolation;
 
 /// `torchvision.models.vision_transformer`.
 pub(super) struct Torchvision;
@@ -51,12 +50,6 @@ const OLD_MLP: &Names = &[
     ("mlp.linear_2.bias", Tensor::Fc2Bias),
 ];
 
-/// torchvision's presets: 224 from 256; larger models resize to their own size.
-const PRESETS: timm::Defaults = timm::Defaults {
-    interpolation: Interpolation::Bilinear,
-    crop_pct: [0.875, 1.0],
-};
-
 impl Family for Torchvision {
     fn name(&self) -> &'static str {
         "torchvision"
@@ -74,9 +67,10 @@ impl Family for Torchvision {
             .block(if old { OLD_MLP } else { MLP }))
     }
 
-    /// torchvision ships weights without a configuration; one beside them is read as timm's.
+    /// torchvision ships weights without a configuration, and its recipes differ from weights to weights; a
+    /// configuration beside them is read as timm's.
     fn describe(&self, source: &Source<'_>) -> Result<Described, Defect> {
-        timm::read(&source.dimensions, false, source.config, &PRESETS)
+        timm::read(&source.dimensions, false, source.config, None)
     }
 }
 
@@ -85,10 +79,9 @@ mod tests {
     use super::*;
     use crate::checkpoint::json::Document;
     use crate::checkpoint::tensor::Dimensions;
-    use mergevit_runtime::ResizeMode;
 
     #[test]
-    fn torchvision_has_presets_of_its_own() {
+    fn nothing_is_guessed_of_weights_without_a_configuration() {
         let dimensions = Dimensions {
             width: 64,
             patch_size: 16,
@@ -100,16 +93,13 @@ mod tests {
         };
         let read = |json: &str| {
             let config = Document::parse("config.json", Some(json.as_bytes())).unwrap();
-            timm::read(&dimensions, false, config.root(), &PRESETS)
+            timm::read(&dimensions, false, config.root(), None)
         };
-        let found = read("{}").unwrap();
-        let preprocessing = found.model.preprocessing;
-        assert_eq!(preprocessing.resize, ResizeMode::ShortestSide(256));
-        assert_eq!(preprocessing.interpolation, Interpolation::Bilinear);
-        assert_eq!(
-            (found.mean, found.std),
-            ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-        );
+        for json in ["{}", r#"{"pretrained_cfg": {}}"#] {
+            let found = read(json).unwrap().preprocessing;
+            assert_eq!((found.mean, found.std), (None, None));
+            assert!(found.resize.is_none() && found.interpolation.is_none());
+        }
         let larger = read(r#"{"image_size": 384}"#).err().unwrap();
         assert!(larger.to_string().contains("384"), "{larger}");
     }

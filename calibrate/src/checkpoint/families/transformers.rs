@@ -6,8 +6,9 @@ use crate::checkpoint::family::Family;
 use crate::checkpoint::file::TensorFile;
 use crate::checkpoint::json::Object;
 use crate::checkpoint::naming::{Names, Naming};
+use crate::checkpoint::preprocessing::Found;
 use crate::checkpoint::tensor::{Dimensions, Tensor};
-use mergevit_runtime::{Interpolation, Preprocessing, ResizeMode};
+use mergevit_runtime::{Interpolation, ResizeMode};
 use serde_json::Value;
 
 /// `transformers.models.vit` and `transformers.models.deit`.
@@ -119,15 +120,10 @@ fn read(
     let mut model = model(dimensions, name, size);
     model.epsilon = config.number("layer_norm_eps")?.unwrap_or(1e-12) as f32;
     model.labels = id_labels(dimensions.classes, config)?;
-    let preprocessing = Preprocessor::read(preprocessor, name, size)?;
-    model.preprocessing = Preprocessing {
-        resize: preprocessing.resize,
-        interpolation: preprocessing.interpolation,
-    };
+    let preprocessing = preprocessing(preprocessor, name, size)?;
     Ok(Described {
         model,
-        mean: preprocessing.mean,
-        std: preprocessing.std,
+        preprocessing,
     })
 }
 
@@ -150,48 +146,49 @@ fn id_labels(classes: usize, config: Object<'_>) -> Result<Vec<String>, Defect> 
 
 /// What `preprocessor_config.json` says, as transformers' image processors take it: resize, crop the centre,
 /// scale to 0 to 1, normalize.
-struct Preprocessor {
-    resize: ResizeMode,
-    interpolation: Interpolation,
-    mean: [f32; 3],
-    std: [f32; 3],
-}
-
-impl Preprocessor {
-    /// A file without a field, or no file, leaves the defaults of the model type's own processor.
-    fn read(of: Object<'_>, model_type: &str, size: usize) -> Result<Self, Defect> {
-        let kind = match of.text("image_processor_type")? {
-            Some(kind) => Some(kind),
-            None => of.text("feature_extractor_type")?,
-        };
-        let deit = kind.map_or(model_type == "deit", |kind| kind.starts_with("DeiT"));
-        for step in ["do_resize", "do_rescale"] {
-            if of.flag(step)? == Some(false) {
-                return Err(of.wrong(step, &false, "true"));
-            }
-        }
-        let factor = of.number("rescale_factor")?.unwrap_or(1.0 / 255.0);
-        if (factor * 255.0 - 1.0).abs() > 1e-3 {
-            return Err(of.wrong("rescale_factor", &factor, "1/255"));
-        }
-        let filter = of.size("resample")?.unwrap_or(if deit { 3 } else { 2 });
-        let interpolation = match filter {
-            2 => Interpolation::Bilinear,
-            3 => Interpolation::Bicubic,
-            n => return Err(of.wrong("resample", &n, "2 (bilinear) or 3 (bicubic)")),
-        };
-        let (mean, std) = if of.flag("do_normalize")?.unwrap_or(true) {
-            (of.colours("image_mean")?, of.colours("image_std")?)
-        } else {
-            (Some([0.0; 3]), Some([1.0; 3]))
-        };
-        Ok(Self {
-            resize: resize(of, kind.unwrap_or("ViT"), deit, size)?,
-            interpolation,
-            mean: mean.unwrap_or([0.5; 3]),
-            std: std.unwrap_or([0.5; 3]),
-        })
+///
+/// A missing field is the documented default of `ViTImageProcessor` or `DeiTImageProcessor`. Other processors have
+/// others, and without a file nothing is known.
+fn preprocessing(of: Object<'_>, model_type: &str, size: usize) -> Result<Found, Defect> {
+    if of.is_empty() {
+        return Ok(Found::default());
     }
+    let kind = match of.text("image_processor_type")? {
+        Some(kind) => Some(kind),
+        None => of.text("feature_extractor_type")?,
+    };
+    let deit = kind.map_or(model_type == "deit", |kind| kind.starts_with("DeiT"));
+    let vit = kind.is_none_or(|kind| kind.starts_with("ViT")) && !deit;
+    for step in ["do_resize", "do_rescale"] {
+        if of.flag(step)? == Some(false) {
+            return Err(of.wrong(step, &false, "true"));
+        }
+    }
+    let factor = of.number("rescale_factor")?.unwrap_or(1.0 / 255.0);
+    if (factor * 255.0 - 1.0).abs() > 1e-3 {
+        return Err(of.wrong("rescale_factor", &factor, "1/255"));
+    }
+    let interpolation = match of.size("resample")? {
+        None if deit => Some(Interpolation::Bicubic),
+        None => vit.then_some(Interpolation::Bilinear),
+        Some(2) => Some(Interpolation::Bilinear),
+        Some(3) => Some(Interpolation::Bicubic),
+        Some(n) => return Err(of.wrong("resample", &n, "2 (bilinear) or 3 (bicubic)")),
+    };
+    let default = (deit || vit).then_some([0.5; 3]);
+    let (mean, std) = if of.flag("do_normalize")?.unwrap_or(true) {
+        (of.colours("image_mean")?, of.colours("image_std")?)
+    } else {
+        (Some([0.0; 3]), Some([1.0; 3]))
+    };
+    let resize = resize(of, kind.unwrap_or("ViT"), deit, size)?;
+    let resize_known = deit || vit || of.get("size").is_some();
+    Ok(Found {
+        mean: mean.or(default),
+        std: std.or(default),
+        resize: resize_known.then_some(resize),
+        interpolation,
+    })
 }
 
 /// The size before the centre crop to the model's `size`; only DeiT's processor crops unless told to.
@@ -252,9 +249,9 @@ mod tests {
     use super::*;
     use crate::checkpoint::json::Document;
 
-    fn read(json: &str) -> Result<Preprocessor, Defect> {
+    fn read(json: &str) -> Result<Found, Defect> {
         let file = Document::parse("preprocessor_config.json", Some(json.as_bytes()))?;
-        Preprocessor::read(file.root(), "vit", 224)
+        preprocessing(file.root(), "vit", 224)
     }
 
     const fn exact(side: usize) -> ResizeMode {
@@ -268,46 +265,54 @@ mod tests {
     fn published_processors_are_understood() {
         let shortest = ResizeMode::ShortestSide(256);
         for (json, resize, interpolation) in [
-            ("{}", exact(224), Interpolation::Bilinear),
+            (
+                r#"{"do_resize": true}"#,
+                exact(224),
+                Some(Interpolation::Bilinear),
+            ),
             // google/vit-base-patch16-224
             (
                 r#"{"do_normalize": true, "do_resize": true, "size": 224, "resample": 2}"#,
                 exact(224),
-                Interpolation::Bilinear,
+                Some(Interpolation::Bilinear),
             ),
             // facebook/deit-base-patch16-224
             (
                 r#"{"crop_size": 224, "do_center_crop": true, "size": 256, "resample": 3,
                     "feature_extractor_type": "DeiTFeatureExtractor"}"#,
                 exact(256),
-                Interpolation::Bicubic,
+                Some(Interpolation::Bicubic),
             ),
             (
                 r#"{"image_processor_type": "DeiTImageProcessor"}"#,
                 exact(256),
-                Interpolation::Bicubic,
+                Some(Interpolation::Bicubic),
             ),
             (
                 r#"{"image_processor_type": "BitImageProcessor", "do_center_crop": true, "resample": 3,
                     "size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}}"#,
                 shortest,
-                Interpolation::Bicubic,
+                Some(Interpolation::Bicubic),
             ),
             (
                 r#"{"image_processor_type": "CLIPImageProcessor", "do_center_crop": true, "size": 256}"#,
                 shortest,
-                Interpolation::Bilinear,
+                None,
             ),
         ] {
             let found = read(json).unwrap();
             assert_eq!(
                 (found.resize, found.interpolation),
-                (resize, interpolation),
+                (Some(resize), interpolation),
                 "{json}"
             );
         }
         let raw = read(r#"{"do_normalize": false, "image_mean": [0.5, 0.5, 0.5]}"#).unwrap();
-        assert_eq!((raw.mean, raw.std), ([0.0; 3], [1.0; 3]));
+        assert_eq!((raw.mean, raw.std), (Some([0.0; 3]), Some([1.0; 3])));
+        let other = read(r#"{"image_processor_type": "BitImageProcessor"}"#).unwrap();
+        assert_eq!((other.mean, other.interpolation), (None, None));
+        let absent = read("{}").unwrap();
+        assert!(absent.mean.is_none() && absent.resize.is_none());
     }
 
     #[test]

@@ -1,0 +1,84 @@
+//! What no tensor tells is stated or asked for, never guessed.
+
+mod common;
+
+use common::{data, run, set};
+use mergevit_calibrate::checkpoint::{Checkpoint, Defect, Stated};
+use mergevit_runtime::{Interpolation, ResizeMode};
+
+#[test]
+fn weights_without_a_configuration_are_asked_about() {
+    let weights = std::fs::read(data("garments/model.safetensors")).unwrap();
+    let error = Checkpoint::parse(&weights, None, None).unwrap_err();
+    let Defect::Preprocessing { missing } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(missing, &["mean", "std", "crop", "interpolation"]);
+    let empty = Checkpoint::parse(&weights, Some(br#"{"num_classes": 10}"#), None).unwrap_err();
+    assert!(matches!(empty, Defect::Preprocessing { .. }), "{empty}");
+
+    let partly = Stated {
+        crop: None,
+        ..Stated::CLIP
+    };
+    let error = Checkpoint::parse_with(&weights, None, None, &partly).unwrap_err();
+    assert!(matches!(&error, Defect::Preprocessing { missing } if missing == &["crop"]));
+    let known = Checkpoint::parse_with(&weights, None, None, &Stated::INCEPTION).unwrap();
+    assert_eq!((known.mean, known.std), ([0.5; 3], [0.5; 3]));
+    let preprocessing = known.model.preprocessing;
+    assert_eq!(preprocessing.interpolation, Interpolation::Bicubic);
+    let side = (known.model.image_size as f64 / 0.9) as usize;
+    assert_eq!(preprocessing.resize, ResizeMode::ShortestSide(side));
+    let pixels = partly.at_model_resolution();
+    assert!(Checkpoint::parse_with(&weights, None, None, &pixels).is_ok());
+}
+
+#[test]
+fn the_program_asks_and_takes_the_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("bare")).unwrap();
+    let weights = folder.path().join("bare/model.safetensors");
+    std::fs::copy(data("garments/model.safetensors"), &weights).unwrap();
+    let images = set("calibration");
+    let pack = format!("pack --checkpoint %bare --images {images} --limit 2 --output %m.mvit");
+    let refused = run(folder.path(), &pack);
+    let errors = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{errors}");
+    for what in ["mean, std, crop, interpolation", "hint:", "--preprocessing"] {
+        assert!(errors.contains(what), "{errors}");
+    }
+    let names: String = (0..10).map(|class| format!("name {class}\n")).collect();
+    std::fs::write(folder.path().join("names.txt"), names).unwrap();
+    let stated = "--preprocessing imagenet --mean 0.5,0.5,0.5 --labels %names.txt";
+    common::succeed(folder.path(), &format!("{pack} {stated}"));
+    let written = mergevit_runtime::Pack::open(&folder.path().join("m.mvit")).unwrap();
+    assert_eq!(written.config().labels[3], "name 3");
+    for (wrong, what) in [
+        ("--mean 1,2", "three numbers"),
+        ("--std 0,1,1", "0.001"),
+        ("--crop 2", "0.05 to 1"),
+    ] {
+        let refused = run(folder.path(), &format!("{pack} {wrong}"));
+        assert_eq!(refused.status.code(), Some(2));
+        let errors = String::from_utf8_lossy(&refused.stderr);
+        assert!(errors.contains(what), "{errors}");
+    }
+    std::fs::write(folder.path().join("names.txt"), "one\n\nthree").unwrap();
+    let refused = run(folder.path(), &format!("{pack} {stated}"));
+    let errors = String::from_utf8_lossy(&refused.stderr);
+    assert!(errors.contains("names.txt: label 1"), "{errors}");
+}
+
+#[test]
+fn weights_in_another_form_are_named() {
+    for (name, what) in [
+        ("model.safetensors.index.json", "join the shards"),
+        ("pytorch_model.bin", "save_file"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(name), "{}").unwrap();
+        let error = Checkpoint::load(folder.path()).unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+        assert!(error.defect.hint().unwrap().contains(what));
+    }
+}
