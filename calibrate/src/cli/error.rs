@@ -1,17 +1,20 @@
-//! Why a command failed.
+//! Why a command failed, and what its user can do about it.
 
 use crate::checkpoint::CheckpointError;
 use crate::dataset::DatasetError;
 use crate::observe::ObserveError;
-use mergevit_runtime::{LoadError, PackError, RunError, WriteError};
+use mergevit_runtime::{LoadError, OutputError, PackError, RunError, WriteError};
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// Why a command failed: exit code 1.
+/// Why a command failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CommandError {
+    /// The arguments contradict each other, or what they name.
+    #[error("{0}")]
+    Usage(String),
     /// The checkpoint cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -53,6 +56,22 @@ pub enum CommandError {
         /// The checkpoint's dimensions.
         expected: String,
     },
+    /// The pack was made from another checkpoint of the same dimensions.
+    #[error("{}: made from checkpoint {found}, but the checkpoint given is {expected}", path.display())]
+    OtherCheckpoint {
+        /// The pack.
+        path: PathBuf,
+        /// Hash of the checkpoint that the pack was made from.
+        found: String,
+        /// Hash of the checkpoint given.
+        expected: String,
+    },
+    /// An output cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The reader of standard output has read enough and went away: a quiet end.
+    #[error("the reader of standard output is gone")]
+    ReaderGone,
     /// The operating system reported an error.
     #[error("{}: cannot {action}: {source}", path.display())]
     Io {
@@ -82,8 +101,22 @@ impl CommandError {
                  config.json",
             ),
             Self::Dataset(_) => Some("a data set is folder:DIR or idx:IMAGES[.gz],LABELS[.gz]"),
-            Self::Mismatch { .. } => Some("give the checkpoint that the pack was made from"),
+            Self::Mismatch { .. } | Self::OtherCheckpoint { .. } => {
+                Some("give the checkpoint that the pack was made from")
+            }
+            Self::Usage(_) => Some("for more, try '--help'"),
             _ => None,
+        }
+    }
+
+    /// The process's exit code: 0, 1 for failed work or 2 for wrong usage.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::ReaderGone => 0,
+            Self::Usage(_)
+            | Self::Load(LoadError::UnknownBackend { .. } | LoadError::UnknownSchedule(_))
+            | Self::Run(RunError::UnknownSchedule(_)) => 2,
+            _ => 1,
         }
     }
 }

@@ -1,14 +1,19 @@
 //! `evaluate`: how good a pack is.
 
+use super::args;
+use super::console::{Console, warn};
 use super::error::CommandError;
-use super::files;
-use super::images::{Images, progress};
+use super::images::Images;
+use super::output::{self, Input};
+use super::progress::Progress;
 use crate::checkpoint::Checkpoint;
 use crate::evaluate::Evaluation;
-use crate::report::{Report, html, text};
+use crate::report::{Report, html, json, text};
 use clap::Args;
 use mergevit_kernels::ops::MAX_BATCH;
-use mergevit_runtime::{Engine, ModelConfig};
+use mergevit_runtime::{
+    Defect, Engine, LoadError, ModelConfig, OutputFile, Pack, PackError, Schedule,
+};
 use std::path::{Path, PathBuf};
 
 /// Images over which the noise of the residual stream is measured.
@@ -18,98 +23,165 @@ const NOISE_IMAGES: usize = 16;
 #[derive(Clone, Debug, Args)]
 pub(super) struct EvaluateArgs {
     /// The pack to measure
-    #[arg(long, value_name = "M.mvit")]
+    #[arg(long, short, value_name = "M.mvit")]
     model: PathBuf,
     /// The checkpoint that the pack was made from: adds agreement with full precision, and noise
-    #[arg(long, value_name = "DIR-or-FILE")]
+    #[arg(long, short, value_name = "DIR-or-FILE")]
     checkpoint: Option<PathBuf>,
     /// The data set: folder:DIR or idx:IMAGES[.gz],LABELS[.gz]
-    #[arg(long, value_name = "DATASET")]
+    #[arg(long, short, value_name = "DATASET")]
     images: String,
     /// Use only this many images: the first of an idx file, or spread over the classes of a folder
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    limit: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = args::images, allow_negative_numbers = true)]
+    limit: Option<usize>,
     /// Measure only this schedule of the pack
     #[arg(long, value_name = "NAME")]
     schedule: Option<String>,
     /// Backend that runs the pack: auto, reference, cpu, or one that `mergevit doctor` lists
     #[arg(long, default_value = "auto")]
     backend: String,
-    /// Also write all results as JSON
+    /// Also write all results as JSON; - is standard output, and the table then goes to standard error
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Also write all results as an HTML page
+    /// Also write all results as an HTML page; - as above
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
 }
 
+impl EvaluateArgs {
+    fn inputs(&self) -> Vec<Input> {
+        let mut inputs = vec![Input::file("--model", &self.model)];
+        inputs.extend(Input::set("--images", &self.images));
+        if let Some(checkpoint) = &self.checkpoint {
+            inputs.extend(Input::checkpoint("--checkpoint", checkpoint));
+        }
+        inputs
+    }
+}
+
 /// An engine for evaluation, with the largest batches.
-pub(super) fn engine(path: &Path, backend: &str) -> Result<Engine, CommandError> {
+///
+/// # Errors
+/// [`LoadError`].
+pub(super) fn engine(pack: Pack, backend: &str) -> Result<Engine, LoadError> {
     let options = Engine::options()
         .backend(backend)
         .max_batch(MAX_BATCH)
         // Images arrive at model resolution.
         .max_frame(1, 1);
-    Ok(options.load(path)?)
+    options.build(pack)
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// [`CommandError`]; no output file is then half-written.
-pub(super) fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
-    let engine = engine(&args.model, &args.backend)?;
-    let checkpoint = args
-        .checkpoint
-        .as_deref()
-        .map(Checkpoint::load)
-        .transpose()?;
+pub(super) fn run(args: &EvaluateArgs, console: Console) -> Result<(), CommandError> {
+    let inputs = args.inputs();
+    let open = |option, path: &Option<PathBuf>| {
+        let path = path.as_deref();
+        path.map(|path| output::open(option, path, &inputs))
+            .transpose()
+    };
+    let data = open("--json", &args.json)?;
+    let page = open("--report", &args.report)?;
+    output::check_distinct(("--json", data.as_ref()), ("--report", page.as_ref()))?;
+
+    let engine = engine(Pack::open(&args.model)?, &args.backend)?;
+    let pack = engine.pack();
+    if let Some(schedule) = &args.schedule {
+        pack.schedule_index(schedule).map_err(LoadError::from)?;
+    }
+    let images = Images::open(&args.images, pack.config(), args.limit)?;
+    if args.checkpoint.is_none() && !images.is_labelled() {
+        return Err(CommandError::Usage(format!(
+            "--images {}: the set has no labels, so there is nothing to compare answers with; give labels, or \
+             --checkpoint",
+            args.images
+        )));
+    }
+    let checkpoint = args.checkpoint.as_deref();
+    let checkpoint = checkpoint.map(Checkpoint::load).transpose()?;
     if let Some(checkpoint) = &checkpoint {
-        check_shapes(&args.model, engine.pack().config(), &checkpoint.model)?;
+        check_origin(&args.model, pack, checkpoint)?;
     }
-    let images = Images::open(&args.images, engine.pack().config(), args.limit)?;
     let evaluation = Evaluation::new(engine, checkpoint.as_ref(), args.schedule.as_deref())?;
-    let report = measure(evaluation, images)?.1;
-    if let Some(path) = &args.json {
-        let mut json = serde_json::to_string_pretty(&report)
-            .map_err(|error| CommandError::io(path, "encode", error.into()))?;
-        json.push('\n');
-        files::write(path, json.as_bytes())?;
-    }
-    if let Some(path) = &args.report {
-        files::write(path, html(&report).as_bytes())?;
-    }
-    print!("{}", text(&report));
-    Ok(())
+    let report = measure(evaluation, images, console)?.report;
+    write(&report, data.as_ref(), page.as_ref(), console)
 }
 
-/// Classifies all images; then measures noise over the first few.
-pub(super) fn measure<'a>(
-    mut evaluation: Evaluation<'a>,
-    mut images: Images,
-) -> Result<(Evaluation<'a>, Report), CommandError> {
-    let bar = progress("evaluating", images.len() as u64);
-    let mut noise = None;
-    while let Some((pixels, labels)) = images.next_batch()? {
-        if noise.is_none() {
-            let image = pixels.len() / labels.len();
-            let some = NOISE_IMAGES.min(labels.len());
-            noise = Some(evaluation.residual_noise(&pixels[..some * image])?);
-        }
-        evaluation.classify(&pixels, &labels)?;
-        bar.inc(labels.len() as u64);
-    }
-    bar.finish_and_clear();
-    let report = Report::new(&evaluation, images.name(), noise.unwrap_or_default());
-    Ok((evaluation, report))
-}
-
-/// Checks that the pack and the checkpoint have the same dimensions.
-fn check_shapes(
-    path: &Path,
-    pack: &ModelConfig,
-    checkpoint: &ModelConfig,
+/// Writes the report in all its forms: files first, because a reader of standard output may go away.
+fn write(
+    report: &Report,
+    data: Option<&OutputFile>,
+    page: Option<&OutputFile>,
+    console: Console,
 ) -> Result<(), CommandError> {
+    let mut texts = Vec::new();
+    if let Some(output) = data {
+        let encoded = json(report);
+        let fail =
+            |error: serde_json::Error| CommandError::io(output.name(), "encode", error.into());
+        texts.push((output, encoded.map_err(fail)?));
+    }
+    if let Some(output) = page {
+        texts.push((output, html(report)));
+    }
+    texts.sort_by_key(|(output, _)| output.is_standard_output());
+    let is_taken = texts.iter().any(|(output, _)| output.is_standard_output());
+    for (output, text) in &texts {
+        output::write_text(output, text)?;
+    }
+    if is_taken {
+        console.say(&text(report));
+        Ok(())
+    } else {
+        output::print(&text(report))
+    }
+}
+
+/// What a measurement gives.
+pub(super) struct Measured {
+    pub(super) report: Report,
+    /// The schedules with their accuracy.
+    pub(super) schedules: Vec<Schedule>,
+}
+
+/// Classifies all images, after measuring noise over the first few.
+pub(super) fn measure(
+    mut evaluation: Evaluation<'_>,
+    mut images: Images,
+    console: Console,
+) -> Result<Measured, CommandError> {
+    let mut noise = None;
+    let mut batch = images.next_batch()?;
+    if let Some((pixels, labels)) = &batch
+        && evaluation.has_noise()
+    {
+        let some = NOISE_IMAGES.min(labels.len());
+        let progress = Progress::new(console, "comparing", some, 1);
+        let pixels = &pixels[..some * (pixels.len() / labels.len())];
+        noise = Some(evaluation.residual_noise(pixels, || progress.step())?);
+    }
+    let progress = Progress::new(console, "measuring", images.len(), evaluation.passes());
+    while let Some((pixels, labels)) = &batch {
+        evaluation.classify(pixels, labels, &|| progress.step())?;
+        let pack = evaluation.engine().pack();
+        pack.check().map_err(|changed| PackError {
+            path: pack.path().map(Path::to_path_buf),
+            defect: Defect::Changed(changed),
+        })?;
+        batch = images.next_batch()?;
+    }
+    drop(progress);
+    Ok(Measured {
+        report: Report::new(&evaluation, images.name(), noise.unwrap_or_default()),
+        schedules: evaluation.measured(images.name()),
+    })
+}
+
+/// Checks that the pack was made from the checkpoint.
+fn check_origin(path: &Path, pack: &Pack, checkpoint: &Checkpoint) -> Result<(), CommandError> {
     let shape = |model: &ModelConfig| {
         format!(
             "{} x {} pixels, patches of {}, width {}, depth {}, {} classes",
@@ -121,14 +193,26 @@ fn check_shapes(
             model.classes
         )
     };
-    let (found, expected) = (shape(pack), shape(checkpoint));
-    if found == expected {
-        Ok(())
-    } else {
-        Err(CommandError::Mismatch {
+    let (found, expected) = (shape(pack.config()), shape(&checkpoint.model));
+    if found != expected {
+        return Err(CommandError::Mismatch {
             path: path.into(),
             found,
             expected,
-        })
+        });
     }
+    let found = &pack.provenance().checkpoint_hash;
+    if found.is_empty() {
+        let path = path.display();
+        warn(&format!(
+            "warning: {path} does not say which checkpoint it was made from\n"
+        ));
+    } else if *found != checkpoint.hash {
+        return Err(CommandError::OtherCheckpoint {
+            path: path.into(),
+            found: found.clone(),
+            expected: checkpoint.hash.clone(),
+        });
+    }
+    Ok(())
 }

@@ -2,7 +2,6 @@
 
 use super::error::CommandError;
 use crate::dataset::Dataset;
-use indicatif::{ProgressBar, ProgressStyle};
 use mergevit_runtime::ModelConfig;
 
 /// Images of a batch: enough to keep all threads busy, few enough for memory.
@@ -23,12 +22,13 @@ impl Images {
     pub(super) fn open(
         spec: &str,
         model: &ModelConfig,
-        limit: Option<u64>,
+        limit: Option<usize>,
     ) -> Result<Self, CommandError> {
         let mut dataset = Dataset::open(spec, &model.labels, model.classes)?;
         if let Some(limit) = limit {
-            dataset.limit(usize::try_from(limit).unwrap_or(usize::MAX));
+            dataset.limit(limit);
         }
+        log::info!("{spec}: {} images", dataset.len());
         Ok(Self {
             dataset,
             model: model.clone(),
@@ -44,6 +44,11 @@ impl Images {
     /// Name of the set.
     pub(super) fn name(&self) -> &str {
         self.dataset.name()
+    }
+
+    /// Whether images have labels.
+    pub(super) fn is_labelled(&self) -> bool {
+        self.dataset.is_labelled()
     }
 
     /// The next images at model resolution, u8 (N, S, S, 3), with their labels; none after the last.
@@ -63,14 +68,5 @@ impl Images {
         }
         self.next = range.end;
         Ok(Some(self.dataset.pixels(range, &self.model)?))
-    }
-}
-
-/// A progress bar on standard error, if that is a terminal.
-pub(super) fn progress(what: &'static str, steps: u64) -> ProgressBar {
-    let bar = ProgressBar::new(steps).with_message(what);
-    match ProgressStyle::with_template("{msg:>10} {wide_bar} {pos}/{len} {eta}") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
     }
 }
