@@ -66,7 +66,7 @@ fn results_are_on_standard_output_and_all_else_on_standard_error() {
         "quantizing 12/12 in ",
         "vit_tiny_patch16_64: 64 x 64 pixels, 12 layers, 1000 classes",
         "calibrated on 8 images of 8 random frames, observer minmax",
-        "r0          17 to 17",
+        "r0        17 to 17",
         "next: mergevit inspect again.mvit\n",
     ] {
         assert!(errors.contains(what), "no {what:?} in {errors}");
@@ -285,13 +285,8 @@ fn the_report_says_what_was_measured_and_every_key_is_documented() {
         "{date}"
     );
     let page = fs::read_to_string(folder.path().join("r.html")).unwrap();
-    for what in [
-        pack.hash().as_str(),
-        "m.mvit",
-        "of which 2 have labels",
-        date,
-    ] {
-        assert!(page.contains(what) || what == date, "no {what} in {page}");
+    for what in [&pack.hash(), "m.mvit", "of which 2 have labels", date] {
+        assert!(page.contains(what), "no {what} in {page}");
     }
     let readme = include_str!("../README.md");
     let mut keys = Vec::new();
