@@ -384,7 +384,7 @@ fn files_that_are_no_packs_are_named() {
     ));
     assert!(matches!(
         open(folder.path().into()).defect,
-        Defect::NotAFile
+        Defect::Directory
     ));
 }
 
