@@ -5,8 +5,9 @@ mod common;
 use common::{data, run, set, succeed};
 use std::path::Path;
 
-/// The command must fail with `code`, name `what` on standard error, and leave the folder as it was.
-fn refuse(folder: &Path, args: &str, code: i32, what: &str) {
+/// The command must fail with `code`, name `what` on standard error, and leave the folder as it was. What it
+/// said.
+fn refuse(folder: &Path, args: &str, code: i32, what: &str) -> String {
     let list = || {
         let mut names: Vec<_> = std::fs::read_dir(folder)
             .unwrap()
@@ -22,6 +23,7 @@ fn refuse(folder: &Path, args: &str, code: i32, what: &str) {
     assert!(errors.contains(what), "{args}: no {what:?} in {errors}");
     assert!(!errors.contains("panicked"), "{args}: {errors}");
     assert_eq!(list(), before, "{args}");
+    errors.into_owned()
 }
 
 #[test]
@@ -36,6 +38,20 @@ fn wrong_usage_exits_with_2() {
         (format!("{pack} --percentile 12"), "above 50"),
         (format!("{pack} --merge auto"), "does not search"),
         (format!("{pack} --merge -1"), "-1"),
+        (format!("{pack} --merge -1"), "expected 0 or more tokens"),
+        (format!("{pack} --merge 8,-1"), "expected 0 or more tokens"),
+        (
+            format!("{pack} --merge 0,8,0"),
+            "two schedules are named r0",
+        ),
+        (format!("{pack} --schedule a=1 --schedule a=2"), "named a"),
+        (format!("{pack} --limit -5"), "expected 1 or more images"),
+        (format!("{pack} --percentile 99"), "--observer percentile"),
+        (
+            format!("{pack} --observer mse --percentile 99"),
+            "--observer percentile",
+        ),
+        (format!("{pack} --quiet -v"), "cannot be used"),
         (format!("{pack} --merge 70000"), "70000"),
         (format!("{pack} --schedule 1,2"), "NAME="),
         (format!("{pack} --schedule a=1,x"), "1,x"),
@@ -103,22 +119,43 @@ fn bad_calibration_sets_exit_with_1() {
 }
 
 #[test]
-fn bad_schedules_measurements_and_outputs_exit_with_1() {
+fn bad_schedules_measurements_and_outputs_are_refused_before_the_work() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("empty")).unwrap();
     let (checkpoint, images) = (garments(), set("calibration"));
     let small = format!("--checkpoint {checkpoint} --images {images} --limit 2");
-    for (args, what) in [
-        ("--schedule a=1,2", "6 layers"),
-        ("--schedule r0=0,0,0,0,0,0", "r0"),
-        ("--measure folder:nowhere", "nowhere"),
+    let unlabelled = set("test");
+    let unlabelled = unlabelled.split_once(',').unwrap().0;
+    for (args, code, what) in [
+        ("--schedule a=1,2", 2, "6 layers"),
+        ("--schedule r0=0,0,0,0,0,0", 2, "r0"),
+        ("--schedule b/c=0,0,0,0,0,0", 2, "b/c"),
+        ("--merge 99", 2, "at most 98 of this model's 197 tokens"),
+        ("--schedule a=0,0,0,0,0,99", 2, "at most 98"),
+        ("--measure folder:nowhere", 1, "nowhere"),
+        (&format!("--measure {unlabelled}"), 2, "no labels"),
     ] {
-        refuse_pack(folder.path(), &format!("{small} {args}"), what);
+        let args = format!("pack {small} {args} --output %m.mvit");
+        refuse_at_once(folder.path(), &args, code, what);
     }
-    for (output, what) in [("%nowhere/m.mvit", "nowhere"), ("%empty", "empty")] {
+    for (output, what) in [
+        ("%nowhere/m.mvit", "nowhere"),
+        ("%empty", "empty"),
+        ("%new/", "a folder"),
+        ("/proc/m.mvit", "/proc/m.mvit"),
+    ] {
         let args = format!("pack {small} --output {output}");
-        refuse(folder.path(), &args, 1, what);
+        refuse_at_once(folder.path(), &args, 1, what);
     }
+}
+
+/// Like [`refuse`], and before the work begins.
+fn refuse_at_once(folder: &Path, args: &str, code: i32, what: &str) -> String {
+    let errors = refuse(folder, args, code, what);
+    for phase in ["observing", "comparing", "measuring"] {
+        assert!(!errors.contains(phase), "{args}: {errors}");
+    }
+    errors
 }
 
 /// Packs random weights for images of 64 x 64 into `m.mvit`.
@@ -140,18 +177,55 @@ fn bad_packs_exit_with_1() {
     bytes[middle] ^= 1;
     std::fs::write(at("flipped.mvit"), bytes).unwrap();
     let other = format!("--model %m.mvit --checkpoint {}", garments());
-    for (args, what) in [
-        ("--model %nowhere.mvit", "nowhere.mvit"),
-        ("--model %short.mvit", "short.mvit"),
-        ("--model %flipped.mvit", "flipped.mvit"),
-        ("--model %m.mvit --schedule r9", "r9"),
-        ("--model %m.mvit --backend abacus", "abacus"),
-        (&other, "made from"),
-        ("--model %m.mvit --limit 2 --json %nowhere/r.json", "r.json"),
+    for (args, code, what) in [
+        ("--model %nowhere.mvit", 1, "nowhere.mvit"),
+        ("--model %short.mvit", 1, "short.mvit"),
+        ("--model %flipped.mvit", 1, "flipped.mvit"),
+        ("--model %m.mvit --schedule r9", 2, "expected one of r0"),
+        ("--model %m.mvit --backend abacus", 2, "abacus"),
+        (&other, 1, "made from"),
+        (
+            "--model %m.mvit --limit 2 --json %nowhere/r.json",
+            1,
+            "r.json",
+        ),
+        (
+            "--model %m.mvit --json %m.mvit",
+            2,
+            "would replace what --model reads",
+        ),
+        ("--model %m.mvit --json %r --report %./r", 2, "both name"),
+        ("--model %m.mvit --json - --report -", 2, "both name"),
     ] {
         let args = format!("evaluate {args} --images {}", set("test"));
-        refuse(folder.path(), &args, 1, what);
+        refuse_at_once(folder.path(), &args, code, what);
     }
+    let images = set("test");
+    let unlabelled = images.split_once(',').unwrap().0;
+    let args = format!("evaluate --model %m.mvit --images {unlabelled}");
+    refuse_at_once(folder.path(), &args, 2, "no labels");
+}
+
+#[test]
+fn another_checkpoint_than_the_packs_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("finetuned");
+    std::fs::create_dir(&copy).unwrap();
+    let file = |name: &str| std::fs::read(data("garments").join(name)).unwrap();
+    std::fs::write(copy.join("config.json"), file("config.json")).unwrap();
+    let mut weights = file("model.safetensors");
+    let last = weights.len() - 4;
+    weights[last] ^= 1;
+    std::fs::write(copy.join("model.safetensors"), weights).unwrap();
+    let pack = data("../../../board/assets/garments.mvit");
+    let args = format!(
+        "evaluate --model {} --images {}",
+        pack.display(),
+        set("test")
+    );
+    let args = format!("{args} --checkpoint %finetuned");
+    let errors = refuse_at_once(folder.path(), &args, 1, "made from checkpoint xxh3-64:");
+    assert_eq!(errors.matches("xxh3-64:").count(), 2, "{errors}");
 }
 
 #[test]
@@ -179,4 +253,15 @@ fn bad_pixels_exit_with_1() {
     }
     let args = format!("forward --checkpoint {garments} {pixels} --output %nowhere/g");
     refuse(folder.path(), &args, 1, "nowhere");
+    for (args, what) in [
+        ("--output %m.mvit", "would replace what --model reads"),
+        (
+            "--output %g --merge 9",
+            "at most 8 of this model's 17 tokens",
+        ),
+        ("--output %g --schedule r9", "expected one of r0"),
+    ] {
+        let args = format!("forward --model %m.mvit {pixels} {args}");
+        refuse(folder.path(), &args, 2, what);
+    }
 }

@@ -183,7 +183,7 @@ fn impossible_schedules_are_refused_by_field() {
         ("schedules[0].merge", vec![schedule("a", &[])]),
     ] {
         let writer = testing::writer(&testing::tiny(), &[0], 1).with_schedules(schedules);
-        let error = writer.to_bytes().err().expect(field).to_string();
+        let error = writer.to_bytes().expect_err(field).to_string();
         assert!(error.contains(&format!("{field}:")), "{field}: {error}");
     }
 }

@@ -1,9 +1,8 @@
 //! `mergevit-calibrate completions`.
 
-use super::CommandError;
+use super::error::CommandError;
+use super::output;
 use clap_complete::Shell;
-use std::io::{self, Write};
-use std::path::Path;
 
 /// Print the script by which a shell completes command lines
 #[derive(Clone, Debug, clap::Args)]
@@ -21,12 +20,5 @@ pub(super) fn run(args: &CompletionsArgs, mut program: clap::Command) -> Result<
     // clap_complete 4.6.11 takes the hyphen in the program's name for a command in half of bash's script.
     let script = String::from_utf8_lossy(&script)
         .replace("mergevit__subcmd__calibrate", "mergevit__calibrate");
-    let mut out = io::stdout().lock();
-    match out.write_all(script.as_bytes()).and_then(|()| out.flush()) {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => {
-            result.map_err(|error| CommandError::io(Path::new("standard output"), "write", error))
-        }
-    }
+    output::print(&script)
 }

@@ -1,18 +1,21 @@
-//! Why a command failed.
+//! Why a command failed, and what its user can do about it.
 
 use crate::checkpoint::CheckpointError;
 use crate::dataset::DatasetError;
 use crate::observe::ObserveError;
 use mergevit_runtime::labels::LabelsError;
-use mergevit_runtime::{LoadError, PackError, RunError, WriteError};
+use mergevit_runtime::{LoadError, OutputError, PackError, RunError, WriteError};
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// Why a command failed: exit code 1.
+/// Why a command failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CommandError {
+    /// The arguments contradict each other, or what they name.
+    #[error("{0}")]
+    Usage(String),
     /// The checkpoint cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -57,9 +60,25 @@ pub enum CommandError {
         /// The checkpoint's dimensions.
         expected: String,
     },
+    /// The pack was made from another checkpoint of the same dimensions.
+    #[error("{}: made from checkpoint {found}, but the checkpoint given is {expected}", path.display())]
+    OtherCheckpoint {
+        /// The pack.
+        path: PathBuf,
+        /// Hash of the checkpoint that the pack was made from.
+        found: String,
+        /// Hash of the checkpoint given.
+        expected: String,
+    },
     /// The operating system refused the threads: a limit on processes, tasks or memory.
     #[error("cannot start threads: {0}")]
     Threads(#[source] rayon::ThreadPoolBuildError),
+    /// An output cannot be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The reader of standard output has read enough and went away: a quiet end.
+    #[error("the reader of standard output is gone")]
+    ReaderGone,
     /// The operating system reported an error.
     #[error("{}: cannot {action}: {source}", path.display())]
     Io {
@@ -84,13 +103,27 @@ impl CommandError {
     /// What the user can try, if anything.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::Checkpoint(error) => error.defect.hint(),
+            Self::Dataset(error) => error.hint(),
             Self::Threads(_) | Self::Load(LoadError::Thread { .. }) => {
                 Some("set RAYON_NUM_THREADS to fewer; `ulimit -u` shows a limit of the shell")
             }
-            Self::Checkpoint(error) => error.defect.hint(),
-            Self::Dataset(error) => error.hint(),
-            Self::Mismatch { .. } => Some("give the checkpoint that the pack was made from"),
+            Self::Mismatch { .. } | Self::OtherCheckpoint { .. } => {
+                Some("give the checkpoint that the pack was made from")
+            }
+            Self::Usage(_) => Some("for more, try '--help'"),
             _ => None,
+        }
+    }
+
+    /// The process's exit code: 0, 1 for failed work or 2 for wrong usage.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::ReaderGone => 0,
+            Self::Usage(_)
+            | Self::Load(LoadError::UnknownBackend { .. } | LoadError::UnknownSchedule(_))
+            | Self::Run(RunError::UnknownSchedule(_)) => 2,
+            _ => 1,
         }
     }
 }

@@ -1,16 +1,22 @@
 //! `evaluate`: how good a pack is.
 
+use super::args;
+use super::console::{Console, warn};
 use super::error::CommandError;
-use super::files;
-use super::images::{ClassFoldersName, Images, ImagesOptions, progress};
+use super::images::{ClassFoldersName, Images, ImagesOptions};
+use super::output::{self, Input};
 use super::preprocessing::PreprocessingArgs;
+use super::progress::Progress;
 use crate::checkpoint::Checkpoint;
+use crate::dataset::Batch;
 use crate::evaluate::Evaluation;
-use crate::report::{Report, html, text};
+use crate::report::{Report, html, json, text};
 use clap::Args;
 use mergevit_kernels::ops::MAX_BATCH;
 use mergevit_runtime::limits::MAX_THREADS;
-use mergevit_runtime::{Defect, Engine, ModelConfig, PackError};
+use mergevit_runtime::{
+    Defect, Engine, LoadError, ModelConfig, OutputFile, Pack, PackError, Schedule,
+};
 use std::path::{Path, PathBuf};
 
 /// Images over which the noise of the residual stream is measured.
@@ -20,17 +26,17 @@ const NOISE_IMAGES: usize = 16;
 #[derive(Clone, Debug, Args)]
 pub(super) struct EvaluateArgs {
     /// The pack to measure
-    #[arg(long, value_name = "M.mvit")]
+    #[arg(long, short, value_name = "M.mvit")]
     model: PathBuf,
     /// The checkpoint that the pack was made from: adds agreement with full precision, and noise
-    #[arg(long, value_name = "DIR-or-FILE")]
+    #[arg(long, short, value_name = "DIR-or-FILE")]
     checkpoint: Option<PathBuf>,
     /// The data set: folder:DIR or idx:IMAGES[.gz],LABELS[.gz]
-    #[arg(long, value_name = "DATASET")]
+    #[arg(long, short, value_name = "DATASET")]
     images: String,
     /// Use only this many images: the first of an idx file, or spread over the classes of a folder
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    limit: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = args::images, allow_negative_numbers = true)]
+    limit: Option<usize>,
     #[command(flatten)]
     preprocessing: PreprocessingArgs,
     /// How sub-folders of a folder of images become classes
@@ -45,16 +51,30 @@ pub(super) struct EvaluateArgs {
     /// Backend that runs the pack: auto, reference, cpu, or one that `mergevit doctor` lists
     #[arg(long, default_value = "auto")]
     backend: String,
-    /// Also write all results as JSON
+    /// Also write all results as JSON; - is standard output, and the table then goes to standard error
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Also write all results as an HTML page
+    /// Also write all results as an HTML page; - as above
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
 }
 
+impl EvaluateArgs {
+    fn inputs(&self) -> Vec<Input> {
+        let mut inputs = vec![Input::file("--model", &self.model)];
+        inputs.extend(Input::set("--images", &self.images));
+        if let Some(checkpoint) = &self.checkpoint {
+            inputs.extend(Input::checkpoint("--checkpoint", checkpoint));
+        }
+        inputs
+    }
+}
+
 /// An engine for evaluation, with the largest batches.
-pub(super) fn engine(path: &Path, backend: &str) -> Result<Engine, CommandError> {
+///
+/// # Errors
+/// [`LoadError`].
+pub(super) fn engine(pack: Pack, backend: &str) -> Result<Engine, LoadError> {
     let options = Engine::options()
         .backend(backend)
         // As many as everything else here, so that one setting limits them all.
@@ -62,83 +82,131 @@ pub(super) fn engine(path: &Path, backend: &str) -> Result<Engine, CommandError>
         .max_batch(MAX_BATCH)
         // Images arrive at model resolution.
         .max_frame(1, 1);
-    Ok(options.load(path)?)
+    options.build(pack)
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// [`CommandError`]; no output file is then half-written.
-pub(super) fn run(args: &EvaluateArgs) -> Result<(), CommandError> {
-    let engine = engine(&args.model, &args.backend)?;
-    let checkpoint = args
-        .checkpoint
-        .as_deref()
-        .map(|path| {
-            // Crop and filter are the pack's.
-            let stated = args.preprocessing.stated().at_model_resolution();
-            Checkpoint::load_with(path, &stated)
-        })
-        .transpose()?;
-    if let Some(checkpoint) = &checkpoint {
-        check_shapes(&args.model, engine.pack().config(), &checkpoint.model)?;
+pub(super) fn run(args: &EvaluateArgs, console: Console) -> Result<(), CommandError> {
+    let inputs = args.inputs();
+    let open = |option, path: &Option<PathBuf>| {
+        let path = path.as_deref();
+        path.map(|path| output::open(option, path, &inputs))
+            .transpose()
+    };
+    let data = open("--json", &args.json)?;
+    let page = open("--report", &args.report)?;
+    output::check_distinct(("--json", data.as_ref()), ("--report", page.as_ref()))?;
+
+    let engine = engine(Pack::open(&args.model)?, &args.backend)?;
+    let pack = engine.pack();
+    if let Some(schedule) = &args.schedule {
+        pack.schedule_index(schedule).map_err(LoadError::from)?;
     }
     let options = ImagesOptions {
         limit: args.limit,
         folders: args.class_folders.into(),
         strict: args.strict,
+        console,
     };
-    let images = Images::open(&args.images, engine.pack().config(), &options)?;
+    let images = Images::open(&args.images, pack.config(), &options)?;
+    if args.checkpoint.is_none() && !images.is_labelled() {
+        return Err(CommandError::Usage(format!(
+            "--images {}: the set has no labels, so there is nothing to compare answers with; give labels, or \
+             --checkpoint",
+            args.images
+        )));
+    }
+    // Crop and filter are the pack's.
+    let stated = args.preprocessing.stated().at_model_resolution();
+    let checkpoint = args.checkpoint.as_deref();
+    let checkpoint = checkpoint
+        .map(|path| Checkpoint::load_with(path, &stated))
+        .transpose()?;
+    if let Some(checkpoint) = &checkpoint {
+        check_origin(&args.model, pack, checkpoint)?;
+    }
     let evaluation = Evaluation::new(engine, checkpoint.as_ref(), args.schedule.as_deref())?;
-    let report = measure(evaluation, images)?.1;
-    if let Some(path) = &args.json {
-        let mut json = serde_json::to_string_pretty(&report)
-            .map_err(|error| CommandError::io(path, "encode", error.into()))?;
-        json.push('\n');
-        files::write(path, json.as_bytes())?;
-    }
-    if let Some(path) = &args.report {
-        files::write(path, html(&report).as_bytes())?;
-    }
-    print!("{}", text(&report));
-    Ok(())
+    let report = measure(evaluation, images, console)?.report;
+    write(&report, data.as_ref(), page.as_ref(), console)
 }
 
-/// Classifies all images; then measures noise over the first few.
-pub(super) fn measure<'a>(
-    mut evaluation: Evaluation<'a>,
+/// Writes the report in all its forms: files first, because a reader of standard output may go away.
+fn write(
+    report: &Report,
+    data: Option<&OutputFile>,
+    page: Option<&OutputFile>,
+    console: Console,
+) -> Result<(), CommandError> {
+    let mut texts = Vec::new();
+    if let Some(output) = data {
+        let encoded = json(report);
+        let fail =
+            |error: serde_json::Error| CommandError::io(output.name(), "encode", error.into());
+        texts.push((output, encoded.map_err(fail)?));
+    }
+    if let Some(output) = page {
+        texts.push((output, html(report)));
+    }
+    texts.sort_by_key(|(output, _)| output.is_standard_output());
+    let is_taken = texts.iter().any(|(output, _)| output.is_standard_output());
+    for (output, text) in &texts {
+        output::write_text(output, text)?;
+    }
+    if is_taken {
+        console.say(&text(report));
+        Ok(())
+    } else {
+        output::print(&text(report))
+    }
+}
+
+/// What a measurement gives.
+pub(super) struct Measured {
+    pub(super) report: Report,
+    /// The schedules with their accuracy.
+    pub(super) schedules: Vec<Schedule>,
+}
+
+/// Classifies all images, after measuring noise over the first few.
+pub(super) fn measure(
+    mut evaluation: Evaluation<'_>,
     mut images: Images,
-) -> Result<(Evaluation<'a>, Report), CommandError> {
-    let bar = progress("evaluating", images.len() as u64);
+    console: Console,
+) -> Result<Measured, CommandError> {
     let mut noise = None;
-    while let Some(batch) = images.next_batch()? {
-        let (pixels, labels) = (&batch.pixels, &batch.labels);
-        if noise.is_none() {
-            let image = pixels.len() / labels.len();
-            let some = NOISE_IMAGES.min(labels.len());
-            noise = Some(evaluation.residual_noise(&pixels[..some * image])?);
-        }
-        evaluation.classify(pixels, labels)?;
+    let mut batch = images.next_batch()?;
+    if let Some(Batch { pixels, labels, .. }) = &batch
+        && evaluation.has_noise()
+    {
+        let some = NOISE_IMAGES.min(labels.len());
+        let progress = Progress::new(console, "comparing", some, 1);
+        let pixels = &pixels[..some * (pixels.len() / labels.len())];
+        noise = Some(evaluation.residual_noise(pixels, || progress.step())?);
+    }
+    let progress = Progress::new(console, "measuring", images.len(), evaluation.passes());
+    while let Some(Batch { pixels, labels, .. }) = &batch {
+        evaluation.classify(pixels, labels, &|| progress.step())?;
         let pack = evaluation.engine().pack();
         pack.check().map_err(|changed| PackError {
             path: pack.path().map(Path::to_path_buf),
             defect: Defect::Changed(changed),
         })?;
-        bar.inc(labels.len() as u64);
+        batch = images.next_batch()?;
     }
-    bar.finish_and_clear();
+    drop(progress);
     images.report_skipped();
     let noise = noise.unwrap_or_default();
-    let report = Report::new(&evaluation, images.name(), images.skipped(), noise);
-    Ok((evaluation, report))
+    Ok(Measured {
+        report: Report::new(&evaluation, images.name(), images.skipped(), noise),
+        schedules: evaluation.measured(images.name()),
+    })
 }
 
-/// Checks that the pack and the checkpoint have the same dimensions.
-fn check_shapes(
-    path: &Path,
-    pack: &ModelConfig,
-    checkpoint: &ModelConfig,
-) -> Result<(), CommandError> {
+/// Checks that the pack was made from the checkpoint.
+fn check_origin(path: &Path, pack: &Pack, checkpoint: &Checkpoint) -> Result<(), CommandError> {
     let shape = |model: &ModelConfig| {
         format!(
             "{} x {} pixels, patches of {}, width {}, depth {}, {} classes",
@@ -150,14 +218,26 @@ fn check_shapes(
             model.classes
         )
     };
-    let (found, expected) = (shape(pack), shape(checkpoint));
-    if found == expected {
-        Ok(())
-    } else {
-        Err(CommandError::Mismatch {
+    let (found, expected) = (shape(pack.config()), shape(&checkpoint.model));
+    if found != expected {
+        return Err(CommandError::Mismatch {
             path: path.into(),
             found,
             expected,
-        })
+        });
     }
+    let found = &pack.provenance().checkpoint_hash;
+    if found.is_empty() {
+        let path = path.display();
+        warn(&format!(
+            "warning: {path} does not say which checkpoint it was made from\n"
+        ));
+    } else if *found != checkpoint.hash {
+        return Err(CommandError::OtherCheckpoint {
+            path: path.into(),
+            found: found.clone(),
+            expected: checkpoint.hash.clone(),
+        });
+    }
+    Ok(())
 }

@@ -1,12 +1,13 @@
 //! `forward`: logits of given pixels, for comparison with other implementations.
 
+use super::args;
 use super::error::CommandError;
-use super::files;
+use super::output::{self, Input};
 use super::preprocessing::PreprocessingArgs;
 use crate::checkpoint::Checkpoint;
 use crate::fp32::Forward;
 use clap::Args;
-use mergevit_runtime::{Engine, EngineOptions, Pack, PackWriter, Schedule};
+use mergevit_runtime::{Engine, LoadError, ModelConfig, OutputFile, Pack, PackWriter, Schedule};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::path::{Path, PathBuf};
 
@@ -14,10 +15,15 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, Args)]
 pub(super) struct ForwardArgs {
     /// Run a checkpoint (folder or file) in full precision
-    #[arg(long, value_name = "DIR-or-FILE", required_unless_present = "model")]
+    #[arg(
+        long,
+        short,
+        value_name = "DIR-or-FILE",
+        required_unless_present = "model"
+    )]
     checkpoint: Option<PathBuf>,
     /// Run a pack in INT8
-    #[arg(long, value_name = "M.mvit", conflicts_with = "checkpoint")]
+    #[arg(long, short, value_name = "M.mvit", conflicts_with = "checkpoint")]
     model: Option<PathBuf>,
     /// Backend that runs the pack: auto, reference, cpu, or one that `mergevit doctor` lists
     #[arg(long, default_value = "auto", conflicts_with = "checkpoint")]
@@ -27,14 +33,15 @@ pub(super) struct ForwardArgs {
     pixels: PathBuf,
     /// Tokens to merge in every layer
     #[arg(long, value_name = "R", conflicts_with = "schedule")]
+    #[arg(value_parser = args::merge, allow_negative_numbers = true)]
     merge: Option<u16>,
     /// One of the pack's schedules
     #[arg(long, value_name = "NAME", conflicts_with = "checkpoint")]
     schedule: Option<String>,
     #[command(flatten)]
     preprocessing: PreprocessingArgs,
-    /// Output: `logits` f32 (N, classes) and `sizes` i32 (N, tokens left)
-    #[arg(long, value_name = "G.safetensors")]
+    /// Output: `logits` f32 (N, classes) and `sizes` i32 (N, tokens left); - is standard output
+    #[arg(long, short, value_name = "G.safetensors")]
     output: PathBuf,
 }
 
@@ -54,22 +61,47 @@ impl Results {
     }
 }
 
+impl ForwardArgs {
+    fn inputs(&self) -> Vec<Input> {
+        let mut inputs = vec![Input::file("--pixels", &self.pixels)];
+        if let Some(model) = &self.model {
+            inputs.push(Input::file("--model", model));
+        }
+        if let Some(checkpoint) = &self.checkpoint {
+            inputs.extend(Input::checkpoint("--checkpoint", checkpoint));
+        }
+        inputs
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// [`CommandError`]; the output file is then unchanged.
 pub(super) fn run(args: &ForwardArgs) -> Result<(), CommandError> {
+    let output = output::open("--output", &args.output, &args.inputs())?;
+    output::check_binary(&output)?;
     let results = match (&args.checkpoint, &args.model) {
         (Some(checkpoint), _) => full_precision(args, checkpoint)?,
         (None, Some(model)) => quantized(args, model)?,
         (None, None) => unreachable!("clap requires one of them"),
     };
-    write(&args.output, &results)
+    write(&output, &results)
+}
+
+/// Checks the merging that was asked for, if any.
+fn check_merge(args: &ForwardArgs, model: &ModelConfig) -> Result<(), CommandError> {
+    match args.merge {
+        None => Ok(()),
+        Some(r) => args::check_merge(r, model)
+            .map_err(|reason| CommandError::Usage(format!("--merge {r}: {reason}"))),
+    }
 }
 
 fn full_precision(args: &ForwardArgs, path: &Path) -> Result<Results, CommandError> {
     let stated = args.preprocessing.stated().at_model_resolution();
     let checkpoint = Checkpoint::load_with(path, &stated)?;
+    check_merge(args, &checkpoint.model)?;
     let pixels = read_pixels(&args.pixels, checkpoint.model.image_size)?;
     let merge = vec![usize::from(args.merge.unwrap_or(0)); checkpoint.model.depth];
     let mut results = Results::empty();
@@ -80,17 +112,23 @@ fn full_precision(args: &ForwardArgs, path: &Path) -> Result<Results, CommandErr
 }
 
 fn quantized(args: &ForwardArgs, path: &Path) -> Result<Results, CommandError> {
-    let options = Engine::options().backend(args.backend.as_str());
-    let mut engine = match args.merge {
-        None => options.load(path)?,
-        Some(r) => with_constant_merge(path, r, &options)?,
-    };
+    let mut pack = Pack::open(path)?;
+    check_merge(args, pack.config())?;
+    if let Some(name) = &args.schedule {
+        pack.schedule_index(name).map_err(LoadError::from)?;
+    }
+    let config = pack.config();
+    let (size, image) = (config.image_size, config.image_bytes());
+    let pixels = read_pixels(&args.pixels, size)?;
+    if let Some(r) = args.merge {
+        pack = with_constant_merge(&pack, r)?;
+    }
+    let mut engine = Engine::options()
+        .backend(args.backend.as_str())
+        .build(pack)?;
     if let Some(name) = &args.schedule {
         engine.set_schedule(name)?;
     }
-    let config = engine.pack().config();
-    let (size, image) = (config.image_size, config.image_bytes());
-    let pixels = read_pixels(&args.pixels, size)?;
     let mut results = Results::empty();
     for pixels in pixels.chunks_exact(image) {
         let output = engine.classify_pixels(pixels)?;
@@ -100,21 +138,10 @@ fn quantized(args: &ForwardArgs, path: &Path) -> Result<Results, CommandError> {
 }
 
 /// The pack's weights under a schedule that the pack may lack.
-fn with_constant_merge(
-    path: &Path,
-    r: u16,
-    options: &EngineOptions,
-) -> Result<Engine, CommandError> {
-    let pack = Pack::open(path)?;
+fn with_constant_merge(pack: &Pack, r: u16) -> Result<Pack, CommandError> {
     let schedule = Schedule::constant(r, pack.config().depth);
-    let folder = tempfile::tempdir()
-        .map_err(|source| CommandError::io(&std::env::temp_dir(), "create a folder in", source))?;
-    let copy = folder.path().join("merged.mvit");
-    PackWriter::from_pack(&pack)
-        .with_schedules(vec![schedule])
-        .finish(&copy)?;
-    // The memory map stays valid after the folder is deleted.
-    Ok(options.load(&copy)?)
+    let writer = PackWriter::from_pack(pack).with_schedules(vec![schedule]);
+    Ok(Pack::from_memory(writer.to_bytes()?)?)
 }
 
 impl Results {
@@ -150,9 +177,9 @@ fn read_pixels(path: &Path, size: usize) -> Result<Vec<u8>, CommandError> {
     Ok(pixels.data().to_vec())
 }
 
-fn write(path: &Path, results: &Results) -> Result<(), CommandError> {
+fn write(output: &OutputFile, results: &Results) -> Result<(), CommandError> {
     let invalid = |error: safetensors::SafeTensorError| {
-        CommandError::io(path, "encode", std::io::Error::other(error))
+        CommandError::io(output.name(), "encode", std::io::Error::other(error))
     };
     let shape = |len: usize| vec![results.images, len / results.images];
     let logits: &[u8] = bytemuck::cast_slice(&results.logits);
@@ -162,5 +189,5 @@ fn write(path: &Path, results: &Results) -> Result<(), CommandError> {
     let sizes = TensorView::new(Dtype::I32, shape(results.sizes.len()), sizes).map_err(invalid)?;
     let tensors = [("logits", logits), ("sizes", sizes)];
     let bytes = safetensors::serialize(tensors, None).map_err(invalid)?;
-    files::write(path, &bytes)
+    output::write(output, &bytes)
 }

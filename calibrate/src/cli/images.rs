@@ -1,9 +1,9 @@
 //! A data set as batches of the network's pixels.
 
+use super::console::{Console, warn};
 use super::error::CommandError;
 use crate::dataset::{Batch, ClassFolders, Dataset, DatasetError};
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
 use mergevit_runtime::ModelConfig;
 
 /// Images of a batch: enough to keep all threads busy, few enough for memory.
@@ -36,10 +36,12 @@ impl From<ClassFoldersName> for ClassFolders {
 /// How a data set is read.
 pub(super) struct ImagesOptions {
     /// How many images are used at most.
-    pub(super) limit: Option<u64>,
+    pub(super) limit: Option<usize>,
     pub(super) folders: ClassFolders,
     /// Whether an image that cannot be read is an error, instead of being skipped.
     pub(super) strict: bool,
+    /// Where numbered class folders are reported.
+    pub(super) console: Console,
 }
 
 /// Iterates over a data set in batches, preprocessed for a model.
@@ -65,9 +67,10 @@ impl Images {
     ) -> Result<Self, CommandError> {
         let mut dataset = Dataset::open_with(spec, &model.labels, model.classes, options.folders)?;
         if let Some(limit) = options.limit {
-            dataset.limit(usize::try_from(limit).unwrap_or(usize::MAX));
+            dataset.limit(limit);
         }
-        report_numbers(dataset.numbered_folders());
+        log::info!("{spec}: {} images", dataset.len());
+        report_numbers(dataset.numbered_folders(), options.console);
         Ok(Self {
             dataset,
             model: model.clone(),
@@ -86,6 +89,11 @@ impl Images {
     /// Name of the set.
     pub(super) fn name(&self) -> &str {
         self.dataset.name()
+    }
+
+    /// Whether images have labels.
+    pub(super) fn is_labelled(&self) -> bool {
+        self.dataset.is_labelled()
     }
 
     /// Images that were skipped so far.
@@ -127,8 +135,8 @@ impl Images {
         }
         self.skipped += 1;
         match self.skipped {
-            count if count <= NAMED => eprintln!("warning: skipped: {error}"),
-            count if count == NAMED + 1 => eprintln!("warning: more are skipped and counted"),
+            count if count <= NAMED => warn(&format!("warning: skipped: {error}\n")),
+            count if count == NAMED + 1 => warn("warning: more are skipped and counted\n"),
             _ => {}
         }
         self.first.get_or_insert(error);
@@ -138,17 +146,17 @@ impl Images {
     /// Warns how many images were skipped in all.
     pub(super) fn report_skipped(&self) {
         if self.skipped > 0 {
-            eprintln!(
-                "warning: {}: {} of {} images skipped",
+            warn(&format!(
+                "warning: {}: {} of {} images skipped\n",
                 self.name(),
                 self.skipped,
                 self.len()
-            );
+            ));
         }
     }
 }
 
-fn report_numbers(folders: &[String]) {
+fn report_numbers(folders: &[String], console: Console) {
     if folders.is_empty() {
         return;
     }
@@ -157,17 +165,8 @@ fn report_numbers(folders: &[String]) {
         .map(|(class, name)| format!("{class} is {name}"))
         .collect();
     let more = if folders.len() > NAMED { ", ..." } else { "" };
-    eprintln!(
-        "note: class folders are numbered in alphabetical order: {}{more}",
+    console.say(&format!(
+        "note: class folders are numbered in alphabetical order: {}{more}\n",
         first.join(", ")
-    );
-}
-
-/// A progress bar on standard error, if that is a terminal.
-pub(super) fn progress(what: &'static str, steps: u64) -> ProgressBar {
-    let bar = ProgressBar::new(steps).with_message(what);
-    match ProgressStyle::with_template("{msg:>10} {wide_bar} {pos}/{len} {eta}") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+    ));
 }

@@ -1,6 +1,6 @@
 //! `mergevit-calibrate man`.
 
-use super::CommandError;
+use super::error::CommandError;
 use std::path::PathBuf;
 
 /// Write the manual pages into a folder

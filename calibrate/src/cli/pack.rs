@@ -1,10 +1,14 @@
 //! `pack`: from a checkpoint to a pack.
 
+use super::args;
+use super::console::{Console, warn};
 use super::error::CommandError;
 use super::evaluate::{engine, measure};
-use super::files;
-use super::images::{ClassFoldersName, Images, ImagesOptions, progress};
+use super::images::{ClassFoldersName, Images, ImagesOptions};
+use super::output::{self, Input};
 use super::preprocessing::PreprocessingArgs;
+use super::progress::Progress;
+use super::summary::summary;
 use crate::checkpoint::Checkpoint;
 use crate::dataset::ClassFolders;
 use crate::evaluate::Evaluation;
@@ -14,21 +18,24 @@ use crate::quantize::Quantizer;
 use crate::report::text;
 use clap::{Args, ValueEnum};
 use mergevit_kernels::testing::Random;
-use mergevit_runtime::{Pack, PackWriter, Schedule, labels};
+use mergevit_runtime::{ModelConfig, Pack, PackWriter, Provenance, Schedule, labels};
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// Random frames on which a random model is calibrated.
 const SYNTHETIC_IMAGES: usize = 8;
 
+/// Percentage that the percentile observer covers unless told otherwise.
+const PERCENTILE: f64 = 99.99;
+
 /// Calibrate a checkpoint to INT8 and pack it
+///
+/// Prints the pack's path, and nothing else, on standard output.
 #[derive(Clone, Debug, Args)]
 pub(super) struct PackArgs {
     /// The checkpoint: a folder with model.safetensors and config.json, or the file
-    #[arg(
-        long,
-        value_name = "DIR-or-FILE",
-        required_unless_present = "random_weights"
-    )]
+    #[arg(long, short, value_name = "DIR-or-FILE")]
+    #[arg(required_unless_present = "random_weights")]
     checkpoint: Option<PathBuf>,
     /// Random weights of this architecture instead of a checkpoint, to measure speed
     #[arg(long, value_name = "ARCHITECTURE", conflicts_with = "checkpoint")]
@@ -37,39 +44,39 @@ pub(super) struct PackArgs {
     #[arg(long, default_value_t = 0, requires = "random_weights")]
     seed: u64,
     /// Calibration set: folder:DIR or idx:IMAGES[.gz],LABELS[.gz]
+    #[arg(long, short, value_name = "DATASET")]
     #[arg(
-        long,
-        value_name = "DATASET",
-        required_unless_present = "random_weights"
+        required_unless_present = "random_weights",
+        conflicts_with = "random_weights"
     )]
-    #[arg(conflicts_with = "random_weights")]
     images: Option<String>,
     /// Number of calibration images
     #[arg(long, value_name = "N", default_value_t = 256)]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
-    limit: u64,
-    /// The pack to write
-    #[arg(long, value_name = "M.mvit")]
+    #[arg(value_parser = args::images, allow_negative_numbers = true)]
+    limit: usize,
+    /// The pack to write; - is standard output
+    #[arg(long, short, value_name = "M.mvit")]
     output: PathBuf,
     /// Tokens to merge in every layer: one schedule per number, named r0, r8, ...
-    #[arg(long, value_name = "R", value_delimiter = ',', value_parser = merge, default_value = "0")]
+    #[arg(long, value_name = "R", value_delimiter = ',', default_value = "0")]
+    #[arg(value_parser = args::merge, allow_hyphen_values = true)]
     merge: Vec<u16>,
     /// A schedule with r for each layer; may be repeated
-    #[arg(long, value_name = "NAME=R0,R1,...", value_parser = schedule)]
+    #[arg(long, value_name = "NAME=R0,R1,...", value_parser = args::schedule)]
     schedule: Vec<Schedule>,
     /// How to choose the ranges of activations
     #[arg(long, value_enum, default_value_t = ObserverName::Mse)]
     observer: ObserverName,
-    /// Percentage of the values that the percentile observer covers
-    #[arg(long, value_name = "P", default_value_t = 99.99, value_parser = percentile)]
-    percentile: f64,
+    /// Percentage of the values that the percentile observer covers [default: 99.99]
+    #[arg(long, value_name = "P", value_parser = args::percentile, allow_negative_numbers = true)]
+    percentile: Option<f64>,
     /// Labelled set on which to measure the new pack's accuracy, which the pack then stores
     #[arg(long, value_name = "DATASET", conflicts_with = "random_weights")]
     measure: Option<String>,
     /// Use only this many images of it
     #[arg(long, value_name = "N", requires = "measure")]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
-    measure_limit: Option<u64>,
+    #[arg(value_parser = args::images, allow_negative_numbers = true)]
+    measure_limit: Option<usize>,
     /// Class names instead of the checkpoint's: one a line, or JSON (a list, or id2label)
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -94,122 +101,212 @@ enum ObserverName {
     Mse,
 }
 
-fn merge(text: &str) -> Result<u16, String> {
-    match text.parse() {
-        Ok(r) => Ok(r),
-        Err(_) if text == "auto" => Err(
-            "this version does not search schedules; give r, or --schedule NAME=R0,R1,...".into(),
-        ),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-fn schedule(text: &str) -> Result<Schedule, String> {
-    let (name, list) = text.split_once('=').ok_or("expected NAME=R0,R1,...")?;
-    let merge: Result<Vec<u16>, _> = list.split(',').map(str::parse).collect();
-    Ok(Schedule {
-        name: name.into(),
-        merge: merge.map_err(|error| format!("{list:?}: {error}"))?,
-        accuracy: None,
-    })
-}
-
-fn percentile(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(value) if value > 50.0 && value <= 100.0 => Ok(value),
-        _ => Err("expected a number above 50, at most 100".into()),
-    }
-}
-
 impl PackArgs {
-    fn observer(&self) -> Observer {
-        match self.observer {
-            ObserverName::Minmax => Observer::MinMax,
-            ObserverName::Percentile => Observer::Percentile(self.percentile),
-            ObserverName::Mse => Observer::Mse,
+    /// How ranges are chosen.
+    ///
+    /// # Errors
+    /// [`CommandError::Usage`]: a percentage without the observer that takes it.
+    fn observer(&self) -> Result<Observer, CommandError> {
+        match (self.observer, self.percentile) {
+            (ObserverName::Percentile, percentile) => {
+                Ok(Observer::Percentile(percentile.unwrap_or(PERCENTILE)))
+            }
+            (_, Some(_)) => Err(CommandError::Usage(
+                "--percentile is for --observer percentile, and the observer is another".into(),
+            )),
+            (ObserverName::Minmax, None) => Ok(Observer::MinMax),
+            (ObserverName::Mse, None) => Ok(Observer::Mse),
         }
     }
 
-    fn schedules(&self, depth: usize) -> Vec<Schedule> {
-        let constant = self.merge.iter().map(|&r| Schedule::constant(r, depth));
-        constant.chain(self.schedule.iter().cloned()).collect()
+    /// Checks that no two schedules have one name.
+    ///
+    /// # Errors
+    /// [`CommandError::Usage`].
+    fn check_names(&self) -> Result<(), CommandError> {
+        let constant = self.merge.iter().map(|r| format!("r{r}"));
+        let named = self.schedule.iter().map(|schedule| schedule.name.clone());
+        let names: Vec<String> = constant.chain(named).collect();
+        let repeated = names
+            .iter()
+            .enumerate()
+            .find(|(at, name)| names[..*at].contains(name));
+        match repeated {
+            None => Ok(()),
+            Some((_, name)) => Err(CommandError::Usage(format!(
+                "two schedules are named {name}; --merge R names one rR, --schedule gives any name"
+            ))),
+        }
+    }
+
+    /// The schedules, fit for the model.
+    ///
+    /// # Errors
+    /// [`CommandError::Usage`].
+    fn schedules(&self, model: &ModelConfig) -> Result<Vec<Schedule>, CommandError> {
+        let constant = self
+            .merge
+            .iter()
+            .map(|&r| Schedule::constant(r, model.depth));
+        let schedules: Vec<_> = constant.chain(self.schedule.iter().cloned()).collect();
+        for Schedule { name, merge, .. } in &schedules {
+            let refuse = |reason| CommandError::Usage(format!("schedule {name}: {reason}"));
+            if merge.len() != model.depth {
+                let (found, expected) = (merge.len(), model.depth);
+                return Err(refuse(format!(
+                    "r for {found} layers, expected {expected} layers"
+                )));
+            }
+            for &r in merge {
+                args::check_merge(r, model).map_err(refuse)?;
+            }
+        }
+        // Whatever else a pack asks of them.
+        PackWriter::new(model.clone(), schedules.clone(), Provenance::default())
+            .map_err(|error| CommandError::Usage(error.to_string()))?;
+        Ok(schedules)
+    }
+
+    fn inputs(&self) -> Vec<Input> {
+        let mut inputs = Vec::new();
+        if let Some(checkpoint) = &self.checkpoint {
+            inputs.extend(Input::checkpoint("--checkpoint", checkpoint));
+        }
+        if let Some(images) = &self.images {
+            inputs.extend(Input::set("--images", images));
+        }
+        if let Some(images) = &self.measure {
+            inputs.extend(Input::set("--measure", images));
+        }
+        inputs
+    }
+
+    /// The checkpoint, with the labels that the user gives it.
+    fn load(&self) -> Result<Checkpoint, CommandError> {
+        let mut checkpoint = match (&self.checkpoint, &self.random_weights) {
+            (Some(path), _) => Checkpoint::load_with(path, &self.preprocessing.stated())?,
+            (None, Some(architecture)) => Checkpoint::random(architecture, self.seed)?,
+            (None, None) => unreachable!("clap requires one of them"),
+        };
+        if let Some(path) = &self.labels {
+            checkpoint.model.labels = labels::read(path, checkpoint.model.classes)?;
+        }
+        let labels = &checkpoint.model.labels;
+        if let Some(&(first, second)) = labels::duplicates(labels).first() {
+            warn(&format!(
+                "warning: classes {first} and {second} are both labelled {:?}\n",
+                labels[first]
+            ));
+        }
+        Ok(checkpoint)
+    }
+
+    /// Opens the calibration set, whose labels nobody needs.
+    fn open_calibration(
+        &self,
+        model: &ModelConfig,
+        console: Console,
+    ) -> Result<Option<Images>, CommandError> {
+        let options = ImagesOptions {
+            limit: Some(self.limit),
+            folders: ClassFolders::Ignored,
+            strict: self.strict,
+            console,
+        };
+        let images = self.images.as_deref();
+        images
+            .map(|spec| Images::open(spec, model, &options))
+            .transpose()
+    }
+
+    /// Opens the set to measure on.
+    fn open_measured(
+        &self,
+        model: &ModelConfig,
+        console: Console,
+    ) -> Result<Option<Images>, CommandError> {
+        let Some(spec) = &self.measure else {
+            return Ok(None);
+        };
+        let options = ImagesOptions {
+            limit: self.measure_limit,
+            folders: self.class_folders.into(),
+            strict: self.strict,
+            console,
+        };
+        let images = Images::open(spec, model, &options)?;
+        if !images.is_labelled() {
+            return Err(CommandError::Usage(format!(
+                "--measure {spec}: the set has no labels, which accuracy needs"
+            )));
+        }
+        Ok(Some(images))
     }
 }
 
-/// Runs the command.
+/// Runs the command: all that can be checked is checked before the work begins.
 ///
 /// # Errors
 /// [`CommandError`]; the output file is then unchanged.
-pub(super) fn run(args: &PackArgs) -> Result<(), CommandError> {
-    let checkpoint = checkpoint(args)?;
-    let (statistics, set) = match &args.images {
-        Some(images) => calibrate(&checkpoint, images, args)?,
-        None => calibrate_synthetic(&checkpoint, args.seed)?,
+pub(super) fn run(args: &PackArgs, console: Console) -> Result<(), CommandError> {
+    let start = Instant::now();
+    let observer = args.observer()?;
+    args.check_names()?;
+    let output = output::open("--output", &args.output, &args.inputs())?;
+    output::check_binary(&output)?;
+    let checkpoint = args.load()?;
+    let schedules = args.schedules(&checkpoint.model)?;
+    let calibration = args.open_calibration(&checkpoint.model, console)?;
+    let measured = args.open_measured(&checkpoint.model, console)?;
+
+    let (statistics, set) = match calibration {
+        Some(images) => observe(&checkpoint, images, console)?,
+        None => observe_synthetic(&checkpoint, args.seed, console)?,
     };
-    let bar = progress("quantizing", checkpoint.model.depth as u64);
+    let progress = Progress::new(console, "quantizing", checkpoint.model.depth, 1);
     let model = Quantizer::new()
-        .with_observer(args.observer())
-        .on_layer(|| bar.inc(1))
+        .with_observer(observer)
+        .on_layer(|| progress.step())
         .quantize(&checkpoint, &statistics);
-    bar.finish_and_clear();
-    let provenance = provenance(&checkpoint, set, statistics.images, args.observer());
-    let schedules = args.schedules(checkpoint.model.depth);
-    let writer = build(&checkpoint, &model, schedules, provenance)?;
-    match &args.measure {
-        None => writer.finish(&args.output)?,
-        Some(images) => measured(args, &checkpoint, images, &writer)?,
+    drop(progress);
+    let provenance = provenance(&checkpoint, set, statistics.images, observer);
+    let mut writer = build(&checkpoint, &model, schedules, provenance)?;
+    if let Some(images) = measured {
+        let schedules = measure_pack(&checkpoint, &writer, images, console)?;
+        writer = writer.with_schedules(schedules);
     }
-    println!("{}", args.output.display());
-    Ok(())
+    let bytes = writer.to_bytes()?;
+    output::write(&output, &bytes)?;
+    let path = (!output.is_standard_output()).then_some(args.output.as_path());
+    console.say(&summary(&Pack::from_memory(bytes)?, path, start.elapsed()));
+    match path {
+        Some(path) => output::print(&format!("{}\n", path.display())),
+        None => Ok(()),
+    }
 }
 
-/// The checkpoint, with the labels that the user gives it.
-fn checkpoint(args: &PackArgs) -> Result<Checkpoint, CommandError> {
-    let mut checkpoint = match (&args.checkpoint, &args.random_weights) {
-        (Some(path), _) => Checkpoint::load_with(path, &args.preprocessing.stated())?,
-        (None, Some(architecture)) => Checkpoint::random(architecture, args.seed)?,
-        (None, None) => unreachable!("clap requires one of them"),
-    };
-    if let Some(path) = &args.labels {
-        checkpoint.model.labels = labels::read(path, checkpoint.model.classes)?;
-    }
-    let labels = &checkpoint.model.labels;
-    if let Some(&(first, second)) = labels::duplicates(labels).first() {
-        eprintln!(
-            "warning: classes {first} and {second} are both labelled {:?}",
-            labels[first]
-        );
-    }
-    Ok(checkpoint)
-}
-
-fn calibrate(
+fn observe(
     checkpoint: &Checkpoint,
-    set: &str,
-    args: &PackArgs,
+    mut images: Images,
+    console: Console,
 ) -> Result<(Statistics, String), CommandError> {
-    let options = ImagesOptions {
-        limit: Some(args.limit),
-        folders: ClassFolders::Ignored,
-        strict: args.strict,
-    };
-    let mut images = Images::open(set, &checkpoint.model, &options)?;
-    let bar = progress("observing", images.len() as u64);
-    let mut observation = Observation::new(checkpoint, images.len());
+    let progress = Progress::new(console, "observing", images.len(), 1);
+    let mut observation = Observation::new(checkpoint, images.len()).on_image(|| progress.step());
     while let Some(batch) = images.next_batch()? {
         observation.see(&batch.pixels);
-        bar.inc(batch.labels.len() as u64);
     }
-    bar.finish_and_clear();
     images.report_skipped();
     Ok((observation.finish()?, images.name().into()))
 }
 
-fn calibrate_synthetic(
+fn observe_synthetic(
     checkpoint: &Checkpoint,
     seed: u64,
+    console: Console,
 ) -> Result<(Statistics, String), CommandError> {
-    let mut observation = Observation::new(checkpoint, SYNTHETIC_IMAGES);
+    let progress = Progress::new(console, "observing", SYNTHETIC_IMAGES, 1);
+    let mut observation =
+        Observation::new(checkpoint, SYNTHETIC_IMAGES).on_image(|| progress.step());
     let bytes = SYNTHETIC_IMAGES * checkpoint.model.image_bytes();
     observation.see(&Random(seed).bytes(bytes));
     Ok((
@@ -218,31 +315,17 @@ fn calibrate_synthetic(
     ))
 }
 
-/// Measures the pack in a temporary file, then writes it with its accuracy.
-fn measured(
-    args: &PackArgs,
+/// Measures the pack before it is in any file; its schedules with their accuracy.
+fn measure_pack(
     checkpoint: &Checkpoint,
-    set: &str,
     writer: &PackWriter<'_>,
-) -> Result<(), CommandError> {
-    let folder = files::folder(&args.output);
-    let temporary = files::temporary(folder)
-        .map_err(|source| CommandError::io(folder, "create a temporary file in", source))?;
-    writer.finish(temporary.path())?;
-    let engine = engine(temporary.path(), "auto")?;
-    let options = ImagesOptions {
-        limit: args.measure_limit,
-        folders: args.class_folders.into(),
-        strict: args.strict,
-    };
-    let images = Images::open(set, &checkpoint.model, &options)?;
+    images: Images,
+    console: Console,
+) -> Result<Vec<Schedule>, CommandError> {
+    let engine = engine(Pack::from_memory(writer.to_bytes()?)?, "auto")?;
     let evaluation = Evaluation::new(engine, Some(checkpoint), None)?;
-    let (evaluation, report) = measure(evaluation, images)?;
-    let schedules = evaluation.measured(&report.dataset);
-    print!("{}", text(&report));
-    let pack = Pack::open(temporary.path())?;
-    PackWriter::from_pack(&pack)
-        .with_schedules(schedules)
-        .finish(&args.output)?;
-    Ok(())
+    let measured = measure(evaluation, images, console)?;
+    console.say(&text(&measured.report));
+    console.say("\n");
+    Ok(measured.schedules)
 }

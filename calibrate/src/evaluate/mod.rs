@@ -4,11 +4,12 @@ mod snr;
 mod tally;
 
 pub use snr::{LayerNoise, Place, residual_noise};
-pub use tally::{ClassTally, Tally, argmax};
+pub use tally::{ClassTally, Tally, argmax, standard_error};
 
 use crate::checkpoint::Checkpoint;
 use crate::fp32::Forward;
 use mergevit_runtime::{Accuracy, Engine, Plan, RunError, Schedule};
+use rayon::prelude::*;
 
 /// Classifies a data set with a pack under its schedules, and with the checkpoint that the pack was made from.
 #[derive(Debug)]
@@ -49,11 +50,17 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Classifies images at model resolution, `pixels` u8 (N, S, S, 3), with each image's label, if it has
-    /// one; labels are below the number of classes.
+    /// one; labels are below the number of classes. Calls `done`, from any thread, each time that an image
+    /// has passed a network: [`passes`](Self::passes) times an image.
     ///
     /// # Errors
     /// [`RunError`] if `pixels` are not whole images of the model.
-    pub fn classify(&mut self, pixels: &[u8], labels: &[Option<usize>]) -> Result<(), RunError> {
+    pub fn classify(
+        &mut self,
+        pixels: &[u8],
+        labels: &[Option<usize>],
+        done: &(dyn Fn() + Sync),
+    ) -> Result<(), RunError> {
         let image = self.engine.pack().config().image_bytes();
         if pixels.len() != image * labels.len() {
             let found = pixels.len();
@@ -61,10 +68,18 @@ impl<'a> Evaluation<'a> {
         }
         let mut decisions = vec![None; labels.len()];
         if let Some(checkpoint) = self.checkpoint {
-            let outputs = Forward::new(checkpoint).classify(pixels, &[]);
-            for ((output, label), decision) in outputs.iter().zip(labels).zip(&mut decisions) {
-                self.full.count(&output.logits, *label, None);
-                *decision = Some(argmax(&output.logits));
+            let forward = Forward::new(checkpoint);
+            let images = pixels.par_chunks_exact(image);
+            let logits: Vec<Vec<f32>> = images
+                .map(|pixels| {
+                    let logits = forward.run(pixels, &[], &mut ()).logits;
+                    done();
+                    logits
+                })
+                .collect();
+            for ((logits, label), decision) in logits.iter().zip(labels).zip(&mut decisions) {
+                self.full.count(logits, *label, None);
+                *decision = Some(argmax(logits));
             }
         }
         let batch = self.engine.max_batch();
@@ -75,26 +90,50 @@ impl<'a> Evaluation<'a> {
                 let output = self.engine.classify_pixels(pixels)?;
                 for (index, (label, decision)) in labels.iter().zip(decisions).enumerate() {
                     tally.count(output.image_logits(index), *label, *decision);
+                    done();
                 }
             }
         }
         Ok(())
     }
 
-    /// Compares residual streams over images at model resolution, `pixels` u8 (N, S, S, 3), if there is a
-    /// checkpoint and the pack has a schedule that does not merge.
+    /// How many networks each image passes: each schedule that runs, and full precision.
+    pub fn passes(&self) -> usize {
+        self.schedules.len() + usize::from(self.checkpoint.is_some())
+    }
+
+    /// A schedule that does not merge.
+    fn unmerged(&self) -> Option<&Schedule> {
+        let mut schedules = self.engine.pack().schedules().iter();
+        schedules.find(|schedule| schedule.merge.iter().all(|&r| r == 0))
+    }
+
+    /// Whether noise can be measured: there is a checkpoint, and the pack has a schedule that does not merge.
+    pub fn has_noise(&self) -> bool {
+        self.checkpoint.is_some() && self.unmerged().is_some()
+    }
+
+    /// Compares residual streams over images at model resolution, `pixels` u8 (N, S, S, 3); none unless
+    /// [`has_noise`](Self::has_noise). Calls `done` after each image.
     ///
     /// # Errors
     /// [`RunError`] if `pixels` are not whole images of the model.
-    pub fn residual_noise(&mut self, pixels: &[u8]) -> Result<Vec<LayerNoise>, RunError> {
-        let schedules = self.engine.pack().schedules();
-        let unmerged = schedules.iter().find(|s| s.merge.iter().all(|&r| r == 0));
-        let (Some(checkpoint), Some(schedule)) = (self.checkpoint, unmerged) else {
+    pub fn residual_noise(
+        &mut self,
+        pixels: &[u8],
+        done: impl Fn(),
+    ) -> Result<Vec<LayerNoise>, RunError> {
+        let (Some(checkpoint), Some(schedule)) = (self.checkpoint, self.unmerged()) else {
             return Ok(Vec::new());
         };
         let name = schedule.name.clone();
         self.engine.set_schedule(&name)?;
-        residual_noise(&mut self.engine, checkpoint, pixels)
+        residual_noise(&mut self.engine, checkpoint, pixels, done)
+    }
+
+    /// The checkpoint, if there is one.
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.checkpoint
     }
 
     /// The engine that runs the pack.

@@ -60,7 +60,7 @@ fn place(op: &Op) -> Option<(Option<usize>, Place, Span)> {
 }
 
 /// Compares the residual streams of `engine`, whose schedule must not merge, and of the checkpoint it was
-/// made from, over images at model resolution, `pixels` u8 (N, S, S, 3).
+/// made from, over images at model resolution, `pixels` u8 (N, S, S, 3). Calls `done` after each image.
 ///
 /// # Errors
 /// [`RunError`] if `pixels` are not whole images of the model.
@@ -68,6 +68,7 @@ pub fn residual_noise(
     engine: &mut Engine,
     checkpoint: &Checkpoint,
     pixels: &[u8],
+    done: impl Fn(),
 ) -> Result<Vec<LayerNoise>, RunError> {
     let image = checkpoint.model.image_bytes();
     if !pixels.len().is_multiple_of(image) {
@@ -97,6 +98,7 @@ pub fn residual_noise(
             sums[index].3 += noise;
             index += 1;
         })?;
+        done();
     }
     Ok(sums
         .into_iter()

@@ -51,6 +51,12 @@ fn fraction(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
+/// The standard error of a fraction `p` that was found in `n` images: `sqrt(p (1 - p) / n)`, that of a binomial
+/// proportion. It is how far another set of as many images would lie from this one, typically.
+pub fn standard_error(p: f64, n: u64) -> f64 {
+    (p * (1.0 - p) / n as f64).sqrt()
+}
+
 impl Tally {
     /// Nothing seen yet.
     pub fn new(classes: usize) -> Self {
@@ -89,6 +95,16 @@ impl Tally {
         self.images
     }
 
+    /// Images that had a label.
+    pub fn labelled(&self) -> u64 {
+        self.labelled
+    }
+
+    /// Images that were compared with the reference.
+    pub fn compared(&self) -> u64 {
+        self.compared
+    }
+
     /// Fraction, 0 to 1, of the labelled images whose best class is correct; none without labels.
     pub fn top1(&self) -> Option<f64> {
         fraction(self.top1, self.labelled)
@@ -123,6 +139,12 @@ mod tests {
     }
 
     #[test]
+    fn a_standard_error_is_that_of_a_proportion() {
+        assert_eq!(standard_error(0.5, 100), 0.05);
+        assert_eq!((standard_error(0.0, 9), standard_error(1.0, 9)), (0.0, 0.0));
+    }
+
+    #[test]
     fn fractions_are_over_what_was_labelled_or_compared() {
         let mut tally = Tally::new(7);
         assert_eq!((tally.top1(), tally.agreement()), (None, None));
@@ -131,7 +153,10 @@ mod tests {
         tally.count(&logits, Some(4), None);
         tally.count(&logits, Some(5), Some(1));
         tally.count(&logits, None, None);
-        assert_eq!(tally.images(), 4);
+        assert_eq!(
+            (tally.images(), tally.labelled(), tally.compared()),
+            (4, 3, 2)
+        );
         assert_eq!(tally.top1(), Some(1.0 / 3.0));
         assert_eq!(tally.top5(), Some(2.0 / 3.0));
         assert_eq!(tally.agreement(), Some(0.5));

@@ -7,6 +7,7 @@ use crate::fp32::{Forward, Point, Tap};
 use mergevit_kernels::ops::Patchify;
 use mergevit_kernels::reference::patchify;
 use rayon::prelude::*;
+use std::fmt;
 
 /// Rows of each activation that are kept, over all images.
 const SAMPLE_ROWS: usize = 2048;
@@ -86,11 +87,20 @@ impl Tap for Recorder {
 }
 
 /// Collects the statistics of a calibration set, batch by batch.
-#[derive(Debug)]
 pub struct Observation<'a> {
     checkpoint: &'a Checkpoint,
     plan: SamplePlan,
     total: Statistics,
+    on_image: Box<dyn Fn() + Sync + 'a>,
+}
+
+impl fmt::Debug for Observation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observation")
+            .field("plan", &self.plan)
+            .field("total", &self.total)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> Observation<'a> {
@@ -100,7 +110,15 @@ impl<'a> Observation<'a> {
             checkpoint,
             plan: SamplePlan::new(checkpoint, images.max(1)),
             total: empty(checkpoint),
+            on_image: Box::new(|| {}),
         }
+    }
+
+    /// Calls `done` after each image, from any thread: for a progress bar.
+    #[must_use]
+    pub fn on_image(mut self, done: impl Fn() + Sync + 'a) -> Self {
+        self.on_image = Box::new(done);
+        self
     }
 
     /// Runs N images through the full-precision network, without merging, and keeps what quantization
@@ -114,7 +132,9 @@ impl<'a> Observation<'a> {
                 .par_chunks_exact(image)
                 .enumerate()
                 .map(|(index, pixels)| {
-                    one_image(self.checkpoint, &self.plan, first + index, pixels)
+                    let part = one_image(self.checkpoint, &self.plan, first + index, pixels);
+                    (self.on_image)();
+                    part
                 })
                 .collect();
             parts.into_iter().for_each(|part| self.total.append(part));

@@ -1,6 +1,7 @@
 //! What an evaluation found, as data.
 
-use crate::evaluate::{Evaluation, LayerNoise};
+use crate::evaluate::{ClassTally, Evaluation, LayerNoise, Tally, standard_error};
+use jiff::Timestamp;
 use serde::Serialize;
 
 /// Accuracy of one class.
@@ -23,21 +24,37 @@ pub struct ScheduleReport {
     pub name: String,
     /// r of each layer.
     pub merge: Vec<u16>,
-    /// Fraction whose best class is correct; none without labels.
+    /// Fraction of the labelled images whose best class is correct; none without labels.
     pub top1: Option<f64>,
-    /// Fraction whose best five classes include the correct one; none without labels.
+    /// Its [standard error](standard_error).
+    pub top1_standard_error: Option<f64>,
+    /// Fraction of them whose best five classes include the correct one.
     pub top5: Option<f64>,
+    /// Its standard error.
+    pub top5_standard_error: Option<f64>,
     /// Fraction on which full precision without merging chooses the same class; none without a checkpoint.
     pub agreement: Option<f64>,
+    /// Its standard error.
+    pub agreement_standard_error: Option<f64>,
     /// Billions of multiply-accumulates per image.
     pub gmac: f64,
     /// One per class.
     pub classes: Vec<ClassReport>,
 }
 
-/// Everything an evaluation found.
+/// Everything an evaluation found. Written as JSON, the fields are the keys; `calibrate/README.md` lists them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
+    /// Name and version of this program.
+    pub tool: String,
+    /// When the evaluation ended, in UTC: `2026-11-24T21:17:05Z` (RFC 3339).
+    pub date: String,
+    /// Path of the pack; none for one in memory.
+    pub pack: Option<String>,
+    /// [Hash of its file](mergevit_runtime::Pack::hash).
+    pub pack_hash: String,
+    /// Hash of the checkpoint that the pack says it was made from.
+    pub checkpoint_hash: String,
     /// Architecture of the pack.
     pub model: String,
     /// Name of the set.
@@ -46,12 +63,18 @@ pub struct Report {
     pub images: u64,
     /// Images that could not be read and are left out of everything here.
     pub skipped: u64,
+    /// Images classified that have a label.
+    pub labelled: u64,
     /// Backend that ran the pack.
     pub backend: String,
     /// Full precision's `top1` on the same images without merging; none without a checkpoint.
     pub top1_fp32: Option<f64>,
+    /// Its standard error.
+    pub top1_fp32_standard_error: Option<f64>,
     /// Its `top5`.
     pub top5_fp32: Option<f64>,
+    /// Its standard error.
+    pub top5_fp32_standard_error: Option<f64>,
     /// One per schedule.
     pub schedules: Vec<ScheduleReport>,
     /// Noise of the residual stream, place by place, without merging.
@@ -66,47 +89,45 @@ impl Report {
         skipped: usize,
         noise: Vec<LayerNoise>,
     ) -> Self {
-        let config = evaluation.engine().pack().config();
+        let pack = evaluation.engine().pack();
         let full = evaluation.full_precision();
-        let fraction = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
-        let label = |class: usize| {
-            let name = config.labels.get(class).cloned();
-            name.unwrap_or_else(|| class.to_string())
-        };
-        let schedules = evaluation.schedules().iter().map(|(schedule, tally)| {
-            let classes = tally
-                .classes()
-                .iter()
-                .enumerate()
-                .map(|(class, own)| ClassReport {
-                    label: label(class),
-                    images: own.images,
-                    top1: fraction(own.top1, own.images),
-                    top1_fp32: full
-                        .and_then(|full| fraction(full.classes()[class].top1, own.images)),
-                });
-            ScheduleReport {
-                name: schedule.name.clone(),
-                merge: schedule.merge.clone(),
-                top1: tally.top1(),
-                top5: tally.top5(),
-                agreement: tally.agreement(),
-                gmac: evaluation.gmac(schedule),
-                classes: classes.collect(),
-            }
-        });
+        let tally = evaluation.schedules().first().map(|(_, tally)| tally);
+        let labelled = tally.map_or(0, Tally::labelled);
+        let error = |fraction: Option<f64>| fraction.map(|p| standard_error(p, labelled));
+        let (top1_fp32, top5_fp32) = (full.and_then(Tally::top1), full.and_then(Tally::top5));
+        let schedules = evaluation.schedules().iter();
         Self {
-            model: config.architecture.clone(),
+            tool: TOOL.into(),
+            date: now(),
+            pack: pack.path().map(|path| path.display().to_string()),
+            pack_hash: pack.hash(),
+            checkpoint_hash: pack.provenance().checkpoint_hash.clone(),
+            model: pack.config().architecture.clone(),
             dataset: dataset.into(),
-            images: evaluation
-                .schedules()
-                .first()
-                .map_or(0, |(_, tally)| tally.images()),
+            images: tally.map_or(0, Tally::images),
             skipped: skipped as u64,
+            labelled,
             backend: evaluation.engine().backend().into(),
-            top1_fp32: full.and_then(|full| full.top1()),
-            top5_fp32: full.and_then(|full| full.top5()),
-            schedules: schedules.collect(),
+            top1_fp32,
+            top1_fp32_standard_error: error(top1_fp32),
+            top5_fp32,
+            top5_fp32_standard_error: error(top5_fp32),
+            schedules: schedules
+                .map(|(schedule, tally)| ScheduleReport {
+                    name: schedule.name.clone(),
+                    merge: schedule.merge.clone(),
+                    top1: tally.top1(),
+                    top1_standard_error: error(tally.top1()),
+                    top5: tally.top5(),
+                    top5_standard_error: error(tally.top5()),
+                    agreement: tally.agreement(),
+                    agreement_standard_error: tally
+                        .agreement()
+                        .map(|p| standard_error(p, tally.compared())),
+                    gmac: evaluation.gmac(schedule),
+                    classes: classes(tally, full, &pack.config().labels),
+                })
+                .collect(),
             noise,
         }
     }
@@ -118,4 +139,31 @@ impl Report {
             n => format!("{} images ({n} more could not be read)", self.images),
         }
     }
+}
+
+/// This program.
+const TOOL: &str = concat!("mergevit-calibrate ", env!("CARGO_PKG_VERSION"));
+
+/// The time in UTC, to the second.
+fn now() -> String {
+    let now = Timestamp::now();
+    // A time without its fraction is in range if the time is.
+    Timestamp::from_second(now.as_second())
+        .unwrap_or(now)
+        .to_string()
+}
+
+/// Accuracy class by class.
+fn classes(tally: &Tally, full: Option<&Tally>, labels: &[String]) -> Vec<ClassReport> {
+    let fraction = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
+    let class = |(class, own): (usize, &ClassTally)| ClassReport {
+        label: labels
+            .get(class)
+            .cloned()
+            .unwrap_or_else(|| class.to_string()),
+        images: own.images,
+        top1: fraction(own.top1, own.images),
+        top1_fp32: full.and_then(|full| fraction(full.classes()[class].top1, own.images)),
+    };
+    tally.classes().iter().enumerate().map(class).collect()
 }

@@ -4,16 +4,24 @@ use super::results::Report;
 use crate::evaluate::{LayerNoise, Place};
 
 /// Text, row by row. The first column names the row; numbers follow.
-pub(super) struct Table {
-    pub(super) title: &'static str,
-    pub(super) header: Vec<String>,
+pub(crate) struct Table {
+    pub(crate) title: &'static str,
+    pub(crate) header: Vec<String>,
     /// Each as long as the header.
-    pub(super) rows: Vec<Vec<String>>,
+    pub(crate) rows: Vec<Vec<String>>,
 }
 
 /// A fraction in percent, without the sign.
 fn percent(fraction: Option<f64>) -> String {
     fraction.map_or_else(|| "-".into(), |x| format!("{:.2}", 100.0 * x))
+}
+
+/// The same with its standard error: `87.02 ± 0.34`.
+fn measured(fraction: Option<f64>, error: Option<f64>) -> String {
+    match (fraction, error) {
+        (Some(_), Some(error)) => format!("{} ± {:.2}", percent(fraction), 100.0 * error),
+        _ => percent(fraction),
+    }
 }
 
 /// Accuracy and cost: full precision if there is a checkpoint, then each schedule.
@@ -30,8 +38,8 @@ pub(super) fn accuracy(report: &Report) -> Table {
         vec![
             "FP32".into(),
             "0".into(),
-            percent(Some(top1)),
-            percent(report.top5_fp32),
+            measured(Some(top1), report.top1_fp32_standard_error),
+            measured(report.top5_fp32, report.top5_fp32_standard_error),
             "-".into(),
             "-".into(),
         ]
@@ -41,9 +49,9 @@ pub(super) fn accuracy(report: &Report) -> Table {
         vec![
             schedule.name.clone(),
             merged.to_string(),
-            percent(schedule.top1),
-            percent(schedule.top5),
-            percent(schedule.agreement),
+            measured(schedule.top1, schedule.top1_standard_error),
+            measured(schedule.top5, schedule.top5_standard_error),
+            measured(schedule.agreement, schedule.agreement_standard_error),
             format!("{:.3}", schedule.gmac),
         ]
     });
@@ -52,6 +60,25 @@ pub(super) fn accuracy(report: &Report) -> Table {
         header: header.map(String::from).into(),
         rows: full.into_iter().chain(schedules).collect(),
     }
+}
+
+/// What was measured, with what, and when. No header.
+pub(super) fn facts(report: &Report) -> Vec<(&'static str, String)> {
+    let pack = report.pack.as_deref().unwrap_or("in memory");
+    vec![
+        ("pack", format!("{pack} ({})", report.pack_hash)),
+        ("made from checkpoint", report.checkpoint_hash.clone()),
+        (
+            "images",
+            format!(
+                "{}, {} of them with labels",
+                report.count(),
+                report.labelled
+            ),
+        ),
+        ("backend", report.backend.clone()),
+        ("measured", format!("{} with {}", report.date, report.tool)),
+    ]
 }
 
 /// Noise of the residual stream, place by place; no rows if it was not measured.

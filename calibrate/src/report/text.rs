@@ -23,7 +23,7 @@ pub fn text(report: &Report) -> String {
 }
 
 /// Columns as wide as their widest cell, the first one to the left and numbers to the right.
-fn write_table(text: &mut String, table: &Table) {
+pub(crate) fn write_table(text: &mut String, table: &Table) {
     let lines = || std::iter::once(&table.header).chain(&table.rows);
     let width = |column: usize| lines().map(|line| line[column].chars().count()).max();
     for line in lines() {

@@ -69,6 +69,14 @@ impl OutputFile {
         &self.name
     }
 
+    /// The file that is made or replaced, symbolic links followed; none where bytes are written through.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.target {
+            Target::File(path) => Some(path),
+            Target::StandardOutput | Target::Stream(_) => None,
+        }
+    }
+
     /// Whether this is the process's standard output, by whatever name: nothing else may be written there.
     pub fn is_standard_output(&self) -> bool {
         matches!(self.target, Target::StandardOutput)
@@ -85,11 +93,9 @@ impl OutputFile {
 
     /// Whether writing would replace the file of this name.
     pub fn would_replace(&self, path: &Path) -> bool {
-        let Target::File(target) = &self.target else {
-            return false;
-        };
         let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
-        matches!((identity(target), identity(path)), (Ok(a), Ok(b)) if a == b)
+        let own = self.file().map(identity);
+        matches!((own, identity(path)), (Some(Ok(own)), Ok(other)) if own == other)
     }
 
     /// Writes all of `bytes`. A file is synced and read back before it takes its name.

@@ -1,0 +1,123 @@
+//! Arguments that several commands share, and their values.
+
+use super::console::Console;
+use clap::{ArgAction, Args};
+use log::LevelFilter;
+use mergevit_kernels::ops::Merge;
+use mergevit_runtime::{ModelConfig, Schedule};
+
+/// How much to say.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Verbosity {
+    /// Say nothing but results and errors
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more: -v what is done, -vv how; the variable RUST_LOG overrides it
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+impl Verbosity {
+    pub(super) fn console(self) -> Console {
+        Console {
+            is_quiet: self.quiet,
+        }
+    }
+
+    /// What the log shows.
+    pub(super) fn level(self) -> LevelFilter {
+        match self.verbose {
+            0 if self.quiet => LevelFilter::Error,
+            0 => LevelFilter::Warn,
+            1 => LevelFilter::Info,
+            2 => LevelFilter::Debug,
+            _ => LevelFilter::Trace,
+        }
+    }
+}
+
+/// Parses a number of images.
+pub(super) fn images(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(images) if images > 0 => Ok(images),
+        _ => Err("expected 1 or more images".into()),
+    }
+}
+
+/// Parses r.
+pub(super) fn merge(text: &str) -> Result<u16, String> {
+    match text.parse::<u64>() {
+        Ok(r) => u16::try_from(r).map_err(|_| format!("expected at most {} tokens", u16::MAX)),
+        Err(_) if text == "auto" => Err(
+            "this version does not search schedules; give r, or --schedule NAME=R0,R1,...".into(),
+        ),
+        Err(_) => Err("expected 0 or more tokens".into()),
+    }
+}
+
+/// Parses `NAME=R0,R1,...`.
+pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
+    let (name, list) = text.split_once('=').ok_or("expected NAME=R0,R1,...")?;
+    let r = |r: &str| merge(r).map_err(|error| format!("{r:?} in {list:?}: {error}"));
+    Ok(Schedule {
+        name: name.into(),
+        merge: list.split(',').map(r).collect::<Result<_, _>>()?,
+        accuracy: None,
+    })
+}
+
+/// Parses a percentage of an activation's values.
+pub(super) fn percentile(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(value) if value > 50.0 && value <= 100.0 => Ok(value),
+        _ => Err("expected a number above 50, at most 100".into()),
+    }
+}
+
+/// Checks that a layer could ever merge `r` tokens.
+///
+/// # Errors
+/// What it could.
+pub(super) fn check_merge(r: u16, model: &ModelConfig) -> Result<(), String> {
+    let most = Merge::limit(model.tokens(), model.class_token);
+    if usize::from(r) <= most {
+        return Ok(());
+    }
+    Err(format!(
+        "r is {r}, but a layer can merge at most {most} of this model's {} tokens",
+        model.tokens()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_out_of_range_are_refused_with_the_range() {
+        assert_eq!((merge("0"), merge("65535")), (Ok(0), Ok(65535)));
+        for text in ["-1", "", "x", "1.5", "nan"] {
+            assert_eq!(merge(text), Err("expected 0 or more tokens".into()));
+        }
+        assert_eq!(merge("65536"), Err("expected at most 65535 tokens".into()));
+        assert_eq!(images("1"), Ok(1));
+        for text in ["0", "-5", "many"] {
+            assert_eq!(images(text), Err("expected 1 or more images".into()));
+        }
+        assert_eq!(
+            (percentile("99.9"), percentile("100")),
+            (Ok(99.9), Ok(100.0))
+        );
+        for text in ["50", "100.1", "nan", "inf", "-1"] {
+            assert!(percentile(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_names_what_is_wrong_in_it() {
+        assert_eq!(schedule("late=0,8").unwrap().merge, [0, 8]);
+        let error = schedule("late=0,-8").unwrap_err();
+        assert_eq!(error, "\"-8\" in \"0,-8\": expected 0 or more tokens");
+        assert!(schedule("late").is_err());
+    }
+}
