@@ -265,3 +265,36 @@ fn bad_pixels_exit_with_1() {
         refuse(folder.path(), &args, 2, what);
     }
 }
+
+/// A limit on memory refuses threads too: each takes two megabytes for its stack.
+#[test]
+#[cfg(target_os = "linux")]
+fn threads_that_cannot_be_started_are_an_error() {
+    let evaluate = |threads: &str| {
+        let program = env!("CARGO_BIN_EXE_mergevit-calibrate");
+        let output = std::process::Command::new("sh")
+            .args(["-c", "ulimit -v 300000 && exec \"$@\"", "sh", program])
+            .args([
+                "evaluate",
+                "--model",
+                "/nowhere/m.mvit",
+                "--images",
+                "idx:x",
+            ])
+            .env("RAYON_NUM_THREADS", threads)
+            .output()
+            .expect("the shell starts");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).expect("errors are text")
+    };
+    let errors = evaluate("250");
+    assert!(
+        errors.starts_with("error: cannot start threads: "),
+        "{errors}"
+    );
+    assert!(
+        errors.contains("hint: set RAYON_NUM_THREADS to fewer"),
+        "{errors}"
+    );
+    assert!(evaluate("2").contains("/nowhere/m.mvit: cannot open"));
+}

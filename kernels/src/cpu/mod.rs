@@ -24,6 +24,8 @@ pub use error::MakeError;
 use crate::ops::{Capacity, Kernels};
 use backend::Cpu;
 
+type Make = fn(&'static str, usize, &Capacity) -> Result<Box<dyn Kernels>, MakeError>;
+
 /// One instruction set that the CPU backend can use.
 #[derive(Clone, Copy, Debug)]
 pub struct Implementation {
@@ -32,7 +34,7 @@ pub struct Implementation {
     /// What the processor must have, for a refusal's message.
     pub needs: &'static str,
     available: fn() -> bool,
-    make: fn(&'static str, usize, &Capacity) -> Result<Box<dyn Kernels>, MakeError>,
+    make: Make,
     peak: fn(usize) -> Option<f64>,
 }
 

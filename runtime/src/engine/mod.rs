@@ -31,6 +31,9 @@ use std::path::Path;
 
 /// A model ready to classify. Once it is made nothing allocates, except to make an error, and the first
 /// [`observe`](crate::inspect::observe) on a device.
+///
+/// Threads do not survive a `fork`: a child must neither run nor drop an engine of its parent's, for it would wait for
+/// threads that are not there. `exec` is fine.
 pub struct Engine {
     pack: Pack,
     executor: Box<dyn Executor>,
