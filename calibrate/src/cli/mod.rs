@@ -28,6 +28,17 @@ enum Command {
     Forward(forward::ForwardArgs),
 }
 
+/// Parses a command line, program name first, and does nothing: for the fuzzers.
+///
+/// # Errors
+/// Wrong usage, or a request for help or the version.
+#[cfg(fuzzing)]
+pub fn check<T: Into<OsString> + Clone>(
+    args: impl IntoIterator<Item = T>,
+) -> Result<(), clap::Error> {
+    Cli::try_parse_from(args).map(drop)
+}
+
 /// Runs a command line, program name first.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
