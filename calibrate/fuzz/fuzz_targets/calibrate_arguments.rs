@@ -8,7 +8,9 @@ use std::os::unix::ffi::OsStrExt;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let arguments = bytes.split(|&byte| byte == 0).map(OsStr::from_bytes);
-    let line = [OsStr::new("mergevit-calibrate")].into_iter().chain(arguments);
+    let line = [OsStr::new("mergevit-calibrate")]
+        .into_iter()
+        .chain(arguments);
     if let Err(error) = check(line) {
         assert!([0, 2].contains(&error.exit_code()));
         assert!(!error.to_string().is_empty());

@@ -15,7 +15,11 @@ const CLASSES: usize = 10;
 
 static FILES: LazyLock<[PathBuf; 2]> = LazyLock::new(|| {
     let memory = PathBuf::from("/dev/shm");
-    let folder = if memory.is_dir() { memory } else { std::env::temp_dir() };
+    let folder = if memory.is_dir() {
+        memory
+    } else {
+        std::env::temp_dir()
+    };
     let name = |what| folder.join(format!("mergevit-fuzz-{}-{what}", std::process::id()));
     [name("images"), name("labels")]
 });
