@@ -47,6 +47,17 @@ enum Command {
     Man(man::ManArgs),
 }
 
+/// Parses a command line, program name first, and does nothing: for the fuzzers.
+///
+/// # Errors
+/// Wrong usage, or a request for help or the version.
+#[cfg(fuzzing)]
+pub fn check<T: Into<OsString> + Clone>(
+    args: impl IntoIterator<Item = T>,
+) -> Result<(), clap::Error> {
+    Cli::try_parse_from(args).map(drop)
+}
+
 impl Cli {
     fn execute(&self) -> Result<(), CommandError> {
         let console = self.verbosity.console();

@@ -436,12 +436,14 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// Adds a variable; returns its offset.
-    pub(crate) fn place(&mut self, bytes: u32, align: u32) -> u32 {
-        let offset = self.bytes.next_multiple_of(align.max(1));
-        self.bytes = offset.saturating_add(bytes);
+    /// Adds a variable; returns its offset, or `None` if all of them would be immoderately large.
+    pub(crate) fn place(&mut self, bytes: u32, align: u32) -> Option<u32> {
+        const MOST: u32 = 1 << 28;
+        let offset = self.bytes.checked_next_multiple_of(align.max(1))?;
+        let end = offset.checked_add(bytes).filter(|&end| end <= MOST)?;
+        self.bytes = end;
         self.align = self.align.max(align);
-        offset
+        Some(offset)
     }
 }
 

@@ -65,6 +65,26 @@ fn a_reduction_without_its_barrier_is_caught_under_every_schedule() {
     }
 }
 
+/// Modules whose sizes add up to more than a number holds.
+#[test]
+fn immoderate_modules_are_refused() {
+    let global = ".global .align 4096 .b8 v[268435456];\n".repeat(16);
+    let local = ".local .b8 v[268435456];\n".repeat(17);
+    let kernel = |body: &str| format!(".entry k() {{ {body} ret; }}");
+    let cases = [
+        (global, "variables"),
+        (kernel(&local), "variables"),
+        (
+            ".entry k() .maxntid 65536,65536,1 { ret; }".into(),
+            "threads",
+        ),
+    ];
+    for (text, what) in cases {
+        let error = Module::parse(&text).unwrap_err();
+        assert!(error.what.contains(what), "{error}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 

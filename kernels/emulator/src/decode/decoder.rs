@@ -67,8 +67,10 @@ impl<'a> Decoder<'a> {
                 return self.names.fail("a variable of the module inside a kernel");
             }
         };
-        let address = frame.place(bytes, variable.align).into();
-        self.names.declare_variable(variable.name, address);
+        let Some(address) = frame.place(bytes, variable.align) else {
+            return self.names.fail("size of all variables together");
+        };
+        self.names.declare_variable(variable.name, address.into());
         Ok(())
     }
 

@@ -23,7 +23,9 @@ impl<'a> Variables<'a> {
                     let bytes = variable
                         .bytes()
                         .ok_or_else(|| ParseError::new(variable.line, "size of a variable"))?;
-                    let offset = frame.place(bytes, variable.align);
+                    let offset = frame.place(bytes, variable.align).ok_or_else(|| {
+                        ParseError::new(variable.line, "size of all variables together")
+                    })?;
                     addresses.push((variable.name, window::VARIABLES + u64::from(offset)));
                     valued.push((variable, offset as usize));
                 }

@@ -170,7 +170,14 @@ impl<'a> Parser<'a> {
             match self.peek() {
                 Some(Token::Word(".maxntid" | ".reqntid")) => {
                     self.at += 1;
-                    max_threads = Some(self.numbers()?.iter().product());
+                    let numbers = self.numbers()?;
+                    let product = numbers
+                        .iter()
+                        .try_fold(1u32, |product, &n| product.checked_mul(n));
+                    let Some(threads) = product else {
+                        return Err(ParseError::new(line, "number of threads"));
+                    };
+                    max_threads = Some(threads);
                 }
                 Some(Token::Word(".minnctapersm" | ".maxnreg")) => {
                     self.at += 1;
