@@ -10,8 +10,8 @@ The archive holds a prefix, so that `tar -xzf ARCHIVE -C /usr/local --strip-comp
   share/...               completions, where bash, fish and zsh look for them
   share/doc/mergevit/     documents, licences, those of all parts, and the bill of materials
 
-The same source, compiler and target give the same bytes: times are the commit's (or SOURCE_DATE_EPOCH), and this
-machine's paths are left out of the programs. Another target needs cargo's usual variables for its linker and runner:
+The same programs give the same bytes: times are the commit's (or SOURCE_DATE_EPOCH). This machine's paths are left out
+of the programs. Another target needs cargo's usual variables for its linker and runner:
 
   RUSTC=/usr/bin/rustc CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \\
       CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='qemu-aarch64 -L /' \\

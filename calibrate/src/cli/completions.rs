@@ -19,7 +19,8 @@ pub(super) fn run(args: &CompletionsArgs, mut program: clap::Command) -> Result<
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut program, name, &mut script);
     // clap_complete 4.6.11 takes the hyphen in the program's name for a command in half of bash's script.
-    let script = String::from_utf8_lossy(&script).replace("mergevit__subcmd__calibrate", "mergevit__calibrate");
+    let script = String::from_utf8_lossy(&script)
+        .replace("mergevit__subcmd__calibrate", "mergevit__calibrate");
     let mut out = io::stdout().lock();
     match out.write_all(script.as_bytes()).and_then(|()| out.flush()) {
         // Whoever reads has seen enough.
