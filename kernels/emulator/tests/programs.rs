@@ -65,19 +65,26 @@ fn a_reduction_without_its_barrier_is_caught_under_every_schedule() {
     }
 }
 
-/// Modules whose sizes add up to more than a number holds.
+/// Modules that would take more memory than there is, or that a recursive reader would fall over.
 #[test]
 fn immoderate_modules_are_refused() {
     let global = ".global .align 4096 .b8 v[268435456];\n".repeat(16);
     let local = ".local .b8 v[268435456];\n".repeat(17);
     let kernel = |body: &str| format!(".entry k() {{ {body} ret; }}");
+    let nested = "{".repeat(1 << 20);
     let cases = [
         (global, "variables"),
         (kernel(&local), "variables"),
         (
+            kernel(".reg .b32 %r<60000>; .reg .b32 %s<60000>;"),
+            "registers",
+        ),
+        (
             ".entry k() .maxntid 65536,65536,1 { ret; }".into(),
             "threads",
         ),
+        (kernel(&format!("mov.b32 {nested}")), "nested"),
+        (format!(".global .b32 v[1] = {nested}"), "nested"),
     ];
     for (text, what) in cases {
         let error = Module::parse(&text).unwrap_err();

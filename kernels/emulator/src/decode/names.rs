@@ -15,6 +15,9 @@ pub(super) enum Register {
     Predicate(Reg),
 }
 
+/// Registers of a kernel. Every warp of a block has as many, of 256 bytes for its lanes: 512 MiB at most.
+const MAX_REGISTERS: usize = 1 << 16;
+
 /// `%r<7>`: a run of numbered registers.
 #[derive(Clone, Copy, Debug)]
 struct Run {
@@ -97,10 +100,12 @@ impl<'a> Names<'a> {
         name: &'a str,
         count: Option<u32>,
     ) -> Result<(), ParseError> {
-        const MOST: u32 = 1 << 20;
         let number = count.unwrap_or(1);
-        if number > MOST {
-            return self.fail(format!("{number} registers"));
+        let kernel = &self.kernel;
+        let total = kernel.words + kernel.longs + kernel.predicates + number as usize;
+        if total > MAX_REGISTERS {
+            let most = format!("a kernel may have {MAX_REGISTERS}");
+            return self.fail(format!("{total} registers, {most}"));
         }
         let file = match ty {
             Type::Pred => &mut self.kernel.predicates,

@@ -4,6 +4,9 @@ use super::lexer::{Token, tokenize};
 use super::types::{Type, VariableSpace};
 use super::{Instruction, Item, Kernel, Operand, ParseError, Syntax, Value, Variable};
 
+/// Braces around braces of initial values: more dimensions than an array has, and few enough for the stack.
+const MAX_NESTED: usize = 16;
+
 /// Parses a whole text.
 pub(crate) fn parse(text: &str) -> Result<Syntax<'_>, ParseError> {
     let mut parser = Parser {
@@ -239,7 +242,7 @@ impl<'a> Parser<'a> {
         }
         let mut values = Vec::new();
         if self.take('=') {
-            self.values(&mut values)?;
+            self.values(&mut values, 0)?;
         }
         let align = align.unwrap_or(ty.bytes() * lanes);
         if !align.is_power_of_two() || align > 4096 {
@@ -268,13 +271,19 @@ impl<'a> Parser<'a> {
         Ok(ty)
     }
 
-    fn values(&mut self, values: &mut Vec<Value<'a>>) -> Result<(), ParseError> {
+    /// Initial values inside `depth` pairs of braces.
+    fn values(&mut self, values: &mut Vec<Value<'a>>, depth: usize) -> Result<(), ParseError> {
+        let line = self.line();
         if self.take('{') {
+            if depth == MAX_NESTED {
+                let what = format!("initial values nested in more than {MAX_NESTED} braces");
+                return Err(ParseError::new(line, what));
+            }
             if self.take('}') {
                 return Ok(());
             }
             loop {
-                self.values(values)?;
+                self.values(values, depth + 1)?;
                 if !self.take(',') {
                     return self.expect('}');
                 }
@@ -450,9 +459,9 @@ impl<'a> Parser<'a> {
             return Ok(Operand::Not(self.word()?));
         }
         if self.take('{') {
-            let mut parts = vec![self.operand()?];
+            let mut parts = vec![self.element()?];
             while self.take(',') {
-                parts.push(self.operand()?);
+                parts.push(self.element()?);
             }
             self.expect('}')?;
             return Ok(Operand::Vector(parts));
@@ -485,6 +494,15 @@ impl<'a> Parser<'a> {
         };
         self.at += 1;
         Ok(operand)
+    }
+
+    /// An operand inside a vector. A vector is none, so that reading operands recurses no deeper.
+    fn element(&mut self) -> Result<Operand<'a>, ParseError> {
+        if self.peek() == Some(Token::Mark('{')) {
+            let what = "a vector nested in a vector, its elements must be registers or constants";
+            return Err(ParseError::new(self.line(), what));
+        }
+        self.operand()
     }
 
     /// `+8`, `+-8`, `-8` (which the lexer reads as a number) or nothing.
