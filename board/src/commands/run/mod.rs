@@ -62,9 +62,10 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let mut engine = model::load(&args.model, 1, max_frame)?;
     let exchange = Exchange::new(source.policy, source.slot_bytes);
     let exchange = Arc::new(exchange.map_err(|error| model::out_of_memory(&error))?);
-    stop_on_signals(&exchange)?;
     let labels = model::labels(&args.classes, &engine)?;
     let mut session = Session::new(args.settings(), &source.names, labels);
+    // Until here a signal ends the process: reading a file may wait for ever if it is a pipe.
+    stop_on_signals(&exchange)?;
     start::announce("run", &engine, Some(&source.description), args.json)?;
     // The first use of standard output allocates its buffer.
     output::print("")?;
