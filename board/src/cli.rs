@@ -85,10 +85,33 @@ impl Cli {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::documented::{self, Call};
 
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_documents_and_help_show_is_accepted() {
+        let mut calls = documented::calls("mergevit");
+        for command in Cli::command().get_subcommands() {
+            let examples = command.get_after_help().map(ToString::to_string);
+            let place = format!("{} --help", command.get_name());
+            calls.extend(documented::calls_of(
+                "mergevit",
+                &place,
+                &examples.unwrap_or_default(),
+            ));
+        }
+        assert!(!calls.is_empty());
+        for Call { place, words } in calls {
+            if let Err(error) = Cli::try_parse_from(&words)
+                && error.use_stderr()
+            {
+                panic!("{place}: {}\n{error}", words.join(" "));
+            }
+        }
     }
 
     #[test]

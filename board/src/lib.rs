@@ -6,6 +6,8 @@
 mod args;
 mod cli;
 mod commands;
+#[cfg(test)]
+mod documented;
 mod failure;
 mod file_name;
 #[cfg(any(test, fuzzing))]

@@ -9,7 +9,7 @@ use common::{
 };
 use mergevit_kernels::frame::PixelFormat;
 use serde_json::Value;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 fn parse_schema() -> Value {
@@ -169,6 +169,15 @@ fn names_reach_records_exactly_and_terminals_harmlessly() {
         assert!(hex.ends_with("2f65ff2e706e67"), "{hex}");
         assert!(lines[1]["file_hex"].is_null());
     }
+    let mut source = OsString::from("file:");
+    source.push(folder.join(OsStr::from_bytes(names[2])));
+    let mut run = fixture.command("run");
+    let finished = finish(run.arg("--json").arg("--source").arg(source)).code(0);
+    let hex = finished.json()[1]["file_hex"].clone();
+    assert!(
+        hex.as_str()
+            .is_some_and(|hex| hex.ends_with("65ff2e706e67"))
+    );
     for name in ["--\u{202e}x", "--\x1b[31mx", "--\x07x"] {
         let stderr = finish(mergevit().args(["classify", name])).code(2).stderr();
         assert!(!stderr.contains(['\x1b', '\x07', '\u{202e}']), "{stderr}");

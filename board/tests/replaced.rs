@@ -24,22 +24,30 @@ impl Run {
     fn new(fixture: &Fixture) -> Self {
         let mut run = fixture.source(&format!("raw:grey:{WIDTH}x{HEIGHT}:-"));
         let mut child = start(run.arg("--json").stdin(Stdio::piped()));
-        Self {
+        let mut run = Self {
             stdin: child.stdin.take().expect("a pipe"),
             stdout: BufReader::new(child.stdout.take().expect("a pipe")),
             child,
-        }
+        };
+        let first = run.record().expect("a record");
+        assert_eq!(first["event"], "start");
+        run
+    }
+
+    /// The next record; nothing once the program has ended.
+    fn record(&mut self) -> Option<serde_json::Value> {
+        let mut line = String::new();
+        self.stdout
+            .read_line(&mut line)
+            .expect("the output is text");
+        serde_json::from_str(&line).ok()
     }
 
     /// The classes of one frame, always the same; nothing once the program has ended.
     fn frame(&mut self) -> Option<serde_json::Value> {
         // The program may have ended before it reads the frame.
         let _ = self.stdin.write_all(&raw_frames(PixelFormat::Grey, 1));
-        let mut line = String::new();
-        self.stdout
-            .read_line(&mut line)
-            .expect("the output is text");
-        let record: serde_json::Value = serde_json::from_str(&line).ok()?;
+        let record = self.record()?;
         (record["event"] == "frame").then(|| record["top"].clone())
     }
 

@@ -53,7 +53,8 @@ fn long_options(help: &str) -> impl Iterator<Item = &str> {
             .split_once(", ")
             .filter(|(short, _)| short.len() == 2)
             .map_or(line, |(_, long)| long);
-        line.strip_prefix("--")?.split([' ', '=']).next()
+        // An option that counts how often it is given ends in dots.
+        line.strip_prefix("--")?.split([' ', '=', '.']).next()
     })
 }
 

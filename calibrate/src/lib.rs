@@ -49,6 +49,8 @@
 pub mod checkpoint;
 pub mod cli;
 pub mod dataset;
+#[cfg(test)]
+mod documented;
 pub mod evaluate;
 pub mod fp32;
 pub mod observe;

@@ -58,8 +58,10 @@ pub(crate) enum Next {
     Frame(Slot),
     /// No frame within the given time.
     Waiting,
-    /// No more frames: the source ended, failed, or was stopped.
+    /// No more frames: the source ended or failed.
     Ended(Result<(), SourceError>),
+    /// No more frames are wanted.
+    Stopped,
 }
 
 impl Exchange {
@@ -150,7 +152,7 @@ impl Exchange {
             })
             .unwrap_or_else(PoisonError::into_inner);
         if state.stopped {
-            return Next::Ended(Ok(()));
+            return Next::Stopped;
         }
         if let Some(slot) = state.ready.pop_front() {
             return Next::Frame(slot);
@@ -268,6 +270,7 @@ mod tests {
                     exchange.give_back(slot);
                 }
                 Next::Waiting => panic!("no frame came for a minute"),
+                Next::Stopped => panic!("nobody stopped it"),
                 Next::Ended(result) => return (names, result),
             }
         }
@@ -337,7 +340,7 @@ mod tests {
         exchange.stop();
         assert!(matches!(
             exchange.next(Duration::from_secs(60)),
-            Next::Ended(Ok(()))
+            Next::Stopped
         ));
         assert!(exchange.take_free().is_none());
     }

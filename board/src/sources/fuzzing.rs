@@ -178,8 +178,8 @@ pub fn source(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    if let Ok(spec) = text.parse::<SourceSpec>() {
-        assert_eq!(written(&spec).parse(), Ok(spec));
+    if let Ok(spec) = SourceSpec::parse(text.as_ref()) {
+        assert_eq!(SourceSpec::parse(written(&spec).as_ref()), Ok(spec));
     }
     if let Ok((width, height)) = parse_size(text) {
         assert!((1..=MAX_SIDE).contains(&width) && (1..=MAX_SIDE).contains(&height));

@@ -2,8 +2,9 @@
 
 use super::names::{parse_format, parse_size};
 use mergevit_kernels::frame::PixelFormat;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 /// Bytes from a file, or from standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,11 +13,11 @@ pub(crate) enum Input {
     File(PathBuf),
 }
 
-impl From<&str> for Input {
-    fn from(text: &str) -> Self {
-        match text {
-            "-" => Self::Standard,
-            path => Self::File(path.into()),
+impl From<&OsStr> for Input {
+    fn from(text: &OsStr) -> Self {
+        match text == "-" {
+            true => Self::Standard,
+            false => Self::File(text.into()),
         }
     }
 }
@@ -58,13 +59,10 @@ impl SourceSpec {
 const FORMS: &str = "v4l2:DEVICE, file:FOLDER-OR-IMAGE, y4m:PATH, or raw:FORMAT:WIDTHxHEIGHT:PATH \
                      (PATH '-' is standard input)";
 
-impl FromStr for SourceSpec {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (kind, rest) = text
-            .split_once(':')
-            .ok_or_else(|| format!("expected {FORMS}"))?;
+impl SourceSpec {
+    /// Reads what the command line names. Formats and sizes are text; a path may have any bytes.
+    pub(crate) fn parse(text: &OsStr) -> Result<Self, String> {
+        let (kind, rest) = cut(text).ok_or_else(|| format!("expected {FORMS}"))?;
         if rest.is_empty() {
             return Err(format!("nothing after '{kind}:', expected {FORMS}"));
         }
@@ -78,9 +76,17 @@ impl FromStr for SourceSpec {
     }
 }
 
-fn raw(text: &str) -> Result<SourceSpec, String> {
-    let mut parts = text.splitn(3, ':');
-    let (Some(format), Some(size), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
+/// What is before and after the first colon, if the former is text.
+fn cut(text: &OsStr) -> Option<(&str, &OsStr)> {
+    let bytes = text.as_bytes();
+    let colon = bytes.iter().position(|&byte| byte == b':')?;
+    let start = std::str::from_utf8(&bytes[..colon]).ok()?;
+    Some((start, OsStr::from_bytes(&bytes[colon + 1..])))
+}
+
+fn raw(text: &OsStr) -> Result<SourceSpec, String> {
+    let parts = cut(text).and_then(|(format, rest)| Some((format, cut(rest)?)));
+    let Some((format, (size, path))) = parts else {
         return Err("expected raw:FORMAT:WIDTHxHEIGHT:PATH".into());
     };
     if path.is_empty() {
@@ -98,10 +104,11 @@ fn raw(text: &str) -> Result<SourceSpec, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsString;
 
     #[test]
     fn each_form_is_read() {
-        let parse = |text: &str| text.parse::<SourceSpec>();
+        let parse = |text: &str| SourceSpec::parse(text.as_ref());
         assert_eq!(
             parse("v4l2:/dev/video0"),
             Ok(SourceSpec::Camera("/dev/video0".into()))
@@ -115,6 +122,32 @@ mod tests {
             input: Input::File("a:b".into()),
         };
         assert_eq!(parse("raw:NV12:1280x720:a:b"), Ok(raw));
+    }
+
+    #[test]
+    fn a_path_may_have_any_bytes() {
+        let path = OsStr::from_bytes(b"a\xff:b");
+        let parse = |prefix: &str| {
+            let mut text = OsString::from(prefix);
+            text.push(path);
+            SourceSpec::parse(&text)
+        };
+        assert_eq!(parse("file:"), Ok(SourceSpec::Images(path.into())));
+        let raw = SourceSpec::Raw {
+            format: PixelFormat::Grey,
+            width: 4,
+            height: 5,
+            input: Input::File(path.into()),
+        };
+        assert_eq!(parse("raw:grey:4x5:"), Ok(raw));
+        for text in [
+            &b"\xff"[..],
+            b"\xff:a",
+            b"raw:\xff:4x4:a",
+            b"raw:grey:\xff:a",
+        ] {
+            assert!(SourceSpec::parse(OsStr::from_bytes(text)).is_err());
+        }
     }
 
     #[test]
@@ -134,7 +167,7 @@ mod tests {
             "raw:nv12:-1x1:-",
             "raw:nv12:99999999999999999999x1:-",
         ] {
-            assert!(text.parse::<SourceSpec>().is_err(), "{text}");
+            assert!(SourceSpec::parse(text.as_ref()).is_err(), "{text}");
         }
     }
 }

@@ -119,9 +119,22 @@ fn print_usage(error: &clap::Error) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::documented::{self, Call};
 
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+    #[test]
+    fn what_documents_show_is_accepted() {
+        let calls = documented::calls("mergevit-calibrate");
+        assert!(!calls.is_empty());
+        for Call { place, words } in calls {
+            if let Err(error) = Cli::try_parse_from(&words)
+                && error.use_stderr()
+            {
+                panic!("{place}: {}\n{error}", words.join(" "));
+            }
+        }
     }
 }

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::records::ErrorRecord;
 use crate::sources::{self, Exchange, Source, SourceOptions, SourceSpec, parse_color, parse_size};
 use crate::{model, output, seal, start};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use mergevit_kernels::frame::ColorSpace;
 use session::{End, Session, Settings};
 use std::path::Path;
@@ -25,7 +26,7 @@ pub(crate) struct Args {
     model: ModelArgs,
     /// v4l2:DEVICE, file:FOLDER-OR-IMAGE, y4m:PATH or raw:FORMAT:WIDTHxHEIGHT:PATH, where PATH '-' is standard
     /// input and FORMAT is rgb, bgr, grey, yuyv, uyvy, nv12, nv21 or i420
-    #[arg(long, short, value_name = "SOURCE")]
+    #[arg(long, short, value_name = "SOURCE", value_parser = OsStringValueParser::new().try_map(|text| SourceSpec::parse(&text)))]
     source: SourceSpec,
     /// Stop after N frames
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -62,9 +63,10 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let mut engine = model::load(&args.model, 1, max_frame)?;
     let exchange = Exchange::new(source.policy, source.slot_bytes);
     let exchange = Arc::new(exchange.map_err(|error| model::out_of_memory(&error))?);
-    stop_on_signals(&exchange)?;
     let labels = model::labels(&args.classes, &engine)?;
     let mut session = Session::new(args.settings(), &source.names, labels);
+    // Until here a signal ends the process: reading a file may wait for ever if it is a pipe.
+    stop_on_signals(&exchange)?;
     start::announce("run", &engine, Some(&source.description), args.json)?;
     // The first use of standard output allocates its buffer.
     output::print("")?;

@@ -75,17 +75,21 @@ impl Summary {
     }
 }
 
+/// Several lines, without times if no frame has any.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = output::microseconds;
-        writeln!(
+        write!(
             f,
             "{} frames in {:.2} s ({:.1} frames/s), {} dropped, {} with errors",
             self.frames, self.elapsed_s, self.frames_per_second, self.dropped, self.errors
         )?;
-        writeln!(
+        if self.frames == 0 {
+            return Ok(());
+        }
+        write!(
             f,
-            "latency  p50 {}  p90 {}  p99 {}  max {}",
+            "\nlatency  p50 {}  p90 {}  p99 {}  max {}",
             time(self.latency_us_p50),
             time(self.latency_us_p90),
             time(self.latency_us_p99),
@@ -93,7 +97,7 @@ impl fmt::Display for Summary {
         )?;
         write!(
             f,
-            "age      p50 {}  p99 {}  max {}   (capture to result)",
+            "\nage      p50 {}  p99 {}  max {}   (capture to result)",
             time(self.age_us_p50),
             time(self.age_us_p99),
             time(self.age_us_max)

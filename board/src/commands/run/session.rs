@@ -27,7 +27,7 @@ const CLASS: usize = 128;
 pub(super) enum End {
     /// No further frames.
     Source(Result<(), SourceError>),
-    /// `--max-frames` was reached.
+    /// `--max-frames` was reached, or an interrupt came.
     Enough,
     EngineFailed(RunError),
     /// The pack was written to under the engine.
@@ -102,6 +102,7 @@ impl Session {
                     Err(changed) => return End::PackChanged(changed),
                 },
                 Next::Ended(result) => return End::Source(result),
+                Next::Stopped => return End::Enough,
                 Next::Frame(slot) => slot,
             };
             let begin = Instant::now();

@@ -1,0 +1,1 @@
+../../board/src/documented.rs
