@@ -298,3 +298,69 @@ fn threads_that_cannot_be_started_are_an_error() {
     );
     assert!(evaluate("2").contains("/nowhere/m.mvit: cannot open"));
 }
+
+/// Opening a pipe that nobody writes to would wait for ever, and `/dev/zero` never ends.
+#[test]
+fn pipes_and_devices_are_refused_instead_of_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let pipe = |name: &str| {
+        let made = std::process::Command::new("mkfifo").arg(at(name)).status();
+        assert!(made.expect("mkfifo runs").success());
+    };
+    pack_random(folder.path());
+    let weights = Path::new(&garments()).join("model.safetensors");
+    std::fs::create_dir(at("weights")).unwrap();
+    pipe("weights/model.safetensors");
+    for name in ["config.json", "preprocessor_config.json"] {
+        let checkpoint = at(name).with_extension("");
+        std::fs::create_dir(&checkpoint).unwrap();
+        std::os::unix::fs::symlink(&weights, checkpoint.join("model.safetensors")).unwrap();
+        pipe(&format!("{}/{name}", name.trim_end_matches(".json")));
+    }
+    pipe("pipe");
+    let (garments, images) = (garments(), set("calibration"));
+    let here = folder.path().display();
+    for (args, what) in [
+        (
+            format!("--checkpoint %weights --images {images}"),
+            "model.safetensors: a named pipe",
+        ),
+        (
+            format!("--checkpoint %config --images {images}"),
+            "config.json: a named pipe",
+        ),
+        (
+            format!("--checkpoint %preprocessor_config --images {images}"),
+            "preprocessor_config.json: a named pipe",
+        ),
+        (
+            format!("--checkpoint {garments} --images {images} --labels %pipe"),
+            "pipe: cannot read: a named pipe",
+        ),
+        (
+            format!("--checkpoint {garments} --images {images} --labels /dev/zero"),
+            "/dev/zero: cannot read: a device",
+        ),
+        (
+            format!("--checkpoint {garments} --images idx:{here}/pipe"),
+            "pipe: a named pipe",
+        ),
+        (
+            format!("--checkpoint {garments} --images idx:/dev/zero"),
+            "/dev/zero: a device",
+        ),
+    ] {
+        let what = format!("{what}, expected a regular file");
+        refuse_pack(folder.path(), &args, &what);
+    }
+    for (pixels, what) in [("%pipe", "a named pipe"), ("/dev/zero", "a device")] {
+        let args = format!("forward --model %m.mvit --pixels {pixels} --output %g.safetensors");
+        refuse(
+            folder.path(),
+            &args,
+            1,
+            &format!("{what}, expected a regular file"),
+        );
+    }
+}

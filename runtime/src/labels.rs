@@ -5,9 +5,9 @@
 //! classes may share a name, as cranes do in ImageNet; [`duplicates`] finds them.
 
 use crate::config::{ConfigError, check_label};
+use crate::input_file;
 use crate::limits::{MAX_CLASSES, MAX_METADATA};
 use serde_json::Value;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -68,7 +68,8 @@ pub fn read(path: impl AsRef<Path>, classes: usize) -> Result<Vec<String>, Label
 fn read_bytes(path: &Path) -> Result<Vec<u8>, LabelsDefect> {
     let mut bytes = Vec::new();
     let limit = MAX_METADATA as u64;
-    File::open(path)
+    input_file::open(path)
+        .map_err(io::Error::from)
         .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
         .map_err(LabelsDefect::Io)?;
     if bytes.len() as u64 > limit {

@@ -81,6 +81,7 @@ pub mod config;
 mod engine;
 #[cfg(feature = "image")]
 pub mod image;
+pub mod input_file;
 pub mod inspect;
 pub mod labels;
 pub mod limits;

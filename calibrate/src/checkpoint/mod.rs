@@ -27,7 +27,7 @@ pub use weights::{Block, Weights};
 use described::{Source, check_std};
 use file::TensorFile;
 use json::Document;
-use mergevit_runtime::ModelConfig;
+use mergevit_runtime::{ModelConfig, input_file};
 use naming::Listing;
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
@@ -192,9 +192,9 @@ fn read(path: &Path) -> Result<Vec<u8>, Defect> {
             .to_string_lossy()
             .into_owned()
     };
-    std::fs::read(path).map_err(|source| Defect::Io {
+    input_file::read(path).map_err(|error| Defect::Io {
         name: name(),
-        source,
+        source: error.into(),
     })
 }
 

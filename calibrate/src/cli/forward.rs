@@ -7,7 +7,9 @@ use super::preprocessing::PreprocessingArgs;
 use crate::checkpoint::Checkpoint;
 use crate::fp32::Forward;
 use clap::Args;
-use mergevit_runtime::{Engine, LoadError, ModelConfig, OutputFile, Pack, PackWriter, Schedule};
+use mergevit_runtime::{
+    Engine, LoadError, ModelConfig, OutputFile, Pack, PackWriter, Schedule, input_file,
+};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::path::{Path, PathBuf};
 
@@ -156,7 +158,8 @@ impl Results {
 
 /// Reads `pixels` u8 (N, S, S, 3), N at least 1.
 fn read_pixels(path: &Path, size: usize) -> Result<Vec<u8>, CommandError> {
-    let bytes = std::fs::read(path).map_err(|source| CommandError::io(path, "read", source))?;
+    let bytes =
+        input_file::read(path).map_err(|error| CommandError::io(path, "read", error.into()))?;
     let refuse = |found: String| CommandError::Pixels {
         path: path.into(),
         found,

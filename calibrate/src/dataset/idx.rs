@@ -4,8 +4,8 @@ use super::error::DatasetError;
 use super::image::Image;
 use flate2::read::MultiGzDecoder;
 use mergevit_kernels::frame::{MAX_SIDE, PixelFormat};
+use mergevit_runtime::input_file;
 use std::cmp::Ordering;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -28,7 +28,7 @@ fn open(path: &Path) -> io::Result<Box<dyn Read>> {
         let message = "a folder, expected an IDX file (folder:DIR is a folder of images)";
         return Err(io::Error::new(io::ErrorKind::IsADirectory, message));
     }
-    let mut file = BufReader::new(File::open(path)?);
+    let mut file = BufReader::new(input_file::open(path)?);
     if file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
         Ok(Box::new(MultiGzDecoder::new(file)))
     } else {

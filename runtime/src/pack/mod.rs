@@ -129,7 +129,7 @@ impl Pack {
     }
 
     /// Fails if the file was written to since it was opened: its size, its time of modification or its header is
-    /// another. Allocates nothing, and takes some microseconds; call it between an answer and its use.
+    /// another. Allocates nothing, and takes two system calls, about a microsecond; call it between an answer and its use.
     ///
     /// What it misses: a write so soon after the last one before the pack was opened that the file system gives both
     /// the same time (some milliseconds), and a write through a shared map, whose time some file systems set late or
