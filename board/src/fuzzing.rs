@@ -5,16 +5,28 @@ pub use crate::sources::fuzzing::{raw, source, y4m};
 
 use crate::cli::Cli;
 use crate::failure::USAGE;
-use clap::Parser;
+use clap::{Command, CommandFactory, FromArgMatches};
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+
+thread_local! {
+    /// All commands and options. Making them takes longer than a command line.
+    static COMMAND: RefCell<Command> = RefCell::new({
+        let mut command = Cli::command();
+        command.build();
+        command
+    });
+}
 
 /// A command line, its arguments separated by zero bytes: it is accepted, asks for help or the version, or is
 /// refused as wrong usage with a message.
 pub fn arguments(bytes: &[u8]) {
     let arguments = bytes.split(|&byte| byte == 0).map(OsStr::from_bytes);
     let line = [OsStr::new("mergevit")].into_iter().chain(arguments);
-    if let Err(error) = Cli::try_parse_from(line) {
+    let matches = COMMAND.with_borrow_mut(|command| command.try_get_matches_from_mut(line));
+    let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    if let Err(error) = parsed {
         let code = if error.use_stderr() { USAGE } else { 0 };
         assert_eq!(error.exit_code(), i32::from(code));
         assert!(!error.to_string().is_empty());

@@ -3,11 +3,11 @@
 //! An input is `config.json`, `preprocessor_config.json` and the header of `model.safetensors`, each with a
 //! zero byte after it; then four little-endian bytes with the number of bytes of values; then the first
 //! values, which are repeated to that length, so that a seed of 3 kB can be a model of 100 kB. An empty
-//! configuration counts as absent.
+//! configuration counts as absent. What it does not say of the preprocessing is stated, as a user would.
 
 #![no_main]
 
-use mergevit_calibrate::checkpoint::{Checkpoint, Weights};
+use mergevit_calibrate::checkpoint::{Checkpoint, Defect, Stated, Weights};
 
 const MAX_VALUES: u32 = 1 << 18;
 
@@ -20,7 +20,9 @@ fn safetensors(header: &[u8], values: &[u8]) -> Vec<u8> {
     if pattern.is_empty() {
         file.resize(file.len() + length, 0);
     } else {
-        file.extend(pattern.iter().cycle().take(length));
+        let end = file.len() + length;
+        file.extend(pattern.repeat(length.div_ceil(pattern.len())));
+        file.truncate(end);
     }
     file
 }
@@ -81,7 +83,16 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let (config, preprocessor, header, values) = (next(), next(), next(), next());
     let given = |text| Some(text).filter(|text: &&[u8]| !text.is_empty());
     let file = safetensors(header, values);
-    if let Ok(checkpoint) = Checkpoint::parse(&file, given(config), given(preprocessor)) {
+    let (config, preprocessor) = (given(config), given(preprocessor));
+    let parse = |stated: &Stated| Checkpoint::parse_with(&file, config, preprocessor, stated);
+    let mut checkpoint = parse(&Stated::default());
+    if let Err(Defect::Preprocessing { missing }) = &checkpoint {
+        assert!(!missing.is_empty());
+        checkpoint = parse(&Stated::IMAGENET);
+        let still = matches!(checkpoint, Err(Defect::Preprocessing { .. }));
+        assert!(!still, "all of it is stated");
+    }
+    if let Ok(checkpoint) = checkpoint {
         check(&checkpoint);
     }
 });

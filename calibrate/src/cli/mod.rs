@@ -55,7 +55,19 @@ enum Command {
 pub fn check<T: Into<OsString> + Clone>(
     args: impl IntoIterator<Item = T>,
 ) -> Result<(), clap::Error> {
-    Cli::try_parse_from(args).map(drop)
+    use clap::FromArgMatches;
+    use std::cell::RefCell;
+
+    thread_local! {
+        /// All commands and options. Making them takes longer than a command line.
+        static COMMAND: RefCell<clap::Command> = RefCell::new({
+            let mut command = Cli::command();
+            command.build();
+            command
+        });
+    }
+    let matches = COMMAND.with_borrow_mut(|command| command.try_get_matches_from_mut(args))?;
+    Cli::from_arg_matches(&matches).map(drop)
 }
 
 impl Cli {
