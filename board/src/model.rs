@@ -6,6 +6,7 @@ use mergevit_runtime::labels::{self, LabelsDefect};
 use mergevit_runtime::{
     Defect, Engine, EngineOptions, LoadError, OutOfMemory, Pack, PackChanged, PackError, Schedule,
 };
+use std::io;
 use std::path::Path;
 
 /// Options for frames of at most `max_frame` (width, height) pixels, at most `max_batch` at a time.
@@ -64,6 +65,12 @@ pub(crate) fn failure(error: &LoadError) -> Failure {
             defect: Defect::Changed(_),
             ..
         }) => failure.hint(REPLACE),
+        LoadError::Pack(PackError {
+            defect: Defect::Io { source, .. },
+            ..
+        }) if source.kind() == io::ErrorKind::PermissionDenied => {
+            failure.hint("`ls -l` shows who may read the pack, `id` shows who asks")
+        }
         LoadError::Pack(_) => {
             failure.hint("make a pack with `mergevit-calibrate pack`; `mergevit demo` needs none")
         }

@@ -155,6 +155,10 @@ fn bench_serves_counts_until_an_empty_line() {
     finish_with_input(command.arg("--serve"), b"").code(0);
     let mut command = fixture.command("bench");
     finish_with_input(command.arg("--serve"), b"0\n").fails(&["standard input: count \"0\""]);
+    // A line without an end is not waited for, nor repeated.
+    let zeros = vec![0; 1 << 20];
+    let refused = finish_with_input(&mut command, &zeros).fails(&["expected 1 to 1000000"]);
+    assert!(refused.stderr().len() < 2000);
 }
 
 #[test]

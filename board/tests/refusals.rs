@@ -102,6 +102,42 @@ fn bad_packs_are_refused_by_every_command() {
     }
 }
 
+/// Root may read everything, so there it is another user who asks.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_pack_that_may_not_be_read_is_not_called_a_bad_one() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let fixture = Fixture::new();
+    let model = fixture.model();
+    let set = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("it is ours");
+    };
+    set(&model, 0);
+    set(&fixture.path(""), 0o755);
+    let mut inspect = match model.metadata().expect("it is there").uid() {
+        0 => {
+            // The program itself may lie where others may not go.
+            let program = fixture.path("mergevit");
+            std::fs::copy(env!("CARGO_BIN_EXE_mergevit"), &program).expect("a copy");
+            let other_user = || {
+                let mut setpriv = Command::new("setpriv");
+                setpriv.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+                setpriv.arg(&program);
+                setpriv
+            };
+            let runs = other_user().arg("--version").output();
+            if !runs.is_ok_and(|output| output.status.success()) {
+                return; // There is no other user here.
+            }
+            other_user()
+        }
+        _ => mergevit(),
+    };
+    let refused = finish(inspect.arg("inspect").arg(&model));
+    let refused = refused.fails(&["m.mvit: cannot open: Permission denied", "hint: `ls -l`"]);
+    assert!(!refused.stderr().contains("make a pack"));
+}
+
 #[test]
 fn unknown_backends_and_schedules_are_named() {
     let fixture = Fixture::new();
@@ -256,12 +292,20 @@ fn a_full_output_is_an_error() {
     let model = fixture.model();
     let frames = fixture.write("frames", &raw_frames(PixelFormat::Grey, 3));
     let source = format!("raw:grey:{WIDTH}x{HEIGHT}:{}", text(&frames));
-    let commands: [&[&str]; 6] = [
+    let image = fixture.image("a.png", 8, 8, 1);
+    let bench = ["bench", "-m", text(&model), "--threads", "1", "--no-check"];
+    let commands: [&[&str]; 12] = [
         &["--help"],
         &["--version"],
         &["run", "--help"],
         &["inspect", text(&model)],
         &["doctor"],
+        &["completions", "bash"],
+        &["demo", "--frames", "1", "--threads", "1"],
+        &["classify", "-m", text(&model), text(&image)],
+        &["classify", "-m", text(&model), text(&image), "--json"],
+        &[&bench[..], &["--iterations", "1"]].concat(),
+        &["bench", "-m", text(&model), "--estimate", "agx-orin"],
         &["run", "--model", text(&model), "--source", &source],
     ];
     for command in commands {

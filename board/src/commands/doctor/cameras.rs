@@ -1,5 +1,6 @@
 //! Video devices as the kernel describes them; none is opened.
 
+use crate::output::Escaped;
 use serde::Serialize;
 use std::fmt;
 use std::fs;
@@ -16,7 +17,7 @@ pub(super) struct Camera {
 impl fmt::Display for Camera {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name.as_deref().unwrap_or("unknown");
-        write!(f, "{}  {name}", self.device.display())?;
+        write!(f, "{}  {}", self.device.display(), Escaped(name))?;
         match self.index {
             Some(index) if index > 0 => write!(f, " (node {index}, likely metadata)"),
             _ => Ok(()),
@@ -67,7 +68,7 @@ mod tests {
         for device in ["video10", "video2", "video", "videoX", "null"] {
             fs::write(devices.join(device), "").expect("a file");
         }
-        fs::write(classes.join("video2/name"), "A Webcam\n").expect("a file");
+        fs::write(classes.join("video2/name"), "A \x1b[31mWebcam\n").expect("a file");
         fs::write(classes.join("video2/index"), "1\n").expect("a file");
         let lines = list_at(&devices, &classes);
         let lines: Vec<_> = lines.iter().map(ToString::to_string).collect();
@@ -75,7 +76,10 @@ mod tests {
         assert_eq!(
             lines,
             [
-                format!("{}  A Webcam (node 1, likely metadata)", device("video2")),
+                format!(
+                    "{}  A \\u{{1b}}[31mWebcam (node 1, likely metadata)",
+                    device("video2")
+                ),
                 format!("{}  unknown", device("video10")),
             ]
         );
