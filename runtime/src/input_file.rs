@@ -23,7 +23,10 @@ pub enum InputError {
     /// The system refused.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It is a folder, a pipe, a socket or a device.
+    /// It is a folder.
+    #[error("a folder, expected a regular file")]
+    Folder,
+    /// It is a pipe, a socket or a device.
     #[error("{0}, expected a regular file")]
     Kind(&'static str),
 }
@@ -32,7 +35,9 @@ impl From<InputError> for io::Error {
     fn from(error: InputError) -> Self {
         match error {
             InputError::Io(error) => error,
-            InputError::Kind(_) => Self::new(io::ErrorKind::InvalidInput, error),
+            InputError::Folder | InputError::Kind(_) => {
+                Self::new(io::ErrorKind::InvalidInput, error)
+            }
         }
     }
 }
@@ -68,7 +73,7 @@ fn check(kind: FileType) -> Result<(), InputError> {
     let found = if kind.is_file() {
         return Ok(());
     } else if kind.is_dir() {
-        "a folder"
+        return Err(InputError::Folder);
     } else if kind.is_fifo() {
         "a named pipe"
     } else if kind.is_socket() {

@@ -4,7 +4,7 @@ use super::error::DatasetError;
 use super::image::Image;
 use flate2::read::MultiGzDecoder;
 use mergevit_kernels::frame::{MAX_SIDE, PixelFormat};
-use mergevit_runtime::input_file;
+use mergevit_runtime::input_file::{self, InputError};
 use std::cmp::Ordering;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -24,11 +24,14 @@ pub(super) struct Idx {
 
 /// Opens a file, decompressed if it starts like gzip.
 fn open(path: &Path) -> io::Result<Box<dyn Read>> {
-    if path.is_dir() {
-        let message = "a folder, expected an IDX file (folder:DIR is a folder of images)";
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, message));
-    }
-    let mut file = BufReader::new(input_file::open(path)?);
+    let file = input_file::open(path).map_err(|error| match error {
+        InputError::Folder => io::Error::new(
+            io::ErrorKind::IsADirectory,
+            "a folder, expected an IDX file (folder:DIR is a folder of images)",
+        ),
+        error => error.into(),
+    })?;
+    let mut file = BufReader::new(file);
     if file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
         Ok(Box::new(MultiGzDecoder::new(file)))
     } else {

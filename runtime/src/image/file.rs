@@ -10,6 +10,7 @@ use std::path::Path;
 pub(super) fn open(path: &Path) -> Result<File, ImageDefect> {
     let file = input_file::open(path).map_err(|error| match error {
         InputError::Io(error) => ImageDefect::Open(error),
+        InputError::Folder => ImageDefect::Kind("a folder"),
         InputError::Kind(found) => ImageDefect::Kind(found),
     })?;
     if file.metadata().map_err(ImageDefect::Open)?.len() > MAX_FILE {

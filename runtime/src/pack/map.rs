@@ -5,10 +5,9 @@ use super::header::HEADER_SIZE;
 use super::origin::{Origin, PackChanged};
 use super::sigbus::Listed;
 use crate::aligned::AlignedBytes;
+use crate::input_file::{self, InputError};
 use memmap2::{Mmap, MmapOptions};
-use std::fs::OpenOptions;
 use std::ops::Deref;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Bytes that stay where they are as long as the pack lives.
@@ -58,19 +57,12 @@ impl Deref for Bytes {
 /// Maps the whole of a regular file, read-only.
 pub(super) fn map(path: &Path) -> Result<Bytes, Defect> {
     let io = |action| move |source| Defect::Io { action, source };
-    // A pipe that nobody writes to would block here, before it can be refused.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)
-        .map_err(io("open"))?;
+    let file = input_file::open(path).map_err(|error| match error {
+        InputError::Io(error) => io("open")(error),
+        InputError::Folder => Defect::Directory,
+        InputError::Kind(_) => Defect::NotAFile,
+    })?;
     let metadata = file.metadata().map_err(io("read the size"))?;
-    if metadata.is_dir() {
-        return Err(Defect::Directory);
-    }
-    if !metadata.is_file() {
-        return Err(Defect::NotAFile);
-    }
     // An empty map is an error of the operating system's, and says less.
     if metadata.len() < HEADER_SIZE as u64 {
         return Err(Defect::NoHeader {
