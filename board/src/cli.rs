@@ -85,7 +85,7 @@ impl Cli {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::documented::{self, Call};
+    use crate::documented;
 
     #[test]
     fn the_definition_is_consistent() {
@@ -104,14 +104,7 @@ mod tests {
                 &examples.unwrap_or_default(),
             ));
         }
-        assert!(!calls.is_empty());
-        for Call { place, words } in calls {
-            if let Err(error) = Cli::try_parse_from(&words)
-                && error.use_stderr()
-            {
-                panic!("{place}: {}\n{error}", words.join(" "));
-            }
-        }
+        documented::check(&calls, |words| Cli::try_parse_from(words));
     }
 
     #[test]

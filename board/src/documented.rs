@@ -35,6 +35,21 @@ pub(crate) fn calls(program: &str) -> Vec<Call> {
         .collect()
 }
 
+/// Checks that `parse` takes every call, or answers it with help.
+///
+/// # Panics
+/// At the first call that is refused, with its place; if there are no calls.
+pub(crate) fn check<T>(calls: &[Call], parse: impl Fn(&[String]) -> Result<T, clap::Error>) {
+    assert!(!calls.is_empty());
+    for Call { place, words } in calls {
+        if let Err(error) = parse(words)
+            && error.use_stderr()
+        {
+            panic!("{place}: {}\n{error}", words.join(" "));
+        }
+    }
+}
+
 /// A Markdown text in which all lines but those of shell code are empty: in fences of `sh`, or indented.
 fn shell_code(text: &str) -> String {
     let mut fence = None;

@@ -73,11 +73,10 @@ pub fn check<T: Into<OsString> + Clone>(
 impl Cli {
     fn execute(&self) -> Result<(), CommandError> {
         let console = self.verbosity.console();
-        threads::start()?;
         match &self.command {
-            Command::Pack(args) => pack::run(args, console),
-            Command::Evaluate(args) => evaluate::run(args, console),
-            Command::Forward(args) => forward::run(args),
+            Command::Pack(args) => threads::start().and_then(|()| pack::run(args, console)),
+            Command::Evaluate(args) => threads::start().and_then(|()| evaluate::run(args, console)),
+            Command::Forward(args) => threads::start().and_then(|()| forward::run(args)),
             Command::Completions(args) => completions::run(args, Cli::command()),
             Command::Man(args) => man::run(args, Cli::command()),
         }
@@ -131,22 +130,16 @@ fn print_usage(error: &clap::Error) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::documented::{self, Call};
+    use crate::documented;
 
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
     }
+
     #[test]
     fn what_documents_show_is_accepted() {
         let calls = documented::calls("mergevit-calibrate");
-        assert!(!calls.is_empty());
-        for Call { place, words } in calls {
-            if let Err(error) = Cli::try_parse_from(&words)
-                && error.use_stderr()
-            {
-                panic!("{place}: {}\n{error}", words.join(" "));
-            }
-        }
+        documented::check(&calls, |words| Cli::try_parse_from(words));
     }
 }
