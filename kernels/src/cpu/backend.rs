@@ -7,6 +7,7 @@ use super::layer_norm::layer_norm;
 use super::linear::linear;
 use super::merge::{MergeScratch, merge};
 use super::panel::panel_bytes;
+use super::rotary::rotary;
 use super::scratch::Scratch;
 use super::shared::SharedMut;
 use super::threads::Team;
@@ -96,11 +97,11 @@ impl<I: Isa> Kernels for Cpu<I> {
     }
 
     fn layer_norm_half(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [f16]) {
-        reference::layer_norm_half(norm, input, output);
+        layer_norm(self.isa, &mut self.team, norm, input, output);
     }
 
     fn layer_norm_real(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [f32]) {
-        reference::layer_norm_real(norm, input, output);
+        layer_norm(self.isa, &mut self.team, norm, input, output);
     }
 
     fn layer_norm_wide(
@@ -110,7 +111,7 @@ impl<I: Isa> Kernels for Cpu<I> {
         high: &mut [i8],
         low: &mut [i8],
     ) {
-        // At most eight rows a frame: the judge's own code is fast enough.
+        // One or two rows an image: the judge's own code is fast enough.
         reference::layer_norm_wide(norm, input, high, low);
     }
 
@@ -137,7 +138,7 @@ impl<I: Isa> Kernels for Cpu<I> {
     }
 
     fn rotary(&mut self, shape: &Rotary<'_>, positions: Positions<'_>, table: &mut [f32]) {
-        reference::rotary(shape, positions, table);
+        rotary(self.isa, &mut self.team, shape, positions, table);
     }
 
     fn merge(&mut self, shape: &Merge, tokens: MergeInput<'_>, output: MergeOutput<'_>) {

@@ -5,6 +5,7 @@
 
 mod attention;
 mod backend;
+mod epilogues;
 mod error;
 mod head;
 mod isa;
@@ -14,6 +15,7 @@ mod merge;
 mod panel;
 mod peak;
 mod pool;
+mod rotary;
 mod scratch;
 mod shared;
 mod simd_math;
