@@ -42,8 +42,8 @@ impl<I: Isa> Cpu<I> {
             isa,
             name,
             panel: Scratch::new(panel_bytes(rows, capacity.inner) / 4)?,
-            attention: AttentionScratch::new(team.threads(), capacity.tokens)?,
-            merging: MergeScratch::new(capacity.batch, capacity.tokens)?,
+            attention: AttentionScratch::new(team.threads(), capacity.tokens, capacity.head_width)?,
+            merging: MergeScratch::new(capacity)?,
             team,
         })
     }
@@ -134,7 +134,9 @@ impl<I: Isa> Kernels for Cpu<I> {
         sizes: Option<&[u32]>,
         context: &mut [i8],
     ) {
-        pool_attention(&mut self.attention, shape, query, key_value, sizes, context);
+        let (team, scratch) = (&mut self.team, &mut self.attention);
+        let operands = (query, key_value);
+        pool_attention(self.isa, team, scratch, shape, operands, sizes, context);
     }
 
     fn rotary(&mut self, shape: &Rotary<'_>, positions: Positions<'_>, table: &mut [f32]) {

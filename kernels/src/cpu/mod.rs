@@ -8,6 +8,7 @@ mod backend;
 mod epilogues;
 mod error;
 mod head;
+mod head_memory;
 mod isa;
 mod layer_norm;
 mod linear;
