@@ -4,6 +4,7 @@
 //! an error, and not a model of another kind.
 
 use super::tensors::Tensors;
+use mergevit_runtime::{ActivationName, Normalization, OutputKind, Pooling};
 
 /// A model without its tensors: a family fills it in, `assemble` does the rest.
 #[derive(Clone, Debug)]
@@ -15,60 +16,19 @@ pub(super) struct Anatomy {
 /// What neither the names nor the shapes of tensors tell.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
+    /// The model's name, for people.
+    pub(super) architecture: String,
     pub(super) heads: usize,
-    /// Of every normalization.
+    /// Of every norm.
     pub(super) epsilon: f32,
-    pub(super) activation: Activation,
-    pub(super) norm: Norm,
+    pub(super) activation: ActivationName,
+    pub(super) norm: Normalization,
     pub(super) rotary: Option<Rotary>,
     /// How the library resamples the position table for another image size.
     pub(super) resampling: Resampling,
     pub(super) pooling: Pooling,
-    /// Whether the head projects to an embedding, and not to classes.
-    pub(super) projects: bool,
-}
-
-/// Activation functions of MLPs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Activation {
-    /// x Phi(x).
-    Gelu,
-    /// Its approximation by tanh.
-    GeluTanh,
-    /// x sigmoid(1.702 x).
-    QuickGelu,
-    /// x sigmoid(x).
-    Silu,
-}
-
-/// Kinds of normalization.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Norm {
-    /// Mean and variance.
-    Layer,
-    /// Mean square; it has no bias.
-    Rms,
-}
-
-/// How tokens become the head's input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pooling {
-    ClassToken,
-    /// The first two tokens, side by side.
-    ClassAndDistillation,
-    /// The mean of the patches.
-    Mean,
-    /// The mean of all tokens.
-    MeanAll,
-    /// The class token and the mean of the patches, side by side.
-    ClassAndMean,
-    /// Attention of one learned query to all tokens.
-    Attention {
-        /// Its heads.
-        heads: usize,
-    },
+    /// What a head's outputs are; without a head they are an embedding.
+    pub(super) output: OutputKind,
 }
 
 /// Filters for the position table, all with half-pixel centres unless they say otherwise.
@@ -205,6 +165,7 @@ pub(super) struct LayerNames {
 /// Names of an attention pooling.
 #[derive(Clone, Debug)]
 pub(super) struct PoolingNames {
+    pub(super) heads: usize,
     /// The learned token.
     pub(super) latent: String,
     pub(super) attention: PoolingQkv,

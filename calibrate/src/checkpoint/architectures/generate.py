@@ -57,6 +57,7 @@ ACTIVATIONS = {
     "QuickGELU": "quick_gelu",
     "SiLU": "silu",
 }
+NORM_NAMES = ["norm_pre", "norm", "fc_norm"]
 NORMS = {"LayerNorm": "layer", "RmsNorm": "rms"}
 
 
@@ -79,6 +80,8 @@ def refusal(model, module):
         return "normalized queries and keys"
     if present(getattr(attention, "norm", None)):
         return "a norm of attention's output"
+    if getattr(attention, "num_kv_heads", attention.num_heads) != attention.num_heads:
+        return "keys and values shared by groups of heads"
     if present(getattr(attention, "gate", None)):
         return "gated attention"
     if present(block.mlp.norm) and type(block.mlp).__name__ == "Mlp":
@@ -149,6 +152,10 @@ def anatomy(model):
         "activation": ACTIVATIONS[common(type(b.mlp.act).__name__ for b in model.blocks)],
         "norm": NORMS[kinds],
         "mlp": MLPS[mlp],
+        "image_size": common(model.patch_embed.img_size),
+        "class_token": model.cls_token is not None,
+        "registers": 0 if model.reg_token is None else model.reg_token.shape[1],
+        "norms": [name for name in NORM_NAMES if present(getattr(model, name))],
         "pool": model.global_pool,
         "pool_prefix": bool(getattr(model, "pool_include_prefix", False)),
         "table": "none" if model.pos_embed is None else "patches" if model.no_embed_class else "all",
@@ -161,9 +168,6 @@ def anatomy(model):
             found["rotary"] = rotary(model.rope)
             halves = {bool(b.attn.rotate_half) for b in model.blocks}
             assert halves == {bool(getattr(model.rope, "rotate_half", False))}
-    kv = {getattr(b.attn, "num_kv_heads", b.attn.num_heads) for b in model.blocks}
-    if kv != {found["heads"]}:
-        found["key_heads"] = [b.attn.num_kv_heads for b in model.blocks]
     if model.attn_pool is not None:
         pool = model.attn_pool
         assert pool.latent_len == 1 and pool.pos_embed is None and not present(pool.q_norm)
@@ -193,6 +197,9 @@ def pixels(config):
 
 
 DEFAULTS = {
+    "class_token": True,
+    "registers": 0,
+    "norms": ["norm"],
     "epsilon": 1e-6,
     "activation": "gelu",
     "norm": "layer",

@@ -1,9 +1,6 @@
 //! Attention heads as they are stored: padded to a width that the kernels have, rotary pairs side by side.
 
-use mergevit_kernels::ops::ROW_ALIGN;
-
-/// Widths of heads that the kernels have.
-const STORED_WIDTHS: [usize; 4] = [32, 64, 96, 128];
+use mergevit_kernels::ops::{HEAD_WIDTHS, ROW_ALIGN};
 
 /// How the channels of attention heads are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +18,7 @@ impl Heads {
         let fits = |stored: &usize| {
             *stored >= width && count.checked_mul(*stored).is_some_and(|all| all.is_multiple_of(ROW_ALIGN))
         };
-        let stored = STORED_WIDTHS.into_iter().find(fits)?;
+        let stored = HEAD_WIDTHS.into_iter().find(fits)?;
         Some(Self { count, width, stored })
     }
 

@@ -89,3 +89,89 @@ pub(super) fn resample(
     }
     down
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values that no filter keeps.
+    fn table(side: usize) -> Vec<f32> {
+        let value = |i: usize| {
+            let (y, x) = (i / side, i % side);
+            ((3 * y * y + 5 * x + y * x * 7) % 11) as f32 / 4.0
+        };
+        (0..side * side).map(value).collect()
+    }
+
+    /// From `torch.nn.functional.interpolate`, 5 to 3 and 3 to 5 patches a side.
+    const TORCH: [(Resampling, [f32; 9], [f32; 25]); 4] = [
+        (
+            Resampling::Bicubic,
+            [
+                0.630_177_6, 1.649_642, 1.685_207, 1.221_288, 1.396_052, 0.970_751_5, 1.312_13, 1.026_029,
+                1.453_254,
+            ],
+            [
+                -0.156_639_3, 0.348_951, 1.268_868, 2.188_785, 2.694_375, 0.223_493_4, 0.531_103_8, 1.106_343,
+                1.756_015, 2.121_621, 0.731_132_1, 0.826_492_5, 1.0, 1.173_507, 1.268_868, 0.357_716_1,
+                0.949_334_4, 1.800_373, 1.572_149, 1.322_832, 0.051_352_88, 0.997_043_1, 2.344_34, 1.903_865,
+                1.456_568,
+            ],
+        ),
+        (
+            Resampling::BicubicAliased,
+            [
+                0.472_651_5, 2.092_593, 1.828_274, 0.921_296_6, 1.5, 0.194_444_2, 1.249_571, 0.787_036_5,
+                1.504_287,
+            ],
+            [
+                -0.201_215_9, 0.353_336_7, 1.274, 2.194_664, 2.749_217, 0.256_344_1, 0.545_320_5, 1.063, 1.687_6,
+                2.086_664, 0.726_000_1, 0.829_000_1, 1.0, 1.171, 1.274, 0.378_095_9, 1.013_86, 1.747, 1.571_32,
+                1.271_337, -0.006_127_84, 1.104_097, 2.37, 2.008_344, 1.442_785,
+            ],
+        ),
+        (
+            Resampling::Bilinear,
+            [
+                0.555_555_5, 2.083_333, 1.777_778, 0.916_666_6, 1.5, 0.250_000_1, 1.194_445, 0.833_333_3, 1.388_889,
+            ],
+            [
+                0.0, 0.5, 1.25, 2.0, 2.5, 0.3, 0.64, 1.15, 1.66, 2.0, 0.75, 0.85, 1.0, 1.15, 1.25, 0.45, 0.97, 1.75,
+                1.54, 1.4, 0.25, 1.05, 2.25, 1.8, 1.5,
+            ],
+        ),
+        (
+            Resampling::BilinearCorners,
+            [0.0, 2.5, 2.25, 0.25, 1.5, 0.0, 1.0, 1.0, 1.0],
+            [
+                0.0, 0.625, 1.25, 1.875, 2.5, 0.375, 0.75, 1.125, 1.5, 1.875, 0.75, 0.875, 1.0, 1.125, 1.25, 0.5,
+                1.062_5, 1.625, 1.5, 1.375, 0.25, 1.25, 2.25, 1.875, 1.5,
+            ],
+        ),
+    ];
+
+    #[test]
+    fn tables_are_resampled_as_pytorch_does() {
+        let check = |found: Vec<f32>, expected: &[f32], resampling| {
+            assert_eq!(found.len(), expected.len());
+            for (found, expected) in found.iter().zip(expected) {
+                let off = (found - expected).abs();
+                assert!(off < 1e-6, "{resampling:?}: {found}, not {expected}");
+            }
+        };
+        for (resampling, smaller, larger) in TORCH {
+            check(resample(&table(5), 1, [5, 3], resampling), &smaller, resampling);
+            check(resample(&table(3), 1, [3, 5], resampling), &larger, resampling);
+        }
+    }
+
+    #[test]
+    fn channels_are_resampled_each_by_itself() {
+        let one = table(3);
+        let two: Vec<f32> = one.iter().flat_map(|x| [*x, 2.0 * x]).collect();
+        let found = resample(&two, 2, [3, 4], Resampling::Bicubic);
+        let single = resample(&one, 1, [3, 4], Resampling::Bicubic);
+        let expected: Vec<f32> = single.iter().flat_map(|x| [*x, 2.0 * x]).collect();
+        assert_eq!(found, expected);
+    }
+}
