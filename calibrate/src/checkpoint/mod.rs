@@ -154,21 +154,36 @@ impl Checkpoint {
     /// # Errors
     /// An unknown name, or dimensions beyond the limits.
     pub fn random(architecture: &str, seed: u64) -> Result<Self, CheckpointError> {
-        let (model, weights) =
-            random::model(architecture, seed).map_err(|defect| CheckpointError {
-                path: architecture.into(),
-                defect,
-            })?;
+        let fail = |defect: Defect| CheckpointError {
+            path: architecture.into(),
+            defect,
+        };
+        let model = random::model(architecture).map_err(fail)?;
+        Self::random_of(model, seed)
+    }
+
+    /// Random weights of a model in which every tensor matters, and a few channels stand out as those of trained
+    /// models do. The same seed gives the same weights.
+    ///
+    /// # Errors
+    /// A configuration beyond the limits.
+    pub fn random_of(model: ModelConfig, seed: u64) -> Result<Self, CheckpointError> {
+        model.validate().map_err(|defect| CheckpointError {
+            path: model.architecture.as_str().into(),
+            defect: defect.into(),
+        })?;
+        let factor = |width: usize| 1.0 / (width as f32).sqrt();
+        let pooling = model.attention_pooling.map_or(1.0, |p| factor(p.head_width));
         Ok(Self {
-            name: format!("{architecture} (random weights)"),
+            name: format!("{} (random weights)", model.architecture),
             hash: format!("seed:{seed}"),
+            weights: random::weights(&model, seed),
+            score_factor: factor(model.head_width),
+            pool_score_factor: pooling,
             model,
             mean: [0.5; 3],
             std: [0.5; 3],
-            score_factor: 0.125,
-            pool_score_factor: 0.125,
             warnings: Vec::new(),
-            weights,
         })
     }
 }
