@@ -115,6 +115,9 @@ impl Listing {
             .filter(|name| !expected.contains_key(**name))
             .map(|name| (*name).to_owned())
             .collect();
+        if let Some(defect) = missing.iter().find_map(|name| file.mistyped(name)) {
+            return Err(defect);
+        }
         if !missing.is_empty() || !unknown.is_empty() {
             return Err(Defect::Names { missing, unknown });
         }

@@ -7,9 +7,12 @@
 use super::error::Defect;
 use mergevit_runtime::{Interpolation, Preprocessing, ResizeMode};
 
-/// What a user states of the preprocessing, over what the checkpoint says.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// What a user states of a checkpoint, over what its files say.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stated {
+    /// Where in its files the weights are, if they hold several sets: keys joined by dots, as in `state_dict_ema`, or
+    /// what the tensors' names start with. One dot is all that is outermost.
+    pub weights_key: Option<String>,
     /// Mean of each colour, of pixels in 0 to 1.
     pub mean: Option<[f32; 3]>,
     /// Standard deviation of each colour.
@@ -42,6 +45,7 @@ impl Stated {
 
     const fn all(mean: [f32; 3], std: [f32; 3], crop: f64, interpolation: Interpolation) -> Self {
         Self {
+            weights_key: None,
             mean: Some(mean),
             std: Some(std),
             crop: Some(crop),

@@ -1,9 +1,9 @@
 //! `forward`: logits of given pixels, for comparison with other implementations.
 
 use super::args;
+use super::checkpoint::CheckpointArgs;
 use super::error::CommandError;
 use super::output::{self, Input};
-use super::preprocessing::PreprocessingArgs;
 use crate::checkpoint::Checkpoint;
 use crate::fp32::Forward;
 use clap::Args;
@@ -41,7 +41,7 @@ pub(super) struct ForwardArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "checkpoint")]
     schedule: Option<String>,
     #[command(flatten)]
-    preprocessing: PreprocessingArgs,
+    stated: CheckpointArgs,
     /// Output: `logits` f32 (N, classes) and `sizes` i32 (N, tokens left); - is standard output
     #[arg(long, short, value_name = "G.safetensors")]
     output: PathBuf,
@@ -101,7 +101,7 @@ fn check_merge(args: &ForwardArgs, model: &ModelConfig) -> Result<(), CommandErr
 }
 
 fn full_precision(args: &ForwardArgs, path: &Path) -> Result<Results, CommandError> {
-    let stated = args.preprocessing.stated().at_model_resolution();
+    let stated = args.stated.stated().at_model_resolution();
     let checkpoint = Checkpoint::load_with(path, &stated)?;
     check_merge(args, &checkpoint.model)?;
     let pixels = read_pixels(&args.pixels, checkpoint.model.image_size)?;

@@ -27,29 +27,31 @@ const FAMILIES: [&dyn Family; 3] = [
     &timm::Timm,
 ];
 
-/// The family that a file belongs to.
+/// The family that a file belongs to, and the view of its tensors, behind the prefixes of wrappers, that it knows.
 ///
 /// # Errors
 /// [`Defect::Naming`] if no family knows its names; [`Defect::Unsupported`] if it is a variant that the
 /// kernels do not run.
-pub(super) fn recognize(file: &TensorFile<'_>) -> Result<&'static dyn Family, Defect> {
-    let Some(family) = FAMILIES.into_iter().find(|family| family.recognizes(file)) else {
-        let mut first: Vec<&str> = file.names().collect();
-        first.sort_unstable();
-        first.truncate(5);
+pub(super) fn recognize<'a>(
+    file: &TensorFile<'a>,
+) -> Result<(&'static dyn Family, TensorFile<'a>), Defect> {
+    let of = |view: &TensorFile<'_>| FAMILIES.into_iter().find(|family| family.recognizes(view));
+    let mut views = file.views().into_iter();
+    let Some((family, view)) = views.find_map(|view| Some((of(&view)?, view))) else {
         return Err(Defect::Naming {
             known: FAMILIES.map(Family::name).join(", "),
-            first: first.join(", "),
+            first: file.names().take(5).collect::<Vec<_>>().join(", "),
         });
     };
     for (name, what) in family.unsupported() {
-        if file.has(name) {
+        if view.has(name) {
             return Err(Defect::Unsupported(format!(
-                "it has {what} (tensor {name})"
+                "it has {what} (tensor {})",
+                view.full_name(name)
             )));
         }
     }
-    Ok(family)
+    Ok((family, view))
 }
 
 #[cfg(test)]
@@ -105,7 +107,7 @@ mod tests {
             let tensors = names.iter().map(|name| (*name, view()));
             let bytes = safetensors::serialize(tensors, None).unwrap();
             let file = TensorFile::parse(&bytes).unwrap();
-            let found = recognize(&file).unwrap();
+            let (found, file) = recognize(&file).unwrap();
             assert_eq!(found.name(), family);
             let naming = found.naming(&file).unwrap();
             let mut named: Vec<Tensor> = naming.expand(1).into_values().map(|(t, _)| t).collect();
