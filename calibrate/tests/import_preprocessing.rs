@@ -68,17 +68,3 @@ fn the_program_asks_and_takes_the_answer() {
     let errors = String::from_utf8_lossy(&refused.stderr);
     assert!(errors.contains("names.txt: label 1"), "{errors}");
 }
-
-#[test]
-fn weights_in_another_form_are_named() {
-    for (name, what) in [
-        ("model.safetensors.index.json", "join the shards"),
-        ("pytorch_model.bin", "save_file"),
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(name), "{}").unwrap();
-        let error = Checkpoint::load(folder.path()).unwrap_err();
-        assert!(error.to_string().contains(name), "{error}");
-        assert!(error.defect.hint().unwrap().contains(what));
-    }
-}

@@ -126,11 +126,15 @@ impl Inventory {
 /// Returns the names of all others, in order.
 ///
 /// # Errors
-/// [`Defect::Names`] with every name that is missing or has no meaning.
+/// [`Defect::Names`] with every name that is missing or has no meaning; [`Defect::Type`] for a tensor of a type that is
+/// not read.
 pub(super) fn check(tensors: &Tensors<'_>, anatomy: &Anatomy, depth: usize) -> Result<Vec<String>, Defect> {
     let all = Inventory::of(anatomy, depth);
     let missing = all.required.iter().filter(|name| !tensors.has(name));
     let missing: Vec<String> = missing.cloned().collect();
+    if let Some(defect) = missing.iter().find_map(|name| tensors.mistyped(name)) {
+        return Err(defect);
+    }
     let mut others: Vec<&str> = tensors.names().filter(|name| !all.has(name)).collect();
     others.sort_unstable();
     let is_own = |name: &&str| anatomy.names.own.iter().any(|start| name.starts_with(start.as_str()));
@@ -139,9 +143,10 @@ pub(super) fn check(tensors: &Tensors<'_>, anatomy: &Anatomy, depth: usize) -> R
     if missing.is_empty() && unknown.is_empty() {
         Ok(owned(others))
     } else {
+        let full = |names: Vec<String>| names.iter().map(|name| tensors.full_name(name)).collect();
         Err(Defect::Names {
-            missing,
-            unknown: owned(unknown),
+            missing: full(missing),
+            unknown: full(owned(unknown)),
         })
     }
 }

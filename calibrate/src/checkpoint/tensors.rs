@@ -29,7 +29,17 @@ impl<'a> Tensors<'a> {
 
     /// Whether the name of any tensor starts so.
     pub(super) fn has_start(&self, start: &str) -> bool {
-        self.names().any(|name| name.starts_with(start))
+        self.file.has_prefix(start)
+    }
+
+    /// The error of a tensor that is there, but of a type that is not read.
+    pub(super) fn mistyped(&self, name: &str) -> Option<Defect> {
+        self.file.mistyped(name)
+    }
+
+    /// The name that the file has for what goes as `name` here.
+    pub(super) fn full_name(&self, name: &str) -> String {
+        self.file.full_name(name)
     }
 
     /// The shape of a tensor.
@@ -57,7 +67,7 @@ impl<'a> Tensors<'a> {
         if shape.last() != Some(&width) {
             let rows = shape.iter().rev().skip(1).product();
             return Err(Defect::Shape {
-                tensor: name.into(),
+                tensor: self.full_name(name),
                 expected: vec![1, rows, width],
                 found: shape,
             });

@@ -1,10 +1,9 @@
-//! Files that are mistaken for safetensors, by their first bytes.
+//! Files that are mistaken for weights, by their first bytes.
 
-use super::error::Defect;
+use crate::checkpoint::error::Defect;
 
-const CONVERT: &str = "convert it in Python: from safetensors.torch import save_file; import torch; \
-                       state = torch.load('OLD', weights_only=True); \
-                       save_file({k: v.contiguous() for k, v in state.items()}, 'model.safetensors')";
+const CONVERT: &str = "write it again in Python: import torch; \
+                       torch.save(torch.load('OLD', weights_only=True), 'NEW')";
 const EXPORT: &str = "export the PyTorch model with safetensors.torch.save_file instead";
 const DOWNLOAD: &str = "download the file itself; this is an answer of the server";
 
@@ -15,19 +14,16 @@ const KNOWN: [(&[u8], &str, &str); 11] = [
         "a pointer of Git LFS",
         "fetch the file itself: git lfs pull",
     ),
+    // The number that torch.save wrote first until version 1.6, in a pickle of its own.
     (
-        b"PK\x03\x04",
-        "a zip archive, as PyTorch's .pt and .bin are",
+        b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.",
+        "a file of PyTorch before version 1.6",
         CONVERT,
     ),
-    (
-        b"\x80\x02",
-        "a pickle, as PyTorch's .pt and .bin were",
-        CONVERT,
-    ),
-    (b"\x80\x03", "a pickle", CONVERT),
-    (b"\x80\x04", "a pickle", CONVERT),
-    (b"\x80\x05", "a pickle", CONVERT),
+    (b"\x80\x02", "a pickle without an archive", CONVERT),
+    (b"\x80\x03", "a pickle without an archive", CONVERT),
+    (b"\x80\x04", "a pickle without an archive", CONVERT),
+    (b"\x80\x05", "a pickle without an archive", CONVERT),
     (
         b"\x89HDF\r\n\x1a\n",
         "an HDF5 file, as Keras writes",
@@ -100,8 +96,12 @@ mod tests {
                 b"version https://git-lfs.github.com/spec/v1",
                 "git lfs pull",
             ),
-            (b"PK\x03\x04 archive/data.pkl", "save_file"),
-            (b"\x80\x02}q\0(X", "pickle"),
+            (
+                b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.",
+                "before version 1.6",
+            ),
+            (b"\x80\x02}q\0(X", "weights_only=True"),
+            (b"\x80\x05}q\0(X", "pickle"),
             (b"\x89HDF\r\n\x1a\n", "HDF5"),
             (b"GGUF\x03\0\0\0", "GGUF"),
             (b"\x08\x07\x12\x07pytorch", "ONNX"),
