@@ -92,6 +92,8 @@ pub mod pack;
 pub mod plan;
 #[doc(hidden)]
 pub mod testing;
+#[doc(hidden)]
+pub mod words;
 
 #[doc = include_str!("../FORMAT.md")]
 pub mod format {}
