@@ -2,6 +2,7 @@
 
 use super::report::{Report, ScheduleReport, SectionReport};
 use crate::output::{self, Escaped, Table};
+use mergevit_runtime::words::Count;
 use mergevit_runtime::{ModelConfig, Provenance, ResizeMode};
 use std::fmt::Write;
 
@@ -105,7 +106,11 @@ fn provenance(provenance: &Provenance) -> impl Iterator<Item = (&'static str, St
         ),
         (
             "calibration",
-            format!("{}, {calibration_images} images", Escaped(calibration_set)),
+            format!(
+                "{}, {}",
+                Escaped(calibration_set),
+                Count(*calibration_images, "image")
+            ),
         ),
         ("tool", Escaped(&provenance.tool).to_string()),
     ];
