@@ -15,6 +15,7 @@ mod families;
 mod family;
 mod file;
 mod foreign;
+mod inventory;
 mod json;
 mod preprocessing;
 mod random;

@@ -196,7 +196,7 @@ impl PackArgs {
     /// The checkpoint, with the labels that the user gives it.
     fn load(&self) -> Result<Checkpoint, CommandError> {
         let mut checkpoint = match (&self.checkpoint, &self.random_weights) {
-            (Some(path), _) => Checkpoint::load_with(path, &self.preprocessing.stated())?,
+            (Some(path), _) => self.preprocessing.load(path)?,
             (None, Some(architecture)) => Checkpoint::random(architecture, self.seed)?,
             (None, None) => unreachable!("clap requires one of them"),
         };

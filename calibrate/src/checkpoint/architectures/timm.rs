@@ -44,6 +44,9 @@ pub(in crate::checkpoint) struct Architecture {
     pub(in crate::checkpoint) norm: Normalization,
     #[serde(default)]
     pub(in crate::checkpoint) mlp: MlpKind,
+    /// Side of a patch, where the patches' weight does not tell it.
+    #[serde(default)]
+    pub(in crate::checkpoint) patch_size: Option<usize>,
     /// Side of the images that it is built for.
     pub(in crate::checkpoint) image_size: usize,
     #[serde(default = "yes")]
@@ -113,6 +116,8 @@ pub(in crate::checkpoint) enum Class {
     Vit,
     /// `Eva`.
     Eva,
+    /// `NaFlexVit`, for square images of one size.
+    Naflex,
 }
 
 /// How the MLP is stored.
@@ -286,7 +291,7 @@ mod tests {
             ("beit_base_patch16_224", "relative position bias"),
             ("vit_base_patch16_rpn_224", "res-post-norm"),
             ("vit_base_r50_s16_224", "convolutional stem"),
-            ("naflexvit_base_patch16_gap", "NaFlex"),
+            ("naflexvit_base_patch16_parfac_gap", "factorized positions"),
             ("samvit_base_patch16", "windowed attention"),
             ("vit_small_patch16_18x2_224", "in parallel"),
             ("test_vit4", "no multiple of 64"),

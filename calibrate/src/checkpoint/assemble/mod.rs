@@ -9,10 +9,11 @@ mod resample;
 mod rotary;
 mod sizes;
 
-use super::anatomy::{Anatomy, Head, Rotary};
+use super::anatomy::{Anatomy, Head, Names, Rotary};
 use super::described::Described;
 use super::error::Defect;
 use super::file::check_finite;
+use super::inventory;
 use super::tensors::Tensors;
 use super::weights::{Affine, Weights};
 use heads::Heads;
@@ -23,6 +24,8 @@ use sizes::Sizes;
 pub(super) struct Assembled {
     pub(super) model: ModelConfig,
     pub(super) weights: Weights,
+    /// Names of the file's tensors that are not part of the model.
+    pub(super) unused: Vec<String>,
     /// One over the root of a head's channels, before padding.
     pub(super) score_factor: f32,
     /// The same of the pooling's heads; that of the layers' without such a pooling.
@@ -40,6 +43,7 @@ pub(super) fn assemble(
     described: &Described,
 ) -> Result<Assembled, Defect> {
     let anatomy = &described.anatomy;
+    let unused = inventory::check(tensors, anatomy, tensors.depth(&anatomy.names.layer)?)?;
     let sizes = Sizes::read(tensors, anatomy, described.size)?;
     let mut model = model(anatomy, &sizes);
     model.labels.clone_from(&described.labels);
@@ -48,17 +52,11 @@ pub(super) fn assemble(
     }
     model.validate()?;
     let weights = weights(tensors, anatomy, &sizes)?;
-    let (unknown, _) = tensors.unused(&anatomy.names.own);
-    if !unknown.is_empty() {
-        return Err(Defect::Names {
-            missing: Vec::new(),
-            unknown,
-        });
-    }
     let factor = |heads: Heads| (heads.width as f64).sqrt().recip() as f32;
     Ok(Assembled {
         model,
         weights,
+        unused,
         score_factor: factor(sizes.heads),
         pool_score_factor: factor(sizes.pool.map_or(sizes.heads, |pool| pool.heads)),
     })
@@ -107,7 +105,6 @@ fn model(anatomy: &Anatomy, sizes: &Sizes) -> ModelConfig {
 fn weights(tensors: &Tensors<'_>, anatomy: &Anatomy, sizes: &Sizes) -> Result<Weights, Defect> {
     let Anatomy { facts, names } = anatomy;
     let width = sizes.width;
-    let patch = [width, 3, sizes.patch_size, sizes.patch_size];
     let norm = |name: &Option<String>| {
         let read = |name: &String| affine(tensors, name, width, width);
         name.as_ref().map(read).transpose()
@@ -119,7 +116,7 @@ fn weights(tensors: &Tensors<'_>, anatomy: &Anatomy, sizes: &Sizes) -> Result<We
     let (head_weight, head_bias) = ends::head(tensors, &names.head, sizes)?;
     let shared = |rotary| rotary::frequencies(rotary, sizes.heads, sizes.side);
     Ok(Weights {
-        patch_weight: tensors.values(&names.patch.weight, &patch)?,
+        patch_weight: patch_weight(tensors, names, sizes)?,
         patch_bias: match &names.patch.bias {
             Some(bias) => tensors.values(bias, &[width])?,
             None => vec![0.0; width],
@@ -137,6 +134,23 @@ fn weights(tensors: &Tensors<'_>, anatomy: &Anatomy, sizes: &Sizes) -> Result<We
         head_weight,
         head_bias,
     })
+}
+
+/// (C, 3, p, p)
+fn patch_weight(tensors: &Tensors<'_>, names: &Names, sizes: &Sizes) -> Result<Vec<f32>, Defect> {
+    let (width, side) = (sizes.width, sizes.patch_size);
+    let name = &names.patch.weight;
+    if names.patch_side.is_none() {
+        return tensors.values(name, &[width, 3, side, side]);
+    }
+    // A matrix on pixels, the colours of one after the other.
+    let pixels = side * side;
+    let matrix = tensors.values(name, &[width, 3 * pixels])?;
+    let channel = |row: &[f32]| {
+        let value = |i: usize| row[i % pixels * 3 + i / pixels];
+        (0..3 * pixels).map(value).collect::<Vec<f32>>()
+    };
+    Ok(matrix.chunks_exact(3 * pixels).flat_map(channel).collect())
 }
 
 /// A norm of `width` channels, padded with zeros to `stored`.

@@ -17,15 +17,16 @@ fn cubic(x: f64, a: f64) -> f64 {
     }
 }
 
-/// Taps of the antialiased cubic: a kernel as wide as the scale, cut and normalized at the edges.
-fn antialiased(from: usize, to: usize) -> Taps {
+/// Taps of an antialiased kernel that reaches `reach` samples to both sides: as wide as the scale, cut and normalized
+/// at the edges.
+fn antialiased(from: usize, to: usize, reach: f64, kernel: impl Fn(f64) -> f64) -> Taps {
     let scale = from as f64 / to as f64;
     let width = scale.max(1.0);
     let row = |i: usize| {
         let centre = scale * (i as f64 + 0.5);
-        let low = (centre - 2.0 * width + 0.5).max(0.0) as usize;
-        let high = ((centre + 2.0 * width + 0.5) as usize).min(from);
-        let weight = |j: usize| cubic((j as f64 - centre + 0.5) / width, -0.5);
+        let low = (centre - reach * width + 0.5).max(0.0) as usize;
+        let high = ((centre + reach * width + 0.5) as usize).min(from);
+        let weight = |j: usize| kernel((j as f64 - centre + 0.5) / width);
         let total: f64 = (low..high).map(weight).sum();
         (low..high).map(|j| (j, (weight(j) / total) as f32)).collect()
     };
@@ -52,7 +53,8 @@ fn taps(from: usize, to: usize, resampling: Resampling) -> Taps {
     let centred = move |i: f64| (i + 0.5) * scale - 0.5;
     let triangle = |x: f64| (1.0 - x.abs()).max(0.0);
     match resampling {
-        Resampling::Bicubic => antialiased(from, to),
+        Resampling::Bicubic => antialiased(from, to, 2.0, |x| cubic(x, -0.5)),
+        Resampling::BilinearAntialiased => antialiased(from, to, 1.0, triangle),
         Resampling::BicubicAliased => sampled(from, to, centred, 2, |x| cubic(x, -0.75)),
         // PyTorch does not look before the first sample here.
         Resampling::Bilinear => sampled(from, to, move |i| centred(i).max(0.0), 1, triangle),

@@ -46,7 +46,7 @@ impl Family for OpenClip {
         described.size = Size {
             asked: source.image_size,
             stated: vision.side("image_size")?.or(described.size.stated),
-            resamples: false,
+            resamples: described.size.resamples,
         };
         Ok(described)
     }
@@ -212,6 +212,7 @@ fn names(tensors: &Tensors<'_>, start: &str) -> Names {
     let proj = name("proj");
     Names {
         patch: Linear::find(tensors, "", &name("conv1")),
+        patch_side: None,
         prefix: vec![name("class_embedding")],
         position: Some(Position {
             name: name("positional_embedding"),

@@ -107,6 +107,7 @@ fn names(tensors: &Tensors<'_>) -> Result<Names, Defect> {
     };
     Ok(Names {
         patch: Linear::find(tensors, "", "conv_proj"),
+        patch_side: None,
         prefix: vec!["class_token".into()],
         position: Some(Position {
             name: "encoder.pos_embedding".into(),

@@ -49,22 +49,29 @@ pub(super) fn apply(architecture: &mut Architecture, arguments: Object<'_>) -> R
                 };
             }
             "no_embed_class" => {}
+            "pos_embed" => match arguments.text(name)? {
+                Some("" | "none") => architecture.table = PositionRows::None,
+                Some("learn") if architecture.table != PositionRows::None => {}
+                _ => return Err(refused(name, value)),
+            },
             "pool_include_prefix" if architecture.class == Class::Vit => {
                 architecture.pool_prefix = flag(arguments, name)?;
             }
             "act_layer" => architecture.activation = activation(arguments.text(name)?.unwrap_or_default())?,
             _ if is_off(name, value) => {}
-            _ => {
-                return Err(Defect::Unsupported(format!(
-                    "it was built with {name}={value} (model_args in config.json)"
-                )));
-            }
+            _ => return Err(refused(name, value)),
         }
     }
     if let Some(width) = arguments.size("embed_dim")? {
         architecture.width = width;
     }
     Ok(())
+}
+
+fn refused(name: &str, value: &Value) -> Defect {
+    Defect::Unsupported(format!(
+        "it was built with {name}={value} (model_args in config.json)"
+    ))
 }
 
 /// Whether an argument switches off what is off in every architecture of the table.
