@@ -6,9 +6,9 @@ import os
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
-from . import open_clip_models, timm_models, torchvision_models, transformers_models  # noqa: E402
+from . import files, open_clip_models, timm_models, torchvision_models, transformers_models  # noqa: E402
 
-SOURCES = (timm_models, transformers_models, torchvision_models, open_clip_models)
+SOURCES = (timm_models, transformers_models, torchvision_models, open_clip_models, files)
 
 
 def cases():

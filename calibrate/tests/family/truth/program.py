@@ -20,6 +20,7 @@ class Verdict:
 
     word: str
     detail: str = ""
+    said: str = ""  # all of standard error
 
     @property
     def is_bad(self):
@@ -56,8 +57,8 @@ def run(program, folder, truth):
         return Verdict("BROKEN", f"exit code {result.returncode}: {result.stderr.strip()[-300:]}")
     if result.returncode == 2:
         # Wrong usage is the caller's fault, unless it is an option that asks for something unsupported.
-        return Verdict("refused", f"usage: {feature(result.stderr, folder)}")
-    return Verdict("refused", feature(reason, folder))
+        return Verdict("refused", f"usage: {feature(result.stderr, folder)}", result.stderr)
+    return Verdict("refused", feature(reason, folder), result.stderr)
 
 
 def feature(reason, folder):
@@ -86,7 +87,7 @@ def check(program, folder, asks_for=None, truth=None):
     if asks_for is not None:
         if not isinstance(found, Verdict):
             return Verdict("MISMATCH", f"answered, but nothing in it tells the {asks_for}")
-        if found.word == "refused" and asks_for.lower() not in found.detail.lower():
+        if found.word == "refused" and asks_for.lower() not in found.said.lower():
             return Verdict("MISMATCH", f"refused without the word {asks_for}: {found.detail}")
         return Verdict("right", f"asks: {found.detail}") if found.word == "refused" else found
     return found if isinstance(found, Verdict) else compare(truth, found)
