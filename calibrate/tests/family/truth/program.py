@@ -50,15 +50,17 @@ def run(program, folder, truth):
         )
     except subprocess.TimeoutExpired:
         return Verdict("BROKEN", f"no answer in {SECONDS} s")
-    if result.returncode == 0:
-        return load_file(output)
-    reason = next((line for line in result.stderr.splitlines() if line.startswith("error: ")), "")
-    if result.returncode not in (1, 2) or not reason or "panicked" in result.stderr:
-        return Verdict("BROKEN", f"exit code {result.returncode}: {result.stderr.strip()[-300:]}")
-    if result.returncode == 2:
-        # Wrong usage is the caller's fault, unless it is an option that asks for something unsupported.
-        return Verdict("refused", f"usage: {feature(result.stderr, folder)}", result.stderr)
-    return Verdict("refused", feature(reason, folder), result.stderr)
+    return load_file(output) if result.returncode == 0 else answered(result.returncode, result.stderr, folder)
+
+
+def answered(code, said, folder):
+    """The Verdict on a program that gave no output."""
+    reason = next((line for line in said.splitlines() if line.startswith("error: ")), "")
+    if code not in (1, 2) or not reason or "panicked" in said:
+        return Verdict("BROKEN", f"exit code {code}: {said.strip()[-300:]}")
+    # Wrong usage: an option that asks for what is unsupported.
+    usage = "usage: " if code == 2 else ""
+    return Verdict("refused", usage + feature(reason, folder), said)
 
 
 def feature(reason, folder):

@@ -2,7 +2,9 @@
 
 What libraries initialise to zeros, ones or 1e-5 (biases, norms, LayerScale, tokens) would hide a tensor that an importer
 drops or swaps. Here each has a size at which dropping it moves the output by far more than the tolerance, while the
-network stays as sane as a trained one: normalized activations near 1, scores near 1, a few outlier channels.
+network stays as sane as a trained one: normalized activations near 1, scores near 1, a few outlier channels. What is no tensor
+matters too: the residual stream starts small, so that the first norm's epsilon shows, and the MLP's first layer is large, so
+that one approximation of GELU differs from another. `test_truth.py` checks all of this.
 """
 
 import contextlib
@@ -13,6 +15,11 @@ import torch
 
 OUTLIERS = 3
 OUTLIER_FACTOR = 6.0
+# Of patches, positions and tokens: an epsilon of 1e-5 is then no rounding error of their variance.
+STREAM = 0.05
+# Of the MLP's first layer: the approximations of GELU differ most at 2.7.
+HIDDEN_FACTOR = 2.0
+HIDDEN = ("fc1", "linear_1.", "mlp.0.", "up_proj", "gate_proj", "c_fc", "intermediate.dense", "weights_in", "w12")
 # Drawn once and tiled: a draw for each of the 400 million numbers of the widest models would take most of a census.
 POOL = 1_048_583
 
@@ -73,10 +80,11 @@ def value(name, shape, noise, in_norm):
     if last == "logit_scale" or not shape:
         return drawn
     if is_token(name):
-        return 0.5 * drawn
+        return STREAM * drawn
     if len(shape) == 1:
         return 0.2 * drawn
-    return drawn / math.sqrt(math.prod(shape[1:]))
+    factor = HIDDEN_FACTOR if any(part in name for part in HIDDEN) else 1.0
+    return factor * drawn / math.sqrt(math.prod(shape[1:]))
 
 
 def is_layer_scale(name):
@@ -99,7 +107,7 @@ def outlying(tensor, name):
 
 
 def is_patch_projection(name, shape):
-    return len(shape) == 4 and shape[1] <= 4
+    return len(shape) == 4 and shape[1] <= 4 or name.endswith(("patch_embed.proj.bias", "projection.bias", "conv_proj.bias"))
 
 
 @torch.no_grad()
@@ -114,8 +122,8 @@ def randomize(model, seed):
             continue
         drawn = value(name, tuple(parameter.shape), noise, name in in_norm)
         if is_patch_projection(name, parameter.shape):
+            drawn *= STREAM
             # Outlier channels of the residual stream.
-            drawn = drawn.flatten(1)
             drawn[:: max(drawn.shape[0] // OUTLIERS, 1)] *= OUTLIER_FACTOR
         parameter.copy_(drawn.reshape(parameter.shape))
     return model.eval()
