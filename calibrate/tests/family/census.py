@@ -26,22 +26,31 @@ from truth import program, timm_models
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def examine(name, architecture, executable, seed):
-    """The Verdict on one name, from a folder that is gone afterwards."""
+def examine(architecture, names, executable, seed):
+    """The Verdict on each of an architecture's names, and the seconds that it took, from a folder that is gone afterwards."""
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         try:
-            alias = name if name != architecture else None
-            truth = timm_models.writer(architecture, 1, seed, alias)(folder)
-            truth.save(folder)
+            model = timm_models.create(architecture, seed)
+            timm_models.save(model, folder / "model")
+            question = timm_models.question(model, "model")
+            question.save(folder)
         except Exception as error:  # whatever the library raises: the case was not made, and that counts
-            verdict = program.Verdict("BROKEN", f"not generated: {error!r}"[:300])
-        else:
-            verdict = program.check(executable, folder)
-    return name, verdict, time.monotonic() - start
+            return [(name, program.Verdict("BROKEN", f"not generated: {error!r}"[:300]), 0.0) for name in names]
+        truth, found = None, []
+        for name in names:
+            timm_models.rename(folder / "model", name)
+            verdict = program.run(executable, folder, question)
+            if not isinstance(verdict, program.Verdict):
+                # Only now: most of a census's time would go into models that are refused.
+                truth = truth or timm_models.truth(model, "model", 1)
+                verdict = program.compare(truth, verdict)
+            found.append((name, verdict, time.monotonic() - start))
+            start = time.monotonic()
+        return found
 
 
 def chosen(every, sample, only):
@@ -84,16 +93,19 @@ def main():
     warnings.filterwarnings("ignore")
     every = timm_models.names()
     names = chosen(every, args.sample, args.only)
+    architectures = collections.defaultdict(list)
+    for name in names:
+        architectures[every[name].split(".")[0]].append(name)
     verdicts = {}
     start = time.monotonic()
-    # Forked: the libraries are loaded once. A worker is renewed often, because freed weights stay with a process.
+    # Forked: the libraries are loaded once.
     context = multiprocessing.get_context("fork")
     with concurrent.futures.ProcessPoolExecutor(args.jobs, context) as pool:
-        tasks = [pool.submit(examine, name, every[name], args.program, args.seed) for name in names]
+        tasks = [pool.submit(examine, *item, args.program, args.seed) for item in architectures.items()]
         for task in concurrent.futures.as_completed(tasks):
-            name, verdict, seconds = task.result()
-            verdicts[name] = verdict
-            print(f"{verdict.word:9s} {name:48s} {seconds:5.1f} s  {verdict.detail[:110]}", flush=True)
+            for name, verdict, seconds in task.result():
+                verdicts[name] = verdict
+                print(f"{verdict.word:9s} {name:48s} {seconds:5.1f} s  {verdict.detail[:110]}", flush=True)
     counts = summarise({name: verdicts[name] for name in names})
     print(f"in {time.monotonic() - start:.0f} s")
     bad = any(verdict.is_bad for verdict in verdicts.values())

@@ -54,34 +54,44 @@ def image_size(model):
     return size if isinstance(size, int) else size[-1]
 
 
+def question(model, checkpoint, count=1):
+    """The truth without the output: what the program is asked, for a caller who wants to wait with the answer."""
+    return Truth(checkpoint, random_pixels(image_size(model), count), None, kind(model))
+
+
 @torch.no_grad()
 def truth(model, checkpoint=".", count=2, options=()):
     """The model's own output for random pixels at its image size."""
     pixels = random_pixels(image_size(model), count)
     colours = model.pretrained_cfg["mean"], model.pretrained_cfg["std"]
     output = model(normalized(pixels, *colours))
-    kind = "embedding" if model.num_classes == 0 else "logits"
-    return Truth(checkpoint, pixels, output, kind, tuple(options))
+    return Truth(checkpoint, pixels, output, kind(model), tuple(options))
 
 
-def save(model, folder, architecture=None, safe=True, **arguments):
-    """A folder as on the hub. `architecture`: an old name for it."""
-    # Labels of whatever the published weights were trained on are no part of a random model.
-    save_for_hf(model, str(folder), safe_serialization=safe, **arguments)
-    if architecture is not None:
-        path = folder / "config.json"
-        config = json.loads(path.read_text())
-        config["architecture"] = architecture
-        path.write_text(json.dumps(config, indent=2))
+def kind(model):
+    return "embedding" if model.num_classes == 0 else "logits"
 
 
-def writer(name, count=2, seed=0, alias=None, options=(), **arguments):
+def save(model, folder):
+    """A folder as on the hub."""
+    save_for_hf(model, str(folder), safe_serialization=True)
+
+
+def rename(folder, architecture):
+    """States another architecture, such as an old name of it."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config["architecture"] = architecture
+    path.write_text(json.dumps(config, indent=2))
+
+
+def writer(name, count=2, seed=0, **arguments):
     """A `Case.write` for an architecture with arguments of its constructor."""
 
     def write(folder):
         model = create(name, seed, **arguments)
-        save(model, folder / "model", alias)
-        return truth(model, "model", count, options)
+        save(model, folder / "model")
+        return truth(model, "model", count)
 
     return write
 
@@ -155,7 +165,8 @@ FEATURES = {
 def missing(folder):
     """A folder that names an architecture of the future."""
     model = create("vit_tiny_patch16_224", **SMALL)
-    save(model, folder / "model", "vit_tiny_patch16_imagined_224")
+    save(model, folder / "model")
+    rename(folder / "model", "vit_tiny_patch16_imagined_224")
     return truth(model, "model")
 
 

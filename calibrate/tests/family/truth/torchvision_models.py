@@ -34,14 +34,10 @@ def truth(model, checkpoint, options=()):
     return Truth(checkpoint, pixels, model(normalized(pixels, MEAN, STD)), options=(*PREPROCESSING, *options))
 
 
-def architecture(name):
-    return ("--architecture", f"torchvision/{name}")
-
-
 def write(name, folder):
     model = create(MODELS[name])
     save_file(model.state_dict(), folder / "model.safetensors")
-    return truth(model, "model.safetensors", ("--architecture", name))
+    return truth(model, "model.safetensors")
 
 
 def write_pth(name, folder):
@@ -55,7 +51,7 @@ def replaced_head(make, folder):
     model = create(MODELS["vit_b_32"])
     make(model)
     torch.save(randomize(model, 1).state_dict(), folder / "model.pth")
-    return truth(model, "model.pth", ("--architecture", "vit_b_32"))
+    return truth(model, "model.pth")
 
 
 def linear_heads(model):

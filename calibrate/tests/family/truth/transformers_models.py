@@ -12,7 +12,15 @@ from .randomize import randomize, uninitialised
 CLASSES = 10
 SMALL = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
 PLAIN = {**SMALL, "intermediate_size": 256}
-TEXT = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64, "vocab_size": 99}
+TEXT = {
+    "hidden_size": 64,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "vocab_size": 99,
+    "bos_token_id": 97,
+    "eos_token_id": 98,
+}
 
 
 def logits(output):
@@ -125,7 +133,6 @@ MODELS = {
     "vit-relu": Model("ViTForImageClassification", config("ViTConfig", hidden_act="relu")),
     "vit-epsilon": Model("ViTForImageClassification", config("ViTConfig", layer_norm_eps=1e-3)),
     "vit-image-size-list": Model("ViTForImageClassification", config("ViTConfig", image_size=[32, 32])),
-    "vit-oblong": Model("ViTForImageClassification", config("ViTConfig", image_size=[32, 48])),
     "vit-two-classes": Model("ViTForImageClassification", config("ViTConfig", num_labels=2)),
     "deit": Model("DeiTForImageClassification", config("DeiTConfig")),
     "deit-teacher": Model("DeiTForImageClassificationWithTeacher", config("DeiTConfig")),
@@ -218,6 +225,12 @@ def resampled(name, size):
     return write_resampled
 
 
+def oblong(folder):
+    """Images that are no squares."""
+    Model("ViTForImageClassification", config("ViTConfig", image_size=[32, 48])).create().save_pretrained(folder / "model")
+    return Truth("model", random_pixels(32), None, options=("--preprocessing", "inception"))
+
+
 def cases():
     special = {
         "vit-masked": mim_encoder,
@@ -234,4 +247,5 @@ def cases():
         "siglip-resampled": resampled("siglip-vision", 48),
     }
     found = {name: functools.partial(write, model) for name, model in MODELS.items()}
-    return [Case(f"transformers/{name}", write) for name, write in {**found, **special}.items()]
+    right = [Case(f"transformers/{name}", write) for name, write in {**found, **special}.items()]
+    return [*right, Case("transformers/vit-oblong", oblong, asks_for="square")]
