@@ -10,6 +10,9 @@ from .case import Case, Truth, normalized, random_pixels
 from .randomize import randomize, uninitialised
 
 CLASSES = 10
+transformers.utils.logging.disable_progress_bar()
+transformers.utils.logging.set_verbosity_error()
+
 SMALL = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
 PLAIN = {**SMALL, "intermediate_size": 256}
 TEXT = {
