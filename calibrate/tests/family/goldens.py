@@ -110,6 +110,12 @@ def writers():
     yield "open-clip", write_open_clip
 
 
+def end_lines(folder):
+    """Text files of a repository end with a newline."""
+    for path in folder.glob("*.json"):
+        path.write_text(path.read_text().rstrip() + "\n")
+
+
 def size_of(folder):
     return sum(path.stat().st_size for path in folder.iterdir())
 
@@ -119,6 +125,7 @@ def write(name, writer, output):
     shutil.rmtree(folder, ignore_errors=True)
     truth = writer(folder)
     narrow(folder)
+    end_lines(folder)
     truth = dataclasses.replace(truth, pixels=truth.pixels[:1], output=truth.output[:1])
     tensors = {"pixels": truth.pixels.contiguous(), truth.kind: truth.output.float().contiguous()}
     save_file(tensors, output / f"{name}.truth.safetensors")
