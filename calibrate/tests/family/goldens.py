@@ -33,7 +33,7 @@ TIMM_MODELS = {
     "timm-attention-pooling": ("vit_base_patch16_siglip_224", {**TIMM, "depth": 1, "num_classes": 0}),
     "timm-eva02": ("eva02_base_patch14_448", TIMM),
     "timm-rope-mixed": ("vit_small_patch16_rope_mixed_224", TIMM),
-    "timm-rms-norm-gated": ("aimv2_large_patch14_224", TIMM),
+    "timm-rms-norm": ("test_vit4", TIMM),
 }
 
 SMALL = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 4}

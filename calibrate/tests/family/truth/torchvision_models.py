@@ -12,7 +12,6 @@ from .randomize import randomize, uninitialised
 # What ViT_B_16_Weights.IMAGENET1K_V1.transforms() says.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PREPROCESSING = ("--preprocessing", "imagenet")
-# The heads are told by the width, as torchvision's five models have them.
 MODELS = {
     "vit_b_16": {"patch_size": 16, "num_heads": 12, "hidden_dim": 768, "mlp_dim": 3072, "image_size": 64},
     "vit_b_32": {"patch_size": 32, "num_heads": 12, "hidden_dim": 768, "mlp_dim": 3072, "image_size": 96},
@@ -37,7 +36,7 @@ def truth(model, checkpoint, options=()):
 def write(name, folder):
     model = create(MODELS[name])
     save_file(model.state_dict(), folder / "model.safetensors")
-    return truth(model, "model.safetensors")
+    return truth(model, "model.safetensors", ("--architecture", name))
 
 
 def write_pth(name, folder):
@@ -51,7 +50,7 @@ def replaced_head(make, folder):
     model = create(MODELS["vit_b_32"])
     make(model)
     torch.save(randomize(model, 1).state_dict(), folder / "model.pth")
-    return truth(model, "model.pth")
+    return truth(model, "model.pth", ("--architecture", "vit_b_32"))
 
 
 def linear_heads(model):
@@ -66,8 +65,16 @@ def dropout_head(model):
     model.heads.head = torch.nn.Sequential(torch.nn.Dropout(0.1), torch.nn.Linear(768, 5))
 
 
+def undescribed(folder):
+    """Heads of 32 in a file that says nothing of them."""
+    model = create({**MODELS["vit_b_16"], "num_heads": 24})
+    save_file(model.state_dict(), folder / "model.safetensors")
+    return truth(model, "model.safetensors")
+
+
 def cases():
     return [
+        Case("torchvision/undescribed", undescribed, asks_for="architecture"),
         *(Case(f"torchvision/{name}", functools.partial(write, name)) for name in MODELS),
         Case("torchvision/vit_b_16-pth", functools.partial(write_pth, "vit_b_16")),
         Case("torchvision/heads-linear", functools.partial(replaced_head, linear_heads)),

@@ -251,4 +251,4 @@ def cases():
     }
     found = {name: functools.partial(write, model) for name, model in MODELS.items()}
     right = [Case(f"transformers/{name}", write) for name, write in {**found, **special}.items()]
-    return [*right, Case("transformers/vit-oblong", oblong, asks_for="square")]
+    return [*right, Case("transformers/vit-oblong", oblong, asks_for="image_size")]
