@@ -15,8 +15,10 @@ pub enum Kernel {
         /// What happens to the sums.
         epilogue: EpilogueKind,
     },
-    /// `layer_norm`
+    /// `layer_norm`: to i8.
     LayerNorm,
+    /// `layer_norm_half`: to f16.
+    LayerNormHalf,
     /// `attention`
     Attention,
     /// `merge_match`: which tokens merge.
@@ -47,6 +49,7 @@ impl Kernel {
         });
         gemms.chain([
             Self::LayerNorm,
+            Self::LayerNormHalf,
             Self::Attention,
             Self::MergeMatch,
             Self::MergeNorm,
@@ -68,7 +71,7 @@ impl Kernel {
                 EpilogueKind::Residual => Module::GemmResidual,
                 EpilogueKind::Embed => Module::GemmEmbed,
             },
-            Self::LayerNorm => Module::LayerNorm,
+            Self::LayerNorm | Self::LayerNormHalf => Module::LayerNorm,
             Self::Attention => Module::Attention,
             Self::MergeMatch => Module::MergeMatch,
             Self::MergeNorm => Module::MergeNorm,
@@ -85,6 +88,7 @@ impl Kernel {
         match self {
             Self::Gemm { tile, epilogue } => tile.kernel_name(epilogue),
             Self::LayerNorm => "layer_norm",
+            Self::LayerNormHalf => "layer_norm_half",
             Self::Attention => "attention",
             Self::MergeMatch => "merge_match",
             Self::MergeNorm => "merge_norm",
