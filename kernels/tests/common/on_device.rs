@@ -11,7 +11,7 @@ use mergevit_kernels::cuda::{
 use mergevit_kernels::math::log2_table;
 use mergevit_kernels::ops::{
     Attention, Epilogue, HEAD_WIDTH, LayerNorm, LinearWeights, Merge, MergeInput, MergeOutput,
-    Patchify, Pool, Pooling,
+    NormKind, Patchify, Pool, Pooling, Positions, Rotary,
 };
 use mergevit_kernels::reference;
 
@@ -81,19 +81,6 @@ impl OnDevice {
                 self.launch(&linear(at, gemm::Epilogue::Requantize));
                 self.download(at, output);
             }
-            Epilogue::GeluRequantize {
-                inverse_scale,
-                zero_point,
-                output,
-            } => {
-                let at = self.room(output);
-                let gelu = gemm::Epilogue::Gelu {
-                    inverse_scale,
-                    zero_point,
-                };
-                self.launch(&linear(at, gelu));
-                self.download(at, output);
-            }
             Epilogue::ResidualAdd { residual } => {
                 let at = self.upload(residual);
                 self.launch(&linear(at, gemm::Epilogue::Residual));
@@ -107,13 +94,18 @@ impl OnDevice {
                     position: self.upload(embed.position),
                     sizes: sizes_at,
                     batch: embed.batch as u32,
-                    class_token: embed.class_token,
+                    class_token: embed.prefix == 1,
                 };
                 self.launch(&linear(at, start));
                 self.download(at, embed.residual);
                 self.download(sizes_at, &mut sizes);
                 assert!(sizes.iter().all(|&size| size == 1), "sizes start at 1");
             }
+            Epilogue::Rotate { .. }
+            | Epilogue::Activate { .. }
+            | Epilogue::Gate { .. }
+            | Epilogue::GateHalf { .. }
+            | Epilogue::Half { .. } => unreachable!("checks leave it out"),
         }
     }
 
@@ -197,6 +189,14 @@ impl Kernels for OnDevice {
         self.download(params.output, output);
     }
 
+    fn layer_norm_half(&mut self, _: &LayerNorm<'_>, _: &[f16], _: &mut [f16]) {
+        unreachable!("checks leave it out");
+    }
+
+    fn layer_norm_real(&mut self, _: &LayerNorm<'_>, _: &[f16], _: &mut [f32]) {
+        unreachable!("checks leave it out");
+    }
+
     fn layer_norm_wide(
         &mut self,
         norm: &LayerNorm<'_>,
@@ -252,6 +252,21 @@ impl Kernels for OnDevice {
         self.download(params.context, context);
     }
 
+    fn pool_attention(
+        &mut self,
+        _: &Attention<'_>,
+        _: &[i8],
+        _: &[i8],
+        _: Option<&[u32]>,
+        _: &mut [i8],
+    ) {
+        unreachable!("checks leave it out");
+    }
+
+    fn rotary(&mut self, _: &Rotary<'_>, _: Positions<'_>, _: &mut [f32]) {
+        unreachable!("checks leave it out");
+    }
+
     fn merge(&mut self, shape: &Merge, tokens: MergeInput<'_>, output: MergeOutput<'_>) {
         let sources = shape.batch * shape.tokens.div_ceil(2);
         let matching = MergeMatchParams {
@@ -262,11 +277,13 @@ impl Kernels for OnDevice {
             tokens: shape.tokens as u32,
             width: shape.width as u32,
             merged: shape.merged as u32,
-            class_token: shape.class_token.into(),
+            class_token: shape.prefix as u32,
         };
         self.launch(&cuda::merge_match(shape.batch as u32, &matching));
         let (gain, bias) = (vec![30.0; shape.width], vec![-3.0; shape.width]);
         let norm = LayerNorm {
+            kind: NormKind::Layer,
+            count: shape.width,
             gain: &gain,
             bias: &bias,
             epsilon: 1e-6,
@@ -307,8 +324,8 @@ impl Kernels for OnDevice {
             low: self.room(&bytes),
             tokens: shape.tokens as u32,
             width: shape.width as u32,
-            class_token: shape.class_token.into(),
-            mean: (shape.pooling == Pooling::Mean).into(),
+            class_token: (shape.pooling != Pooling::Mean { first: 0 }).into(),
+            mean: matches!(shape.pooling, Pooling::Mean { .. }).into(),
             epsilon: 1e-6,
             padding: 0,
         };
