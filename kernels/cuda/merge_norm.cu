@@ -117,5 +117,6 @@ extern "C" __global__ void __launch_bounds__(THREADS) merge_norm(PARAMS(MergeNor
     u32 at = image * (p.tokens - p.merged) + index;
     if (lane_id() == 0) p.merged_sizes[at] = size;
     row.store(p.merged_residual + (u64)at * p.width, p.width);
-    normalize(row, p.width, p.epsilon, p.gain, p.bias, p.normed + (u64)at * p.width);
+    const NormParams norm = {p.gain, p.bias, p.width, p.width, LAYER, p.epsilon};
+    normalize(row, norm, Bytes{p.normed + (u64)at * p.width});
 }

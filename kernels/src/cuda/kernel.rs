@@ -15,8 +15,12 @@ pub enum Kernel {
         /// What happens to the sums.
         epilogue: EpilogueKind,
     },
-    /// `layer_norm`
+    /// `layer_norm`: to i8.
     LayerNorm,
+    /// `layer_norm_half`: to f16.
+    LayerNormHalf,
+    /// `rotary`: what positions rotate by.
+    Rotary,
     /// `attention`
     Attention,
     /// `merge_match`: which tokens merge.
@@ -47,6 +51,8 @@ impl Kernel {
         });
         gemms.chain([
             Self::LayerNorm,
+            Self::LayerNormHalf,
+            Self::Rotary,
             Self::Attention,
             Self::MergeMatch,
             Self::MergeNorm,
@@ -64,11 +70,14 @@ impl Kernel {
         match self {
             Self::Gemm { epilogue, .. } => match epilogue {
                 EpilogueKind::Requantize => Module::GemmRequantize,
-                EpilogueKind::Gelu => Module::GemmGelu,
+                EpilogueKind::Rotate => Module::GemmRotate,
+                EpilogueKind::Activate => Module::GemmActivate,
+                EpilogueKind::Gate => Module::GemmGate,
                 EpilogueKind::Residual => Module::GemmResidual,
                 EpilogueKind::Embed => Module::GemmEmbed,
             },
-            Self::LayerNorm => Module::LayerNorm,
+            Self::LayerNorm | Self::LayerNormHalf => Module::LayerNorm,
+            Self::Rotary => Module::Rotary,
             Self::Attention => Module::Attention,
             Self::MergeMatch => Module::MergeMatch,
             Self::MergeNorm => Module::MergeNorm,
@@ -85,6 +94,8 @@ impl Kernel {
         match self {
             Self::Gemm { tile, epilogue } => tile.kernel_name(epilogue),
             Self::LayerNorm => "layer_norm",
+            Self::LayerNormHalf => "layer_norm_half",
+            Self::Rotary => "rotary",
             Self::Attention => "attention",
             Self::MergeMatch => "merge_match",
             Self::MergeNorm => "merge_norm",

@@ -1,8 +1,11 @@
 //! What launches cost: the basis of estimates. Tests hold it against what the emulator counts.
 
+use super::address::Address;
 use super::gemm::epilogue::EpilogueKind;
 use super::gemm::tile::STEP;
 use super::gemm::tiling::{Shape, Tiling};
+use super::norm::NormParams;
+use super::pool_norm::PoolNormParams;
 use crate::ops::HEAD_WIDTH;
 
 /// What a launch makes an SM do.
@@ -28,7 +31,7 @@ impl Work {
 pub(super) fn gemm(shape: &Shape, tiling: &Tiling, epilogue: EpilogueKind) -> Work {
     const FRAGMENT_STEP: u64 = 16;
     const FRAGMENT_REDUCE: u64 = 35;
-    const FRAGMENT_FINISH: [u64; 4] = [189, 568, 155, 148];
+    const FRAGMENT_FINISH: [u64; EpilogueKind::COUNT] = [189, 250, 460, 300, 155, 148];
     const WARP: u64 = 95;
     let tile = tiling.tile;
     let splits = u64::from(tiling.splits);
@@ -39,7 +42,7 @@ pub(super) fn gemm(shape: &Shape, tiling: &Tiling, epilogue: EpilogueKind) -> Wo
     // Parts are added up for whole tiles.
     let summed = match splits {
         1 => 0,
-        _ => splits * u64::from(tiles * tile.rows() * tile.columns() / 512),
+        _ => splits * u64::from(tiles) * u64::from(tile.rows() * tile.columns() / 512),
     };
     let fragment = steps * FRAGMENT_STEP + FRAGMENT_FINISH[epilogue as usize];
     Work {
@@ -50,14 +53,34 @@ pub(super) fn gemm(shape: &Shape, tiling: &Tiling, epilogue: EpilogueKind) -> Wo
     }
 }
 
-/// Layer norm of rows of `width` channels.
-pub(super) fn layer_norm(rows: u32, width: u32) -> Work {
-    Work::instructions(u64::from(rows) * norm_row(width))
+/// Instructions that quantize 256 columns of a normalized row to bytes, beyond what it takes to round them to f16.
+const QUANTIZE: u64 = 37;
+
+/// Likewise to two bytes.
+const WIDE: u64 = 80;
+
+/// Norms of `rows` rows, to i8 or f16.
+pub(super) fn layer_norm(rows: u32, norm: &NormParams, quantized: bool) -> Work {
+    let store = if quantized { QUANTIZE } else { 0 };
+    Work::instructions(u64::from(rows) * norm_row(norm, store))
 }
 
-/// A warp normalizes a row: both sums, and a part for each 256 columns.
-fn norm_row(width: u32) -> u64 {
-    284 + 153 * u64::from(width.div_ceil(256))
+/// A warp normalizes a row and stores it at `store` instructions for 256 columns beyond those for f16.
+fn norm_row(norm: &NormParams, store: u64) -> u64 {
+    let steps = u64::from(norm.width.div_ceil(256));
+    // The sum, the sum of squares, the result: once, and for each 256 columns.
+    let passes = match norm.fits_registers() {
+        true => [(121, 8), (159, 30), (34, 88)],
+        false => [(91, 69), (100, 77), (37, 65)],
+    };
+    let pass = |(once, step): &(u64, u64)| once + step * steps;
+    // Each kind after the first needs one pass fewer.
+    passes[norm.kind as usize..].iter().map(pass).sum::<u64>() + store * steps
+}
+
+/// Angles of so many pairs of channels for each of `tokens` tokens.
+pub(super) fn rotary(tokens: u32, pairs: u32) -> Work {
+    Work::instructions(u64::from(tokens * pairs).div_ceil(32) * 80)
 }
 
 /// Attention: each warp takes 16 queries of one head, and `keys` keys, a multiple of 32.
@@ -83,14 +106,25 @@ pub(super) fn merge_match(blocks: u32, rows: u32, pairs: u32, width: u32) -> Wor
 /// Merging of images of `tokens` tokens, of which `kept` of `width` channels are left in all images together.
 pub(super) fn merge_norm(kept: u32, tokens: u32, width: u32) -> Work {
     let words = u64::from(tokens.div_ceil(2).div_ceil(32));
-    Work::instructions(u64::from(kept) * (norm_row(width) + 230 + 16 * words))
+    let norm = NormParams {
+        width,
+        count: width,
+        ..NormParams::default()
+    };
+    Work::instructions(u64::from(kept) * (norm_row(&norm, QUANTIZE) + 230 + 16 * words))
 }
 
-/// Pooling of `batch` images: `summed` tokens of `width` channels are added up, 0 where one is taken as it is.
-pub(super) fn pool_norm(batch: u32, summed: u32, width: u32) -> Work {
-    let columns = u64::from(width.div_ceil(32));
-    let chain = u64::from(summed) * 16;
-    Work::instructions(u64::from(batch) * (columns * (36 + chain) + 180 + norm_row(width)))
+/// Pooling of `batch` images: elements are copied, tokens are added up to a mean, and parts are normalized.
+pub(super) fn pool_norm(batch: u32, pool: &PoolNormParams) -> Work {
+    let rounds = |columns: u32| u64::from(columns.div_ceil(32));
+    let chain = u64::from(pool.tokens - pool.first) * 16;
+    let mean = rounds(pool.pooled_width - pool.copied) * chain;
+    let store = match pool.real {
+        Address::NULL => WIDE,
+        _ => 0,
+    };
+    let parts = u64::from(pool.pooled_width / pool.norm.width) * norm_row(&pool.norm, store);
+    Work::instructions(u64::from(batch) * (rounds(pool.pooled_width) * 33 / 2 + 270 + mean + parts))
 }
 
 /// The classifier: each block computes `products` sums of `inputs` products.
