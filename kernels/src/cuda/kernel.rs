@@ -2,6 +2,7 @@
 
 use super::gemm::epilogue::EpilogueKind;
 use super::gemm::tile::Tile;
+use super::head_width::HeadWidth;
 use super::modules::Module;
 use std::fmt;
 
@@ -17,8 +18,11 @@ pub enum Kernel {
     },
     /// `layer_norm`
     LayerNorm,
-    /// `attention`
-    Attention,
+    /// `attention_D`: over tokens, or of one query.
+    Attention {
+        /// D
+        head_width: HeadWidth,
+    },
     /// `merge_match`: which tokens merge.
     MergeMatch,
     /// `merge_norm`: merging with the layer norm that follows.
@@ -45,9 +49,9 @@ impl Kernel {
                 .into_iter()
                 .map(move |tile| Self::Gemm { tile, epilogue })
         });
-        gemms.chain([
+        let attentions = HeadWidth::ALL.map(|head_width| Self::Attention { head_width });
+        gemms.chain(attentions).chain([
             Self::LayerNorm,
-            Self::Attention,
             Self::MergeMatch,
             Self::MergeNorm,
             Self::PoolNorm,
@@ -69,7 +73,7 @@ impl Kernel {
                 EpilogueKind::Embed => Module::GemmEmbed,
             },
             Self::LayerNorm => Module::LayerNorm,
-            Self::Attention => Module::Attention,
+            Self::Attention { .. } => Module::Attention,
             Self::MergeMatch => Module::MergeMatch,
             Self::MergeNorm => Module::MergeNorm,
             Self::PoolNorm => Module::PoolNorm,
@@ -85,7 +89,12 @@ impl Kernel {
         match self {
             Self::Gemm { tile, epilogue } => tile.kernel_name(epilogue),
             Self::LayerNorm => "layer_norm",
-            Self::Attention => "attention",
+            Self::Attention { head_width } => match head_width {
+                HeadWidth::W32 => "attention_32",
+                HeadWidth::W64 => "attention_64",
+                HeadWidth::W96 => "attention_96",
+                HeadWidth::W128 => "attention_128",
+            },
             Self::MergeMatch => "merge_match",
             Self::MergeNorm => "merge_norm",
             Self::PoolNorm => "pool_norm",

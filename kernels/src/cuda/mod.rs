@@ -12,7 +12,7 @@
 //! | `gemm_*_embed` | [`gemm`]: patch embedding, class token, token sizes |
 //! | `layer_norm` | [`layer_norm()`]: layer norm, quantized |
 //! | `gemm_*_requantize`, `gemm_*_gelu`, `gemm_*_residual` | [`gemm`]: linear layers |
-//! | `attention` | [`attention()`] |
+//! | `attention_*` | [`attention()`], [`pool_attention()`] |
 //! | `merge_match` | [`merge_match()`]: which tokens merge |
 //! | `merge_norm` | [`merge_norm()`]: merging with the layer norm that follows |
 //! | `pool_norm` | [`pool_norm()`]: pooling with the last layer norm |
@@ -26,6 +26,7 @@ pub mod driver;
 mod error;
 pub mod gemm;
 mod head;
+mod head_width;
 mod kernel;
 mod launch;
 mod layer_norm;
@@ -43,10 +44,14 @@ mod top_classes;
 mod work;
 
 pub use address::{Access, Accesses, Address};
-pub use attention::{AttentionParams, attention, attention_shared_bytes};
+pub use attention::{
+    AttentionOperands, AttentionParams, AttentionShape, attention, attention_shared_bytes,
+    pool_attention,
+};
 pub use device::{Device, Graph, Shared};
 pub use error::{DeviceError, DeviceErrorKind};
 pub use head::{HeadParams, head};
+pub use head_width::HeadWidth;
 pub use kernel::Kernel;
 pub use launch::Launch;
 pub use layer_norm::{LayerNormParams, layer_norm};

@@ -59,7 +59,7 @@ modules! {
     GemmEmbed "gemm_embed",
     /// `layer_norm`
     LayerNorm "layer_norm",
-    /// `attention`
+    /// `attention_D`
     Attention "attention",
     /// `merge_match`
     MergeMatch "merge_match",

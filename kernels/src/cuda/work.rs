@@ -60,13 +60,28 @@ fn norm_row(width: u32) -> u64 {
     284 + 153 * u64::from(width.div_ceil(256))
 }
 
-/// Attention: each warp takes 16 queries of one head, and `keys` keys, a multiple of 32.
-pub(super) fn attention(warps: u32, keys: u32) -> Work {
-    let (warps, keys) = (u64::from(warps), u64::from(keys));
+/// What attention does.
+pub(super) struct AttentionWork {
+    pub(super) blocks: u32,
+    /// Warps that have queries: 16 of one head.
+    pub(super) warps: u32,
+    /// Tokens, with padding.
+    pub(super) keys: u32,
+    /// Of them, how many lie in shared memory at once.
+    pub(super) tile: u32,
+    /// D
+    pub(super) channels: u32,
+}
+
+/// Attention: each warp has a part for 32 keys at a time, and another for each 16 of its channels; each block loads
+/// keys and values, keys twice if they do not fit.
+pub(super) fn attention(of: &AttentionWork) -> Work {
+    let (warps, keys) = (u64::from(of.warps), u64::from(of.keys));
+    let (blocks, channels) = (u64::from(of.blocks), u64::from(of.channels));
     Work {
         // Scores twice, values once.
-        tensor_macs: warps * 16 * keys * 3 * HEAD_WIDTH as u64,
-        instructions: warps * (552 * keys / 32 + 756),
+        tensor_macs: warps * 16 * keys * 3 * channels,
+        instructions: warps * (552 * keys / 32 + 756) + 0 * blocks,
     }
 }
 

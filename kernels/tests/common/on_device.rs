@@ -5,13 +5,13 @@ use half::f16;
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::gemm::{self, Operands, Shape, Tile, Tiling};
 use mergevit_kernels::cuda::{
-    self, Address, AttentionParams, Device, HeadParams, Launch, LayerNormParams, MergeMatchParams,
-    MergeNormParams, PatchifyParams, PoolNormParams,
+    self, Address, AttentionOperands, AttentionShape, Device, HeadParams, HeadWidth, Launch,
+    LayerNormParams, MergeMatchParams, MergeNormParams, PatchifyParams, PoolNormParams,
 };
 use mergevit_kernels::math::log2_table;
 use mergevit_kernels::ops::{
-    Attention, Epilogue, HEAD_WIDTH, LayerNorm, LinearWeights, Merge, MergeInput, MergeOutput,
-    Patchify, Pool, Pooling,
+    Attention, Epilogue, LayerNorm, LinearWeights, Merge, MergeInput, MergeOutput, Patchify, Pool,
+    Pooling,
 };
 use mergevit_kernels::reference;
 
@@ -120,6 +120,21 @@ impl OnDevice {
     /// A layer norm, from an upload of its gain and bias.
     fn norm(&mut self, norm: &LayerNorm<'_>) -> (Address, Address) {
         (self.upload(norm.gain), self.upload(norm.bias))
+    }
+
+    fn attention_operands(
+        &mut self,
+        shape: &Attention<'_>,
+        sizes: Option<&[u32]>,
+        context: &[i8],
+    ) -> AttentionOperands {
+        AttentionOperands {
+            sizes: sizes.map_or(Address::NULL, |sizes| self.upload(sizes)),
+            log2_size: self.upload(&log2_table()),
+            score_scale: self.upload(shape.score_scale),
+            context_scale: self.upload(shape.context_scale),
+            context: self.room(context),
+        }
     }
 }
 
@@ -236,20 +251,17 @@ impl Kernels for OnDevice {
         sizes: Option<&[u32]>,
         context: &mut [i8],
     ) {
-        let params = AttentionParams {
-            qkv: self.upload(qkv),
-            sizes: sizes.map_or(Address::NULL, |sizes| self.upload(sizes)),
-            log2_size: self.upload(&log2_table()),
-            score_scale: self.upload(shape.score_scale),
-            context_scale: self.upload(shape.context_scale),
-            context: self.room(context),
+        let channels = qkv.len() / (3 * shape.batch * shape.tokens * shape.heads);
+        let of = AttentionShape {
+            batch: shape.batch as u32,
             tokens: shape.tokens as u32,
             heads: shape.heads as u32,
+            head_width: HeadWidth::of(channels).unwrap(),
         };
-        assert_eq!(qkv.len(), context.len() * 3);
-        assert_eq!(context.len() % HEAD_WIDTH, 0);
-        self.launch(&cuda::attention(shape.batch as u32, &params));
-        self.download(params.context, context);
+        let operands = self.attention_operands(shape, sizes, context);
+        let qkv = self.upload(qkv);
+        self.launch(&cuda::attention(&of, qkv, &operands));
+        self.download(operands.context, context);
     }
 
     fn merge(&mut self, shape: &Merge, tokens: MergeInput<'_>, output: MergeOutput<'_>) {
