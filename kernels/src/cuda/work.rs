@@ -73,15 +73,19 @@ pub(super) struct AttentionWork {
     pub(super) channels: u32,
 }
 
-/// Attention: each warp has a part for 32 keys at a time, and another for each 16 of its channels; each block loads
-/// keys and values, keys twice if they do not fit.
+/// Attention: each warp has a part, and another for 32 keys at a time, each with a part for every 32 channels; each
+/// block loads keys and values, keys twice if they do not fit.
 pub(super) fn attention(of: &AttentionWork) -> Work {
     let (warps, keys) = (u64::from(of.warps), u64::from(of.keys));
     let (blocks, channels) = (u64::from(of.blocks), u64::from(of.channels));
+    let (tiles, steps) = (u64::from(of.keys.div_ceil(of.tile)), channels / 32);
+    // 16 bytes a lane.
+    let copies = if tiles == 1 { 2 } else { 3 } * keys * channels / (16 * 32);
     Work {
         // Scores twice, values once.
         tensor_macs: warps * 16 * keys * 3 * channels,
-        instructions: warps * (552 * keys / 32 + 756) + 0 * blocks,
+        instructions: warps * (66 + 158 * steps + (461 + 13 * steps) * keys / 32)
+            + blocks * (310 + 770 * tiles + 21 * copies),
     }
 }
 
