@@ -1,4 +1,4 @@
-//! Elementwise arithmetic that all implementations share: saturation, GELU, exp2, the log2 table.
+//! Elementwise arithmetic that all implementations share: saturation, activations, exp2, sine, the log2 table.
 //!
 //! Polynomials were fitted by iteratively reweighted least squares on Chebyshev nodes (Lawson's
 //! algorithm) for minimal absolute error of the final value, then rounded to f32. They are part of the
@@ -14,43 +14,140 @@ pub fn sat8(x: f32) -> i8 {
     x.max(-127.0).min(127.0).round_ties_even() as i8
 }
 
-/// Beyond this magnitude GELU is 0 or the identity to within 8.7e-7.
-pub const GELU_LIMIT: f32 = 5.1;
+/// Coefficients of [`Activation::poly`].
+pub const ACTIVATION_TERMS: usize = 10;
 
-/// `2 / GELU_LIMIT^2`: maps `u = a^2` onto [-1, 1].
-pub const GELU_MAP: f32 = (2.0 / (5.1 * 5.1)) as f32;
+/// An activation `x s(x)` with `s(-x) = 1 - s(x)`, as data: GELU, SiLU and their like.
+///
+/// `max(x, 0) - a Q(a)` with `a = min(|x|, limit)`: `a Q(a)`, the distance from a ramp, is a polynomial without
+/// branch or division, and all but vanishes at the limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Activation {
+    /// Where the distance from the ramp ends to be computed.
+    pub limit: f32,
+    /// `2 / limit`: maps [0, limit] onto [-1, 1].
+    pub map: f32,
+    /// Q as a polynomial in `fma(a, map, -1)`, lowest power first.
+    pub poly: [f32; ACTIVATION_TERMS],
+}
 
-/// `(Phi(a) - 1/2) / a` as a polynomial in `t = a^2 GELU_MAP - 1`, lowest power first.
-pub const GELU_POLY: [f32; 13] = [
-    0.138_605_28,
-    -0.069_003_26,
-    0.050_782_956,
-    -0.040_218_674,
-    0.031_716_023,
-    -0.024_016_36,
-    0.017_465_442,
-    -0.012_024_595,
-    0.006_860_141,
-    -0.003_229_168_5,
-    0.002_404_080_7,
-    -0.001_957_047_7,
-    0.000_654_374_66,
+impl Activation {
+    /// GELU with the error function (Hendrycks and Gimpel, arXiv 1606.08415), to 1.5e-5.
+    pub const GELU: Self = Self {
+        limit: 4.4,
+        map: (2.0 / 4.4) as f32,
+        poly: [
+            0.013_900_287,
+            -0.078_000_15,
+            0.189_044_97,
+            -0.242_884_77,
+            0.138_778_95,
+            0.047_682_773,
+            -0.119_978_085,
+            0.040_187_22,
+            0.028_201_083,
+            -0.016_929_205,
+        ],
+    };
+
+    /// GELU with tanh (same source), to 1.5e-5.
+    pub const GELU_TANH: Self = Self {
+        limit: 4.4,
+        map: (2.0 / 4.4) as f32,
+        poly: [
+            0.013_780_471,
+            -0.078_645_855,
+            0.190_660_15,
+            -0.241_050_75,
+            0.133_383_11,
+            0.046_935_94,
+            -0.113_008_916,
+            0.038_223_1,
+            0.025_074_318,
+            -0.015_352_025,
+        ],
+    };
+
+    /// `x / (1 + exp(-1.702 x))` (same source; CLIP), to 3e-4.
+    pub const QUICK_GELU: Self = Self {
+        limit: 6.5,
+        map: (2.0 / 6.5) as f32,
+        poly: [
+            0.003_934_214,
+            -0.022_221_439,
+            0.060_809_996,
+            -0.098_800_495,
+            0.126_792_92,
+            -0.193_605_99,
+            0.206_694_75,
+            -0.012_308_485,
+            -0.147_624_66,
+            0.076_367_393,
+        ],
+    };
+
+    /// `x / (1 + exp(-x))` (same source; gates), to 5e-4.
+    pub const SILU: Self = Self {
+        limit: 10.5,
+        map: (2.0 / 10.5) as f32,
+        poly: [
+            0.005_218_726_6,
+            -0.027_610_354,
+            0.071_279_235,
+            -0.114_123_434,
+            0.142_912_66,
+            -0.183_535_5,
+            0.160_023_2,
+            0.013_784_529,
+            -0.129_570_66,
+            0.061_664_354,
+        ],
+    };
+
+    /// The activation of `x`; of NaN it is near 0.
+    #[inline]
+    pub fn apply(&self, x: f32) -> f32 {
+        let a = x.abs().min(self.limit);
+        let t = a.mul_add(self.map, -1.0);
+        let mut q = self.poly[ACTIVATION_TERMS - 1];
+        for &c in self.poly[..ACTIVATION_TERMS - 1].iter().rev() {
+            q = q.mul_add(t, c);
+        }
+        (-a).mul_add(q, x.max(0.0))
+    }
+}
+
+/// `sin(2 pi u) / u` for u in [-1/2, 1/2] as a polynomial in `u^2`, lowest power first; the sine to 1e-7.
+pub const SINE_POLY: [f32; 6] = [
+    6.283_182_6,
+    -41.341_423,
+    81.596_184,
+    -76.580_1,
+    41.205_395,
+    -12.271_261,
 ];
 
-/// GELU with the error function, `x Phi(x)`, to 1e-6 absolute (2e-6 is what the contract asks).
-///
-/// `gelu(x) = relu(x) - a (1/2 - a P(a^2))` with `a = min(|x|, 5.1)`: exact for large x, and one
-/// polynomial without division or branch. Source of the function: Hendrycks and Gimpel, arXiv 1606.08415.
+/// `cos(2 pi u)` likewise, to 1e-7.
+pub const COSINE_POLY: [f32; 7] = [
+    1.0,
+    -19.739_206,
+    64.939_16,
+    -85.450_77,
+    60.171_906,
+    -25.981_46,
+    6.545_891_8,
+];
+
+/// (cosine, sine) of `turns` whole turns.
 #[inline]
-pub fn gelu(x: f32) -> f32 {
-    let a = x.abs().min(GELU_LIMIT);
-    let t = (a * a).mul_add(GELU_MAP, -1.0);
-    let mut p = GELU_POLY[12];
-    for &c in GELU_POLY[..12].iter().rev() {
-        p = p.mul_add(t, c);
-    }
-    let tail = (-a).mul_add(p, 0.5);
-    (-a).mul_add(tail, x.max(0.0))
+pub fn cos_sin(turns: f32) -> (f32, f32) {
+    let u = turns - turns.round_ties_even();
+    let w = u * u;
+    let horner = |poly: &[f32]| {
+        let (last, rest) = poly.split_last().expect("a polynomial has terms");
+        rest.iter().rev().fold(*last, |p, &c| p.mul_add(w, c))
+    };
+    (horner(&COSINE_POLY), u * horner(&SINE_POLY))
 }
 
 /// Below this, `255 * 2^x` rounds to zero (it does from -8.995 on); keeps the exponent arithmetic finite.
@@ -115,22 +212,60 @@ mod tests {
         }
     }
 
+    type Exact = fn(f64) -> f64;
+
+    /// Each activation, its exact form, and how near it must come.
+    fn activations() -> [(Activation, Exact, f64); 4] {
+        use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
+        let gelu: Exact = |x| x * 0.5 * (1.0 + erf(x * FRAC_1_SQRT_2));
+        let tanh: Exact =
+            |x| x * 0.5 * (1.0 + (FRAC_2_PI.sqrt() * (x + 0.044_715 * x * x * x)).tanh());
+        [
+            (Activation::GELU, gelu, 1.5e-5),
+            (Activation::GELU_TANH, tanh, 1.5e-5),
+            (
+                Activation::QUICK_GELU,
+                |x| x / (1.0 + (-1.702 * x).exp()),
+                3e-4,
+            ),
+            (Activation::SILU, |x| x / (1.0 + (-x).exp()), 5e-4),
+        ]
+    }
+
     #[test]
-    fn gelu_is_within_two_millionths_of_the_truth() {
-        for i in -800_000..=800_000 {
-            let x = i as f32 * 1e-5;
-            let truth = f64::from(x) * 0.5 * (1.0 + erf(f64::from(x) / 2f64.sqrt()));
-            assert!((f64::from(gelu(x)) - truth).abs() < 2e-6, "x = {x}");
+    fn activations_are_near_the_truth() {
+        for (activation, exact, tolerance) in activations() {
+            for i in -160_000..=160_000 {
+                let x = i as f32 * 1e-4;
+                let error = f64::from(activation.apply(x)) - exact(f64::from(x));
+                assert!(error.abs() < tolerance, "x = {x}: off by {error}");
+            }
         }
     }
 
     #[test]
-    fn gelu_is_exact_far_out_and_at_zero() {
-        for x in [10.0f32, 100.0, 3e38] {
-            assert!((gelu(x) - x).abs() <= 2e-6);
-            assert!(gelu(-x).abs() <= 2e-6);
+    fn activations_are_a_ramp_far_out_and_zero_at_zero() {
+        for (activation, _, tolerance) in activations() {
+            for x in [100.0f32, 1e3, 3e38] {
+                assert!(f64::from(activation.apply(x) - x).abs() <= tolerance);
+                assert!(f64::from(activation.apply(-x)).abs() <= tolerance);
+            }
+            assert_eq!(activation.apply(0.0), 0.0);
+            assert_eq!(activation.map, 2.0 / activation.limit);
         }
-        assert_eq!(gelu(0.0), 0.0);
+    }
+
+    #[test]
+    fn turns_have_their_cosine_and_sine() {
+        for i in -300_000..=300_000 {
+            let turns = i as f32 * 1e-4;
+            let angle = f64::from(turns) * std::f64::consts::TAU;
+            let (cos, sin) = cos_sin(turns);
+            assert!((f64::from(cos) - angle.cos()).abs() < 4e-7, "{turns} turns");
+            assert!((f64::from(sin) - angle.sin()).abs() < 4e-7, "{turns} turns");
+        }
+        assert_eq!(cos_sin(0.0), (1.0, 0.0));
+        assert_eq!(cos_sin(-7.0), (1.0, 0.0));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use mergevit_kernels::ops::{MAX_INNER, MAX_WIDTH};
 
-/// Most layers: twice ViT-L's 24, and ViT-g's 40 fits.
-pub const MAX_LAYERS: usize = 48;
+/// Most layers: EVA-02-E has 64.
+pub const MAX_LAYERS: usize = 64;
 
 /// Most classes: ImageNet-21k has 21,843; the next power of two that fits every public label set.
 pub const MAX_CLASSES: usize = 65_536;

@@ -14,6 +14,7 @@ use super::threads::Team;
 use crate::math::log2_table;
 use crate::memory::{OutOfMemory, zeroed};
 use crate::ops::{Attention, HEAD_WIDTH};
+use crate::reference;
 
 /// Words (4 bytes) of a row of keys.
 const HEAD_WORDS: usize = HEAD_WIDTH / 4;
@@ -124,7 +125,11 @@ pub(super) fn attention<I: Isa>(
     sizes: Option<&[u32]>,
     context: &mut [i8],
 ) {
-    let (tokens, width) = (shape.tokens, shape.heads * HEAD_WIDTH);
+    if shape.head_width != HEAD_WIDTH {
+        let (scores, log2) = (&mut scratch.heads[0].scores, &scratch.log2_size);
+        return reference::attention(shape, qkv, sizes, log2, scores, context);
+    }
+    let (tokens, width) = (shape.tokens, shape.width());
     assert_eq!(qkv.len(), shape.batch * tokens * 3 * width);
     assert_eq!(context.len(), shape.batch * tokens * width);
     assert!(sizes.is_none_or(|s| s.len() == shape.batch * tokens));
@@ -164,6 +169,19 @@ pub(super) fn attention<I: Isa>(
             },
         );
     });
+}
+
+/// See [`crate::reference::pool_attention`].
+pub(super) fn pool_attention(
+    scratch: &mut AttentionScratch,
+    shape: &Attention<'_>,
+    query: &[i8],
+    key_value: &[i8],
+    sizes: Option<&[u32]>,
+    context: &mut [i8],
+) {
+    let (scores, log2) = (&mut scratch.heads[0].scores, &scratch.log2_size);
+    reference::pool_attention(shape, query, key_value, sizes, log2, scores, context);
 }
 
 struct Job<'a, I> {

@@ -1,6 +1,6 @@
 //! The CPU backend: one instruction set, a team of threads and their scratch space.
 
-use super::attention::{AttentionScratch, attention};
+use super::attention::{AttentionScratch, attention, pool_attention};
 use super::error::MakeError;
 use super::isa::Isa;
 use super::layer_norm::layer_norm;
@@ -12,7 +12,7 @@ use super::shared::SharedMut;
 use super::threads::Team;
 use crate::ops::{
     Attention, Capacity, Epilogue, Kernels, LayerNorm, LinearWeights, Merge, MergeInput,
-    MergeOutput, Patchify, Pool,
+    MergeOutput, Patchify, Pool, Positions, Rotary,
 };
 use crate::reference;
 use half::f16;
@@ -95,6 +95,14 @@ impl<I: Isa> Kernels for Cpu<I> {
         layer_norm(self.isa, &mut self.team, norm, input, output);
     }
 
+    fn layer_norm_half(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [f16]) {
+        reference::layer_norm_half(norm, input, output);
+    }
+
+    fn layer_norm_real(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [f32]) {
+        reference::layer_norm_real(norm, input, output);
+    }
+
     fn layer_norm_wide(
         &mut self,
         norm: &LayerNorm<'_>,
@@ -115,6 +123,21 @@ impl<I: Isa> Kernels for Cpu<I> {
     ) {
         let (team, scratch) = (&mut self.team, &mut self.attention);
         attention(self.isa, team, scratch, shape, qkv, sizes, context);
+    }
+
+    fn pool_attention(
+        &mut self,
+        shape: &Attention<'_>,
+        query: &[i8],
+        key_value: &[i8],
+        sizes: Option<&[u32]>,
+        context: &mut [i8],
+    ) {
+        pool_attention(&mut self.attention, shape, query, key_value, sizes, context);
+    }
+
+    fn rotary(&mut self, shape: &Rotary<'_>, positions: Positions<'_>, table: &mut [f32]) {
+        reference::rotary(shape, positions, table);
     }
 
     fn merge(&mut self, shape: &Merge, tokens: MergeInput<'_>, output: MergeOutput<'_>) {

@@ -4,11 +4,15 @@ use super::isa::Isa;
 use super::shared::SharedMut;
 use super::simd_math::sat8;
 use super::threads::Team;
-use crate::ops::{LayerNorm, MAX_WIDTH};
+use crate::ops::{LayerNorm, NormKind};
+use crate::reference;
 use half::f16;
 
 /// Accumulators of the canonical row sum; see [`crate::reference::tree_sum`].
 const ACCUMULATORS: usize = 256;
+
+/// Longest row that is kept in a buffer.
+const MAX_WIDTH: usize = 2048;
 
 /// Rows of a task: some 10 microseconds of work.
 const ROWS: usize = 16;
@@ -23,6 +27,9 @@ pub(super) fn layer_norm<I: Isa>(
 ) {
     let width = norm.gain.len();
     assert_eq!(input.len(), output.len());
+    if norm.kind != NormKind::Layer || norm.count != width || width > MAX_WIDTH {
+        return reference::layer_norm(norm, input, output);
+    }
     assert!(width.is_multiple_of(64) && width <= MAX_WIDTH && norm.bias.len() == width);
     let rows = input.len() / width;
     let output = SharedMut::new(output);

@@ -7,9 +7,11 @@
 use super::isa::{Block, CHANNELS, Flip, Isa, MAX_LANES, Sign, Sums};
 use super::panel::interleave;
 use super::shared::SharedMut;
-use super::simd_math::{gelu, sat8};
+use super::simd_math::{activate, sat8};
 use super::threads::Team;
+use crate::math::Activation;
 use crate::ops::{Embed, Epilogue, LinearWeights};
+use crate::reference;
 use half::f16;
 use std::ops::Range;
 
@@ -49,12 +51,14 @@ pub(super) fn linear<I: Isa>(
         Epilogue::Requantize { output } => {
             run(team, job, &Requantize::new(output, rows, outputs));
         }
-        Epilogue::GeluRequantize {
+        Epilogue::Activate {
+            activation,
             inverse_scale,
             zero_point,
             output,
         } => {
-            let finish = GeluRequantize {
+            let finish = Activate {
+                activation: *activation,
                 inverse_scale,
                 zero_point,
                 requantize: Requantize::new(output, rows, outputs),
@@ -65,6 +69,7 @@ pub(super) fn linear<I: Isa>(
             run(team, job, &ResidualAdd::new(residual, rows, outputs));
         }
         Epilogue::Embed(embed) => run(team, job, &Position::new(embed, rows, outputs)),
+        other => reference::linear(rows, input, weights, other),
     }
 }
 
@@ -127,20 +132,21 @@ impl Finish for Requantize<'_> {
     }
 }
 
-struct GeluRequantize<'a> {
+struct Activate<'a> {
+    activation: Activation,
     inverse_scale: f32,
     zero_point: f32,
     requantize: Requantize<'a>,
 }
 
-impl Finish for GeluRequantize<'_> {
+impl Finish for Activate<'_> {
     #[inline(always)]
     unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, y: I::F32) {
         let (scale, zero) = (
             isa.splat_f32(self.inverse_scale),
             isa.splat_f32(self.zero_point),
         );
-        let y = isa.fma(gelu(isa, y), scale, zero);
+        let y = isa.fma(activate(isa, &self.activation, y), scale, zero);
         // SAFETY: the caller's.
         unsafe { self.requantize.row(isa, m, n, y) };
     }
@@ -181,23 +187,20 @@ struct Position<'a> {
 }
 
 impl<'a> Position<'a> {
-    /// Fills in the class tokens' rows, which no product belongs to.
+    /// Fills in the prefix's rows, which no product belongs to.
     fn new(embed: Embed<'a>, rows: usize, outputs: usize) -> Self {
         let Embed {
             batch,
-            class_token,
+            prefix: first,
             position,
             residual,
         } = embed;
         let tokens = position.len() / outputs;
-        let first = usize::from(class_token);
         assert_eq!(residual.len(), batch * tokens * outputs);
         assert_eq!(rows, batch * (tokens - first));
-        if class_token {
-            for image in residual.chunks_exact_mut(tokens * outputs) {
-                for (x, &p) in image.iter_mut().zip(&position[..outputs]) {
-                    *x = f16::from_f32(p);
-                }
+        for image in residual.chunks_exact_mut(tokens * outputs) {
+            for (x, &p) in image.iter_mut().zip(&position[..first * outputs]) {
+                *x = f16::from_f32(p);
             }
         }
         Self {

@@ -1,7 +1,7 @@
 //! The elementwise functions of [`crate::math`], on vectors, operation by operation the same.
 
 use super::isa::Isa;
-use crate::math::{EXP2_FLOOR, EXP2_POLY, GELU_LIMIT, GELU_MAP, GELU_POLY};
+use crate::math::{ACTIVATION_TERMS, Activation, EXP2_FLOOR, EXP2_POLY};
 
 /// [`crate::math::sat8`]: an i8 in every lane's low byte.
 #[inline(always)]
@@ -10,17 +10,17 @@ pub(super) fn sat8<I: Isa>(isa: I, x: I::F32) -> I::I32 {
     isa.to_i32(isa.min(low, isa.splat_f32(127.0)))
 }
 
-/// [`crate::math::gelu`].
+/// [`Activation::apply`].
 #[inline(always)]
-pub(super) fn gelu<I: Isa>(isa: I, x: I::F32) -> I::F32 {
-    let a = isa.min(isa.abs(x), isa.splat_f32(GELU_LIMIT));
-    let t = isa.fma(isa.mul(a, a), isa.splat_f32(GELU_MAP), isa.splat_f32(-1.0));
-    let mut p = isa.splat_f32(GELU_POLY[12]);
-    for &c in GELU_POLY[..12].iter().rev() {
-        p = isa.fma(p, t, isa.splat_f32(c));
+pub(super) fn activate<I: Isa>(isa: I, activation: &Activation, x: I::F32) -> I::F32 {
+    let a = isa.min(isa.abs(x), isa.splat_f32(activation.limit));
+    let t = isa.fma(a, isa.splat_f32(activation.map), isa.splat_f32(-1.0));
+    let poly = &activation.poly;
+    let mut q = isa.splat_f32(poly[ACTIVATION_TERMS - 1]);
+    for &c in poly[..ACTIVATION_TERMS - 1].iter().rev() {
+        q = isa.fma(q, t, isa.splat_f32(c));
     }
-    let tail = isa.fnma(a, p, isa.splat_f32(0.5));
-    isa.fnma(a, tail, isa.max(x, isa.splat_f32(0.0)))
+    isa.fnma(a, q, isa.max(x, isa.splat_f32(0.0)))
 }
 
 /// [`crate::math::exp2_255`].

@@ -1,14 +1,19 @@
 //! What a pack says about its model, beside the weights: the JSON metadata section.
 
-use mergevit_kernels::frame::{Geometry, Resize};
-use mergevit_kernels::ops::{HEAD_WIDTH, MAX_INNER, MAX_TOKENS, MAX_WIDTH, ROW_ALIGN};
+mod model;
+mod preprocessing;
+
+pub use model::{
+    ActivationName, AttentionPooling, Mlp, ModelConfig, Normalization, OutputKind, Pooling, RotaryKind,
+    ZeroShot,
+};
+pub use preprocessing::{Interpolation, Preprocessing, ResizeMode};
+
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
 
-use crate::limits::{
-    MAX_CLASSES, MAX_LAYERS, MAX_PATCH_SIZE, MAX_QUANTIZATIONS, MAX_SCALES, MAX_SCHEDULES, MAX_TEXT,
-};
+use crate::limits::{MAX_QUANTIZATIONS, MAX_SCALES, MAX_SCHEDULES, MAX_TEXT};
 
 /// A field of the configuration that is not what it must be.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -71,203 +76,6 @@ pub(crate) fn check_label(field: impl FnOnce() -> String, label: &str) -> Result
         return refuse(field(), &format!("{label:?}"), "a name");
     }
     check_text(field, label)
-}
-
-/// How the tokens of an image become the classifier's input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pooling {
-    /// The class token.
-    ClassToken,
-    /// The mean over all other tokens, each weighted by the patches it stands for.
-    Mean,
-}
-
-/// Resampling filter, antialiased, as Pillow computes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Interpolation {
-    /// Triangle filter.
-    Bilinear,
-    /// Keys' cubic, a = -0.5.
-    Bicubic,
-}
-
-impl From<Interpolation> for mergevit_kernels::frame::Interpolation {
-    fn from(interpolation: Interpolation) -> Self {
-        match interpolation {
-            Interpolation::Bilinear => Self::Bilinear,
-            Interpolation::Bicubic => Self::Bicubic,
-        }
-    }
-}
-
-/// The size to which a frame is resized before the centre crop to the model's image size. In pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum ResizeMode {
-    /// The shorter side becomes this long, the aspect ratio stays.
-    ShortestSide(usize),
-    /// Both sides are given, the aspect ratio is lost.
-    Exact {
-        /// Pixels a row.
-        width: usize,
-        /// Rows.
-        height: usize,
-    },
-}
-
-/// From a frame to the network's pixels, as the checkpoint was evaluated with. The crop is
-/// [`ModelConfig::image_size`]; mean and standard deviation are folded into the patch embedding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Preprocessing {
-    /// Size before the crop.
-    pub resize: ResizeMode,
-    /// Filter of the resize.
-    pub interpolation: Interpolation,
-}
-
-/// Architecture, labels and preprocessing of a model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelConfig {
-    /// Name of the architecture, for people: `vit_base_patch16_224`.
-    pub architecture: String,
-    /// Side of the square input in pixels; a multiple of `patch_size`.
-    pub image_size: usize,
-    /// Side of the square patch in pixels.
-    pub patch_size: usize,
-    /// Channels of a token, C: 64 times `heads`.
-    pub width: usize,
-    /// Layers.
-    pub depth: usize,
-    /// Attention heads of 64 channels, H.
-    pub heads: usize,
-    /// Channels inside the MLP, F: a multiple of 64.
-    pub mlp_width: usize,
-    /// Classes.
-    pub classes: usize,
-    /// Whether token 0 is a class token.
-    pub class_token: bool,
-    /// What the classifier sees.
-    pub pooling: Pooling,
-    /// Added to the variance in every layer norm.
-    pub epsilon: f32,
-    /// Class names: one a class, or none at all.
-    pub labels: Vec<String>,
-    /// From frame to pixels.
-    pub preprocessing: Preprocessing,
-}
-
-impl ModelConfig {
-    /// Patches an image.
-    pub const fn patches(&self) -> usize {
-        let side = self.image_size / self.patch_size;
-        side * side
-    }
-
-    /// Tokens an image before any merging.
-    pub const fn tokens(&self) -> usize {
-        self.patches() + self.class_token as usize
-    }
-
-    /// Bytes of one patch: `3 p^2` rounded up to a multiple of 64.
-    pub const fn patch_row(&self) -> usize {
-        (3 * self.patch_size * self.patch_size).next_multiple_of(ROW_ALIGN)
-    }
-
-    /// Bytes of one image at model resolution, (S, S, 3).
-    pub const fn image_bytes(&self) -> usize {
-        3 * self.image_size * self.image_size
-    }
-
-    /// Checks every field against the limits and against each other.
-    ///
-    /// # Errors
-    /// The first field that is not what it must be.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        self.validate_shape()?;
-        check_text(|| "model.architecture".into(), &self.architecture)?;
-        let labels = self.labels.len();
-        check(
-            labels == 0 || labels == self.classes,
-            "model.labels",
-            &labels,
-            || format!("0 or {} names", self.classes),
-        )?;
-        for (index, label) in self.labels.iter().enumerate() {
-            check_label(|| format!("model.labels[{index}]"), label)?;
-        }
-        self.geometry().map(drop)
-    }
-
-    /// The numbers alone: what planning rests on. Does not allocate unless it fails.
-    pub(crate) fn validate_shape(&self) -> Result<(), ConfigError> {
-        in_range("model.patch_size", self.patch_size, 1, MAX_PATCH_SIZE)?;
-        check(
-            self.image_size >= 1 && self.image_size.is_multiple_of(self.patch_size),
-            "model.image_size",
-            &self.image_size,
-            || format!("a multiple of the patch size {}", self.patch_size),
-        )?;
-        // The largest grid is 32 x 32; stated on the side so that nothing overflows.
-        let side = self.image_size / self.patch_size;
-        let max_side = (MAX_TOKENS - 1).isqrt();
-        check(
-            side <= max_side,
-            "model.image_size",
-            &self.image_size,
-            || {
-                format!(
-                    "at most {} ({MAX_TOKENS} tokens)",
-                    max_side * self.patch_size
-                )
-            },
-        )?;
-        in_range("model.heads", self.heads, 1, MAX_WIDTH / HEAD_WIDTH)?;
-        let width = self.heads * HEAD_WIDTH;
-        check(self.width == width, "model.width", &self.width, || {
-            format!("{width}, {HEAD_WIDTH} for each of {} heads", self.heads)
-        })?;
-        in_range("model.depth", self.depth, 1, MAX_LAYERS)?;
-        in_range("model.mlp_width", self.mlp_width, 1, MAX_INNER)?;
-        check(
-            self.mlp_width.is_multiple_of(ROW_ALIGN),
-            "model.mlp_width",
-            &self.mlp_width,
-            || format!("a multiple of {ROW_ALIGN}"),
-        )?;
-        in_range("model.classes", self.classes, 1, MAX_CLASSES)?;
-        check(
-            self.class_token || self.pooling == Pooling::Mean,
-            "model.pooling",
-            &"class_token",
-            || "mean, since the model has no class token".into(),
-        )?;
-        check(
-            self.epsilon > 0.0 && self.epsilon <= 1.0,
-            "model.epsilon",
-            &self.epsilon,
-            || "above 0, at most 1".into(),
-        )
-    }
-
-    /// The preprocessing as the kernels take it.
-    pub(crate) fn geometry(&self) -> Result<Geometry, ConfigError> {
-        let resize = match self.preprocessing.resize {
-            ResizeMode::ShortestSide(side) => Resize::ShortestSide(side),
-            ResizeMode::Exact { width, height } => Resize::Exact { width, height },
-        };
-        let crop = (self.image_size, self.image_size);
-        Geometry::new(resize, crop, self.preprocessing.interpolation.into()).or_else(|error| {
-            refuse(
-                "model.preprocessing",
-                &format!("{} of {} pixels", error.field, error.found),
-                format!("1 to {} pixels", mergevit_kernels::frame::MAX_SIDE),
-            )
-        })
-    }
 }
 
 /// Accuracy measured on a labelled set. Fractions, 0 to 1.
