@@ -203,4 +203,17 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn the_source_declares_the_shared_memory_of_the_common_shape() {
+        let source = include_str!("../../cuda/attention.cu");
+        for head_width in HeadWidth::ALL {
+            let bytes = attention_shared_bytes(197, head_width);
+            let line = format!(
+                "// dynamic shared: attention_{} {bytes}\n",
+                head_width.channels()
+            );
+            assert!(source.contains(&line), "{line}");
+        }
+    }
 }

@@ -23,8 +23,11 @@ pub enum Kernel {
         /// D
         head_width: HeadWidth,
     },
-    /// `merge_match`: which tokens merge.
-    MergeMatch,
+    /// `merge_match_D`: which tokens merge.
+    MergeMatch {
+        /// D
+        head_width: HeadWidth,
+    },
     /// `merge_norm`: merging with the layer norm that follows.
     MergeNorm,
     /// `pool_norm`: pooling with the last layer norm.
@@ -50,9 +53,9 @@ impl Kernel {
                 .map(move |tile| Self::Gemm { tile, epilogue })
         });
         let attentions = HeadWidth::ALL.map(|head_width| Self::Attention { head_width });
-        gemms.chain(attentions).chain([
+        let matches = HeadWidth::ALL.map(|head_width| Self::MergeMatch { head_width });
+        gemms.chain(attentions).chain(matches).chain([
             Self::LayerNorm,
-            Self::MergeMatch,
             Self::MergeNorm,
             Self::PoolNorm,
             Self::Head,
@@ -74,7 +77,7 @@ impl Kernel {
             },
             Self::LayerNorm => Module::LayerNorm,
             Self::Attention { .. } => Module::Attention,
-            Self::MergeMatch => Module::MergeMatch,
+            Self::MergeMatch { .. } => Module::MergeMatch,
             Self::MergeNorm => Module::MergeNorm,
             Self::PoolNorm => Module::PoolNorm,
             Self::Head => Module::Head,
@@ -95,7 +98,12 @@ impl Kernel {
                 HeadWidth::W96 => "attention_96",
                 HeadWidth::W128 => "attention_128",
             },
-            Self::MergeMatch => "merge_match",
+            Self::MergeMatch { head_width } => match head_width {
+                HeadWidth::W32 => "merge_match_32",
+                HeadWidth::W64 => "merge_match_64",
+                HeadWidth::W96 => "merge_match_96",
+                HeadWidth::W128 => "merge_match_128",
+            },
             Self::MergeNorm => "merge_norm",
             Self::PoolNorm => "pool_norm",
             Self::Head => "head",

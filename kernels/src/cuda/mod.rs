@@ -13,7 +13,7 @@
 //! | `layer_norm` | [`layer_norm()`]: layer norm, quantized |
 //! | `gemm_*_requantize`, `gemm_*_gelu`, `gemm_*_residual` | [`gemm`]: linear layers |
 //! | `attention_*` | [`attention()`], [`pool_attention()`] |
-//! | `merge_match` | [`merge_match()`]: which tokens merge |
+//! | `merge_match_*` | [`merge_match()`]: which tokens merge |
 //! | `merge_norm` | [`merge_norm()`]: merging with the layer norm that follows |
 //! | `pool_norm` | [`pool_norm()`]: pooling with the last layer norm |
 //! | `head` | [`head()`]: the classifier |
@@ -55,7 +55,9 @@ pub use head_width::HeadWidth;
 pub use kernel::Kernel;
 pub use launch::Launch;
 pub use layer_norm::{LayerNormParams, layer_norm};
-pub use merge_match::{MergeMatchParams, merge_match, merge_match_shared_bytes};
+pub use merge_match::{
+    MergeMatchOperands, MergeMatchParams, merge_match, merge_match_shared_bytes,
+};
 pub use merge_norm::{MergeNormParams, merge_norm};
 pub use modules::{MODULES, Module};
 pub use params::Params;

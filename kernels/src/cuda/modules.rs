@@ -61,7 +61,7 @@ modules! {
     LayerNorm "layer_norm",
     /// `attention_D`
     Attention "attention",
-    /// `merge_match`
+    /// `merge_match_D`
     MergeMatch "merge_match",
     /// `merge_norm`
     MergeNorm "merge_norm",

@@ -3,7 +3,6 @@
 use super::gemm::epilogue::EpilogueKind;
 use super::gemm::tile::STEP;
 use super::gemm::tiling::{Shape, Tiling};
-use crate::ops::HEAD_WIDTH;
 
 /// What a launch makes an SM do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,13 +88,31 @@ pub(super) fn attention(of: &AttentionWork) -> Work {
     }
 }
 
-/// Matching: each block holds `rows` tokens of `width` channels in shared memory, and compares `pairs` of them.
-pub(super) fn merge_match(blocks: u32, rows: u32, pairs: u32, width: u32) -> Work {
-    let heads = u64::from(width) / HEAD_WIDTH as u64;
+/// What matching does.
+pub(super) struct MergeMatchWork {
+    pub(super) blocks: u32,
+    /// Of 16 sources that a block takes.
+    pub(super) groups: u32,
+    /// Of an image.
+    pub(super) sources: u32,
+    /// Of an image.
+    pub(super) targets: u32,
+    /// H
+    pub(super) heads: u32,
+    /// D
+    pub(super) channels: u32,
+}
+
+/// Matching: each block makes the metric of its sources and of all targets, and compares them.
+pub(super) fn merge_match(of: &MergeMatchWork) -> Work {
+    let (blocks, channels) = (u64::from(of.blocks), u64::from(of.channels));
+    let sources = u64::from(16 * of.groups);
+    let pairs = sources * u64::from(of.targets.next_multiple_of(8));
+    let rows = sources + u64::from(of.targets.next_multiple_of(32));
     Work {
         // Products of high and low bytes with each other.
-        tensor_macs: u64::from(blocks * pairs) * 4 * HEAD_WIDTH as u64,
-        instructions: u64::from(blocks) * (1330 + u64::from(rows) * (37 + 7 * heads / 2)),
+        tensor_macs: blocks * pairs * 4 * channels,
+        instructions: blocks * (1330 + rows * (37 + 7 * u64::from(of.heads) / 2)),
     }
 }
 

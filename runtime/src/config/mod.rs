@@ -4,8 +4,8 @@ mod model;
 mod preprocessing;
 
 pub use model::{
-    ActivationName, AttentionPooling, Mlp, ModelConfig, Normalization, OutputKind, Pooling, RotaryKind,
-    ZeroShot,
+    ActivationName, AttentionPooling, Mlp, ModelConfig, Normalization, OutputKind, Pooling,
+    RotaryKind, ZeroShot,
 };
 pub use preprocessing::{Interpolation, Preprocessing, ResizeMode};
 

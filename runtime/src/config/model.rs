@@ -333,9 +333,12 @@ impl ModelConfig {
             &self.epsilon,
             || "above 0, at most 1".into(),
         )?;
-        check(self.norm != Normalization::None, "model.norm", &"none", || {
-            "layer or rms".into()
-        })?;
+        check(
+            self.norm != Normalization::None,
+            "model.norm",
+            &"none",
+            || "layer or rms".into(),
+        )?;
         self.validate_pooling()?;
         self.validate_output()
     }
@@ -437,10 +440,7 @@ fn validate_heads(path: &str, heads: usize, head_width: usize) -> Result<(), Con
         return Ok(());
     }
     in_range(&format!("{path}.heads"), heads, 1, MAX_HEADS)?;
-    check(
-        false,
-        &format!("{path}.head_width"),
-        &head_width,
-        || format!("32, 64, 96 or 128, {heads} times which is a multiple of {ROW_ALIGN}"),
-    )
+    check(false, &format!("{path}.head_width"), &head_width, || {
+        format!("32, 64, 96 or 128, {heads} times which is a multiple of {ROW_ALIGN}")
+    })
 }
