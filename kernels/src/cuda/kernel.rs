@@ -16,8 +16,10 @@ pub enum Kernel {
         /// What happens to the sums.
         epilogue: EpilogueKind,
     },
-    /// `layer_norm`
+    /// `layer_norm`: to i8.
     LayerNorm,
+    /// `layer_norm_half`: to f16.
+    LayerNormHalf,
     /// `attention_D`: over tokens, or of one query.
     Attention {
         /// D
@@ -56,6 +58,7 @@ impl Kernel {
         let matches = HeadWidth::ALL.map(|head_width| Self::MergeMatch { head_width });
         gemms.chain(attentions).chain(matches).chain([
             Self::LayerNorm,
+            Self::LayerNormHalf,
             Self::MergeNorm,
             Self::PoolNorm,
             Self::Head,
@@ -75,7 +78,7 @@ impl Kernel {
                 EpilogueKind::Residual => Module::GemmResidual,
                 EpilogueKind::Embed => Module::GemmEmbed,
             },
-            Self::LayerNorm => Module::LayerNorm,
+            Self::LayerNorm | Self::LayerNormHalf => Module::LayerNorm,
             Self::Attention { .. } => Module::Attention,
             Self::MergeMatch { .. } => Module::MergeMatch,
             Self::MergeNorm => Module::MergeNorm,
@@ -92,6 +95,7 @@ impl Kernel {
         match self {
             Self::Gemm { tile, epilogue } => tile.kernel_name(epilogue),
             Self::LayerNorm => "layer_norm",
+            Self::LayerNormHalf => "layer_norm_half",
             Self::Attention { head_width } => match head_width {
                 HeadWidth::W32 => "attention_32",
                 HeadWidth::W64 => "attention_64",

@@ -10,12 +10,12 @@
 //! | `resample_columns`, `resample_rows` | [`preprocess`]: a camera frame to pixels or patches |
 //! | `patchify` | [`patchify()`]: pixels to patches |
 //! | `gemm_*_embed` | [`gemm`]: patch embedding, class token, token sizes |
-//! | `layer_norm` | [`layer_norm()`]: layer norm, quantized |
+//! | `layer_norm`, `layer_norm_half` | [`layer_norm()`], [`layer_norm_half()`]: norms, quantized or to f16 |
 //! | `gemm_*_requantize`, `gemm_*_gelu`, `gemm_*_residual` | [`gemm`]: linear layers |
 //! | `attention_*` | [`attention()`], [`pool_attention()`] |
 //! | `merge_match_*` | [`merge_match()`]: which tokens merge |
 //! | `merge_norm` | [`merge_norm()`]: merging with the layer norm that follows |
-//! | `pool_norm` | [`pool_norm()`]: pooling with the last layer norm |
+//! | `pool_norm` | [`pool_norm()`]: pooling with the last norm |
 //! | `head` | [`head()`]: the classifier |
 //! | `top_classes` | [`top_classes()`]: the best classes |
 
@@ -33,6 +33,7 @@ mod layer_norm;
 mod merge_match;
 mod merge_norm;
 mod modules;
+mod norm;
 mod params;
 mod patchify;
 mod pool_norm;
@@ -54,12 +55,13 @@ pub use head::{HeadParams, head};
 pub use head_width::HeadWidth;
 pub use kernel::Kernel;
 pub use launch::Launch;
-pub use layer_norm::{LayerNormParams, layer_norm};
+pub use layer_norm::{LayerNormParams, layer_norm, layer_norm_half};
 pub use merge_match::{
     MergeMatchOperands, MergeMatchParams, merge_match, merge_match_shared_bytes,
 };
-pub use merge_norm::{MergeNormParams, merge_norm};
+pub use merge_norm::{MergeNormOperands, MergeNormParams, MergePositions, merge_norm};
 pub use modules::{MODULES, Module};
+pub use norm::NormParams;
 pub use params::Params;
 pub use patchify::{PatchifyParams, patchify};
 pub use pool_norm::{PoolNormParams, pool_norm};

@@ -57,7 +57,7 @@ modules! {
     GemmResidual "gemm_residual",
     /// `gemm_*_embed`
     GemmEmbed "gemm_embed",
-    /// `layer_norm`
+    /// `layer_norm`, `layer_norm_half`
     LayerNorm "layer_norm",
     /// `attention_D`
     Attention "attention",

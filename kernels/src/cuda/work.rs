@@ -3,6 +3,8 @@
 use super::gemm::epilogue::EpilogueKind;
 use super::gemm::tile::STEP;
 use super::gemm::tiling::{Shape, Tiling};
+use super::norm::NormParams;
+use super::pool_norm::PoolNormParams;
 
 /// What a launch makes an SM do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,14 +51,15 @@ pub(super) fn gemm(shape: &Shape, tiling: &Tiling, epilogue: EpilogueKind) -> Wo
     }
 }
 
-/// Layer norm of rows of `width` channels.
-pub(super) fn layer_norm(rows: u32, width: u32) -> Work {
-    Work::instructions(u64::from(rows) * norm_row(width))
+/// Norms of `rows` rows.
+pub(super) fn layer_norm(rows: u32, norm: &NormParams) -> Work {
+    Work::instructions(u64::from(rows) * norm_row(norm))
 }
 
-/// A warp normalizes a row: both sums, and a part for each 256 columns.
-fn norm_row(width: u32) -> u64 {
-    284 + 153 * u64::from(width.div_ceil(256))
+/// A warp normalizes a row: both sums, and a part for each 256 columns, more where they are read from memory.
+fn norm_row(norm: &NormParams) -> u64 {
+    let step = if norm.fits_registers() { 153 } else { 200 };
+    284 + step * u64::from(norm.width.div_ceil(256))
 }
 
 /// What attention does.
@@ -116,17 +119,19 @@ pub(super) fn merge_match(of: &MergeMatchWork) -> Work {
     }
 }
 
-/// Merging of images of `tokens` tokens, of which `kept` of `width` channels are left in all images together.
-pub(super) fn merge_norm(kept: u32, tokens: u32, width: u32) -> Work {
-    let words = u64::from(tokens.div_ceil(2).div_ceil(32));
-    Work::instructions(u64::from(kept) * (norm_row(width) + 230 + 16 * words))
+/// Merging of images of `sources` sources each, of which `kept` tokens are left in all images together.
+pub(super) fn merge_norm(kept: u32, sources: u32, norm: &NormParams) -> Work {
+    let words = u64::from(sources.div_ceil(32));
+    Work::instructions(u64::from(kept) * (norm_row(norm) + 230 + 16 * words))
 }
 
-/// Pooling of `batch` images: `summed` tokens of `width` channels are added up, 0 where one is taken as it is.
-pub(super) fn pool_norm(batch: u32, summed: u32, width: u32) -> Work {
-    let columns = u64::from(width.div_ceil(32));
-    let chain = u64::from(summed) * 16;
-    Work::instructions(u64::from(batch) * (columns * (36 + chain) + 180 + norm_row(width)))
+/// Pooling of `batch` images: parts are copied, tokens are added up to a mean, and parts are normalized.
+pub(super) fn pool_norm(batch: u32, pool: &PoolNormParams) -> Work {
+    let rounds = |columns: u32| u64::from(columns.div_ceil(32));
+    let chain = u64::from(pool.tokens - pool.first) * 16;
+    let mean = rounds(pool.pooled_width - pool.copied) * chain;
+    let parts = u64::from(pool.pooled_width / pool.norm.width) * norm_row(&pool.norm);
+    Work::instructions(u64::from(batch) * (rounds(pool.pooled_width) * 36 + mean + 180 + parts))
 }
 
 /// The classifier: each block computes `products` sums of `inputs` products.
