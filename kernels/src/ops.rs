@@ -4,7 +4,7 @@
 //! first `P` are the prefix (class token, distillation token, registers), `C` channels (the width), `H`
 //! heads of `D` channels, `A = H D` channels inside attention, `F` channels inside the MLP.
 
-use crate::math::Activation;
+use crate::math::activation::Activation;
 use half::f16;
 
 /// The usual width of a head, which kernels are tuned for.

@@ -8,7 +8,7 @@ mod on_device;
 #[path = "common/suite.rs"]
 mod suite;
 
-use common::checks::{Candidates, check_merge};
+use common::checks::{Candidates, Feature, Places, check_merge};
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::Device;
 use mergevit_kernels::cuda::gemm::Tile;
@@ -32,6 +32,10 @@ impl Candidates for Cuda {
             |order| -> Box<dyn Kernels> { Box::new(OnDevice::new(device(order), Tile::T32x64, 1)) };
         orders.map(on_device).into()
     }
+
+    fn lack(feature: Feature) -> bool {
+        feature.is_missing_on_cuda()
+    }
 }
 
 /// Every tile shape, with K in one part and in three.
@@ -50,6 +54,10 @@ impl Candidates for Tilings {
             ))
         })
         .collect()
+    }
+
+    fn lack(feature: Feature) -> bool {
+        feature.is_missing_on_cuda()
     }
 }
 
@@ -79,7 +87,19 @@ const SHAPES: Shapes = Shapes {
     ],
     scales: &[0.0, 1e-30, 1e30, f32::MAX],
     scales_of: (128, 128),
-    embeddings: &[(3, 9, 64, 192), (2, 49, 128, 64)],
+    rotations: &[
+        (65, 3, 64, 64),
+        (33, 4, 32, 128),
+        (17, 2, 96, 64),
+        (129, 2, 128, 64),
+    ],
+    embeddings: &[
+        (3, 9, 0, 64, 192),
+        (3, 9, 1, 64, 192),
+        (2, 49, 0, 128, 64),
+        (2, 49, 1, 128, 64),
+        (2, 36, 5, 128, 64),
+    ],
     tokens: &[1..=257],
     merges: &[
         (3, 197, 192, 13),
@@ -101,14 +121,16 @@ suite!(SHAPES, linear: Tilings, others: Cuda);
 #[test]
 fn merging_over_token_counts() {
     for tokens in 2..=257 {
-        let class_token = tokens % 2 == 1;
+        let prefix = tokens % 2;
         let shape = Merge {
             batch: 1,
             tokens,
             width: 64,
-            merged: Merge::limit(tokens, class_token).div_ceil(2),
-            class_token,
+            heads: 1,
+            head_width: 64,
+            merged: Merge::limit(tokens, prefix).div_ceil(2),
+            prefix,
         };
-        check_merge::<Cuda>(tokens as u64, shape, 6);
+        check_merge::<Cuda>(tokens as u64, shape, 6, Places::Nowhere);
     }
 }

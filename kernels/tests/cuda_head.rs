@@ -8,12 +8,12 @@ mod common;
 mod on_device;
 
 use common::Weights;
-use common::checks::{Candidates, check_layer_norm, check_patchify, check_pool_and_head};
+use common::checks::{Candidates, Feature, check_norm, check_patchify, check_pool};
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::gemm::Tile;
 use mergevit_kernels::cuda::testing::{BlockOrder, Options, test_device, unnoticed_mutants};
 use mergevit_kernels::cuda::{Address, Best, Device, Module, TopClassesParams, top_classes};
-use mergevit_kernels::ops::Capacity;
+use mergevit_kernels::ops::{Capacity, NormKind};
 use mergevit_kernels::reference::Reference;
 use mergevit_kernels::testing::Random;
 use on_device::OnDevice;
@@ -31,6 +31,10 @@ impl Candidates for Cuda {
             Tile::T32x64,
             1,
         ))]
+    }
+
+    fn lack(feature: Feature) -> bool {
+        feature.is_missing_on_cuda()
     }
 }
 
@@ -71,6 +75,7 @@ fn head_over_batches_classes_and_inputs() {
             batch,
             tokens: 1,
             width: inputs,
+            head_width: 64,
             inner: inputs,
         };
         for mut kernels in Cuda::candidates(&capacity) {
@@ -83,7 +88,7 @@ fn head_over_batches_classes_and_inputs() {
 #[test]
 fn pooling_over_widths_and_tokens() {
     for (batch, tokens, width) in [(1, 197, 192), (2, 33, 2048), (5, 2, 320), (1, 1025, 64)] {
-        check_pool_and_head::<Cuda>(batch, tokens, width, 3);
+        check_pool::<Cuda>(batch, tokens, width);
     }
 }
 
@@ -91,7 +96,7 @@ fn pooling_over_widths_and_tokens() {
 #[test]
 fn wide_norms_of_large_values() {
     for magnitude in [1e-7, 1.0, 65504.0, f32::INFINITY] {
-        check_layer_norm::<Cuda>(17, 9, 448, magnitude);
+        check_norm::<Cuda>(17, NormKind::Layer, (9, 448, 448), magnitude);
     }
 }
 

@@ -11,7 +11,8 @@ use mergevit_kernels::cuda::Target;
 use mergevit_kernels::cuda::gemm::Tile;
 use mergevit_kernels::cuda::testing::{Emulated, Options};
 use mergevit_kernels::ops::{
-    Attention, Epilogue, LayerNorm, Merge, MergeInput, MergeOutput, Patchify, Pool, Pooling,
+    Attention, Epilogue, HEAD_WIDTH, LayerNorm, Merge, MergeInput, MergeOutput, NormKind, Patchify,
+    Pool, Pooling, Positions,
 };
 use mergevit_kernels::testing::Random;
 use on_device::OnDevice;
@@ -48,13 +49,6 @@ fn linear_layers() {
                 let output = &mut output;
                 let requantize = Epilogue::Requantize { output };
                 kernels.linear(rows, &input, &weights.view(), requantize);
-                let mut output = vec![0; rows * outputs];
-                let gelu = Epilogue::GeluRequantize {
-                    inverse_scale: 30.0,
-                    zero_point: -100.0,
-                    output: &mut output,
-                };
-                kernels.linear(rows, &input, &weights.view(), gelu);
                 let mut residual = vec![f16::ONE; rows * outputs];
                 let residual = &mut residual;
                 let add = Epilogue::ResidualAdd { residual };
@@ -71,6 +65,8 @@ fn norms_and_attention() {
         let width = 64 * heads;
         let (gain, bias) = (vec![30.0; width], vec![0.0; width]);
         let norm = LayerNorm {
+            kind: NormKind::Layer,
+            count: width,
             gain: &gain,
             bias: &bias,
             epsilon: 1e-6,
@@ -80,6 +76,7 @@ fn norms_and_attention() {
             batch: 1,
             tokens,
             heads,
+            head_width: HEAD_WIDTH,
             score_scale: &scales,
             context_scale: &scales,
         };
@@ -101,8 +98,10 @@ fn merging() {
             batch: 1,
             tokens,
             width,
+            heads: width / HEAD_WIDTH,
+            head_width: HEAD_WIDTH,
             merged,
-            class_token: true,
+            prefix: 1,
         };
         let qkv = random.i8s(tokens * 3 * width, false);
         let residual = random.f16s(tokens * width, 1.0);
@@ -112,10 +111,12 @@ fn merging() {
                 qkv: &qkv,
                 residual: &residual,
                 sizes: &sizes,
+                positions: Positions::None,
             };
             let output = MergeOutput {
                 residual: &mut vec![f16::ZERO; (tokens - merged) * width],
                 sizes: &mut vec![0; tokens - merged],
+                positions: None,
             };
             kernels.merge(&shape, input, output);
         });
@@ -140,12 +141,11 @@ fn ends() {
             kernels.patchify(&patchify, &pixels, &mut patches);
             kernels.head(&high, &high, &weights.view(), &mut vec![0.0; classes]);
         });
-        for pooling in [Pooling::ClassToken, Pooling::Mean] {
+        for pooling in [Pooling::First(1), Pooling::Mean { first: 1 }] {
             let pool = Pool {
                 batch: 1,
                 tokens: 197,
                 width,
-                class_token: true,
                 pooling,
             };
             check(Tile::T128x128, 1, |kernels| {

@@ -20,6 +20,8 @@ pub enum Kernel {
     LayerNorm,
     /// `layer_norm_half`: to f16.
     LayerNormHalf,
+    /// `rotary`: what positions rotate by.
+    Rotary,
     /// `attention_D`: over tokens, or of one query.
     Attention {
         /// D
@@ -59,6 +61,7 @@ impl Kernel {
         gemms.chain(attentions).chain(matches).chain([
             Self::LayerNorm,
             Self::LayerNormHalf,
+            Self::Rotary,
             Self::MergeNorm,
             Self::PoolNorm,
             Self::Head,
@@ -74,11 +77,14 @@ impl Kernel {
         match self {
             Self::Gemm { epilogue, .. } => match epilogue {
                 EpilogueKind::Requantize => Module::GemmRequantize,
-                EpilogueKind::Gelu => Module::GemmGelu,
+                EpilogueKind::Rotate => Module::GemmRotate,
+                EpilogueKind::Activate => Module::GemmActivate,
+                EpilogueKind::Gate => Module::GemmGate,
                 EpilogueKind::Residual => Module::GemmResidual,
                 EpilogueKind::Embed => Module::GemmEmbed,
             },
             Self::LayerNorm | Self::LayerNormHalf => Module::LayerNorm,
+            Self::Rotary => Module::Rotary,
             Self::Attention { .. } => Module::Attention,
             Self::MergeMatch { .. } => Module::MergeMatch,
             Self::MergeNorm => Module::MergeNorm,
@@ -96,6 +102,7 @@ impl Kernel {
             Self::Gemm { tile, epilogue } => tile.kernel_name(epilogue),
             Self::LayerNorm => "layer_norm",
             Self::LayerNormHalf => "layer_norm_half",
+            Self::Rotary => "rotary",
             Self::Attention { head_width } => match head_width {
                 HeadWidth::W32 => "attention_32",
                 HeadWidth::W64 => "attention_64",

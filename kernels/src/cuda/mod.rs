@@ -9,9 +9,10 @@
 //! |---|---|
 //! | `resample_columns`, `resample_rows` | [`preprocess`]: a camera frame to pixels or patches |
 //! | `patchify` | [`patchify()`]: pixels to patches |
-//! | `gemm_*_embed` | [`gemm`]: patch embedding, class token, token sizes |
+//! | `gemm_*_embed` | [`gemm`]: patch embedding, prefix, token sizes; a linear layer to f16 |
 //! | `layer_norm`, `layer_norm_half` | [`layer_norm()`], [`layer_norm_half()`]: norms, quantized or to f16 |
-//! | `gemm_*_requantize`, `gemm_*_gelu`, `gemm_*_residual` | [`gemm`]: linear layers |
+//! | `rotary` | [`rotary()`]: what positions rotate queries and keys by |
+//! | `gemm_*_requantize`, `gemm_*_rotate`, `gemm_*_activate`, `gemm_*_gate`, `gemm_*_residual` | [`gemm`]: linear layers |
 //! | `attention_*` | [`attention()`], [`pool_attention()`] |
 //! | `merge_match_*` | [`merge_match()`]: which tokens merge |
 //! | `merge_norm` | [`merge_norm()`]: merging with the layer norm that follows |
@@ -38,6 +39,7 @@ mod params;
 mod patchify;
 mod pool_norm;
 pub mod preprocess;
+mod rotary;
 mod target;
 #[cfg(feature = "emulator")]
 pub mod testing;
@@ -65,6 +67,7 @@ pub use norm::NormParams;
 pub use params::Params;
 pub use patchify::{PatchifyParams, patchify};
 pub use pool_norm::{PoolNormParams, pool_norm};
+pub use rotary::{RotaryParams, rotary};
 pub use target::Target;
 pub use top_classes::{Best, TopClassesParams, top_classes};
 pub use work::Work;

@@ -29,7 +29,7 @@ impl Work {
 pub(super) fn gemm(shape: &Shape, tiling: &Tiling, epilogue: EpilogueKind) -> Work {
     const FRAGMENT_STEP: u64 = 16;
     const FRAGMENT_REDUCE: u64 = 35;
-    const FRAGMENT_FINISH: [u64; 4] = [189, 568, 155, 148];
+    const FRAGMENT_FINISH: [u64; EpilogueKind::COUNT] = [189, 250, 460, 300, 155, 148];
     const WARP: u64 = 95;
     let tile = tiling.tile;
     let splits = u64::from(tiling.splits);
@@ -40,7 +40,7 @@ pub(super) fn gemm(shape: &Shape, tiling: &Tiling, epilogue: EpilogueKind) -> Wo
     // Parts are added up for whole tiles.
     let summed = match splits {
         1 => 0,
-        _ => splits * u64::from(tiles * tile.rows() * tile.columns() / 512),
+        _ => splits * u64::from(tiles) * u64::from(tile.rows() * tile.columns() / 512),
     };
     let fragment = steps * FRAGMENT_STEP + FRAGMENT_FINISH[epilogue as usize];
     Work {
@@ -60,6 +60,11 @@ pub(super) fn layer_norm(rows: u32, norm: &NormParams) -> Work {
 fn norm_row(norm: &NormParams) -> u64 {
     let step = if norm.fits_registers() { 153 } else { 200 };
     284 + step * u64::from(norm.width.div_ceil(256))
+}
+
+/// Angles of so many pairs of channels for each of `tokens` tokens.
+pub(super) fn rotary(tokens: u32, pairs: u32) -> Work {
+    Work::instructions(u64::from(tokens * pairs).div_ceil(32) * 80)
 }
 
 /// What attention does.

@@ -5,13 +5,13 @@ use half::f16;
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::gemm::{self, Operands, Shape, Tile, Tiling};
 use mergevit_kernels::cuda::{
-    self, Address, AttentionOperands, AttentionShape, Device, HeadParams, HeadWidth, Launch,
-    LayerNormParams, MergeMatchParams, MergeNormParams, PatchifyParams, PoolNormParams,
+    self, Address, AttentionParams, Device, HeadParams, Launch, LayerNormParams, MergeMatchParams,
+    MergeNormParams, PatchifyParams, PoolNormParams,
 };
 use mergevit_kernels::math::log2_table;
 use mergevit_kernels::ops::{
-    Attention, Epilogue, LayerNorm, LinearWeights, Merge, MergeInput, MergeOutput, Patchify, Pool,
-    Pooling,
+    Attention, Epilogue, HEAD_WIDTH, LayerNorm, LinearWeights, Merge, MergeInput, MergeOutput,
+    NormKind, Patchify, Pool, Pooling, Positions, Rotary,
 };
 use mergevit_kernels::reference;
 
@@ -81,19 +81,6 @@ impl OnDevice {
                 self.launch(&linear(at, gemm::Epilogue::Requantize));
                 self.download(at, output);
             }
-            Epilogue::GeluRequantize {
-                inverse_scale,
-                zero_point,
-                output,
-            } => {
-                let at = self.room(output);
-                let gelu = gemm::Epilogue::Gelu {
-                    inverse_scale,
-                    zero_point,
-                };
-                self.launch(&linear(at, gelu));
-                self.download(at, output);
-            }
             Epilogue::ResidualAdd { residual } => {
                 let at = self.upload(residual);
                 self.launch(&linear(at, gemm::Epilogue::Residual));
@@ -107,34 +94,24 @@ impl OnDevice {
                     position: self.upload(embed.position),
                     sizes: sizes_at,
                     batch: embed.batch as u32,
-                    class_token: embed.class_token,
+                    class_token: embed.prefix == 1,
                 };
                 self.launch(&linear(at, start));
                 self.download(at, embed.residual);
                 self.download(sizes_at, &mut sizes);
                 assert!(sizes.iter().all(|&size| size == 1), "sizes start at 1");
             }
+            Epilogue::Rotate { .. }
+            | Epilogue::Activate { .. }
+            | Epilogue::Gate { .. }
+            | Epilogue::GateHalf { .. }
+            | Epilogue::Half { .. } => unreachable!("checks leave it out"),
         }
     }
 
     /// A layer norm, from an upload of its gain and bias.
     fn norm(&mut self, norm: &LayerNorm<'_>) -> (Address, Address) {
         (self.upload(norm.gain), self.upload(norm.bias))
-    }
-
-    fn attention_operands(
-        &mut self,
-        shape: &Attention<'_>,
-        sizes: Option<&[u32]>,
-        context: &[i8],
-    ) -> AttentionOperands {
-        AttentionOperands {
-            sizes: sizes.map_or(Address::NULL, |sizes| self.upload(sizes)),
-            log2_size: self.upload(&log2_table()),
-            score_scale: self.upload(shape.score_scale),
-            context_scale: self.upload(shape.context_scale),
-            context: self.room(context),
-        }
     }
 }
 
@@ -212,6 +189,14 @@ impl Kernels for OnDevice {
         self.download(params.output, output);
     }
 
+    fn layer_norm_half(&mut self, _: &LayerNorm<'_>, _: &[f16], _: &mut [f16]) {
+        unreachable!("checks leave it out");
+    }
+
+    fn layer_norm_real(&mut self, _: &LayerNorm<'_>, _: &[f16], _: &mut [f32]) {
+        unreachable!("checks leave it out");
+    }
+
     fn layer_norm_wide(
         &mut self,
         norm: &LayerNorm<'_>,
@@ -251,17 +236,35 @@ impl Kernels for OnDevice {
         sizes: Option<&[u32]>,
         context: &mut [i8],
     ) {
-        let channels = qkv.len() / (3 * shape.batch * shape.tokens * shape.heads);
-        let of = AttentionShape {
-            batch: shape.batch as u32,
+        let params = AttentionParams {
+            qkv: self.upload(qkv),
+            sizes: sizes.map_or(Address::NULL, |sizes| self.upload(sizes)),
+            log2_size: self.upload(&log2_table()),
+            score_scale: self.upload(shape.score_scale),
+            context_scale: self.upload(shape.context_scale),
+            context: self.room(context),
             tokens: shape.tokens as u32,
             heads: shape.heads as u32,
-            head_width: HeadWidth::of(channels).unwrap(),
         };
-        let operands = self.attention_operands(shape, sizes, context);
-        let qkv = self.upload(qkv);
-        self.launch(&cuda::attention(&of, qkv, &operands));
-        self.download(operands.context, context);
+        assert_eq!(qkv.len(), context.len() * 3);
+        assert_eq!(context.len() % HEAD_WIDTH, 0);
+        self.launch(&cuda::attention(shape.batch as u32, &params));
+        self.download(params.context, context);
+    }
+
+    fn pool_attention(
+        &mut self,
+        _: &Attention<'_>,
+        _: &[i8],
+        _: &[i8],
+        _: Option<&[u32]>,
+        _: &mut [i8],
+    ) {
+        unreachable!("checks leave it out");
+    }
+
+    fn rotary(&mut self, _: &Rotary<'_>, _: Positions<'_>, _: &mut [f32]) {
+        unreachable!("checks leave it out");
     }
 
     fn merge(&mut self, shape: &Merge, tokens: MergeInput<'_>, output: MergeOutput<'_>) {
@@ -274,11 +277,13 @@ impl Kernels for OnDevice {
             tokens: shape.tokens as u32,
             width: shape.width as u32,
             merged: shape.merged as u32,
-            class_token: shape.class_token.into(),
+            class_token: shape.prefix as u32,
         };
         self.launch(&cuda::merge_match(shape.batch as u32, &matching));
         let (gain, bias) = (vec![30.0; shape.width], vec![-3.0; shape.width]);
         let norm = LayerNorm {
+            kind: NormKind::Layer,
+            count: shape.width,
             gain: &gain,
             bias: &bias,
             epsilon: 1e-6,
@@ -319,8 +324,8 @@ impl Kernels for OnDevice {
             low: self.room(&bytes),
             tokens: shape.tokens as u32,
             width: shape.width as u32,
-            class_token: shape.class_token.into(),
-            mean: (shape.pooling == Pooling::Mean).into(),
+            class_token: (shape.pooling != Pooling::Mean { first: 0 }).into(),
+            mean: matches!(shape.pooling, Pooling::Mean { .. }).into(),
             epsilon: 1e-6,
             padding: 0,
         };
