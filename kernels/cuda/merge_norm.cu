@@ -112,6 +112,7 @@ struct Merging {
         float sum[ROW_STEPS][LANE_ELEMENTS];
 #pragma unroll
         for (u32 s = 0; s < ROW_STEPS; s++) {
+            if (s * ROW_STEP >= width) break;
             row.floats(s, sum[s]);
 #pragma unroll
             for (u32 i = 0; i < LANE_ELEMENTS; i++) sum[s][i] = __fmul_rn((float)own, sum[s][i]);

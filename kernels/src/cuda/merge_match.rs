@@ -144,14 +144,15 @@ pub fn merge_match(shape: &Merge, operands: &MergeMatchOperands) -> Launch {
         padding: 0,
     };
     let grid = [sources.div_ceil(groups * GROUP), batch, 1];
-    let work = work::merge_match(&work::MergeMatchWork {
+    let of = work::MergeMatchWork {
         blocks: grid[0] * batch,
         groups,
         sources,
         targets,
         heads: params.heads,
         channels: head_width.channels(),
-    });
+    };
+    let work = work::merge_match(batch, &of);
     let shared = shared_bytes(groups, tokens, prefix, head_width);
     let kernel = Kernel::MergeMatch { head_width };
     Launch::new(kernel, grid, THREADS, shared, &params).with_work(work)

@@ -111,23 +111,29 @@ pub(super) struct MergeMatchWork {
     pub(super) channels: u32,
 }
 
-/// Matching: each block makes the metric of its sources and of all targets, and compares them.
-pub(super) fn merge_match(of: &MergeMatchWork) -> Work {
+/// Matching of `batch` images: each block makes the metric of its sources and of all targets, and compares them; the
+/// last block of an image ranks its sources.
+pub(super) fn merge_match(batch: u32, of: &MergeMatchWork) -> Work {
     let (blocks, channels) = (u64::from(of.blocks), u64::from(of.channels));
-    let sources = u64::from(16 * of.groups);
-    let pairs = sources * u64::from(of.targets.next_multiple_of(8));
-    let rows = sources + u64::from(of.targets.next_multiple_of(32));
+    let (groups, sources) = (u64::from(of.groups), u64::from(of.sources));
+    let eights = u64::from(of.targets.div_ceil(8));
+    let rows = 16 * groups + u64::from(of.targets.next_multiple_of(32));
+    let row = (channels / 32) * (9 + 8 * u64::from(of.heads) / 5);
     Work {
         // Products of high and low bytes with each other.
-        tensor_macs: blocks * pairs * 4 * channels,
-        instructions: blocks * (1330 + rows * (37 + 7 * u64::from(of.heads) / 2)),
+        tensor_macs: blocks * 16 * groups * 8 * eights * 4 * channels,
+        instructions: blocks * (1870 + rows * row + groups * eights * 169)
+            + u64::from(batch) * 9 * sources * sources / 128,
     }
 }
 
-/// Merging of images of `sources` sources each, of which `kept` tokens are left in all images together.
+/// Merging of images of `sources` sources each, of which `kept` tokens are left in all images together. Rows that are
+/// not normalized from registers merge a piece at a time.
 pub(super) fn merge_norm(kept: u32, sources: u32, norm: &NormParams) -> Work {
-    let words = u64::from(sources.div_ceil(32));
-    Work::instructions(u64::from(kept) * (norm_row(norm) + 230 + 16 * words))
+    let words = u64::from(sources.div_ceil(32) * norm.width.div_ceil(2048));
+    let step = if norm.fits_registers() { 18 } else { 60 };
+    let steps = step * u64::from(norm.width.div_ceil(256));
+    Work::instructions(u64::from(kept) * (norm_row(norm) + 230 + 16 * words + steps))
 }
 
 /// Pooling of `batch` images: parts are copied, tokens are added up to a mean, and parts are normalized.
