@@ -52,6 +52,6 @@ pub fn layer_norm_half(params: &LayerNormParams) -> Launch {
 
 fn launch(kernel: Kernel, params: &LayerNormParams) -> Launch {
     let grid = [params.rows.div_ceil(ROWS), 1, 1];
-    let work = work::layer_norm(params.rows, &params.norm);
+    let work = work::layer_norm(params.rows, &params.norm, kernel == Kernel::LayerNorm);
     Launch::new(kernel, grid, 32 * ROWS, 0, params).with_work(work)
 }

@@ -1,5 +1,6 @@
 //! What launches cost: the basis of estimates. Tests hold it against what the emulator counts.
 
+use super::address::Address;
 use super::gemm::epilogue::EpilogueKind;
 use super::gemm::tile::STEP;
 use super::gemm::tiling::{Shape, Tiling};
@@ -51,15 +52,29 @@ pub(super) fn gemm(shape: &Shape, tiling: &Tiling, epilogue: EpilogueKind) -> Wo
     }
 }
 
-/// Norms of `rows` rows.
-pub(super) fn layer_norm(rows: u32, norm: &NormParams) -> Work {
-    Work::instructions(u64::from(rows) * norm_row(norm))
+/// Instructions that quantize 256 columns of a normalized row to bytes, beyond what it takes to round them to f16.
+const QUANTIZE: u64 = 37;
+
+/// Likewise to two bytes.
+const WIDE: u64 = 80;
+
+/// Norms of `rows` rows, to i8 or f16.
+pub(super) fn layer_norm(rows: u32, norm: &NormParams, quantized: bool) -> Work {
+    let store = if quantized { QUANTIZE } else { 0 };
+    Work::instructions(u64::from(rows) * norm_row(norm, store))
 }
 
-/// A warp normalizes a row: both sums, and a part for each 256 columns, more where they are read from memory.
-fn norm_row(norm: &NormParams) -> u64 {
-    let step = if norm.fits_registers() { 153 } else { 200 };
-    284 + step * u64::from(norm.width.div_ceil(256))
+/// A warp normalizes a row and stores it at `store` instructions for 256 columns beyond those for f16.
+fn norm_row(norm: &NormParams, store: u64) -> u64 {
+    let steps = u64::from(norm.width.div_ceil(256));
+    // The sum, the sum of squares, the result: once, and for each 256 columns.
+    let passes = match norm.fits_registers() {
+        true => [(121, 8), (159, 30), (34, 88)],
+        false => [(91, 69), (100, 77), (37, 65)],
+    };
+    let pass = |(once, step): &(u64, u64)| once + step * steps;
+    // Each kind after the first needs one pass fewer.
+    passes[norm.kind as usize..].iter().map(pass).sum::<u64>() + store * steps
 }
 
 /// Angles of so many pairs of channels for each of `tokens` tokens.
@@ -133,16 +148,20 @@ pub(super) fn merge_norm(kept: u32, sources: u32, norm: &NormParams) -> Work {
     let words = u64::from(sources.div_ceil(32) * norm.width.div_ceil(2048));
     let step = if norm.fits_registers() { 18 } else { 60 };
     let steps = step * u64::from(norm.width.div_ceil(256));
-    Work::instructions(u64::from(kept) * (norm_row(norm) + 230 + 16 * words + steps))
+    Work::instructions(u64::from(kept) * (norm_row(norm, QUANTIZE) + 230 + 16 * words + steps))
 }
 
-/// Pooling of `batch` images: parts are copied, tokens are added up to a mean, and parts are normalized.
+/// Pooling of `batch` images: elements are copied, tokens are added up to a mean, and parts are normalized.
 pub(super) fn pool_norm(batch: u32, pool: &PoolNormParams) -> Work {
     let rounds = |columns: u32| u64::from(columns.div_ceil(32));
     let chain = u64::from(pool.tokens - pool.first) * 16;
     let mean = rounds(pool.pooled_width - pool.copied) * chain;
-    let parts = u64::from(pool.pooled_width / pool.norm.width) * norm_row(&pool.norm);
-    Work::instructions(u64::from(batch) * (rounds(pool.pooled_width) * 36 + mean + 180 + parts))
+    let store = match pool.real {
+        Address::NULL => WIDE,
+        _ => 0,
+    };
+    let parts = u64::from(pool.pooled_width / pool.norm.width) * norm_row(&pool.norm, store);
+    Work::instructions(u64::from(batch) * (rounds(pool.pooled_width) * 33 / 2 + 270 + mean + parts))
 }
 
 /// The classifier: each block computes `products` sums of `inputs` products.
