@@ -95,8 +95,9 @@ pub mod testing;
 pub mod format {}
 
 pub use config::{
-    Accuracy, ActivationQuantization, ConfigError, Interpolation, ModelConfig, Pooling,
-    Preprocessing, Provenance, ResizeMode, Schedule,
+    Accuracy, ActivationName, ActivationQuantization, AttentionPooling, ConfigError, Interpolation,
+    Mlp, ModelConfig, Normalization, OutputKind, Pooling, Preprocessing, Provenance, ResizeMode,
+    RotaryKind, Schedule, ZeroShot,
 };
 pub use engine::{
     Backend, BackendStatus, Engine, EngineOptions, LoadError, Output, Prediction, RunError, Top,

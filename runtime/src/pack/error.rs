@@ -116,7 +116,7 @@ pub enum Defect {
         "format version {found}, expected {expected}: made by {} mergevit; {}",
         if found > expected { "a newer" } else { "an older" },
         if found > expected { "update this one, or make the pack again with its own mergevit-calibrate" }
-        else { "make the pack again" }
+        else { "make it again from the checkpoint: mergevit-calibrate pack --help" }
     )]
     Version {
         /// Version of the file.

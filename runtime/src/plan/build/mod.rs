@@ -1,17 +1,20 @@
-//! From a configuration to a plan.
+//! From a configuration to a plan: patches and embedding here, then [`layer`]s, then the [`tail`].
+
+mod layer;
+mod tail;
 
 use super::op::{
-    AttentionOp, EmbedOp, FinalNormOp, HeadOp, LayerNormOp, LinearEpilogue, LinearOp, MergeOp,
-    PatchifyOp, PoolOp, ResetSizesOp,
+    EmbedOp, LayerNormOp, LinearEpilogue, LinearOp, NormOutput, PatchifyOp, ResetSizesOp,
+    TokenPositions,
 };
 use super::place::{Buffer, Wish, place};
 use super::span::Span;
 use super::step::Step;
 use super::{MAX_BUFFERS, MAX_STEPS, Plan};
-use crate::config::{ModelConfig, Pooling};
+use crate::config::{ModelConfig, RotaryKind};
 use crate::pack::{Linear, Norm};
 use half::f16;
-use mergevit_kernels::ops::{self, Merge, Patchify, Pool};
+use mergevit_kernels::ops::{Merge, Patchify};
 
 /// Plans a valid model. `merge` has one entry a layer.
 pub(super) fn build(config: &ModelConfig, merge: &[u16], batch: usize) -> Plan {
@@ -24,23 +27,24 @@ pub(super) fn build(config: &ModelConfig, merge: &[u16], batch: usize) -> Plan {
         buffers: heapless::Vec::new(),
     };
     let mut patchify = builder.patchify();
-    let (mut residual, mut sizes) = builder.embedding(&patchify);
+    let mut stream = builder.embedding(&patchify);
     let mut tokens = heapless::Vec::new();
     for (layer, &r) in merge.iter().enumerate() {
         push(&mut tokens, builder.tokens as u16);
-        let r = usize::from(r).min(Merge::limit(builder.tokens, config.class_token));
-        (residual, sizes) = builder.layer(layer, r, residual, sizes);
+        let r = usize::from(r).min(Merge::limit(builder.tokens, config.prefix));
+        builder.layer(layer, r, &mut stream);
     }
     push(&mut tokens, builder.tokens as u16);
-    let mut logits = builder.classifier(residual, sizes);
-    let (steps, arena_len) = builder.resolve(&mut patchify, [&mut logits, &mut sizes]);
+    let mut output = builder.tail(&stream);
+    let mut sizes = stream.sizes;
+    let (steps, arena_len) = builder.resolve(&mut patchify, [&mut output, &mut sizes]);
     Plan {
         steps,
         tokens,
         batch,
         arena_len,
         patchify,
-        logits,
+        output,
         sizes,
     }
 }
@@ -48,6 +52,18 @@ pub(super) fn build(config: &ModelConfig, merge: &[u16], batch: usize) -> Plan {
 fn push<T: std::fmt::Debug, const N: usize>(list: &mut heapless::Vec<T, N>, item: T) {
     list.push(item)
         .expect("the limits on layers bound every list of a plan");
+}
+
+/// What goes from layer to layer.
+struct Stream {
+    /// (B, T, C) f16
+    residual: Span,
+    /// (B, T) u32
+    sizes: Span,
+    /// Where the tokens are, in models that rotate by it.
+    positions: Option<TokenPositions>,
+    /// (B, T, 1, D) f32, where all layers share it and it is of the tokens that are left.
+    table: Option<Span>,
 }
 
 /// A plan in the making. Until [`resolve`](Self::resolve), a span's offset is the index of its buffer.
@@ -120,9 +136,12 @@ impl Builder<'_> {
         op
     }
 
-    /// Patch rows to the residual stream, (B, T, C) f16, and sizes, (B, T) u32.
-    fn embedding(&mut self, patchify: &PatchifyOp) -> (Span, Span) {
-        let residual = self.residual();
+    /// Patch rows to what enters the first layer.
+    fn embedding(&mut self, patchify: &PatchifyOp) -> Stream {
+        let mut residual = match self.config.pre_norm {
+            true => self.token_buffer(self.config.width * size_of::<f16>()),
+            false => self.residual(),
+        };
         let sizes = self.token_buffer(size_of::<u32>());
         let embed = EmbedOp {
             batch: self.batch,
@@ -133,79 +152,59 @@ impl Builder<'_> {
             residual,
         };
         self.push(Step::Embed(ResetSizesOp { sizes }, embed));
-        (residual, sizes)
-    }
-
-    /// One encoder layer that merges `r` tokens. Returns where residual stream and sizes are after it.
-    fn layer(&mut self, layer: usize, r: usize, residual: Span, sizes: Span) -> (Span, Span) {
-        use LinearEpilogue::{Gelu, Requantize, ResidualAdd};
-        let (width, mlp) = (self.config.width, self.config.mlp_width);
-        let norm1 = self.norm(layer, Norm::First, residual);
-        self.push(Step::LayerNorm(norm1));
-        let qkv = self.token_buffer(3 * width);
-        self.linear(layer, Linear::Qkv, Requantize, norm1.output, qkv);
-        let context = self.token_buffer(width);
-        let attention = AttentionOp {
-            layer,
-            batch: self.batch,
-            tokens: self.tokens,
-            heads: self.config.heads,
-            qkv,
-            sizes: (self.merges > 0).then_some(sizes),
-            context,
-        };
-        self.push(Step::Attention(attention));
-        self.linear(layer, Linear::Projection, ResidualAdd, context, residual);
-        let (norm2, residual, sizes) = self.norm2(layer, r, qkv, residual, sizes);
-        // Beside its residual stream: query, key and value lie beyond when tokens merge, and later in their
-        // place, in one piece, the hidden activations.
-        self.buffers[norm2.offset].wish = self.buffers[residual.offset].wish;
-        let hidden = self.token_buffer(mlp);
-        self.linear(layer, Linear::Fc1, Gelu, norm2, hidden);
-        self.linear(layer, Linear::Fc2, ResidualAdd, hidden, residual);
-        (residual, sizes)
-    }
-
-    /// The second layer norm, behind merging if `r` is not 0. Returns its output, and where residual stream and
-    /// sizes are after it.
-    fn norm2(
-        &mut self,
-        layer: usize,
-        r: usize,
-        qkv: Span,
-        residual: Span,
-        sizes: Span,
-    ) -> (Span, Span, Span) {
-        if r == 0 {
-            let norm = self.norm(layer, Norm::Second, residual);
-            self.push(Step::LayerNorm(norm));
-            return (norm.output, residual, sizes);
+        if self.config.pre_norm {
+            let normed = self.residual();
+            residual = self.norm_into(None, Norm::Pre, NormOutput::Half, residual, normed);
         }
-        let merge = self.merge(layer, r, qkv, residual, sizes);
-        let norm = self.norm(layer, Norm::Second, merge.merged_residual);
-        self.push(Step::MergeNorm(merge, norm));
-        (norm.output, merge.merged_residual, merge.merged_sizes)
+        let side = self.config.side();
+        Stream {
+            residual,
+            sizes,
+            positions: (self.config.rotary != RotaryKind::None)
+                .then_some(TokenPositions::Grid { side }),
+            table: None,
+        }
     }
 
-    fn norm(&mut self, layer: usize, norm: Norm, input: Span) -> LayerNormOp {
-        LayerNormOp {
+    /// A norm of as many rows as there are tokens, to 8 bits.
+    fn norm(&mut self, layer: Option<usize>, norm: Norm, input: Span) -> Span {
+        let (width, _) = norm.widths(self.config);
+        let output = self.token_buffer(width);
+        self.norm_into(layer, norm, NormOutput::Quantized, input, output)
+    }
+
+    /// A norm; returns `output`.
+    fn norm_into(
+        &mut self,
+        layer: Option<usize>,
+        norm: Norm,
+        writes: NormOutput,
+        input: Span,
+        output: Span,
+    ) -> Span {
+        let (width, _) = norm.widths(self.config);
+        let op = LayerNormOp {
             layer,
             norm,
+            writes,
             rows: self.rows(),
-            width: self.config.width,
+            width,
             input,
-            output: self.token_buffer(self.config.width),
-        }
+            output,
+        };
+        self.push(Step::LayerNorm(op));
+        output
     }
 
+    /// A linear layer; returns `output`.
     fn linear(
         &mut self,
-        layer: usize,
+        layer: Option<usize>,
         linear: Linear,
         epilogue: LinearEpilogue,
         input: Span,
         output: Span,
-    ) {
+    ) -> Span {
         let (outputs, inputs) = linear.tensors().weight.shape(self.config);
         let op = LinearOp {
             layer,
@@ -218,68 +217,12 @@ impl Builder<'_> {
             output,
         };
         self.push(Step::Linear(op));
+        output
     }
 
-    fn merge(&mut self, layer: usize, r: usize, qkv: Span, residual: Span, sizes: Span) -> MergeOp {
-        let shape = Merge {
-            batch: self.batch,
-            tokens: self.tokens,
-            width: self.config.width,
-            merged: r,
-            class_token: self.config.class_token,
-        };
-        self.tokens -= r;
-        self.merges += 1;
-        MergeOp {
-            layer,
-            shape,
-            qkv,
-            residual,
-            sizes,
-            merged_residual: self.residual(),
-            merged_sizes: self.token_buffer(size_of::<u32>()),
-        }
-    }
-
-    /// The residual stream to logits, (B, classes) f32.
-    fn classifier(&mut self, residual: Span, sizes: Span) -> Span {
-        let (batch, width, classes) = (self.batch, self.config.width, self.config.classes);
-        let pooled = self.buffer(batch * width * size_of::<f16>());
-        let (high, low) = (self.buffer(batch * width), self.buffer(batch * width));
-        let logits = self.buffer(batch * classes * size_of::<f32>());
-        let pool = PoolOp {
-            shape: Pool {
-                batch,
-                tokens: self.tokens,
-                width,
-                class_token: self.config.class_token,
-                pooling: match self.config.pooling {
-                    Pooling::ClassToken => ops::Pooling::ClassToken,
-                    Pooling::Mean => ops::Pooling::Mean,
-                },
-            },
-            residual,
-            sizes,
-            pooled,
-        };
-        let norm = FinalNormOp {
-            rows: batch,
-            width,
-            input: pooled,
-            high,
-            low,
-        };
-        let head = HeadOp {
-            rows: batch,
-            inputs: width,
-            outputs: classes,
-            high,
-            low,
-            logits,
-        };
-        self.push(Step::PoolNorm(pool, norm));
-        self.push(Step::Head(head));
-        logits
+    /// Sizes as attention takes them: only once they are not all 1.
+    fn merged_sizes(&self, sizes: Span) -> Option<Span> {
+        (self.merges > 0).then_some(sizes)
     }
 
     /// Places the buffers and puts their offsets into every span, those of `first`, the first step, too. `outputs`
