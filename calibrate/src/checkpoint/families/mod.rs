@@ -66,7 +66,11 @@ pub(super) fn import(files: &Files<'_>, stated: &Stated) -> Result<Imported, Def
     let mut assembled = assemble::assemble(&tensors, &described)?;
     let size = assembled.model.image_size;
     let found = family.preprocessing(&source, size)?;
-    let Known { mean, std, preprocessing } = found.complete(stated, size)?;
+    let Known {
+        mean,
+        std,
+        preprocessing,
+    } = found.complete(stated, size)?;
     check_std(&std, files.config)?;
     assembled.model.preprocessing = preprocessing;
     assembled.model.validate()?;
@@ -86,7 +90,9 @@ pub(super) fn import(files: &Files<'_>, stated: &Stated) -> Result<Imported, Def
 /// # Errors
 /// [`Defect::Naming`] if no family knows its names.
 fn recognize(tensors: &Tensors<'_>) -> Result<&'static dyn Family, Defect> {
-    let family = FAMILIES.into_iter().find(|family| family.recognizes(tensors));
+    let family = FAMILIES
+        .into_iter()
+        .find(|family| family.recognizes(tensors));
     family.ok_or_else(|| {
         let mut first: Vec<&str> = tensors.names().collect();
         first.sort_unstable();
@@ -101,10 +107,18 @@ fn recognize(tensors: &Tensors<'_>) -> Result<&'static dyn Family, Defect> {
 /// Names the tensors that no family reads, by what their names start with.
 fn unused(tensors: &Tensors<'_>, own: &[String]) -> Option<String> {
     let (_, others) = tensors.unused(own);
-    let mut groups: Vec<&str> = others.iter().map(|name| name.split('.').next().unwrap_or(name)).collect();
+    let mut groups: Vec<&str> = others
+        .iter()
+        .map(|name| name.split('.').next().unwrap_or(name))
+        .collect();
     groups.dedup();
     let count = others.len();
-    (count > 0).then(|| format!("{count} tensors are not part of the model: {}", groups.join(", ")))
+    (count > 0).then(|| {
+        format!(
+            "{count} tensors are not part of the model: {}",
+            groups.join(", ")
+        )
+    })
 }
 
 /// The one linear layer among the tensors whose names begin with `start`: a head may be wrapped as
@@ -113,10 +127,15 @@ fn unused(tensors: &Tensors<'_>, own: &[String]) -> Option<String> {
 /// # Errors
 /// [`Defect::Unsupported`] for several layers.
 fn sole_linear(tensors: &Tensors<'_>, start: &str) -> Result<Option<Linear>, Defect> {
-    let mut names: Vec<&str> = tensors.names().filter(|name| name.starts_with(start)).collect();
+    let mut names: Vec<&str> = tensors
+        .names()
+        .filter(|name| name.starts_with(start))
+        .collect();
     names.sort_unstable();
     let base = |name: &str| {
-        let base = name.strip_suffix(".weight").or_else(|| name.strip_suffix(".bias"));
+        let base = name
+            .strip_suffix(".weight")
+            .or_else(|| name.strip_suffix(".bias"));
         base.map(str::to_owned)
     };
     let Some(first) = names.first() else {

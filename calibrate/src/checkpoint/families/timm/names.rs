@@ -10,8 +10,17 @@ use crate::checkpoint::tensors::Tensors;
 
 /// What the names of a model's own tensors start with.
 const OWN: [&str; 11] = [
-    "cls_token", "reg_token", "dist_token", "pos_embed", "patch_embed.", "norm_pre.", "norm.", "fc_norm.",
-    "rope.freqs", "head_dist.", "blocks.",
+    "cls_token",
+    "reg_token",
+    "dist_token",
+    "pos_embed",
+    "patch_embed.",
+    "norm_pre.",
+    "norm.",
+    "fc_norm.",
+    "rope.freqs",
+    "head_dist.",
+    "blocks.",
 ];
 
 /// Names of the tensors, each after `start`, of a model that is built as `architecture` says.
@@ -45,12 +54,19 @@ pub(super) fn names(
     }
     Ok(Names {
         patch: Linear::find(tensors, "", &name("patch_embed.proj")),
-        prefix: tokens.into_iter().filter(|name| tensors.has(name)).collect(),
+        prefix: tokens
+            .into_iter()
+            .filter(|name| tensors.has(name))
+            .collect(),
         position: match architecture.table {
             PositionRows::None => None,
             rows => Some(Position {
                 name: name("pos_embed"),
-                rows: if rows == PositionRows::All { PrefixRows::All } else { PrefixRows::None },
+                rows: if rows == PositionRows::All {
+                    PrefixRows::All
+                } else {
+                    PrefixRows::None
+                },
             }),
         },
         pre_norm: norm("norm_pre"),
