@@ -192,7 +192,8 @@ fn write(output: &OutputFile, results: &Results) -> Result<(), CommandError> {
         CommandError::io(output.name(), "encode", std::io::Error::other(error))
     };
     let shape = |len: usize| vec![results.images, len / results.images];
-    let view = |dtype, len: usize, bytes| TensorView::new(dtype, shape(len), bytes).map_err(invalid);
+    let view =
+        |dtype, len: usize, bytes| TensorView::new(dtype, shape(len), bytes).map_err(invalid);
     let floats = [
         ("logits", &results.logits),
         ("embedding", &results.embedding),
