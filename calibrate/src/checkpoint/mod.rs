@@ -6,6 +6,8 @@
 //!
 //! `checkpoint/families/mod.rs` says how to add a family.
 
+mod anatomy;
+mod architectures;
 mod assemble;
 mod described;
 mod error;
@@ -14,21 +16,19 @@ mod family;
 mod file;
 mod foreign;
 mod json;
-mod naming;
 mod preprocessing;
 mod random;
-mod tensor;
+mod tensors;
 mod weights;
 
 pub use error::{CheckpointError, Defect, Others};
 pub use preprocessing::Stated;
-pub use weights::{Block, Weights};
+pub use weights::{Affine, Block, PoolingWeights, Weights};
 
-use described::{Source, check_std};
+use families::{Files, Imported};
 use file::TensorFile;
 use json::Document;
 use mergevit_runtime::{ModelConfig, input_file};
-use naming::Listing;
 use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -45,6 +45,12 @@ pub struct Checkpoint {
     pub mean: [f32; 3],
     /// Standard deviation of each colour.
     pub std: [f32; 3],
+    /// Factor of attention's scores: one over the root of a head's channels before padding.
+    pub score_factor: f32,
+    /// The same of the pooling that attends.
+    pub pool_score_factor: f32,
+    /// What the user should know of the import, a line each.
+    pub warnings: Vec<String>,
     /// The tensors.
     pub weights: Weights,
 }
@@ -64,7 +70,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As [`Checkpoint::load`].
-    pub fn load_with(path: impl AsRef<Path>, stated: &Stated) -> Result<Self, CheckpointError> {
+    pub fn load_with(path: impl AsRef<Path>, stated: &Stated<'_>) -> Result<Self, CheckpointError> {
         let path = path.as_ref();
         let (folder, weights) = if path.is_dir() {
             (path, path.join("model.safetensors"))
@@ -112,33 +118,33 @@ impl Checkpoint {
         safetensors: &[u8],
         config: Option<&[u8]>,
         preprocessor: Option<&[u8]>,
-        stated: &Stated,
+        stated: &Stated<'_>,
     ) -> Result<Self, Defect> {
         foreign::check(safetensors)?;
         let file = TensorFile::parse(safetensors)?;
-        let family = families::recognize(&file)?;
-        let listing = Listing::new(&file, &family.naming(&file)?)?;
-        let dimensions = listing.dimensions(&file)?;
         let config = Document::parse("config.json", config)?;
         let preprocessor = Document::parse("preprocessor_config.json", preprocessor)?;
-        let described = family.describe(&Source {
-            file: &file,
-            dimensions,
+        let files = Files {
+            tensors: &file,
             config: config.root(),
             preprocessor: preprocessor.root(),
-        })?;
-        let mut model = described.model;
-        let known = described.preprocessing.complete(stated, model.image_size)?;
-        check_std(&known.std, config.root())?;
-        model.preprocessing = known.preprocessing;
-        model.validate()?;
+        };
+        let Imported {
+            assembled,
+            mean,
+            std,
+            warnings,
+        } = families::import(&files, stated)?;
         Ok(Self {
-            name: model.architecture.clone(),
+            name: assembled.model.architecture.clone(),
             hash: format!("xxh3-64:{:016x}", xxh3_64(safetensors)),
-            weights: assemble::assemble(&file, &listing, &dimensions)?,
-            model,
-            mean: known.mean,
-            std: known.std,
+            model: assembled.model,
+            mean,
+            std,
+            score_factor: assembled.score_factor,
+            pool_score_factor: assembled.pool_score_factor,
+            warnings,
+            weights: assembled.weights,
         })
     }
 
@@ -148,18 +154,36 @@ impl Checkpoint {
     /// # Errors
     /// An unknown name, or dimensions beyond the limits.
     pub fn random(architecture: &str, seed: u64) -> Result<Self, CheckpointError> {
-        let (model, weights) =
-            random::model(architecture, seed).map_err(|defect| CheckpointError {
-                path: architecture.into(),
-                defect,
-            })?;
+        let fail = |defect: Defect| CheckpointError {
+            path: architecture.into(),
+            defect,
+        };
+        let model = random::model(architecture).map_err(fail)?;
+        Self::random_of(model, seed)
+    }
+
+    /// Random weights of a model in which every tensor matters, and a few channels stand out as those of trained
+    /// models do. The same seed gives the same weights.
+    ///
+    /// # Errors
+    /// A configuration beyond the limits.
+    pub fn random_of(model: ModelConfig, seed: u64) -> Result<Self, CheckpointError> {
+        model.validate().map_err(|defect| CheckpointError {
+            path: model.architecture.as_str().into(),
+            defect: defect.into(),
+        })?;
+        let factor = |width: usize| 1.0 / (width as f32).sqrt();
+        let pooling = model.attention_pooling.map_or(1.0, |p| factor(p.head_width));
         Ok(Self {
-            name: format!("{architecture} (random weights)"),
+            name: format!("{} (random weights)", model.architecture),
             hash: format!("seed:{seed}"),
+            weights: random::weights(&model, seed),
+            score_factor: factor(model.head_width),
+            pool_score_factor: pooling,
             model,
             mean: [0.5; 3],
             std: [0.5; 3],
-            weights,
+            warnings: Vec::new(),
         })
     }
 }

@@ -7,9 +7,13 @@
 use super::error::Defect;
 use mergevit_runtime::{Interpolation, Preprocessing, ResizeMode};
 
-/// What a user states of the preprocessing, over what the checkpoint says.
+/// What a user states of a checkpoint, over what its files say.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Stated {
+pub struct Stated<'a> {
+    /// Name of the architecture, as its library has it.
+    pub architecture: Option<&'a str>,
+    /// Side of the images in pixels: a position table for another one is resampled.
+    pub image_size: Option<usize>,
     /// Mean of each colour, of pixels in 0 to 1.
     pub mean: Option<[f32; 3]>,
     /// Standard deviation of each colour.
@@ -20,7 +24,7 @@ pub struct Stated {
     pub interpolation: Option<Interpolation>,
 }
 
-impl Stated {
+impl Stated<'_> {
     /// The recipe of torchvision's first weights, as `ViT_B_16_Weights.IMAGENET1K_V1.transforms()` documents it.
     pub const IMAGENET: Self = Self::all(
         [0.485, 0.456, 0.406],
@@ -42,6 +46,8 @@ impl Stated {
 
     const fn all(mean: [f32; 3], std: [f32; 3], crop: f64, interpolation: Interpolation) -> Self {
         Self {
+            architecture: None,
+            image_size: None,
             mean: Some(mean),
             std: Some(std),
             crop: Some(crop),
@@ -86,7 +92,7 @@ impl Found {
     ///
     /// # Errors
     /// [`Defect::Preprocessing`] with all that neither says.
-    pub(super) fn complete(self, stated: &Stated, size: usize) -> Result<Known, Defect> {
+    pub(super) fn complete(self, stated: &Stated<'_>, size: usize) -> Result<Known, Defect> {
         let crop = stated
             .crop
             .map(|crop| ResizeMode::ShortestSide(resized(size, crop)));

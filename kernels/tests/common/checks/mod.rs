@@ -11,7 +11,9 @@ mod norms;
 pub use attention::{check_attention, check_pool_attention};
 pub use ends::{check_head, check_patchify, check_pool, check_rotary};
 pub use feature::Feature;
-pub use linear::{check_activation, check_embedding, check_linear, check_rotation};
+pub use linear::{
+    Product, check_activation, check_embedding, check_linear, check_product, check_rotation,
+};
 pub use merging::{Places, check_merge};
 pub use norms::check_norm;
 

@@ -1,4 +1,4 @@
-//! The range of GELU's output.
+//! The range of the hidden channels of an MLP without a gate.
 
 use super::columns::{Columns, I8_LIMIT, round_clamped};
 use crate::observe::Observer;
@@ -7,16 +7,16 @@ use rayon::prelude::*;
 /// Narrowest range, for a layer whose hidden units are all off.
 const NARROWEST: f32 = 1e-6;
 
-/// Quantization of GELU's output: one step, and an integer that stands for zero.
+/// Quantization of the activation's output: one step, and an integer that stands for zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct GeluQuantization {
+pub(super) struct HiddenQuantization {
     /// Real value of one step.
     pub step: f64,
     /// From -127 to 127.
     pub zero_point: i8,
 }
 
-impl GeluQuantization {
+impl HiddenQuantization {
     /// Covers `min..=max`, widened to include zero.
     fn covering(min: f32, max: f32) -> Self {
         let (min, max) = (
@@ -62,17 +62,17 @@ impl GeluQuantization {
 
 /// Chooses the range for `hidden` (R, F), whose values lie in `full`; `weight_energy` (F) are the sums of
 /// squares of the next layer's columns.
-pub(super) fn gelu_quantization(
+pub(super) fn hidden_quantization(
     observer: Observer,
     full: (f32, f32),
     hidden: &[f32],
     weight_energy: &[f64],
-) -> GeluQuantization {
+) -> HiddenQuantization {
     let (min, max) = observer.range(full, hidden.iter().copied());
     let importance: Vec<f32> = weight_energy.iter().map(|&energy| energy as f32).collect();
-    let mut best = (GeluQuantization::covering(min, max), f64::INFINITY);
+    let mut best = (HiddenQuantization::covering(min, max), f64::INFINITY);
     for &ratio in observer.ratios() {
-        let candidate = GeluQuantization::covering(min, max * ratio as f32);
+        let candidate = HiddenQuantization::covering(min, max * ratio as f32);
         let error = candidate.error(hidden, &importance);
         if error < best.1 {
             best = (candidate, error);
@@ -94,7 +94,7 @@ mod tests {
             (0.0, 0.0),
             (0.5, 0.6),
         ] {
-            let q = GeluQuantization::covering(min, max);
+            let q = HiddenQuantization::covering(min, max);
             assert!(q.step > 0.0);
             let columns = q.columns(3);
             let back = |x: f32| {
@@ -112,7 +112,7 @@ mod tests {
     fn an_outlier_in_an_unimportant_column_is_clipped() {
         let mut hidden: Vec<f32> = (0..2000).map(|i| (i % 37) as f32 / 37.0).collect();
         hidden[1] = 50.0;
-        let choose = |observer| gelu_quantization(observer, (0.0, 50.0), &hidden, &[1.0, 1e-9]);
+        let choose = |observer| hidden_quantization(observer, (0.0, 50.0), &hidden, &[1.0, 1e-9]);
         let (clipped, full) = (choose(Observer::Mse), choose(Observer::MinMax));
         assert_eq!(full.step, 50.0 / 254.0);
         assert!(clipped.step < 0.2 * full.step);

@@ -1,0 +1,125 @@
+//! Tensors by name, which remembers what was read.
+
+use super::anatomy::Linear;
+use super::error::Defect;
+use super::file::TensorFile;
+use mergevit_runtime::limits::MAX_LAYERS;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+/// The tensors of a file, and the names of those that were read.
+pub(super) struct Tensors<'a> {
+    file: &'a TensorFile<'a>,
+    used: RefCell<BTreeSet<String>>,
+}
+
+impl<'a> Tensors<'a> {
+    /// The tensors of `file`, none of them read.
+    pub(super) fn new(file: &'a TensorFile<'a>) -> Self {
+        Self {
+            file,
+            used: RefCell::default(),
+        }
+    }
+
+    /// The names, in no particular order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.file.names()
+    }
+
+    /// Whether there is a tensor of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.file.has(name)
+    }
+
+    /// Whether the name of any tensor starts so.
+    pub(super) fn has_start(&self, start: &str) -> bool {
+        self.names().any(|name| name.starts_with(start))
+    }
+
+    /// The shape of a tensor.
+    ///
+    /// # Errors
+    /// [`Defect::Names`].
+    pub(super) fn shape(&self, name: &str) -> Result<Vec<usize>, Defect> {
+        self.file.shape(name)
+    }
+
+    /// The values of a tensor of exactly this shape, row-major.
+    ///
+    /// # Errors
+    /// [`Defect::Names`], [`Defect::Shape`], [`Defect::Type`], [`Defect::NonFinite`].
+    pub(super) fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Defect> {
+        self.used.borrow_mut().insert(name.into());
+        self.file.values(name, shape)
+    }
+
+    /// The values of a tensor that holds rows of `width` values, whatever the shape around them.
+    ///
+    /// # Errors
+    /// As [`Tensors::values`].
+    pub(super) fn rows(&self, name: &str, width: usize) -> Result<Vec<f32>, Defect> {
+        let shape = self.shape(name)?;
+        let (last, outer) = shape.split_last().unwrap_or((&0, &[]));
+        let (rows, ones) = outer.split_last().unwrap_or((&1, &[]));
+        if *last != width || ones.iter().any(|n| *n != 1) {
+            return Err(Defect::Shape {
+                tensor: name.into(),
+                expected: vec![1, *rows, width],
+                found: shape,
+            });
+        }
+        self.values(name, &shape)
+    }
+
+    /// A matrix (outputs, inputs) and its bias, zeros if it has none. `start` is before both names.
+    ///
+    /// # Errors
+    /// As [`Tensors::values`].
+    pub(super) fn linear(
+        &self,
+        start: &str,
+        linear: &Linear,
+        [outputs, inputs]: [usize; 2],
+    ) -> Result<(Vec<f32>, Vec<f32>), Defect> {
+        let weight = self.values(&format!("{start}{}", linear.weight), &[outputs, inputs])?;
+        let bias = match &linear.bias {
+            Some(bias) => self.values(&format!("{start}{bias}"), &[outputs])?,
+            None => vec![0.0; outputs],
+        };
+        Ok((weight, bias))
+    }
+
+    /// Layers that the names number after `start`, up to the highest, so that one missing below it is missed.
+    ///
+    /// # Errors
+    /// [`Defect::Unsupported`] for too many layers, or none.
+    pub(super) fn depth(&self, layer: &str) -> Result<usize, Defect> {
+        let (before, after) = layer.split_once("{}").unwrap_or((layer, "."));
+        let number = |name: &str| {
+            let (number, _) = name.strip_prefix(before)?.split_once(after)?;
+            number.parse::<usize>().ok()
+        };
+        let last = self.names().filter_map(number).max();
+        match last {
+            // Bounded first, because every absent layer costs a list of names.
+            Some(last) if last >= MAX_LAYERS => Err(Defect::Unsupported(format!(
+                "its tensors name layer {last}; supported are layers 0 to {}",
+                MAX_LAYERS - 1
+            ))),
+            Some(last) => Ok(last + 1),
+            None => Err(Defect::Unsupported("it has no layers".into())),
+        }
+    }
+
+    /// Names of the tensors that were not read: those that start with one of `own`, and all others.
+    pub(super) fn unused(&self, own: &[String]) -> (Vec<String>, Vec<String>) {
+        let used = self.used.borrow();
+        let mut unused: Vec<String> = self.file.names().map(str::to_owned).collect();
+        unused.retain(|name| !used.contains(name));
+        unused.sort_unstable();
+        unused
+            .into_iter()
+            .partition(|name| own.iter().any(|start| name.starts_with(start.as_str())))
+    }
+}
