@@ -198,7 +198,9 @@ impl Checkpoint {
             defect: defect.into(),
         })?;
         let factor = |width: usize| 1.0 / (width as f32).sqrt();
-        let pooling = model.attention_pooling.map_or(1.0, |p| factor(p.head_width));
+        let pooling = model
+            .attention_pooling
+            .map_or(1.0, |p| factor(p.head_width));
         Ok(Self {
             name: format!("{} (random weights)", model.architecture),
             hash: format!("seed:{seed}"),

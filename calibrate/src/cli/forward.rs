@@ -139,7 +139,7 @@ fn quantized(args: &ForwardArgs, path: &Path) -> Result<Results, CommandError> {
     let mut results = Results::empty();
     for pixels in pixels.chunks_exact(image) {
         let output = engine.classify_pixels(pixels)?;
-        let embedding = output.embedding().unwrap_or(&[]);
+        let embedding = output.embedding(0).unwrap_or(&[]);
         results.push(output.logits(), embedding, output.sizes());
     }
     Ok(results)
@@ -192,7 +192,8 @@ fn write(output: &OutputFile, results: &Results) -> Result<(), CommandError> {
         CommandError::io(output.name(), "encode", std::io::Error::other(error))
     };
     let shape = |len: usize| vec![results.images, len / results.images];
-    let view = |dtype, len: usize, bytes| TensorView::new(dtype, shape(len), bytes).map_err(invalid);
+    let view =
+        |dtype, len: usize, bytes| TensorView::new(dtype, shape(len), bytes).map_err(invalid);
     let floats = [
         ("logits", &results.logits),
         ("embedding", &results.embedding),

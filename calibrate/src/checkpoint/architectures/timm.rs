@@ -24,7 +24,9 @@ struct Table {
 #[serde(untagged)]
 enum Row {
     /// The feature that the kernels do not run.
-    Refused { refused: String },
+    Refused {
+        refused: String,
+    },
     Supported(Box<Architecture>),
 }
 
@@ -191,7 +193,9 @@ impl From<WrittenPixels> for Pixels {
     fn from(written: WrittenPixels) -> Self {
         use crate::checkpoint::preprocessing::Stated;
         let (colours, crop, interpolation, crop_mode) = match written {
-            WrittenPixels::Centred(colours, crop, filter) => (colours, crop, filter, "center".into()),
+            WrittenPixels::Centred(colours, crop, filter) => {
+                (colours, crop, filter, "center".into())
+            }
             WrittenPixels::Cropped(colours, crop, filter, mode) => (colours, crop, filter, mode),
         };
         let of = |recipe: Stated| [recipe.mean, recipe.std].map(Option::unwrap_or_default);
@@ -227,7 +231,11 @@ fn split(name: &str) -> (&str, Option<&str>) {
 pub(super) fn find(name: &str) -> Result<Architecture, Defect> {
     let (bare, tag) = split(name);
     let Some(row) = TABLE.architectures.get(bare) else {
-        return Err(unknown("timm", bare, TABLE.architectures.keys().map(String::as_str)));
+        return Err(unknown(
+            "timm",
+            bare,
+            TABLE.architectures.keys().map(String::as_str),
+        ));
     };
     let mut found = match row {
         Row::Refused { refused } => {
@@ -264,7 +272,10 @@ mod tests {
                 Row::Supported(row) => {
                     assert!(row.width.is_multiple_of(64) && row.heads > 0, "{name}");
                     assert_ne!(row.norm, Normalization::None, "{name}");
-                    assert!(matches!(row.pixels.interpolation.as_str(), "bicubic" | "bilinear"));
+                    assert!(matches!(
+                        row.pixels.interpolation.as_str(),
+                        "bicubic" | "bilinear"
+                    ));
                 }
             }
         }
@@ -280,7 +291,13 @@ mod tests {
         assert_eq!(alias.pixels.mean, dino.pixels.mean);
         let eva = find("eva02_base_patch14_448").unwrap();
         assert_eq!((eva.class, eva.mlp), (Class::Eva, MlpKind::Split));
-        assert!(matches!(eva.rotary, Some(Rotary::Index { reference: Some(16), .. })));
+        assert!(matches!(
+            eva.rotary,
+            Some(Rotary::Index {
+                reference: Some(16),
+                ..
+            })
+        ));
     }
 
     #[test]

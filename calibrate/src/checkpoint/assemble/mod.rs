@@ -38,10 +38,7 @@ pub(super) struct Assembled {
 /// [`Defect::Unsupported`] and [`Defect::Model`] for what the kernels do not run; [`Defect::Names`],
 /// [`Defect::Shape`], [`Defect::Type`], [`Defect::NonFinite`] with the tensor's name; [`Defect::Names`] too for a
 /// tensor of the model's own that has no meaning.
-pub(super) fn assemble(
-    tensors: &Tensors<'_>,
-    described: &Described,
-) -> Result<Assembled, Defect> {
+pub(super) fn assemble(tensors: &Tensors<'_>, described: &Described) -> Result<Assembled, Defect> {
     let anatomy = &described.anatomy;
     let unused = inventory::check(tensors, anatomy, tensors.depth(&anatomy.names.layer)?)?;
     let sizes = Sizes::read(tensors, anatomy, described.size)?;
@@ -65,7 +62,13 @@ pub(super) fn assemble(
 /// The configuration, but for labels and preprocessing.
 fn model(anatomy: &Anatomy, sizes: &Sizes) -> ModelConfig {
     let Anatomy { facts, names } = anatomy;
-    let norm_if = |present: bool| if present { facts.norm } else { Normalization::None };
+    let norm_if = |present: bool| {
+        if present {
+            facts.norm
+        } else {
+            Normalization::None
+        }
+    };
     let ends = ends::Norms::of(anatomy);
     let head = !matches!(names.head, Head::None);
     ModelConfig {
@@ -92,7 +95,11 @@ fn model(anatomy: &Anatomy, sizes: &Sizes) -> ModelConfig {
         final_norm: norm_if(ends.pooled.is_some()),
         attention_pooling: sizes.pool.map(|pool| pool.configuration()),
         head,
-        output: if head { facts.output } else { OutputKind::Embedding },
+        output: if head {
+            facts.output
+        } else {
+            OutputKind::Embedding
+        },
         classes: sizes.classes,
         epsilon: facts.epsilon,
         labels: Vec::new(),
@@ -154,7 +161,12 @@ fn patch_weight(tensors: &Tensors<'_>, names: &Names, sizes: &Sizes) -> Result<V
 }
 
 /// A norm of `width` channels, padded with zeros to `stored`.
-fn affine(tensors: &Tensors<'_>, name: &str, width: usize, stored: usize) -> Result<Affine, Defect> {
+fn affine(
+    tensors: &Tensors<'_>,
+    name: &str,
+    width: usize,
+    stored: usize,
+) -> Result<Affine, Defect> {
     let mut gain = tensors.values(&format!("{name}.weight"), &[width])?;
     let bias = format!("{name}.bias");
     let mut bias = if tensors.has(&bias) {
