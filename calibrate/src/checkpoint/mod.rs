@@ -34,7 +34,11 @@ use std::path::{Path, PathBuf};
 
 /// The files that describe a model: its shape, and how its images are prepared; open_clip writes the last one instead
 /// of both.
-const CONFIGURATION: [&str; 3] = ["config.json", "preprocessor_config.json", "open_clip_config.json"];
+const CONFIGURATION: [&str; 3] = [
+    "config.json",
+    "preprocessor_config.json",
+    "open_clip_config.json",
+];
 
 /// A checkpoint in one canonical layout. Matrices are row-major, (outputs, inputs).
 #[derive(Clone, Debug, PartialEq)]
@@ -103,7 +107,10 @@ impl Checkpoint {
             stated,
         );
         let mut checkpoint = imported.map_err(fail)?;
-        let chosen = taken.key.as_deref().filter(|_| stated.weights_key.is_none());
+        let chosen = taken
+            .key
+            .as_deref()
+            .filter(|_| stated.weights_key.is_none());
         let chosen = chosen.map(|key| format!("the weights are those at {key}"));
         checkpoint.warnings.splice(0..0, chosen);
         let named = path.canonicalize().unwrap_or_else(|_| path.into());

@@ -22,19 +22,14 @@ impl<'a> Tensors<'a> {
         self.file.names()
     }
 
-    /// Whether there is a tensor of this name.
+    /// Whether there is a tensor of this name, even of a type that is not read: reading it is then an error.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.file.has(name)
+        self.file.has(name) || self.file.mistyped(name).is_some()
     }
 
     /// Whether the name of any tensor starts so.
     pub(super) fn has_start(&self, start: &str) -> bool {
         self.file.has_prefix(start)
-    }
-
-    /// The error of a tensor that is there, but of a type that is not read.
-    pub(super) fn mistyped(&self, name: &str) -> Option<Defect> {
-        self.file.mistyped(name)
     }
 
     /// The name that the file has for what goes as `name` here.

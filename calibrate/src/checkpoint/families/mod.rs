@@ -69,7 +69,11 @@ pub(super) fn import(
     let mut assembled = assemble::assemble(&tensors, &described)?;
     let size = assembled.model.image_size;
     let found = family.preprocessing(&source, size)?;
-    let Known { mean, std, preprocessing } = found.complete(stated, size)?;
+    let Known {
+        mean,
+        std,
+        preprocessing,
+    } = found.complete(stated, size)?;
     check_std(&std, files.config)?;
     assembled.model.preprocessing = preprocessing;
     assembled.model.validate()?;
@@ -88,21 +92,26 @@ pub(super) fn import(
 ///
 /// # Errors
 /// [`Defect::Naming`] if no family knows its names.
-fn recognize<'a>(
-    file: &TensorFile<'a>,
-) -> Result<(&'static dyn Family, TensorFile<'a>), Defect> {
+fn recognize<'a>(file: &TensorFile<'a>) -> Result<(&'static dyn Family, TensorFile<'a>), Defect> {
     let of = |view: &TensorFile<'_>| {
         let tensors = Tensors::new(view);
-        FAMILIES.into_iter().find(|family| family.recognizes(&tensors))
+        FAMILIES
+            .into_iter()
+            .find(|family| family.recognizes(&tensors))
     };
     let mut views = file.views().into_iter();
     if let Some((family, view)) = views.find_map(|view| Some((of(&view)?, view))) {
         return Ok((family, view));
     }
     // A wrapper with tensors of its own: the one part that is a model.
-    let mut starts: Vec<String> = file.names().filter_map(|name| Some(name.split_once('.')?.0.into())).collect();
+    let mut starts: Vec<String> = file
+        .names()
+        .filter_map(|name| Some(name.split_once('.')?.0.into()))
+        .collect();
     starts.dedup();
-    let parts = starts.iter().map(|start| file.stripped(&format!("{start}.")));
+    let parts = starts
+        .iter()
+        .map(|start| file.stripped(&format!("{start}.")));
     let mut known = parts.filter_map(|view| Some((of(&view)?, view)));
     match (known.next(), known.next()) {
         (Some(only), None) => Ok(only),
@@ -127,10 +136,15 @@ fn unused(view: &TensorFile<'_>, names: &[String]) -> Option<String> {
 /// # Errors
 /// [`Defect::Unsupported`] for several layers.
 fn sole_linear(tensors: &Tensors<'_>, start: &str) -> Result<Option<Linear>, Defect> {
-    let mut names: Vec<&str> = tensors.names().filter(|name| name.starts_with(start)).collect();
+    let mut names: Vec<&str> = tensors
+        .names()
+        .filter(|name| name.starts_with(start))
+        .collect();
     names.sort_unstable();
     let base = |name: &str| {
-        let base = name.strip_suffix(".weight").or_else(|| name.strip_suffix(".bias"));
+        let base = name
+            .strip_suffix(".weight")
+            .or_else(|| name.strip_suffix(".bias"));
         base.map(str::to_owned)
     };
     let Some(first) = names.first() else {

@@ -164,8 +164,10 @@ pub(super) fn read(of: Object<'_>, usual: &str, size: usize, asked: bool) -> Res
     let (mean, std) = if of.flag("do_normalize")?.unwrap_or(true) {
         let colours = processor.map(|processor| &processor.colours);
         (
-            of.colours("image_mean")?.or(colours.and_then(|colours| colours.mean)),
-            of.colours("image_std")?.or(colours.and_then(|colours| colours.std)),
+            of.colours("image_mean")?
+                .or(colours.and_then(|colours| colours.mean)),
+            of.colours("image_std")?
+                .or(colours.and_then(|colours| colours.std)),
         )
     } else {
         (Some([0.0; 3]), Some([1.0; 3]))
