@@ -7,6 +7,7 @@ use super::layer_norm::layer_norm;
 use super::linear::linear;
 use super::merge::{MergeScratch, merge};
 use super::panel::panel_bytes;
+use super::rotary::rotary;
 use super::scratch::Scratch;
 use super::shared::SharedMut;
 use super::threads::Team;
@@ -41,8 +42,8 @@ impl<I: Isa> Cpu<I> {
             isa,
             name,
             panel: Scratch::new(panel_bytes(rows, capacity.inner) / 4)?,
-            attention: AttentionScratch::new(team.threads(), capacity.tokens)?,
-            merging: MergeScratch::new(capacity.batch, capacity.tokens)?,
+            attention: AttentionScratch::new(team.threads(), capacity.tokens, capacity.head_width)?,
+            merging: MergeScratch::new(capacity)?,
             team,
         })
     }
@@ -96,11 +97,11 @@ impl<I: Isa> Kernels for Cpu<I> {
     }
 
     fn layer_norm_half(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [f16]) {
-        reference::layer_norm_half(norm, input, output);
+        layer_norm(self.isa, &mut self.team, norm, input, output);
     }
 
     fn layer_norm_real(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [f32]) {
-        reference::layer_norm_real(norm, input, output);
+        layer_norm(self.isa, &mut self.team, norm, input, output);
     }
 
     fn layer_norm_wide(
@@ -110,7 +111,7 @@ impl<I: Isa> Kernels for Cpu<I> {
         high: &mut [i8],
         low: &mut [i8],
     ) {
-        // At most eight rows a frame: the judge's own code is fast enough.
+        // One or two rows an image: the judge's own code is fast enough.
         reference::layer_norm_wide(norm, input, high, low);
     }
 
@@ -133,11 +134,13 @@ impl<I: Isa> Kernels for Cpu<I> {
         sizes: Option<&[u32]>,
         context: &mut [i8],
     ) {
-        pool_attention(&mut self.attention, shape, query, key_value, sizes, context);
+        let (team, scratch) = (&mut self.team, &mut self.attention);
+        let operands = (query, key_value);
+        pool_attention(self.isa, team, scratch, shape, operands, sizes, context);
     }
 
     fn rotary(&mut self, shape: &Rotary<'_>, positions: Positions<'_>, table: &mut [f32]) {
-        reference::rotary(shape, positions, table);
+        rotary(self.isa, &mut self.team, shape, positions, table);
     }
 
     fn merge(&mut self, shape: &Merge, tokens: MergeInput<'_>, output: MergeOutput<'_>) {

@@ -5,11 +5,8 @@ use super::scratch::SCRATCH;
 use super::shared::SharedMut;
 use super::threads::Team;
 use crate::memory::{OutOfMemory, zeroed};
-use crate::ops::{MAX_HEAD_WIDTH, Merge, MergeInput, MergeOutput};
+use crate::ops::{Capacity, HEAD_WIDTHS, Merge, MergeInput, MergeOutput};
 use half::f16;
-
-/// A token's metric, the sum of its keys over heads: 32 heads of +-127 fit 16 bits.
-type Metric = [i16; MAX_HEAD_WIDTH];
 
 /// Sources of a task, for similarities and for merged rows alike.
 const TASK_TOKENS: usize = 16;
@@ -20,7 +17,8 @@ const STAYS: u16 = u16::MAX;
 /// Space for all images of a batch.
 #[derive(Debug)]
 pub(super) struct MergeScratch {
-    metric: Box<[Metric]>,
+    /// (B, T, D): the sum of each token's keys over heads; 32 heads of +-127 fit 16 bits.
+    metric: Box<[i16]>,
     inverse_norm: Box<[f32]>,
     similarity: Box<[f32]>,
     partner: Box<[u16]>,
@@ -29,10 +27,10 @@ pub(super) struct MergeScratch {
 }
 
 impl MergeScratch {
-    pub(super) fn new(batch: usize, tokens: usize) -> Result<Self, OutOfMemory> {
-        let all = batch * tokens;
+    pub(super) fn new(capacity: &Capacity) -> Result<Self, OutOfMemory> {
+        let all = capacity.batch * capacity.tokens;
         Ok(Self {
-            metric: zeroed(all, SCRATCH)?,
+            metric: zeroed(all * capacity.head_width, SCRATCH)?,
             inverse_norm: zeroed(all, SCRATCH)?,
             similarity: zeroed(all, SCRATCH)?,
             partner: zeroed(all, SCRATCH)?,
@@ -60,8 +58,14 @@ pub(super) fn merge<I: Isa>(
     assert_eq!(output.residual.len(), shape.batch * kept * width);
     assert_eq!(output.sizes.len(), shape.batch * kept);
 
-    metrics(isa, team, scratch, input.qkv, shape);
-    similarities(isa, team, scratch, shape);
+    let compare = match shape.head_width {
+        32 => similarities::<I, 32>,
+        64 => similarities::<I, 64>,
+        96 => similarities::<I, 96>,
+        128 => similarities::<I, 128>,
+        other => panic!("heads are of {HEAD_WIDTHS:?} channels, not {other}"),
+    };
+    compare(isa, team, scratch, input.qkv, shape);
     for image in 0..shape.batch {
         select(
             shape,
@@ -73,10 +77,17 @@ pub(super) fn merge<I: Isa>(
     rows(isa, team, scratch, shape, input, &mut output);
 }
 
-fn metrics<I: Isa>(isa: I, team: &mut Team, scratch: &mut MergeScratch, qkv: &[i8], shape: &Merge) {
-    let (head_width, width) = (shape.head_width, shape.heads * shape.head_width);
+/// Metric and inverse norm of every token, for heads of `D` channels.
+fn metrics<I: Isa, const D: usize>(
+    isa: I,
+    team: &mut Team,
+    scratch: &mut MergeScratch,
+    qkv: &[i8],
+    shape: &Merge,
+) {
+    let width = shape.heads * D;
     let all = shape.batch * shape.tokens;
-    let metric = SharedMut::new(&mut scratch.metric[..all]);
+    let metric = SharedMut::new(scratch.metric.as_chunks_mut::<D>().0);
     let norm = SharedMut::new(&mut scratch.inverse_norm[..all]);
     team.run(all.div_ceil(TASK_TOKENS), &|_, task| {
         let range = task * TASK_TOKENS..((task + 1) * TASK_TOKENS).min(all);
@@ -86,14 +97,14 @@ fn metrics<I: Isa>(isa: I, team: &mut Team, scratch: &mut MergeScratch, qkv: &[i
             #[inline(always)]
             || {
                 for ((token, metric), norm) in range.zip(metric).zip(norm) {
-                    *metric = [0; MAX_HEAD_WIDTH];
+                    *metric = [0; D];
                     let keys = &qkv[token * 3 * width + width..][..width];
-                    for head in keys.chunks_exact(head_width) {
+                    for head in keys.as_chunks::<D>().0 {
                         for (sum, &k) in metric.iter_mut().zip(head) {
                             *sum += i16::from(k);
                         }
                     }
-                    let square = dot(&metric[..head_width], &metric[..head_width]);
+                    let square = dot(metric, metric);
                     *norm = if square == 0 {
                         0.0
                     } else {
@@ -106,7 +117,7 @@ fn metrics<I: Isa>(isa: I, team: &mut Team, scratch: &mut MergeScratch, qkv: &[i
 }
 
 #[inline(always)]
-fn dot(a: &[i16], b: &[i16]) -> i32 {
+fn dot<const D: usize>(a: &[i16; D], b: &[i16; D]) -> i32 {
     a.iter()
         .zip(b)
         .map(|(&a, &b)| i32::from(a) * i32::from(b))
@@ -114,11 +125,19 @@ fn dot(a: &[i16], b: &[i16]) -> i32 {
 }
 
 /// Best partner and its similarity for every A token of every image; those of image i start at `i * T`.
-fn similarities<I: Isa>(isa: I, team: &mut Team, scratch: &mut MergeScratch, shape: &Merge) {
-    let (tokens, head_width) = (shape.tokens, shape.head_width);
+fn similarities<I: Isa, const D: usize>(
+    isa: I,
+    team: &mut Team,
+    scratch: &mut MergeScratch,
+    qkv: &[i8],
+    shape: &Merge,
+) {
+    metrics::<I, D>(isa, team, scratch, qkv, shape);
+    let tokens = shape.tokens;
     let (sources, targets) = (shape.sources(), shape.targets());
     let tasks = sources.div_ceil(TASK_TOKENS);
-    let (metric, norm) = (&scratch.metric[..], &scratch.inverse_norm[..]);
+    let metric = scratch.metric.as_chunks::<D>().0;
+    let norm = &scratch.inverse_norm[..];
     let similarity = SharedMut::new(&mut scratch.similarity);
     let partner = SharedMut::new(&mut scratch.partner);
     team.run(shape.batch * tasks, &|_, task| {
@@ -138,8 +157,7 @@ fn similarities<I: Isa>(isa: I, team: &mut Team, scratch: &mut MergeScratch, sha
                         continue;
                     }
                     for b in shape.protected_targets()..targets {
-                        let (one, other) = (&metric[2 * a], &metric[2 * b + 1]);
-                        let product = dot(&one[..head_width], &other[..head_width]) as f32;
+                        let product = dot(&metric[2 * a], &metric[2 * b + 1]) as f32;
                         let s = product * norm[2 * a] * norm[2 * b + 1];
                         if s > *best {
                             (*best, *partner) = (s, b as u16);
