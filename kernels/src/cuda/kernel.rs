@@ -2,6 +2,7 @@
 
 use super::gemm::epilogue::EpilogueKind;
 use super::gemm::tile::Tile;
+use super::head_width::HeadWidth;
 use super::modules::Module;
 use std::fmt;
 
@@ -21,10 +22,16 @@ pub enum Kernel {
     LayerNormHalf,
     /// `rotary`: what positions rotate by.
     Rotary,
-    /// `attention`
-    Attention,
-    /// `merge_match`: which tokens merge.
-    MergeMatch,
+    /// `attention_D`: over tokens, or of one query.
+    Attention {
+        /// D
+        head_width: HeadWidth,
+    },
+    /// `merge_match_D`: which tokens merge.
+    MergeMatch {
+        /// D
+        head_width: HeadWidth,
+    },
     /// `merge_norm`: merging with the layer norm that follows.
     MergeNorm,
     /// `pool_norm`: pooling with the last layer norm.
@@ -49,12 +56,12 @@ impl Kernel {
                 .into_iter()
                 .map(move |tile| Self::Gemm { tile, epilogue })
         });
-        gemms.chain([
+        let attentions = HeadWidth::ALL.map(|head_width| Self::Attention { head_width });
+        let matches = HeadWidth::ALL.map(|head_width| Self::MergeMatch { head_width });
+        gemms.chain(attentions).chain(matches).chain([
             Self::LayerNorm,
             Self::LayerNormHalf,
             Self::Rotary,
-            Self::Attention,
-            Self::MergeMatch,
             Self::MergeNorm,
             Self::PoolNorm,
             Self::Head,
@@ -78,8 +85,8 @@ impl Kernel {
             },
             Self::LayerNorm | Self::LayerNormHalf => Module::LayerNorm,
             Self::Rotary => Module::Rotary,
-            Self::Attention => Module::Attention,
-            Self::MergeMatch => Module::MergeMatch,
+            Self::Attention { .. } => Module::Attention,
+            Self::MergeMatch { .. } => Module::MergeMatch,
             Self::MergeNorm => Module::MergeNorm,
             Self::PoolNorm => Module::PoolNorm,
             Self::Head => Module::Head,
@@ -96,8 +103,18 @@ impl Kernel {
             Self::LayerNorm => "layer_norm",
             Self::LayerNormHalf => "layer_norm_half",
             Self::Rotary => "rotary",
-            Self::Attention => "attention",
-            Self::MergeMatch => "merge_match",
+            Self::Attention { head_width } => match head_width {
+                HeadWidth::W32 => "attention_32",
+                HeadWidth::W64 => "attention_64",
+                HeadWidth::W96 => "attention_96",
+                HeadWidth::W128 => "attention_128",
+            },
+            Self::MergeMatch { head_width } => match head_width {
+                HeadWidth::W32 => "merge_match_32",
+                HeadWidth::W64 => "merge_match_64",
+                HeadWidth::W96 => "merge_match_96",
+                HeadWidth::W128 => "merge_match_128",
+            },
             Self::MergeNorm => "merge_norm",
             Self::PoolNorm => "pool_norm",
             Self::Head => "head",

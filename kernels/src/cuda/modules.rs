@@ -65,9 +65,9 @@ modules! {
     LayerNorm "layer_norm",
     /// `rotary`
     Rotary "rotary",
-    /// `attention`
+    /// `attention_D`
     Attention "attention",
-    /// `merge_match`
+    /// `merge_match_D`
     MergeMatch "merge_match",
     /// `merge_norm`
     MergeNorm "merge_norm",

@@ -6,7 +6,6 @@ use super::gemm::tile::STEP;
 use super::gemm::tiling::{Shape, Tiling};
 use super::norm::NormParams;
 use super::pool_norm::PoolNormParams;
-use crate::ops::HEAD_WIDTH;
 
 /// What a launch makes an SM do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,35 +82,73 @@ pub(super) fn rotary(tokens: u32, pairs: u32) -> Work {
     Work::instructions(u64::from(tokens * pairs).div_ceil(32) * 80)
 }
 
-/// Attention: each warp takes 16 queries of one head, and `keys` keys, a multiple of 32.
-pub(super) fn attention(warps: u32, keys: u32) -> Work {
-    let (warps, keys) = (u64::from(warps), u64::from(keys));
+/// What attention does.
+pub(super) struct AttentionWork {
+    pub(super) blocks: u32,
+    /// Warps that have queries: 16 of one head.
+    pub(super) warps: u32,
+    /// Tokens, with padding.
+    pub(super) keys: u32,
+    /// Of them, how many lie in shared memory at once.
+    pub(super) tile: u32,
+    /// D
+    pub(super) channels: u32,
+}
+
+/// Attention: each warp has a part, and another for 32 keys at a time, each with a part for every 32 channels; each
+/// block loads keys and values, keys twice if they do not fit.
+pub(super) fn attention(of: &AttentionWork) -> Work {
+    let (warps, keys) = (u64::from(of.warps), u64::from(of.keys));
+    let (blocks, channels) = (u64::from(of.blocks), u64::from(of.channels));
+    let (tiles, steps) = (u64::from(of.keys.div_ceil(of.tile)), channels / 32);
+    // 16 bytes a lane.
+    let copies = if tiles == 1 { 2 } else { 3 } * keys * channels / (16 * 32);
     Work {
         // Scores twice, values once.
-        tensor_macs: warps * 16 * keys * 3 * HEAD_WIDTH as u64,
-        instructions: warps * (552 * keys / 32 + 756),
+        tensor_macs: warps * 16 * keys * 3 * channels,
+        instructions: warps * (66 + 158 * steps + (461 + 13 * steps) * keys / 32)
+            + blocks * (310 + 770 * tiles + 21 * copies),
     }
 }
 
-/// Matching: each block holds `rows` tokens of `width` channels in shared memory, and compares `pairs` of them.
-pub(super) fn merge_match(blocks: u32, rows: u32, pairs: u32, width: u32) -> Work {
-    let heads = u64::from(width) / HEAD_WIDTH as u64;
+/// What matching does.
+pub(super) struct MergeMatchWork {
+    pub(super) blocks: u32,
+    /// Of 16 sources that a block takes.
+    pub(super) groups: u32,
+    /// Of an image.
+    pub(super) sources: u32,
+    /// Of an image.
+    pub(super) targets: u32,
+    /// H
+    pub(super) heads: u32,
+    /// D
+    pub(super) channels: u32,
+}
+
+/// Matching of `batch` images: each block makes the metric of its sources and of all targets, and compares them; the
+/// last block of an image ranks its sources.
+pub(super) fn merge_match(batch: u32, of: &MergeMatchWork) -> Work {
+    let (blocks, channels) = (u64::from(of.blocks), u64::from(of.channels));
+    let (groups, sources) = (u64::from(of.groups), u64::from(of.sources));
+    let eights = u64::from(of.targets.div_ceil(8));
+    let rows = 16 * groups + u64::from(of.targets.next_multiple_of(32));
+    let row = (channels / 32) * (9 + 8 * u64::from(of.heads) / 5);
     Work {
         // Products of high and low bytes with each other.
-        tensor_macs: u64::from(blocks * pairs) * 4 * HEAD_WIDTH as u64,
-        instructions: u64::from(blocks) * (1330 + u64::from(rows) * (37 + 7 * heads / 2)),
+        tensor_macs: blocks * 16 * groups * 8 * eights * 4 * channels,
+        instructions: blocks * (1870 + rows * row + groups * eights * 169)
+            + u64::from(batch) * 9 * sources * sources / 128,
     }
 }
 
-/// Merging of images of `tokens` tokens, of which `kept` of `width` channels are left in all images together.
-pub(super) fn merge_norm(kept: u32, tokens: u32, width: u32) -> Work {
-    let words = u64::from(tokens.div_ceil(2).div_ceil(32));
-    let norm = NormParams {
-        width,
-        count: width,
-        ..NormParams::default()
-    };
-    Work::instructions(u64::from(kept) * (norm_row(&norm, QUANTIZE) + 230 + 16 * words))
+/// Merging of images of `sources` sources each, of which `kept` tokens are left in all images together. Rows that are
+/// not normalized from registers merge a piece at a time.
+pub(super) fn merge_norm(kept: u32, sources: u32, norm: &NormParams) -> Work {
+    let words = u64::from(sources.div_ceil(32) * norm.width.div_ceil(2048));
+    let step = if norm.fits_registers() { 18 } else { 60 };
+    let steps = step * u64::from(norm.width.div_ceil(256));
+    Work::instructions(u64::from(kept) * (norm_row(norm, QUANTIZE) + 230 + 16 * words + steps))
 }
 
 /// Pooling of `batch` images: elements are copied, tokens are added up to a mean, and parts are normalized.
