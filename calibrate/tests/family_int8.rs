@@ -132,7 +132,14 @@ fn images(model: &ModelConfig, count: usize, seed: u64) -> Vec<u8> {
     let (size, mut random) = (model.image_size, Random(seed));
     let mut pixels = Vec::with_capacity(count * model.image_bytes());
     for _ in 0..count {
-        let mut waves = || [random.unit(), random.unit(), 3.0 * random.unit(), 60.0 * random.unit()];
+        let mut waves = || {
+            [
+                random.unit(),
+                random.unit(),
+                3.0 * random.unit(),
+                60.0 * random.unit(),
+            ]
+        };
         let waves: Vec<[f32; 4]> = (0..9).map(|_| waves()).collect();
         for at in 0..size * size {
             let (y, x) = ((at / size) as f32, (at % size) as f32);
@@ -181,10 +188,13 @@ fn int8_follows_full_precision_in_every_family() {
         let real = Forward::new(&checkpoint).classify(&pixels, &merge(0));
         let merged = Forward::new(&checkpoint).classify(&pixels, &merge(6));
         let (mut least, mut same) = (1.0f64, 0);
-        for (i, pixels) in pixels.chunks_exact(checkpoint.model.image_bytes()).enumerate() {
+        for (i, pixels) in pixels
+            .chunks_exact(checkpoint.model.image_bytes())
+            .enumerate()
+        {
             engine.set_schedule("r0").expect("the pack has it");
             let output = engine.classify_pixels(pixels).expect("one image");
-            let vector = output.embedding().unwrap_or(output.logits());
+            let vector = output.embedding(0).unwrap_or(output.logits());
             least = least.min(cosine(vector, &real[i].logits));
             engine.set_schedule("r6").expect("the pack has it");
             let output = engine.classify_pixels(pixels).expect("one image");

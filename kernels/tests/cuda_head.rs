@@ -8,7 +8,7 @@ mod common;
 mod on_device;
 
 use common::Weights;
-use common::checks::{Candidates, Feature, check_norm, check_patchify, check_pool};
+use common::checks::{Candidates, check_norm, check_patchify, check_pool};
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::gemm::Tile;
 use mergevit_kernels::cuda::testing::{BlockOrder, Options, test_device, unnoticed_mutants};
@@ -31,10 +31,6 @@ impl Candidates for Cuda {
             Tile::T32x64,
             1,
         ))]
-    }
-
-    fn lack(feature: Feature) -> bool {
-        feature.is_missing_on_cuda()
     }
 }
 

@@ -6,13 +6,13 @@ mod common;
 mod on_device;
 
 use common::checks::{
-    Candidates, Feature, Places, Product, check_attention, check_embedding, check_head,
-    check_merge, check_pool, check_product, check_rotation,
+    Candidates, Places, Product, check_attention, check_embedding, check_head, check_merge,
+    check_pool, check_product, check_rotation,
 };
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::gemm::{EpilogueKind, Tile};
 use mergevit_kernels::cuda::testing::{BlockOrder, Emulated, Options, unnoticed_mutants};
-use mergevit_kernels::cuda::{Kernel, Module, Target};
+use mergevit_kernels::cuda::{HeadWidth, Kernel, Module, Target};
 use mergevit_kernels::ops::{Capacity, Merge};
 use on_device::OnDevice;
 use std::cell::Cell;
@@ -35,10 +35,6 @@ impl Candidates for Cuda {
             ))
         };
         [1, 3].map(on_device).into()
-    }
-
-    fn lack(feature: Feature) -> bool {
-        feature.is_missing_on_cuda()
     }
 }
 
@@ -111,30 +107,48 @@ fn embed() {
 
 #[test]
 fn attention() {
-    let exercise = |_: Kernel| check_attention::<Cuda>(1, (1, 70), (1, 64), 3e-4);
-    noticed_but(Module::Attention, exercise, &[]);
+    let exercise = |kernel: Kernel| {
+        let Kernel::Attention { head_width } = kernel else {
+            panic!("{kernel:?} is no attention");
+        };
+        // Keys and values that fit into shared memory, and three tiles or more.
+        let tiled = match head_width {
+            HeadWidth::W32 => 705,
+            HeadWidth::W64 => 353,
+            HeadWidth::W96 | HeadWidth::W128 => 225,
+        };
+        for tokens in [70, tiled] {
+            let heads = (1, head_width.channels() as usize);
+            check_attention::<Cuda>(1, (1, tokens), heads, 3e-4);
+        }
+    };
+    // Keys that come a second time are waited for together with their values.
+    let one_group = |head_width| (Kernel::Attention { head_width }, "cp.async.commit_group;");
+    noticed_but(Module::Attention, exercise, &HeadWidth::ALL.map(one_group));
 }
 
 #[test]
 fn merging() {
-    let exercise = |_: Kernel| {
-        let shape = Merge {
-            batch: 1,
-            tokens: 90,
-            width: 128,
-            heads: 2,
-            head_width: 64,
-            merged: 20,
-            prefix: 1,
+    let exercise = |kernel: Kernel| {
+        let head_width = match kernel {
+            Kernel::MergeMatch { head_width } => head_width.channels() as usize,
+            _ => 64,
         };
-        check_merge::<Cuda>(2, shape, 6, Places::Nowhere);
+        // One group of sources a block and one tile of targets, and several of both.
+        for tokens in [90, 400] {
+            let shape = Merge {
+                batch: 1,
+                tokens,
+                width: 128,
+                heads: 2,
+                head_width,
+                merged: 20,
+                prefix: 1,
+            };
+            check_merge::<Cuda>(2, shape, 6, Places::Nowhere);
+        }
     };
-    // The warp that announces the block's results is the one that wrote them.
-    noticed_but(
-        Module::MergeMatch,
-        exercise,
-        &[(Kernel::MergeMatch, "bar.sync 0;")],
-    );
+    noticed_but(Module::MergeMatch, exercise, &[]);
     noticed_but(Module::MergeNorm, exercise, &[]);
 }
 

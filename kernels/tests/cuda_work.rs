@@ -12,8 +12,8 @@ use mergevit_kernels::cuda::gemm::Tile;
 use mergevit_kernels::cuda::testing::{Emulated, Options};
 use mergevit_kernels::math::Activation;
 use mergevit_kernels::ops::{
-    Attention, Embed, Epilogue, HEAD_WIDTH, LayerNorm, Merge, MergeInput, MergeOutput, NormKind,
-    Patchify, Pool, Pooling, Positions, Rotary, Rotation,
+    Attention, Embed, Epilogue, HEAD_WIDTH, HEAD_WIDTHS, LayerNorm, Merge, MergeInput, MergeOutput,
+    NormKind, Patchify, Pool, Pooling, Positions, Rotary, Rotation,
 };
 use mergevit_kernels::testing::Random;
 use on_device::OnDevice;
@@ -196,19 +196,55 @@ fn rotary_tables() {
 }
 
 #[test]
+fn attention_of_every_head_width() {
+    let mut random = Random(6);
+    for head_width in HEAD_WIDTHS {
+        for tokens in [17, 197, 577] {
+            let scales = [1e-3; 2];
+            let shape = Attention {
+                batch: 1,
+                tokens,
+                heads: 2,
+                head_width,
+                score_scale: &scales,
+                context_scale: &scales,
+            };
+            let qkv = random.i8s(tokens * 3 * shape.width(), false);
+            let (query, key_value) = (&qkv[..shape.width()], &qkv[..tokens * 2 * shape.width()]);
+            check(Tile::T128x128, 1, |kernels| {
+                let mut context = vec![0; tokens * shape.width()];
+                kernels.attention(&shape, &qkv, None, &mut context);
+            });
+            check(Tile::T128x128, 1, |kernels| {
+                let mut context = vec![0; shape.width()];
+                kernels.pool_attention(&shape, query, key_value, None, &mut context);
+            });
+        }
+    }
+}
+
+#[test]
 fn merging() {
     let mut random = Random(3);
-    for (tokens, width, merged) in [(197, 768, 13), (257, 384, 16), (101, 768, 8)] {
+    for (tokens, width, (heads, head_width), prefix, merged) in [
+        (197, 768, (12, 64), 1, 13),
+        (257, 384, (6, 64), 1, 16),
+        (101, 768, (12, 64), 1, 8),
+        (201, 1280, (16, 96), 5, 16),
+        (577, 192, (3, 64), 1, 40),
+        (1024, 384, (12, 32), 0, 64),
+        (256, 4096, (32, 128), 0, 16),
+    ] {
         let shape = Merge {
             batch: 1,
             tokens,
             width,
-            heads: width / HEAD_WIDTH,
-            head_width: HEAD_WIDTH,
+            heads,
+            head_width,
             merged,
-            prefix: 1,
+            prefix,
         };
-        let qkv = random.i8s(tokens * 3 * width, false);
+        let qkv = random.i8s(tokens * 3 * heads * head_width, false);
         let residual = random.f16s(tokens * width, 1.0);
         let sizes = vec![1; tokens];
         check(Tile::T128x128, 1, |kernels| {

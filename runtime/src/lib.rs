@@ -79,6 +79,8 @@ compile_error!("packs are little endian and used in place");
 pub mod aligned;
 pub mod config;
 mod engine;
+#[doc(hidden)]
+pub mod foreign;
 #[cfg(feature = "image")]
 pub mod image;
 pub mod input_file;
@@ -90,6 +92,8 @@ pub mod pack;
 pub mod plan;
 #[doc(hidden)]
 pub mod testing;
+#[doc(hidden)]
+pub mod words;
 
 #[doc = include_str!("../FORMAT.md")]
 pub mod format {}

@@ -182,7 +182,9 @@ impl Defect {
             }),
             Self::Foreign { advice, .. } => Some(advice),
             Self::Cut { .. } | Self::Format(_) => Some("copy or download the file again"),
-            Self::Naming { .. } => Some("export the model from timm, transformers, torchvision or open_clip"),
+            Self::Naming { .. } => {
+                Some("export the model from timm, transformers, torchvision or open_clip")
+            }
             Self::Names { .. } | Self::Shape { .. } => Some(
                 "the file must hold all tensors of one model, and nothing else, such as an optimizer",
             ),

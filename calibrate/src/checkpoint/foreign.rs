@@ -1,43 +1,14 @@
 //! Files that are mistaken for safetensors, by their first bytes.
 
 use super::error::Defect;
+use mergevit_runtime::foreign::{self, Kind};
 
 const CONVERT: &str = "convert it in Python: from safetensors.torch import save_file; import torch; \
                        state = torch.load('OLD', weights_only=True); \
                        save_file({k: v.contiguous() for k, v in state.items()}, 'model.safetensors')";
 const EXPORT: &str = "export the PyTorch model with safetensors.torch.save_file instead";
-const DOWNLOAD: &str = "download the file itself; this is an answer of the server";
-
-/// First bytes, what they mean, and what to do.
-const KNOWN: [(&[u8], &str, &str); 11] = [
-    (
-        b"version https://git-lfs",
-        "a pointer of Git LFS",
-        "fetch the file itself: git lfs pull",
-    ),
-    (
-        b"PK\x03\x04",
-        "a zip archive, as PyTorch's .pt and .bin are",
-        CONVERT,
-    ),
-    (
-        b"\x80\x02",
-        "a pickle, as PyTorch's .pt and .bin were",
-        CONVERT,
-    ),
-    (b"\x80\x03", "a pickle", CONVERT),
-    (b"\x80\x04", "a pickle", CONVERT),
-    (b"\x80\x05", "a pickle", CONVERT),
-    (
-        b"\x89HDF\r\n\x1a\n",
-        "an HDF5 file, as Keras writes",
-        EXPORT,
-    ),
-    (b"GGUF", "a GGUF file", EXPORT),
-    (b"\x08\x07\x12", "an ONNX file", EXPORT),
-    (b"<", "an HTML or XML page", DOWNLOAD),
-    (b"{", "JSON without tensors", DOWNLOAD),
-];
+const RESTORE: &str = "name the checkpoint that the pack was made of";
+const CHOOSE: &str = "name a checkpoint";
 
 /// Names what `bytes` are instead of safetensors.
 ///
@@ -50,11 +21,13 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Defect> {
             advice: "copy or download it again",
         });
     }
-    // A header's length looks like a magic number about never: its high bytes are zeros.
-    if let Some((_, found, advice)) = KNOWN.iter().find(|(start, ..)| bytes.starts_with(start))
-        && !is_header(bytes)
+    if let Some(foreign) = foreign::recognize(bytes)
+        && foreign.kind != Kind::Safetensors
     {
-        return Err(Defect::Foreign { found, advice });
+        return Err(Defect::Foreign {
+            found: foreign.name,
+            advice: foreign.advice(advice(foreign.kind)),
+        });
     }
     match promised(bytes) {
         Some(expected) if expected > bytes.len() as u64 => Err(Defect::Cut {
@@ -65,16 +38,18 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Defect> {
     }
 }
 
-/// Whether a JSON object follows the length of the header.
-fn is_header(bytes: &[u8]) -> bool {
-    bytes.get(8) == Some(&b'{') && bytes.get(5..8) == Some(&[0; 3])
+fn advice(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Zip | Kind::Pickle => CONVERT,
+        Kind::Model => EXPORT,
+        Kind::Pack => RESTORE,
+        _ => CHOOSE,
+    }
 }
 
 /// Bytes of the whole file, as far as the header's length and tensors say.
 fn promised(bytes: &[u8]) -> Option<u64> {
-    if !is_header(bytes) {
-        return None;
-    }
+    foreign::recognize(bytes).filter(|found| found.kind == Kind::Safetensors)?;
     let (length, rest) = bytes.split_first_chunk::<8>()?;
     let length = u64::from_le_bytes(*length);
     let header = usize::try_from(length).ok().and_then(|n| rest.get(..n));
@@ -106,7 +81,8 @@ mod tests {
             (b"GGUF\x03\0\0\0", "GGUF"),
             (b"\x08\x07\x12\x07pytorch", "ONNX"),
             (b"<!DOCTYPE html>", "HTML"),
-            (b"{\"error\": \"no access\"}", "answer of the server"),
+            (b"{\"error\": \"no access\"}", "server's answer"),
+            (b"\x89MVIT\r\n\x1a\x01", "the pack was made of"),
         ] {
             let error = check(bytes).unwrap_err();
             let text = format!("{error} {}", error.hint().unwrap());

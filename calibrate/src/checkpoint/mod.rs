@@ -15,6 +15,7 @@ mod families;
 mod family;
 mod file;
 mod foreign;
+mod inventory;
 mod json;
 mod preprocessing;
 mod random;
@@ -173,7 +174,9 @@ impl Checkpoint {
             defect: defect.into(),
         })?;
         let factor = |width: usize| 1.0 / (width as f32).sqrt();
-        let pooling = model.attention_pooling.map_or(1.0, |p| factor(p.head_width));
+        let pooling = model
+            .attention_pooling
+            .map_or(1.0, |p| factor(p.head_width));
         Ok(Self {
             name: format!("{} (random weights)", model.architecture),
             hash: format!("seed:{seed}"),

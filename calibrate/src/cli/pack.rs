@@ -196,7 +196,7 @@ impl PackArgs {
     /// The checkpoint, with the labels that the user gives it.
     fn load(&self) -> Result<Checkpoint, CommandError> {
         let mut checkpoint = match (&self.checkpoint, &self.random_weights) {
-            (Some(path), _) => Checkpoint::load_with(path, &self.preprocessing.stated())?,
+            (Some(path), _) => self.preprocessing.load(path)?,
             (None, Some(architecture)) => Checkpoint::random(architecture, self.seed)?,
             (None, None) => unreachable!("clap requires one of them"),
         };
@@ -299,7 +299,11 @@ pub(super) fn run(args: &PackArgs, console: Console) -> Result<(), CommandError>
     let provenance = provenance(&checkpoint, set, statistics.images, observer);
     let mut writer = build(&checkpoint, &model, schedules, provenance)?;
     if let Some(texts) = &texts {
-        writer.text_embeddings(&texts.vectors)?;
+        writer = writer.with_text_embeddings(
+            texts.zero_shot,
+            texts.names.clone(),
+            &texts.vectors,
+        )?;
     }
     if let Some(images) = measured {
         let schedules = measure_pack(&checkpoint, &writer, images, console)?;

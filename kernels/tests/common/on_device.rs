@@ -5,13 +5,14 @@ use half::f16;
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::gemm::{self, Operands, Shape, Tile, Tiling};
 use mergevit_kernels::cuda::{
-    self, Address, AttentionParams, Device, HeadParams, Launch, LayerNormParams, MergeMatchParams,
-    MergeNormParams, NormParams, PatchifyParams, PoolNormParams, RotaryParams,
+    self, Address, AttentionOperands, AttentionShape, Device, HeadParams, HeadWidth, Launch,
+    LayerNormParams, MergeMatchOperands, MergeNormOperands, MergePositions, NormParams,
+    PatchifyParams, PoolNormParams, RotaryParams,
 };
 use mergevit_kernels::math::log2_table;
 use mergevit_kernels::ops::{
-    Attention, Epilogue, HEAD_WIDTH, LayerNorm, LinearWeights, Merge, MergeInput, MergeOutput,
-    NormKind, Patchify, Pool, Pooling, Positions, Rotary,
+    Attention, Epilogue, LayerNorm, LinearWeights, Merge, MergeInput, MergeOutput, NormKind,
+    Patchify, Pool, Pooling, Positions, Rotary,
 };
 use mergevit_kernels::reference;
 
@@ -184,6 +185,44 @@ impl OnDevice {
         };
         (rows as u32, params.with_shape(&shape))
     }
+
+    fn attention_operands(
+        &mut self,
+        shape: &Attention<'_>,
+        sizes: Option<&[u32]>,
+        context: &[i8],
+    ) -> AttentionOperands {
+        AttentionOperands {
+            sizes: sizes.map_or(Address::NULL, |sizes| self.upload(sizes)),
+            log2_size: self.upload(&log2_table()),
+            score_scale: self.upload(shape.score_scale),
+            context_scale: self.upload(shape.context_scale),
+            context: self.room(context),
+        }
+    }
+
+    fn merge_positions(&mut self, before: Positions<'_>, after: Option<&[f32]>) -> MergePositions {
+        match (before, after) {
+            (Positions::None, _) | (_, None) => MergePositions::None,
+            (Positions::Grid { side }, Some(after)) => MergePositions::Grid {
+                side: side as u32,
+                merged: self.room(after),
+            },
+            (Positions::At(all), Some(after)) => MergePositions::At {
+                positions: self.upload(all),
+                merged: self.room(after),
+            },
+        }
+    }
+}
+
+fn attention_shape(shape: &Attention<'_>) -> AttentionShape {
+    AttentionShape {
+        batch: shape.batch as u32,
+        tokens: shape.tokens as u32,
+        heads: shape.heads as u32,
+        head_width: HeadWidth::of(shape.head_width).unwrap(),
+    }
 }
 
 impl Kernels for OnDevice {
@@ -294,31 +333,25 @@ impl Kernels for OnDevice {
         sizes: Option<&[u32]>,
         context: &mut [i8],
     ) {
-        let params = AttentionParams {
-            qkv: self.upload(qkv),
-            sizes: sizes.map_or(Address::NULL, |sizes| self.upload(sizes)),
-            log2_size: self.upload(&log2_table()),
-            score_scale: self.upload(shape.score_scale),
-            context_scale: self.upload(shape.context_scale),
-            context: self.room(context),
-            tokens: shape.tokens as u32,
-            heads: shape.heads as u32,
-        };
-        assert_eq!(qkv.len(), context.len() * 3);
-        assert_eq!(context.len() % HEAD_WIDTH, 0);
-        self.launch(&cuda::attention(shape.batch as u32, &params));
-        self.download(params.context, context);
+        let operands = self.attention_operands(shape, sizes, context);
+        let qkv = self.upload(qkv);
+        self.launch(&cuda::attention(&attention_shape(shape), qkv, &operands));
+        self.download(operands.context, context);
     }
 
     fn pool_attention(
         &mut self,
-        _: &Attention<'_>,
-        _: &[i8],
-        _: &[i8],
-        _: Option<&[u32]>,
-        _: &mut [i8],
+        shape: &Attention<'_>,
+        query: &[i8],
+        key_value: &[i8],
+        sizes: Option<&[u32]>,
+        context: &mut [i8],
     ) {
-        unreachable!("checks leave it out");
+        let operands = self.attention_operands(shape, sizes, context);
+        let (query, key_value) = (self.upload(query), self.upload(key_value));
+        let launch = cuda::pool_attention(&attention_shape(shape), query, key_value, &operands);
+        self.launch(&launch);
+        self.download(operands.context, context);
     }
 
     fn rotary(&mut self, shape: &Rotary<'_>, positions: Positions<'_>, table: &mut [f32]) {
@@ -343,47 +376,46 @@ impl Kernels for OnDevice {
 
     fn merge(&mut self, shape: &Merge, tokens: MergeInput<'_>, output: MergeOutput<'_>) {
         let sources = shape.batch * shape.tokens.div_ceil(2);
-        let matching = MergeMatchParams {
+        let matching = MergeMatchOperands {
             qkv: self.upload(tokens.qkv),
             similarity: self.upload(&vec![0f32; sources]),
             partner: self.upload(&vec![0u32; sources]),
             arrived: self.upload(&vec![0u32; shape.batch]),
-            tokens: shape.tokens as u32,
-            width: shape.width as u32,
-            merged: shape.merged as u32,
-            class_token: shape.prefix as u32,
         };
-        self.launch(&cuda::merge_match(shape.batch as u32, &matching));
-        let (gain, bias) = (vec![30.0; shape.width], vec![-3.0; shape.width]);
+        self.launch(&cuda::merge_match(shape, &matching));
+        // Every kind of norm, also of rows with padding, follows some shape.
         let norm = LayerNorm {
-            kind: NormKind::Layer,
-            count: shape.width,
-            gain: &gain,
-            bias: &bias,
+            kind: [NormKind::Layer, NormKind::Rms, NormKind::None][shape.merged % 3],
+            count: shape.width - shape.tokens % 2,
+            gain: &vec![30.0; shape.width],
+            bias: &vec![-3.0; shape.width],
             epsilon: 1e-6,
         };
         let mut normed = vec![0i8; output.residual.len()];
-        let params = MergeNormParams {
+        let operands = MergeNormOperands {
             partner: matching.partner,
             residual: self.upload(tokens.residual),
             sizes: self.upload(tokens.sizes),
+            positions: self.merge_positions(tokens.positions, output.positions.as_deref()),
             merged_residual: self.room(output.residual),
             merged_sizes: self.room(output.sizes),
-            gain: self.upload(&gain),
-            bias: self.upload(&bias),
             normed: self.room(&normed),
-            tokens: shape.tokens as u32,
-            width: shape.width as u32,
-            merged: shape.merged as u32,
-            epsilon: norm.epsilon,
+            norm: self.norm(&norm),
         };
-        self.launch(&cuda::merge_norm(shape.batch as u32, &params));
-        self.download(params.merged_residual, output.residual);
-        self.download(params.merged_sizes, output.sizes);
-        self.download(params.normed, &mut normed);
+        self.launch(&cuda::merge_norm(shape, &operands));
+        self.download(operands.merged_residual, output.residual);
+        self.download(operands.merged_sizes, output.sizes);
+        if let (
+            MergePositions::Grid { merged, .. } | MergePositions::At { merged, .. },
+            Some(positions),
+        ) = (operands.positions, output.positions)
+        {
+            self.download(merged, positions);
+        }
+        self.download(operands.normed, &mut normed);
         let mut want = normed.clone();
         reference::layer_norm(&norm, output.residual, &mut want);
-        assert!(normed == want, "the layer norm after merging, {shape:?}");
+        assert!(normed == want, "the norm after merging, {shape:?}");
     }
 
     fn pool(&mut self, shape: &Pool, residual: &[f16], sizes: &[u32], pooled: &mut [f16]) {

@@ -3,6 +3,7 @@
 use super::report::{Report, ScheduleReport, SectionReport};
 use crate::output::{self, Escaped, Table};
 use mergevit_runtime::Provenance;
+use mergevit_runtime::words::Count;
 use std::fmt::Write;
 
 /// The report, with the table of sections if that is asked for: a model has hundreds.
@@ -68,7 +69,11 @@ fn provenance(provenance: &Provenance) -> impl Iterator<Item = (&'static str, St
         ),
         (
             "calibration",
-            format!("{}, {calibration_images} images", Escaped(calibration_set)),
+            format!(
+                "{}, {}",
+                Escaped(calibration_set),
+                Count(*calibration_images, "image")
+            ),
         ),
         ("tool", Escaped(&provenance.tool).to_string()),
     ];

@@ -72,7 +72,7 @@ pub(super) fn import(files: &Files<'_>, stated: &Stated) -> Result<Imported, Def
     assembled.model.validate()?;
     let mut warnings = described.warnings;
     warnings.extend(described.size.warning(size));
-    warnings.extend(unused(&tensors, &described.anatomy.names.own));
+    warnings.extend(unused(&assembled.unused));
     Ok(Imported {
         assembled,
         mean,
@@ -98,13 +98,13 @@ fn recognize(tensors: &Tensors<'_>) -> Result<&'static dyn Family, Defect> {
     })
 }
 
-/// Names the tensors that no family reads, by what their names start with.
-fn unused(tensors: &Tensors<'_>, own: &[String]) -> Option<String> {
-    let (_, others) = tensors.unused(own);
-    let mut groups: Vec<&str> = others.iter().map(|name| name.split('.').next().unwrap_or(name)).collect();
-    groups.dedup();
-    let count = others.len();
-    (count > 0).then(|| format!("{count} tensors are not part of the model: {}", groups.join(", ")))
+/// Names the tensors that are not part of the model, by what their names start with.
+fn unused(names: &[String]) -> Option<String> {
+    let start = |name: &String| name.split('.').next().unwrap_or_default().to_owned();
+    let mut starts: Vec<String> = names.iter().map(start).collect();
+    starts.dedup();
+    let (count, starts) = (names.len(), starts.join(", "));
+    (count > 0).then(|| format!("{count} tensors are not part of the model and ignored: {starts}"))
 }
 
 /// The one linear layer among the tensors whose names begin with `start`: a head may be wrapped as

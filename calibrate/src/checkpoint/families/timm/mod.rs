@@ -7,8 +7,8 @@ mod arguments;
 mod names;
 pub(super) mod preprocessing;
 
-use crate::checkpoint::anatomy::{Anatomy, Facts, Head, Rotary};
-use crate::checkpoint::architectures::{self, Architecture, Pool};
+use crate::checkpoint::anatomy::{Anatomy, Facts, Head, Names, Rotary};
+use crate::checkpoint::architectures::{self, Architecture, Class, Pool};
 use crate::checkpoint::described::{Described, Size, Source};
 use crate::checkpoint::error::Defect;
 use crate::checkpoint::family::Family;
@@ -41,7 +41,7 @@ impl Family for Timm {
         described.size = Size {
             asked: source.image_size,
             stated: stated_size(config, arguments)?.or(described.size.stated),
-            resamples: false,
+            resamples: architecture.class == Class::Naflex,
         };
         let classes = classes(source.tensors)?;
         let stated = config.size("num_classes")?;
@@ -113,7 +113,7 @@ pub(super) fn describe(
             architecture.width
         )));
     }
-    registers(tensors, start, architecture)?;
+    registers(tensors, &names, architecture)?;
     let prefix = architecture.class_token || architecture.registers > 0 || architecture.distilled;
     let pooling = match architecture.pool {
         Pool::Token if architecture.distilled => Pooling::ClassAndDistillation,
@@ -154,7 +154,8 @@ pub(super) fn describe(
         labels: Vec::new(),
         size: Size {
             stated: Some(architecture.image_size),
-            ..Size::default()
+            asked: None,
+            resamples: architecture.class == Class::Naflex,
         },
         warnings: Vec::new(),
     })
@@ -181,18 +182,17 @@ pub(super) fn set_pool(architecture: &mut Architecture, pool: &str) -> Result<()
 }
 
 /// Checks the number of register tokens.
-fn registers(tensors: &Tensors<'_>, start: &str, architecture: &Architecture) -> Result<(), Defect> {
-    let name = format!("{start}reg_token");
-    if architecture.registers == 0 {
+fn registers(tensors: &Tensors<'_>, names: &Names, architecture: &Architecture) -> Result<(), Defect> {
+    let Some(name) = names.prefix.iter().find(|name| name.ends_with("reg_token")) else {
         return Ok(());
-    }
-    let found = tensors.shape(&name)?;
+    };
+    let found = tensors.shape(name)?;
     let expected = vec![1, architecture.registers, architecture.width];
     if found == expected {
         return Ok(());
     }
     Err(Defect::Shape {
-        tensor: name,
+        tensor: name.clone(),
         found,
         expected,
     })

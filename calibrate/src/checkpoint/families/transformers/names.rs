@@ -57,6 +57,7 @@ pub(super) fn find(tensors: &Tensors<'_>, model: &Model) -> Result<Ends, Defect>
     own.extend([layer.split("{}").next().unwrap_or_default().to_owned(), pre_norm.clone()]);
     let names = Names {
         patch: Linear::find(tensors, "", &patch),
+        patch_side: None,
         prefix: embeddings.into_iter().filter(|token| tensors.has(token)).collect(),
         position: has_table.then(|| Position {
             name: table.iter().find(|table| tensors.has(table)).unwrap_or(&table[0]).clone(),
