@@ -5,7 +5,8 @@
 //! file: `text_embeddings` f32 (classes, D), `logit_scale` f32 of one element, optionally `logit_bias` likewise, and
 //! the names as JSON, `["a", "b"]`, under `names` in its metadata. README.md shows a script that makes one.
 
-use mergevit_runtime::{InputError, ModelConfig, OutputKind, ZeroShot, input_file};
+use mergevit_runtime::input_file::{self, InputError};
+use mergevit_runtime::{ModelConfig, OutputKind, ZeroShot};
 use safetensors::{Dtype, SafeTensors};
 use std::path::Path;
 use thiserror::Error;

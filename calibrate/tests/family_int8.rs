@@ -194,7 +194,7 @@ fn int8_follows_full_precision_in_every_family() {
         {
             engine.set_schedule("r0").expect("the pack has it");
             let output = engine.classify_pixels(pixels).expect("one image");
-            let vector = output.embedding().unwrap_or(output.logits());
+            let vector = output.embedding(0).unwrap_or(output.logits());
             least = least.min(cosine(vector, &real[i].logits));
             engine.set_schedule("r6").expect("the pack has it");
             let output = engine.classify_pixels(pixels).expect("one image");

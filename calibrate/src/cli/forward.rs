@@ -139,7 +139,7 @@ fn quantized(args: &ForwardArgs, path: &Path) -> Result<Results, CommandError> {
     let mut results = Results::empty();
     for pixels in pixels.chunks_exact(image) {
         let output = engine.classify_pixels(pixels)?;
-        let embedding = output.embedding().unwrap_or(&[]);
+        let embedding = output.embedding(0).unwrap_or(&[]);
         results.push(output.logits(), embedding, output.sizes());
     }
     Ok(results)

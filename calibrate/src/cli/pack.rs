@@ -299,7 +299,11 @@ pub(super) fn run(args: &PackArgs, console: Console) -> Result<(), CommandError>
     let provenance = provenance(&checkpoint, set, statistics.images, observer);
     let mut writer = build(&checkpoint, &model, schedules, provenance)?;
     if let Some(texts) = &texts {
-        writer.text_embeddings(&texts.vectors)?;
+        writer = writer.with_text_embeddings(
+            texts.zero_shot,
+            texts.names.clone(),
+            &texts.vectors,
+        )?;
     }
     if let Some(images) = measured {
         let schedules = measure_pack(&checkpoint, &writer, images, console)?;

@@ -21,7 +21,7 @@ pub(super) fn write_frame(frame: &FrameRecord<'_>, line: &mut Line, json: bool) 
         write!(line, "{file}  ")?;
     }
     let latency = frame.latency_us / 1e3;
-    writeln!(line, "{}  ({latency:.2} ms)", frame.top)
+    writeln!(line, "{}  ({latency:.2} ms)", frame.answer)
 }
 
 /// A whole run.
