@@ -57,6 +57,7 @@ pub mod observe;
 pub mod pack;
 pub mod quantize;
 pub mod report;
+pub mod zero_shot;
 
 pub use checkpoint::Checkpoint;
 pub use dataset::Dataset;

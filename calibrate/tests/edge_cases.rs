@@ -63,8 +63,8 @@ fn dead_channels_heads_and_layers_are_packed() {
     let width = checkpoint.model.width;
     let blocks = &mut checkpoint.weights.blocks;
     // A channel in which the layer norms always give their bias.
-    blocks[0].norm1_gain[5] = 0.0;
-    blocks[0].norm2_gain[5] = 0.0;
+    blocks[0].norm1.gain[5] = 0.0;
+    blocks[0].norm2.gain[5] = 0.0;
     // A head without queries, keys or values.
     for part in 0..3 {
         blocks[1].qkv_weight[part * width * width..][..64 * width].fill(0.0);
@@ -75,8 +75,8 @@ fn dead_channels_heads_and_layers_are_packed() {
     blocks[2].fc1_bias.fill(0.0);
     blocks[3].proj_weight[..width].fill(0.0);
     // A layer norm that gives only zeros.
-    blocks[4].norm1_gain.fill(0.0);
-    blocks[4].norm1_bias.fill(0.0);
+    blocks[4].norm1.gain.fill(0.0);
+    blocks[4].norm1.bias.fill(0.0);
     let distance = distance(&checkpoint, Observer::Mse);
     assert!(distance < 0.1, "{distance}");
 }
@@ -85,9 +85,9 @@ fn dead_channels_heads_and_layers_are_packed() {
 fn one_outlier_channel_does_not_cost_the_others() {
     let mut checkpoint = checkpoint();
     for block in &mut checkpoint.weights.blocks {
-        block.norm1_gain[7] *= 200.0;
-        block.norm2_gain[7] *= 200.0;
-        let width = block.norm1_gain.len();
+        block.norm1.gain[7] *= 200.0;
+        block.norm2.gain[7] *= 200.0;
+        let width = block.norm1.gain.len();
         for row in block.qkv_weight.chunks_exact_mut(width) {
             row[7] *= 0.01;
         }

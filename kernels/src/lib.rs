@@ -25,7 +25,7 @@
 //! Reference::new().linear(rows, &input, &weights, Epilogue::Requantize { output: &mut judge });
 //!
 //! // The same with the best vector instructions of this machine, on two threads.
-//! let capacity = Capacity { batch: 1, tokens: rows, width: inputs, inner: inputs };
+//! let capacity = Capacity { batch: 1, tokens: rows, width: inputs, head_width: 64, inner: inputs };
 //! let mut fast = vec![0; rows * outputs];
 //! let mut cpu = cpu::best(2, &capacity)?;
 //! cpu.linear(rows, &input, &weights, Epilogue::Requantize { output: &mut fast });

@@ -1,24 +1,39 @@
 //! The operations every backend implements, their shapes and their limits.
 //!
-//! Shapes are written `(rows, columns)`, row-major. `B` images a batch, `T` tokens an image, `C` channels
-//! (the width), `H` heads, `D = C / H = 64` channels a head, `F` channels inside the MLP.
+//! Shapes are written `(rows, columns)`, row-major. `B` images a batch, `T` tokens an image of which the
+//! first `P` are the prefix (class token, distillation token, registers), `C` channels (the width), `H`
+//! heads of `D` channels, `A = H D` channels inside attention, `F` channels inside the MLP.
 
+use crate::math::activation::Activation;
 use half::f16;
 
-/// Channels of one attention head. Every model this project runs uses 64; the kernels are built on it
-/// (64 bytes of a head's row are one cache line, and one K-step of every matrix unit).
+/// The usual width of a head, which kernels are tuned for.
 pub const HEAD_WIDTH: usize = 64;
 
-/// Most tokens of an image: a class token and 32 x 32 patches. The `log2 size` table, the attention
-/// scratch space and the 16-bit token counts are dimensioned by it.
-pub const MAX_TOKENS: usize = 1025;
+/// Widths of a head that kernels take; models of other widths are padded with zero rows.
+pub const HEAD_WIDTHS: [usize; 4] = [32, 64, 96, 128];
 
-/// Most channels of a token (32 heads). Bounds the layer norm's row buffer, and keeps the merge metric's
-/// norm, `64 * (32 * 127)^2`, inside an `i32`.
-pub const MAX_WIDTH: usize = 2048;
+/// Most channels of a head.
+pub const MAX_HEAD_WIDTH: usize = 128;
 
-/// Longest inner dimension of a linear layer. Keeps `255 * 127 * K` inside an `i32` (it would up to
-/// K = 66,000), and covers four times [`MAX_WIDTH`].
+/// Most heads. Keeps the merge metric's norm, `128 * (32 * 127)^2`, inside an `i32`.
+pub const MAX_HEADS: usize = 32;
+
+/// Most patches of an image: 64 x 64.
+pub const MAX_PATCHES: usize = 4096;
+
+/// Most tokens before the patches.
+pub const MAX_PREFIX: usize = 16;
+
+/// Most tokens of an image. The `log2 size` table, the attention scratch space and the 16-bit token counts are
+/// dimensioned by it; softmax sums, `255 * 4112`, stay exact in an f32.
+pub const MAX_TOKENS: usize = MAX_PATCHES + MAX_PREFIX;
+
+/// Most channels of a token, and of attention (32 heads of 128).
+pub const MAX_WIDTH: usize = 4096;
+
+/// Longest inner dimension of a linear layer, and longest row of a norm. Keeps `255 * 127 * K` inside an `i32` (it
+/// would up to K = 66,000), and covers four times [`MAX_WIDTH`].
 pub const MAX_INNER: usize = 4 * MAX_WIDTH;
 
 /// Most images of a batch. A discrete GPU is busy from about 32 images of ViT-B on; Orin, and processors,
@@ -53,8 +68,18 @@ pub enum Epilogue<'a> {
         /// (M, N)
         output: &'a mut [i8],
     },
-    /// `sat8(fma(gelu(y), inverse_scale, zero_point))`; scale and bias are in real units.
-    GeluRequantize {
+    /// Queries and keys are rotated by their token's position, then everything is rounded as by
+    /// [`Epilogue::Requantize`]. N = 3 A.
+    Rotate {
+        /// By how much.
+        rotation: Rotation<'a>,
+        /// (M, N)
+        output: &'a mut [i8],
+    },
+    /// `sat8(fma(activation(y), inverse_scale, zero_point))`; scale and bias are in real units.
+    Activate {
+        /// The function.
+        activation: &'a Activation,
         /// One over the output's quantization step.
         inverse_scale: f32,
         /// The integer, as f32, that stands for zero.
@@ -62,13 +87,49 @@ pub enum Epilogue<'a> {
         /// (M, N)
         output: &'a mut [i8],
     },
+    /// `sat8(activation(y[2i]) * y[2i + 1])`: gates and values alternate. The gates' scale and bias are in real
+    /// units, the values' in the output's steps.
+    Gate {
+        /// The function.
+        activation: &'a Activation,
+        /// (M, N / 2)
+        output: &'a mut [i8],
+    },
+    /// `f16(activation(y[2i]) * y[2i + 1])`, where a norm follows.
+    GateHalf {
+        /// The function.
+        activation: &'a Activation,
+        /// (M, N / 2)
+        output: &'a mut [f16],
+    },
+    /// `f16(y)`; scale and bias are in real units.
+    Half {
+        /// (M, N)
+        output: &'a mut [f16],
+    },
     /// `residual = f16(residual + y)`; scale and bias are in real units.
     ResidualAdd {
         /// (M, N), read and written.
         residual: &'a mut [f16],
     },
-    /// Patch embedding: `f16(y + position)`, and the class token's row where the model has one.
+    /// Patch embedding: `f16(y + position)`, and the prefix's rows.
     Embed(Embed<'a>),
+}
+
+/// Rotary position embedding (Su et al., arXiv 2104.09864) of queries and keys.
+///
+/// Of each pair of neighbouring channels of a head, `(a, b)` becomes
+/// `(fma(a, cos, -(b * sin)), fma(b, cos, a * sin))`.
+#[derive(Clone, Copy, Debug)]
+pub struct Rotation<'a> {
+    /// (M, R, D): cosine and sine of each pair, alternating. R is 1 where all heads share them, else H.
+    pub table: &'a [f32],
+    /// H
+    pub heads: usize,
+    /// D
+    pub head_width: usize,
+    /// Whether all heads share one table.
+    pub shared: bool,
 }
 
 /// Where the patch embedding's rows go. M is `batch * patches`.
@@ -76,20 +137,35 @@ pub enum Epilogue<'a> {
 pub struct Embed<'a> {
     /// Images.
     pub batch: usize,
-    /// Whether row 0 of each image is a class token. Then `T = patches + 1`, else `T = patches`.
-    pub class_token: bool,
-    /// (T, C) f32; row 0 is class token plus its position where there is a class token.
+    /// P: rows of an image before its patches. `T = P + patches`.
+    pub prefix: usize,
+    /// (T, C) f32: the prefix's tokens with their positions, then the patches' positions.
     pub position: &'a [f32],
     /// (B, T, C)
     pub residual: &'a mut [f16],
 }
 
-/// Layer normalization with everything that follows it folded into its affine.
+/// How a norm centres and scales a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormKind {
+    /// Layer normalization (Ba et al., arXiv 1607.06450): by mean and standard deviation.
+    Layer,
+    /// Root mean square (Zhang and Sennrich, arXiv 1910.07467): no mean is taken off.
+    Rms,
+    /// Not at all: gain and bias alone.
+    None,
+}
+
+/// Normalization of rows with everything that follows it folded into its affine.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerNorm<'a> {
-    /// (C) gamma, divided by the output's quantization step and smoothing factor.
+    /// What is normalized by.
+    pub kind: NormKind,
+    /// Channels that count, at most the row's length: those beyond are padding, whose gain and bias are 0.
+    pub count: usize,
+    /// (L) gamma, divided by the output's quantization step and smoothing factor.
     pub gain: &'a [f32],
-    /// (C) beta, likewise.
+    /// (L) beta, likewise.
     pub bias: &'a [f32],
     /// Added to the variance.
     pub epsilon: f32,
@@ -102,12 +178,21 @@ pub struct Attention<'a> {
     pub batch: usize,
     /// Tokens an image.
     pub tokens: usize,
-    /// Heads of [`HEAD_WIDTH`] channels.
+    /// H
     pub heads: usize,
+    /// D, one of [`HEAD_WIDTHS`].
+    pub head_width: usize,
     /// (H) from the integer score to log2 units: both scales, 1/sqrt(D) and log2 e.
     pub score_scale: &'a [f32],
     /// (H) from value units to the output's quantization step.
     pub context_scale: &'a [f32],
+}
+
+impl Attention<'_> {
+    /// A: channels of all heads.
+    pub const fn width(&self) -> usize {
+        self.heads * self.head_width
+    }
 }
 
 /// Shape of one token merging operation.
@@ -117,28 +202,109 @@ pub struct Merge {
     pub batch: usize,
     /// Tokens an image before merging.
     pub tokens: usize,
-    /// Channels.
+    /// Channels of the residual stream.
     pub width: usize,
+    /// H
+    pub heads: usize,
+    /// D, one of [`HEAD_WIDTHS`].
+    pub head_width: usize,
     /// Tokens that disappear, r: at least 1, at most [`Merge::limit`].
     pub merged: usize,
-    /// Whether token 0 is a class token, which never merges.
-    pub class_token: bool,
+    /// P: first rows, which never merge and which nothing merges into.
+    pub prefix: usize,
 }
 
 impl Merge {
     /// The most tokens that bipartite matching can take from `tokens`: half of the unprotected ones.
-    pub const fn limit(tokens: usize, class_token: bool) -> usize {
-        (tokens - class_token as usize) / 2
+    pub const fn limit(tokens: usize, prefix: usize) -> usize {
+        (tokens - prefix) / 2
     }
+
+    /// Tokens of the set A, the even ones, protected ones included.
+    pub const fn sources(&self) -> usize {
+        self.tokens.div_ceil(2)
+    }
+
+    /// Tokens of the set B, the odd ones, protected ones included.
+    pub const fn targets(&self) -> usize {
+        self.tokens / 2
+    }
+
+    /// How many of the first sources are protected.
+    pub const fn protected_sources(&self) -> usize {
+        self.prefix.div_ceil(2)
+    }
+
+    /// How many of the first targets are protected.
+    pub const fn protected_targets(&self) -> usize {
+        self.prefix / 2
+    }
+}
+
+/// Where the tokens of a batch lie in their images, in patches.
+#[derive(Clone, Copy, Debug)]
+pub enum Positions<'a> {
+    /// Nobody asks.
+    None,
+    /// On the grid of patches, before any merging: token `P + i` is at row `i / side`, column `i % side`; the
+    /// prefix is at (0, 0).
+    Grid {
+        /// Patches of a row.
+        side: usize,
+    },
+    /// (B, T, 2): row, column.
+    At(&'a [f32]),
+}
+
+impl Positions<'_> {
+    /// (row, column) of token `token` of image `image`.
+    pub fn of(&self, image: usize, token: usize, tokens: usize, prefix: usize) -> [f32; 2] {
+        match *self {
+            Self::None => [0.0; 2],
+            Self::Grid { .. } if token < prefix => [0.0; 2],
+            Self::Grid { side } => {
+                let patch = token - prefix;
+                [(patch / side) as f32, (patch % side) as f32]
+            }
+            Self::At(all) => {
+                let at = 2 * (image * tokens + token);
+                [all[at], all[at + 1]]
+            }
+        }
+    }
+}
+
+/// What the table of a [`Rotation`] is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Rotary<'a> {
+    /// Images.
+    pub batch: usize,
+    /// Tokens an image.
+    pub tokens: usize,
+    /// P: first rows, which are not rotated.
+    pub prefix: usize,
+    /// D
+    pub head_width: usize,
+    /// (R, D / 2, 3): turns a row of patches, turns a column, turns at (0, 0). R is 1 where all heads share them,
+    /// else H.
+    pub frequencies: &'a [f32],
 }
 
 /// How the tokens of an image become one vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
-    /// Row 0.
-    ClassToken,
-    /// The mean of all rows but the class token's, each weighted by the patches it stands for.
-    Mean,
+    /// The first rows, one behind the other.
+    First(usize),
+    /// The mean of the rows from `first` on, each weighted by the patches it stands for.
+    Mean {
+        /// Rows that are left out.
+        first: usize,
+    },
+    /// Row 0, and behind it that mean.
+    FirstAndMean {
+        /// Rows that the mean leaves out.
+        first: usize,
+    },
 }
 
 /// Shape of the pooling operation.
@@ -150,10 +316,19 @@ pub struct Pool {
     pub tokens: usize,
     /// Channels.
     pub width: usize,
-    /// Whether row 0 is a class token.
-    pub class_token: bool,
     /// What is pooled.
     pub pooling: Pooling,
+}
+
+impl Pool {
+    /// Channels of the pooled vector.
+    pub const fn pooled_width(&self) -> usize {
+        match self.pooling {
+            Pooling::First(rows) => rows * self.width,
+            Pooling::Mean { .. } => self.width,
+            Pooling::FirstAndMean { .. } => 2 * self.width,
+        }
+    }
 }
 
 /// Shape of cutting images into patches.
@@ -205,11 +380,14 @@ pub trait Kernels: Send {
         epilogue: Epilogue<'_>,
     );
 
-    /// Normalizes each row of `input` (M, C) and quantizes it: `output` (M, C).
+    /// Normalizes each row of `input` (M, L) and quantizes it: `output` (M, L).
     fn layer_norm(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [i8]);
 
-    /// Normalizes each row of `input` (M, C) and quantizes it to 16 bits, written as two bytes:
-    /// `q = 256 * high + low`, both (M, C).
+    /// Normalizes each row of `input` (M, L): `output` (M, L), in real units.
+    fn layer_norm_half(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [f16]);
+
+    /// Normalizes each row of `input` (M, L) and quantizes it to 16 bits, written as two bytes:
+    /// `q = 256 * high + low`, both (M, L).
     fn layer_norm_wide(
         &mut self,
         norm: &LayerNorm<'_>,
@@ -218,7 +396,10 @@ pub trait Kernels: Send {
         low: &mut [i8],
     );
 
-    /// Attention over `qkv` (B, T, 3C) i8; `sizes` (B, T) if tokens have merged; `context` (B, T, C).
+    /// Normalizes each row of `input` (M, L): `output` (M, L), not rounded any further.
+    fn layer_norm_real(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [f32]);
+
+    /// Attention over `qkv` (B, T, 3A) i8; `sizes` (B, T) if tokens have merged; `context` (B, T, A).
     fn attention(
         &mut self,
         shape: &Attention<'_>,
@@ -227,14 +408,28 @@ pub trait Kernels: Send {
         context: &mut [i8],
     );
 
-    /// Merges `merged` tokens of each image. The keys inside `qkv` (B, T, 3C) say which; `residual`
-    /// (B, T, C) and `sizes` (B, T) become `merged_residual` (B, T - r, C), `merged_sizes` (B, T - r).
+    /// Attention of one constant query a head, `query` (A), over `key_value` (B, T, 2A): keys, then values.
+    /// `sizes` (B, T) if tokens have merged; `context` (B, A).
+    fn pool_attention(
+        &mut self,
+        shape: &Attention<'_>,
+        query: &[i8],
+        key_value: &[i8],
+        sizes: Option<&[u32]>,
+        context: &mut [i8],
+    );
+
+    /// Merges `merged` tokens of each image. The keys inside `qkv` (B, T, 3A) say which; `residual`
+    /// (B, T, C), `sizes` (B, T) and positions become those of T - r tokens.
     fn merge(&mut self, shape: &Merge, tokens: MergeInput<'_>, output: MergeOutput<'_>);
 
-    /// `residual` (B, T, C) to `pooled` (B, C); `sizes` (B, T) weighs the mean.
+    /// Cosines and sines of every token's position: `table` (B, T, R, D), for [`Epilogue::Rotate`].
+    fn rotary(&mut self, shape: &Rotary<'_>, positions: Positions<'_>, table: &mut [f32]);
+
+    /// `residual` (B, T, C) to `pooled` (B, [`Pool::pooled_width`]); `sizes` (B, T) weighs the mean.
     fn pool(&mut self, shape: &Pool, residual: &[f16], sizes: &[u32], pooled: &mut [f16]);
 
-    /// The classifier on 16-bit activations `256 * high + low` (B, C): `logits` (B, N) f32,
+    /// The classifier on 16-bit activations `256 * high + low` (B, K): `logits` (B, N) f32,
     /// `fma(acc_high, 256 * scale, fma(acc_low, scale, bias))`.
     fn head(&mut self, high: &[i8], low: &[i8], weights: &LinearWeights<'_>, logits: &mut [f32]);
 }
@@ -242,12 +437,14 @@ pub trait Kernels: Send {
 /// What token merging reads.
 #[derive(Clone, Copy, Debug)]
 pub struct MergeInput<'a> {
-    /// (B, T, 3C) i8; the keys are columns C to 2C.
+    /// (B, T, 3A) i8; the keys are columns A to 2A.
     pub qkv: &'a [i8],
     /// (B, T, C)
     pub residual: &'a [f16],
     /// (B, T)
     pub sizes: &'a [u32],
+    /// Where the tokens are, if their successors' positions are asked for.
+    pub positions: Positions<'a>,
 }
 
 /// What token merging writes.
@@ -257,6 +454,8 @@ pub struct MergeOutput<'a> {
     pub residual: &'a mut [f16],
     /// (B, T - r)
     pub sizes: &'a mut [u32],
+    /// (B, T - r, 2) row and column, where the model rotates by them.
+    pub positions: Option<&'a mut [f32]>,
 }
 
 /// What an implementation must reserve space for: the largest of each over all plans it will run.
@@ -268,6 +467,8 @@ pub struct Capacity {
     pub tokens: usize,
     /// Channels of a token.
     pub width: usize,
+    /// Channels of a head.
+    pub head_width: usize,
     /// Inner dimension of a linear layer, the patch embedding's included.
     pub inner: usize,
 }

@@ -4,8 +4,11 @@ mod common;
 #[path = "common/suite.rs"]
 mod suite;
 
-use common::checks::{Candidates, check_attention, check_layer_norm, check_linear, check_merge};
-use mergevit_kernels::ops::{Capacity, Merge};
+use common::checks::{
+    Candidates, Places, check_activation, check_attention, check_linear, check_merge, check_norm,
+    check_pool_attention, check_rotary, check_rotation,
+};
+use mergevit_kernels::ops::{Capacity, HEAD_WIDTHS, Merge, NormKind};
 use mergevit_kernels::{Kernels, cpu};
 use proptest::prelude::*;
 use suite::{Shapes, suite};
@@ -45,13 +48,21 @@ const SHAPES: Shapes = Shapes {
         (33, 128, 3072),
         (50, 64, 8192),
         (3, 1152, 384),
+        (2, 64, 16384),
     ],
     scales: &[0.0, 1e-30, 1e-3, 1e30, f32::MAX],
     scales_of: (64, 128),
-    embeddings: &[(3, 9, 64, 192)],
+    rotations: &[
+        (1, 1, 64, 64),
+        (50, 3, 64, 64),
+        (19, 4, 32, 128),
+        (17, 2, 96, 64),
+        (33, 2, 128, 64),
+    ],
+    embeddings: &[(3, 9, 0, 64, 192), (3, 9, 1, 64, 192), (2, 16, 5, 128, 64)],
     tokens: &[1..=70, 127..=129, 196..=197, 256..=257],
     merges: &[(3, 197, 192, 13), (2, 41, 768, 20), (1, 1025, 2048, 512)],
-    ends: &[(3, 11, 192, 103)],
+    ends: &[(3, 11, 192, 103), (1, 2, 64, 5), (2, 40, 4096, 9)],
 };
 
 suite!(SHAPES, linear: Cpu, others: Cpu);
@@ -65,20 +76,46 @@ proptest! {
     }
 
     #[test]
-    fn layer_norm_of_random_shape(seed: u64, rows in 1usize..40, c in 1usize..20, e in -6i32..4) {
-        check_layer_norm::<Cpu>(seed, rows, 64 * c, 10f32.powi(e));
+    fn activation_of_random_shape(seed: u64, rows in 1usize..60, n in 1usize..4, k in 1usize..4) {
+        check_activation::<Cpu>(seed, rows, 64 * n, 64 * k);
     }
 
     #[test]
-    fn attention_of_random_shape(seed: u64, batch in 1usize..4, tokens in 1usize..100, heads in 1usize..4, e in -7i32..3) {
-        check_attention::<Cpu>(seed, batch, tokens, heads, 10f32.powi(e));
+    fn rotation_of_random_shape(seed: u64, rows in 1usize..60, pairs in 1usize..3, width in 0usize..4, k in 1usize..4) {
+        check_rotation::<Cpu>(seed, rows, 2 * pairs, HEAD_WIDTHS[width], 64 * k);
     }
 
     #[test]
-    fn merge_of_random_shape(seed: u64, batch in 1usize..4, tokens in 3usize..90, heads in 1usize..4,
-                             share in 0.0f64..1.0, class_token: bool, variety in 1usize..12) {
-        let limit = Merge::limit(tokens, class_token);
+    fn norm_of_random_shape(seed: u64, kind in 0usize..3, rows in 1usize..40, c in 1usize..70, padding in 0usize..64,
+                            e in -6i32..4) {
+        let kind = [NormKind::Layer, NormKind::Rms, NormKind::None][kind];
+        check_norm::<Cpu>(seed, kind, (rows, 64 * c, 64 * c - padding), 10f32.powi(e));
+    }
+
+    #[test]
+    fn attention_of_random_shape(seed: u64, batch in 1usize..4, tokens in 1usize..100, pairs in 1usize..3,
+                                 width in 0usize..4, e in -7i32..3) {
+        let heads = (2 * pairs, HEAD_WIDTHS[width]);
+        check_attention::<Cpu>(seed, (batch, tokens), heads, 10f32.powi(e));
+        check_pool_attention::<Cpu>(seed, (batch, tokens), heads, 10f32.powi(e));
+    }
+
+    #[test]
+    fn merge_of_random_shape(seed: u64, batch in 1usize..4, patches in 2usize..90, prefix in 0usize..=16,
+                             heads in 1usize..4, head_width in 0usize..4, c in 1usize..4, share in 0.0f64..1.0,
+                             variety in 1usize..12) {
+        let tokens = prefix + patches;
+        let limit = Merge::limit(tokens, prefix);
         let merged = 1 + (share * (limit - 1) as f64) as usize;
-        check_merge::<Cpu>(seed, Merge { batch, tokens, width: 64 * heads, merged, class_token }, variety);
+        let head_width = HEAD_WIDTHS[head_width];
+        let shape = Merge { batch, tokens, width: 64 * c, heads, head_width, merged, prefix };
+        check_merge::<Cpu>(seed, shape, variety, Places::of(seed));
+    }
+
+    #[test]
+    fn rotary_of_random_shape(seed: u64, batch in 1usize..4, patches in 0usize..90, prefix in 0usize..=16,
+                              tables in 1usize..4, width in 0usize..4) {
+        prop_assume!(patches + prefix > 0);
+        check_rotary::<Cpu>(seed, (batch, patches + prefix, prefix), (tables, HEAD_WIDTHS[width]));
     }
 }

@@ -79,6 +79,8 @@ compile_error!("packs are little endian and used in place");
 pub mod aligned;
 pub mod config;
 mod engine;
+#[doc(hidden)]
+pub mod foreign;
 #[cfg(feature = "image")]
 pub mod image;
 pub mod input_file;
@@ -90,13 +92,16 @@ pub mod pack;
 pub mod plan;
 #[doc(hidden)]
 pub mod testing;
+#[doc(hidden)]
+pub mod words;
 
 #[doc = include_str!("../FORMAT.md")]
 pub mod format {}
 
 pub use config::{
-    Accuracy, ActivationQuantization, ConfigError, Interpolation, ModelConfig, Pooling,
-    Preprocessing, Provenance, ResizeMode, Schedule,
+    Accuracy, ActivationName, ActivationQuantization, AttentionPooling, ConfigError, Interpolation,
+    Mlp, ModelConfig, Normalization, OutputKind, Pooling, Preprocessing, Provenance, ResizeMode,
+    RotaryKind, Schedule, ZeroShot,
 };
 pub use engine::{
     Backend, BackendStatus, Engine, EngineOptions, LoadError, Output, Prediction, RunError, Top,

@@ -1,16 +1,16 @@
 //! Every limit of a pack, with its derivation. Exceeding one is a typed error at load.
 
-use mergevit_kernels::ops::{MAX_INNER, MAX_WIDTH};
+use mergevit_kernels::ops::{MAX_HEADS, MAX_INNER};
 
-/// Most layers: twice ViT-L's 24, and ViT-g's 40 fits.
-pub const MAX_LAYERS: usize = 48;
+/// Most layers: EVA-02-E has 64.
+pub const MAX_LAYERS: usize = 64;
 
 /// Most classes: ImageNet-21k has 21,843; the next power of two that fits every public label set.
 pub const MAX_CLASSES: usize = 65_536;
 
 /// Longest patch side in pixels: the largest p whose row of `3 p^2` bytes is at most
 /// [`MAX_INNER`].
-pub const MAX_PATCH_SIZE: usize = 52;
+pub const MAX_PATCH_SIZE: usize = 73;
 
 /// Longest name of a model, class, schedule or provenance entry in bytes. ImageNet's longest class is 131.
 pub const MAX_TEXT: usize = 256;
@@ -18,11 +18,12 @@ pub const MAX_TEXT: usize = 256;
 /// Most merge schedules of one pack: choosing among a few is common; a sweep over r = 0..=31 fits twice.
 pub const MAX_SCHEDULES: usize = 64;
 
-/// Most entries of the informative activation list: 8 quantized activations a layer, and 4 beside them.
-pub const MAX_QUANTIZATIONS: usize = 8 * MAX_LAYERS + 4;
+/// Most entries of the informative activation list: 8 quantized activations a layer, as many of the attention
+/// pooling, and 4 beside them.
+pub const MAX_QUANTIZATIONS: usize = 8 * (MAX_LAYERS + 1) + 4;
 
 /// Most scales of one activation: one a head.
-pub const MAX_SCALES: usize = MAX_WIDTH / mergevit_kernels::ops::HEAD_WIDTH;
+pub const MAX_SCALES: usize = MAX_HEADS;
 
 /// Most bytes of the metadata section: every label at its limit with every byte escaped (33.8 MB), and
 /// 2 MiB for the rest.

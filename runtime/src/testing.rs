@@ -2,7 +2,8 @@
 
 use crate::aligned::AlignedBytes;
 use crate::config::{
-    Interpolation, ModelConfig, Pooling, Preprocessing, Provenance, ResizeMode, Schedule,
+    ActivationName, AttentionPooling, Interpolation, Mlp, ModelConfig, Normalization, OutputKind,
+    Pooling, Preprocessing, Provenance, ResizeMode, RotaryKind, Schedule, ZeroShot,
 };
 use crate::pack::{DType, Pack, PackWriter, SectionKind, TensorKind};
 use crate::plan::Plan;
@@ -29,17 +30,185 @@ pub fn model(
         width: 64 * heads,
         depth,
         heads,
+        head_width: 64,
         mlp_width: 64 * heads,
-        classes,
-        class_token: true,
+        mlp: Mlp::Plain,
+        activation: ActivationName::Gelu,
+        prefix: 1,
+        norm: Normalization::Layer,
+        pre_norm: false,
+        rotary: RotaryKind::None,
         pooling: Pooling::ClassToken,
+        token_norm: false,
+        final_norm: Normalization::Layer,
+        attention_pooling: None,
+        head: true,
+        output: OutputKind::Logits,
+        classes,
         epsilon: 1e-6,
         labels: (0..classes).map(|class| format!("class {class}")).collect(),
+        zero_shot: None,
         preprocessing: Preprocessing {
             resize: ResizeMode::ShortestSide(image_size + image_size / 8),
             interpolation: Interpolation::Bicubic,
         },
     }
+}
+
+/// A small model without labels, of 7 x 7 patches and 3 layers: 2 heads of 64 channels, 13 classes.
+pub fn small() -> ModelConfig {
+    ModelConfig {
+        mlp_width: 320,
+        labels: Vec::new(),
+        ..model(35, 5, 2, 3, 13)
+    }
+}
+
+/// Without a classifier.
+fn headless(model: ModelConfig) -> ModelConfig {
+    ModelConfig {
+        classes: model.pooled_width(),
+        head: false,
+        output: OutputKind::Embedding,
+        ..model
+    }
+}
+
+/// A change of [`small`] and what it is called.
+type Variant = (&'static str, fn(ModelConfig) -> ModelConfig);
+
+/// Every feature that a configuration can ask for, alone or as published models combine them.
+const FAMILY: &[Variant] = &[
+    ("plain", |m| m),
+    ("no prefix, mean", |m| ModelConfig {
+        prefix: 0,
+        pooling: Pooling::Mean,
+        ..m
+    }),
+    ("class token, mean", |m| ModelConfig {
+        pooling: Pooling::Mean,
+        ..m
+    }),
+    ("distillation", |m| ModelConfig {
+        prefix: 2,
+        pooling: Pooling::ClassAndDistillation,
+        ..m
+    }),
+    ("registers, mean of all", |m| ModelConfig {
+        prefix: 5,
+        pooling: Pooling::MeanAll,
+        activation: ActivationName::GeluTanh,
+        ..m
+    }),
+    ("pre-norm, quick gelu", |m| ModelConfig {
+        pre_norm: true,
+        activation: ActivationName::QuickGelu,
+        ..m
+    }),
+    ("token norm, mean", |m| ModelConfig {
+        pooling: Pooling::Mean,
+        token_norm: true,
+        final_norm: Normalization::None,
+        ..m
+    }),
+    ("class and mean", |m| ModelConfig {
+        prefix: 5,
+        pooling: Pooling::ClassAndMean,
+        token_norm: true,
+        final_norm: Normalization::None,
+        ..m
+    }),
+    ("heads of 32", |m| ModelConfig {
+        heads: 4,
+        head_width: 32,
+        ..m
+    }),
+    ("heads of 96", |m| ModelConfig {
+        heads: 2,
+        head_width: 96,
+        width: 192,
+        ..m
+    }),
+    ("heads of 128, wider than tokens", |m| ModelConfig {
+        heads: 2,
+        head_width: 128,
+        ..m
+    }),
+    ("gated", |m| ModelConfig {
+        mlp: Mlp::Gated,
+        activation: ActivationName::Silu,
+        mlp_width: 128,
+        ..m
+    }),
+    ("gated, inner norm", |m| ModelConfig {
+        mlp: Mlp::GatedNorm,
+        activation: ActivationName::Silu,
+        mlp_width: 100,
+        rotary: RotaryKind::Shared,
+        ..m
+    }),
+    ("rotary, shared", |m| ModelConfig {
+        rotary: RotaryKind::Shared,
+        prefix: 5,
+        ..m
+    }),
+    ("rotary, per layer", |m| ModelConfig {
+        rotary: RotaryKind::PerLayer,
+        heads: 4,
+        head_width: 32,
+        ..m
+    }),
+    ("rms", |m| ModelConfig {
+        norm: Normalization::Rms,
+        final_norm: Normalization::Rms,
+        ..m
+    }),
+    ("attention pooling", |m| ModelConfig {
+        prefix: 0,
+        pooling: Pooling::Attention,
+        token_norm: true,
+        final_norm: Normalization::None,
+        attention_pooling: Some(AttentionPooling {
+            heads: 2,
+            head_width: 96,
+            mlp_width: 100,
+        }),
+        ..m
+    }),
+    ("headless", headless),
+    ("headless, attention pooling", |m| {
+        let pooling = AttentionPooling {
+            heads: 2,
+            head_width: 64,
+            mlp_width: 128,
+        };
+        headless(ModelConfig {
+            prefix: 0,
+            pooling: Pooling::Attention,
+            token_norm: true,
+            final_norm: Normalization::None,
+            attention_pooling: Some(pooling),
+            ..m
+        })
+    }),
+    ("zero-shot", |m| ModelConfig {
+        output: OutputKind::Embedding,
+        classes: 24,
+        labels: ["cat", "dog", "crane", "bird"].map(String::from).into(),
+        zero_shot: Some(ZeroShot {
+            scale: 100.0,
+            bias: -3.5,
+        }),
+        ..m
+    }),
+];
+
+/// Small models that together have every feature there is, by name.
+pub fn family() -> Vec<(&'static str, ModelConfig)> {
+    FAMILY
+        .iter()
+        .map(|(name, change)| (*name, change(small())))
+        .collect()
 }
 
 /// Schedules of constant r, named `r0`, `r1`, ...
@@ -61,7 +230,7 @@ pub fn writer(config: &ModelConfig, merged: &[u16], seed: u64) -> PackWriter<'st
     let mut writer =
         PackWriter::new(config.clone(), schedules, provenance).expect("the configuration is valid");
     let mut random = Random(seed);
-    for kind in TensorKind::all() {
+    for kind in TensorKind::of(config) {
         let (rows, columns) = kind.shape(config);
         let layers = if kind.is_layer() { config.depth } else { 1 };
         for layer in 0..layers {
@@ -101,28 +270,87 @@ fn values(kind: TensorKind, config: &ModelConfig, random: &mut Random) -> Vec<f3
     // Standard deviation of a dot product of `inner` uniform weights and activations of deviation 40.
     let sum = |inner: usize| (inner as f32).sqrt() * 73.0 * 40.0;
     let (width, mlp) = (config.width, config.mlp_width);
+    let pooling = config.attention_pooling;
+    let pool_mlp = pooling.map_or(1, |pooling| pooling.mlp_width);
     let (middle, spread) = match kind {
+        Kind::Activation => return activation(config),
         Kind::PatchScale => (0.5 / sum(3 * config.patch_size * config.patch_size), 0.0),
         Kind::Position => (0.0, 1.0),
-        Kind::Norm1Gain | Kind::Norm2Gain => (40.0, 10.0),
-        Kind::Norm1Bias | Kind::Norm2Bias => (0.0, 5.0),
-        Kind::QkvScale => (40.0 / sum(width), 0.0),
-        Kind::QkvBias => (0.0, 5.0),
-        Kind::ScoreScale => (1.5e-4, 5e-5),
-        Kind::ContextScale => (1.5, 0.5),
-        Kind::ProjScale => (0.3 / sum(width), 0.0),
-        Kind::Fc1Scale => (1.5 / sum(width), 0.0),
+        Kind::PreNormGain => (1.0, 0.2),
+        // Up to a turn from one side of 7 patches to the other.
+        Kind::RotaryFrequency | Kind::LayerRotaryFrequency => (0.0, 0.15),
+        Kind::Norm1Gain | Kind::Norm2Gain | Kind::PoolNormGain => (40.0, 10.0),
+        Kind::Norm1Bias | Kind::Norm2Bias | Kind::PoolNormBias => (0.0, 5.0),
+        Kind::InnerNormGain | Kind::InnerNormBias => return inner_norm(kind, config, random),
+        Kind::TokenNormGain if pooling.is_none() => (1.0, 0.2),
+        Kind::TokenNormGain => (40.0, 10.0),
+        Kind::QkvScale | Kind::PoolKeyValueScale => (40.0 / sum(width), 0.0),
+        Kind::QkvBias | Kind::PoolKeyValueBias => (0.0, 5.0),
+        Kind::ScoreScale | Kind::PoolScoreScale => (1.5e-4, 5e-5),
+        Kind::ContextScale | Kind::PoolContextScale => (1.5, 0.5),
+        Kind::ProjScale => (0.3 / sum(config.attention_width()), 0.0),
+        Kind::PoolProjScale => (1.0 / sum(pooling.map_or(1, |pooling| pooling.width())), 0.0),
+        Kind::Fc1Scale if config.mlp == Mlp::Gated => return gated(config),
+        Kind::Fc1Scale | Kind::PoolFc1Scale => (1.5 / sum(width), 0.0),
         Kind::Fc2Scale => (0.3 / sum(mlp), 0.0),
-        Kind::GeluQuantization => return vec![40.0, -100.0],
-        Kind::FinalNormGain => (8000.0, 1000.0),
-        Kind::FinalNormBias => (0.0, 500.0),
-        Kind::HeadScale => (2.0 / (200.0 * sum(width)), 0.0),
+        Kind::PoolFc2Scale => (0.3 / sum(pool_mlp), 0.0),
+        Kind::HiddenQuantization | Kind::PoolHiddenQuantization => return vec![40.0, -100.0],
+        Kind::FinalNormGain => final_gain(config),
+        Kind::FinalNormBias if config.head => (0.0, 500.0),
+        Kind::HeadScale => (2.0 / (200.0 * sum(config.pooled_width())), 0.0),
+        Kind::TextEmbedding => return text(config, random),
         _ => (0.0, 0.1),
     };
     let (rows, columns) = kind.shape(config);
     (0..rows * columns)
         .map(|_| middle + spread * random.unit())
         .collect()
+}
+
+/// Gain of the last norm: to 16 bits of a classifier's input, or in real units; a pooled vector that is not normalized
+/// again has about the deviation of the residual.
+fn final_gain(config: &ModelConfig) -> (f32, f32) {
+    match config.head {
+        true => (8000.0, 1000.0),
+        false => (1.0, 0.2),
+    }
+}
+
+fn activation(config: &ModelConfig) -> Vec<f32> {
+    let activation = config.activation.activation();
+    let mut values = vec![activation.limit, activation.map];
+    values.extend(activation.poly);
+    values
+}
+
+/// Scales of gates, to real units, and of values, to steps of the product.
+fn gated(config: &ModelConfig) -> Vec<f32> {
+    let sum = (config.width as f32).sqrt() * 73.0 * 40.0;
+    let pair = [1.5 / sum, 40.0 / sum];
+    pair.repeat(config.mlp_row())
+}
+
+/// Zero beyond the channels that count.
+fn inner_norm(kind: TensorKind, config: &ModelConfig, random: &mut Random) -> Vec<f32> {
+    let (middle, spread) = match kind {
+        TensorKind::InnerNormGain => (40.0, 10.0),
+        _ => (0.0, 5.0),
+    };
+    let mut values: Vec<f32> = (0..config.mlp_width)
+        .map(|_| middle + spread * random.unit())
+        .collect();
+    values.resize(config.mlp_row(), 0.0);
+    values
+}
+
+/// Rows of length 1.
+fn text(config: &ModelConfig, random: &mut Random) -> Vec<f32> {
+    let rows = (0..config.labels.len()).flat_map(|_| {
+        let row = random.f32s(config.classes, 1.0);
+        let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+        row.into_iter().map(move |x| x / length)
+    });
+    rows.collect()
 }
 
 /// A random pack as bytes.

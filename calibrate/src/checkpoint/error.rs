@@ -169,6 +169,14 @@ pub enum Defect {
         /// What is missing, of `mean`, `std`, `crop`, `interpolation`.
         missing: Vec<&'static str>,
     },
+    /// Neither the files nor the user say what the model is.
+    #[error("its files do not say {what}")]
+    Unstated {
+        /// What is missing.
+        what: &'static str,
+        /// The option, or the file, that says it.
+        option: &'static str,
+    },
     /// The kernels do not run this kind of model.
     #[error("unsupported model: {0}")]
     Unsupported(String),
@@ -211,11 +219,27 @@ impl Defect {
                 "the model's card or training code says it; state it with --mean, --std, --crop and \
                  --interpolation, or name a recipe: --preprocessing imagenet, inception or clip",
             ),
+            Self::Unstated {
+                option: "--architecture",
+                ..
+            } => Some(
+                "name it with --architecture, as in vit_base_patch16_224 (timm), vit_b_16 (torchvision) or ViT-B-32 \
+                 (open_clip), or put the config.json beside the weights",
+            ),
+            Self::Unstated {
+                option: "--image-size",
+                ..
+            } => Some("state it with --image-size"),
+            Self::Unstated { .. } => {
+                Some("put the config.json that the library wrote beside the weights")
+            }
             Self::Foreign { advice, .. } | Self::Folder { advice, .. } => Some(advice),
             Self::Cut { .. } | Self::Format(_) | Self::Archive(_) => {
                 Some("copy or download the file again")
             }
-            Self::Naming { .. } => Some("export the model from timm, transformers or torchvision"),
+            Self::Naming { .. } => {
+                Some("export the model from timm, transformers, torchvision or open_clip")
+            }
             Self::Names { .. } | Self::Shape { .. } => Some(
                 "the file must hold all tensors of one model, and nothing else, such as an optimizer",
             ),
@@ -253,6 +277,7 @@ impl Defect {
             Self::Io { .. }
             | Self::Config { .. }
             | Self::Preprocessing { .. }
+            | Self::Unstated { .. }
             | Self::Unsupported(_)
             | Self::Model(_) => false,
         }

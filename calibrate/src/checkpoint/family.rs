@@ -2,32 +2,27 @@
 
 use super::described::{Described, Source};
 use super::error::Defect;
-use super::file::TensorFile;
-use super::naming::Naming;
+use super::preprocessing::Found;
+use super::tensors::Tensors;
 
-/// Checkpoints that one library writes for one kind of model.
+/// Checkpoints that one library writes.
 pub(super) trait Family: Sync {
     /// What people call the family.
     fn name(&self) -> &'static str;
 
     /// Whether a file is one of this family's, by the names of its tensors.
-    fn recognizes(&self, file: &TensorFile<'_>) -> bool;
+    fn recognizes(&self, tensors: &Tensors<'_>) -> bool;
 
-    /// Tensors of variants that the kernels do not run: a tensor's name, and what it is.
-    fn unsupported(&self) -> &'static [(&'static str, &'static str)] {
-        &[]
-    }
-
-    /// What this file calls the model's tensors.
+    /// Says what the model is and what its file calls the tensors.
     ///
     /// # Errors
-    /// [`Defect::Unsupported`] for a variant that no naming describes.
-    fn naming(&self, file: &TensorFile<'_>) -> Result<Naming, Defect>;
-
-    /// Reads the configuration files.
-    ///
-    /// # Errors
-    /// [`Defect::Config`] where a field is wrong or contradicts the tensors; [`Defect::Unsupported`] for
-    /// what the kernels do not run.
+    /// [`Defect::Config`] where a field of the configuration is wrong or contradicts the tensors;
+    /// [`Defect::Unsupported`] for what the kernels do not run; [`Defect::Unstated`] for what nothing tells.
     fn describe(&self, source: &Source<'_>) -> Result<Described, Defect>;
+
+    /// What the files say of the preprocessing of a model whose images have `size` pixels a side.
+    ///
+    /// # Errors
+    /// [`Defect::Config`] where a field is wrong.
+    fn preprocessing(&self, source: &Source<'_>, size: usize) -> Result<Found, Defect>;
 }

@@ -30,6 +30,14 @@ impl Document {
         Ok(Self { file, value })
     }
 
+    /// A table that the program carries.
+    pub(super) fn of(file: &'static str, value: &Value) -> Self {
+        Self {
+            file,
+            value: value.clone(),
+        }
+    }
+
     /// The file's object.
     pub(super) fn root(&self) -> Object<'_> {
         Object {
@@ -94,6 +102,22 @@ impl<'a> Object<'a> {
         match whole(value) {
             Some(n) if n <= 1 << 20 => Ok(Some(n)),
             _ => Err(self.wrong(field, value, "a whole number")),
+        }
+    }
+
+    /// A whole number up to 2^20, or two that are the same: the side of a square.
+    pub(super) fn side(&self, field: &str) -> Result<Option<usize>, Defect> {
+        let Some(value) = self.get(field) else {
+            return Ok(None);
+        };
+        let side = match value.as_array().map(Vec::as_slice) {
+            None => return self.size(field),
+            Some([height, width]) if height == width => height.as_u64(),
+            Some(_) => None,
+        };
+        match side.and_then(|n| usize::try_from(n).ok()) {
+            Some(n) if n <= 1 << 20 => Ok(Some(n)),
+            _ => Err(self.wrong(field, value, "one side, or two of the same length")),
         }
     }
 

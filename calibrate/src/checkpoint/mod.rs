@@ -6,6 +6,8 @@
 //!
 //! `checkpoint/families/mod.rs` says how to add a family.
 
+mod anatomy;
+mod architectures;
 mod assemble;
 mod described;
 mod error;
@@ -13,26 +15,30 @@ mod families;
 mod family;
 mod file;
 mod files;
+mod inventory;
 mod json;
-mod naming;
 mod preprocessing;
 mod random;
-mod tensor;
+mod tensors;
 mod weights;
 
 pub use error::{Candidate, CheckpointError, Defect};
 pub use preprocessing::Stated;
-pub use weights::{Block, Weights};
+pub use weights::{Affine, Block, PoolingWeights, Weights};
 
-use described::{Source, check_std};
+use families::{Documents, Imported};
 use files::{Files, Taken};
 use json::Document;
 use mergevit_runtime::{ModelConfig, input_file};
-use naming::Listing;
 use std::path::{Path, PathBuf};
 
-/// The files that describe a model: its shape, and how its images are prepared.
-const CONFIGURATION: [&str; 2] = ["config.json", "preprocessor_config.json"];
+/// The files that describe a model: its shape, and how its images are prepared; open_clip writes the last one instead
+/// of both.
+const CONFIGURATION: [&str; 3] = [
+    "config.json",
+    "preprocessor_config.json",
+    "open_clip_config.json",
+];
 
 /// A checkpoint in one canonical layout. Matrices are row-major, (outputs, inputs).
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +53,12 @@ pub struct Checkpoint {
     pub mean: [f32; 3],
     /// Standard deviation of each colour.
     pub std: [f32; 3],
+    /// Factor of attention's scores: one over the root of a head's channels before padding.
+    pub score_factor: f32,
+    /// The same of the pooling that attends.
+    pub pool_score_factor: f32,
+    /// What the user should know of the import, a line each.
+    pub warnings: Vec<String>,
     /// The tensors.
     pub weights: Weights,
 }
@@ -71,13 +83,6 @@ impl Checkpoint {
         let path = path.as_ref();
         let files = Files::open(path)?;
         let taken = files.tensors(stated.weights_key.as_deref())?;
-        if let Some(key) = taken
-            .key
-            .as_deref()
-            .filter(|_| stated.weights_key.is_none())
-        {
-            log::warn!("{}: the weights are those at {key}", files.path().display());
-        }
         let fail = |defect: Defect| CheckpointError {
             path: if defect.is_in_weights() {
                 files.path().into()
@@ -86,9 +91,13 @@ impl Checkpoint {
             },
             defect,
         };
-        let [config, preprocessor] = CONFIGURATION.map(|name| files::folder(path).join(name));
-        let config = read_optional(&config).map_err(fail)?;
-        let preprocessor = read_optional(&preprocessor).map_err(fail)?;
+        let [config, preprocessor, open_clip] =
+            CONFIGURATION.map(|name| read_optional(&files::folder(path).join(name)));
+        let preprocessor = preprocessor.map_err(fail)?;
+        let config = match config.map_err(fail)? {
+            None => open_clip.map_err(fail)?,
+            config => config,
+        };
         let hash = files.hash(taken.key.as_deref());
         let imported = Self::import(
             &taken,
@@ -98,6 +107,12 @@ impl Checkpoint {
             stated,
         );
         let mut checkpoint = imported.map_err(fail)?;
+        let chosen = taken
+            .key
+            .as_deref()
+            .filter(|_| stated.weights_key.is_none());
+        let chosen = chosen.map(|key| format!("the weights are those at {key}"));
+        checkpoint.warnings.splice(0..0, chosen);
         let named = path.canonicalize().unwrap_or_else(|_| path.into());
         if let Some(name) = named.file_name() {
             checkpoint.name = name.to_string_lossy().into_owned();
@@ -139,30 +154,29 @@ impl Checkpoint {
         preprocessor: Option<&[u8]>,
         stated: &Stated,
     ) -> Result<Self, Defect> {
-        let (family, file) = families::recognize(&taken.tensors)?;
-        let listing = Listing::new(&file, &family.naming(&file)?)?;
-        let dimensions = listing.dimensions(&file)?;
-        let [config_name, preprocessor_name] = CONFIGURATION;
+        let [config_name, preprocessor_name, _] = CONFIGURATION;
         let config = Document::parse(config_name, config)?;
         let preprocessor = Document::parse(preprocessor_name, preprocessor)?;
-        let described = family.describe(&Source {
-            file: &file,
-            dimensions,
+        let documents = Documents {
             config: config.root(),
             preprocessor: preprocessor.root(),
-        })?;
-        let mut model = described.model;
-        let known = described.preprocessing.complete(stated, model.image_size)?;
-        check_std(&known.std, config.root())?;
-        model.preprocessing = known.preprocessing;
-        model.validate()?;
+        };
+        let Imported {
+            assembled,
+            mean,
+            std,
+            warnings,
+        } = families::import(&taken.tensors, &documents, stated)?;
         Ok(Self {
-            name: model.architecture.clone(),
+            name: assembled.model.architecture.clone(),
             hash,
-            weights: assemble::assemble(&file, &listing, &dimensions)?,
-            model,
-            mean: known.mean,
-            std: known.std,
+            model: assembled.model,
+            mean,
+            std,
+            score_factor: assembled.score_factor,
+            pool_score_factor: assembled.pool_score_factor,
+            warnings,
+            weights: assembled.weights,
         })
     }
 
@@ -172,18 +186,38 @@ impl Checkpoint {
     /// # Errors
     /// An unknown name, or dimensions beyond the limits.
     pub fn random(architecture: &str, seed: u64) -> Result<Self, CheckpointError> {
-        let (model, weights) =
-            random::model(architecture, seed).map_err(|defect| CheckpointError {
-                path: architecture.into(),
-                defect,
-            })?;
+        let fail = |defect: Defect| CheckpointError {
+            path: architecture.into(),
+            defect,
+        };
+        let model = random::model(architecture).map_err(fail)?;
+        Self::random_of(model, seed)
+    }
+
+    /// Random weights of a model in which every tensor matters, and a few channels stand out as those of trained
+    /// models do. The same seed gives the same weights.
+    ///
+    /// # Errors
+    /// A configuration beyond the limits.
+    pub fn random_of(model: ModelConfig, seed: u64) -> Result<Self, CheckpointError> {
+        model.validate().map_err(|defect| CheckpointError {
+            path: model.architecture.as_str().into(),
+            defect: defect.into(),
+        })?;
+        let factor = |width: usize| 1.0 / (width as f32).sqrt();
+        let pooling = model
+            .attention_pooling
+            .map_or(1.0, |p| factor(p.head_width));
         Ok(Self {
-            name: format!("{architecture} (random weights)"),
+            name: format!("{} (random weights)", model.architecture),
             hash: format!("seed:{seed}"),
+            weights: random::weights(&model, seed),
+            score_factor: factor(model.head_width),
+            pool_score_factor: pooling,
             model,
             mean: [0.5; 3],
             std: [0.5; 3],
-            weights,
+            warnings: Vec::new(),
         })
     }
 }

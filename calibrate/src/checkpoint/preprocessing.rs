@@ -13,6 +13,10 @@ pub struct Stated {
     /// Where in its files the weights are, if they hold several sets: keys joined by dots, as in `state_dict_ema`, or
     /// what the tensors' names start with. One dot is all that is outermost.
     pub weights_key: Option<String>,
+    /// Name of the architecture, as its library has it.
+    pub architecture: Option<String>,
+    /// Side of the images in pixels: a position table for another one is resampled.
+    pub image_size: Option<usize>,
     /// Mean of each colour, of pixels in 0 to 1.
     pub mean: Option<[f32; 3]>,
     /// Standard deviation of each colour.
@@ -46,6 +50,8 @@ impl Stated {
     const fn all(mean: [f32; 3], std: [f32; 3], crop: f64, interpolation: Interpolation) -> Self {
         Self {
             weights_key: None,
+            architecture: None,
+            image_size: None,
             mean: Some(mean),
             std: Some(std),
             crop: Some(crop),

@@ -1,10 +1,13 @@
 //! Random weights of a named architecture, so that speed can be measured without a checkpoint.
 
 use super::error::Defect;
-use super::weights::{Block, Weights};
+use super::weights::{Affine, Block, PoolingWeights, Weights};
 use mergevit_kernels::ops::HEAD_WIDTH;
 use mergevit_kernels::testing::Random;
-use mergevit_runtime::{Interpolation, ModelConfig, Pooling, Preprocessing, ResizeMode};
+use mergevit_runtime::{
+    ActivationName, AttentionPooling, Interpolation, Mlp, ModelConfig, Normalization, OutputKind,
+    Pooling, Preprocessing, ResizeMode, RotaryKind,
+};
 
 /// About normal: the sum of four uniform values (Irwin-Hall), which never exceeds 3.5 deviations.
 fn normal(random: &mut Random, n: usize, deviation: f32) -> Vec<f32> {
@@ -36,11 +39,11 @@ fn parse(architecture: &str) -> Option<(usize, usize, usize, usize)> {
     Some((width, depth, patch.parse().ok()?, size.parse().ok()?))
 }
 
-/// A model of a named architecture and its weights.
+/// The model of a named architecture.
 ///
 /// # Errors
 /// [`Defect::Unsupported`] for an unknown name, [`Defect::Model`] for dimensions beyond the limits.
-pub(super) fn model(architecture: &str, seed: u64) -> Result<(ModelConfig, Weights), Defect> {
+pub(super) fn model(architecture: &str) -> Result<ModelConfig, Defect> {
     let (width, depth, patch_size, image_size) = parse(architecture).ok_or_else(|| {
         Defect::Unsupported(format!(
             "no architecture {architecture:?}; known are vit_ and deit_ with tiny, small, base or large, as \
@@ -54,45 +57,172 @@ pub(super) fn model(architecture: &str, seed: u64) -> Result<(ModelConfig, Weigh
         width,
         depth,
         heads: width / HEAD_WIDTH,
+        head_width: HEAD_WIDTH,
         mlp_width: 4 * width,
-        classes: 1000,
-        class_token: true,
+        mlp: Mlp::Plain,
+        activation: ActivationName::Gelu,
+        prefix: 1,
+        norm: Normalization::Layer,
+        pre_norm: false,
+        rotary: RotaryKind::None,
         pooling: Pooling::ClassToken,
+        token_norm: false,
+        final_norm: Normalization::Layer,
+        attention_pooling: None,
+        head: true,
+        output: OutputKind::Logits,
+        classes: 1000,
         epsilon: 1e-6,
         labels: Vec::new(),
+        zero_shot: None,
         preprocessing: Preprocessing {
             resize: ResizeMode::ShortestSide((image_size as f64 / 0.9) as usize),
             interpolation: Interpolation::Bicubic,
         },
     };
     model.validate()?;
-    let random = &mut Random(seed);
-    let weights = Weights {
-        patch_weight: normal(random, width * 3 * patch_size * patch_size, 0.02),
-        patch_bias: normal(random, width, 0.02),
-        position: normal(random, model.tokens() * width, 0.02),
-        blocks: (0..depth).map(|_| block(random, width)).collect(),
-        final_norm_gain: vec![1.0; width],
-        final_norm_bias: vec![0.0; width],
-        head_weight: normal(random, 1000 * width, 0.02),
-        head_bias: vec![0.0; 1000],
-    };
-    Ok((model, weights))
+    Ok(model)
 }
 
-fn block(random: &mut Random, width: usize) -> Block {
-    Block {
-        norm1_gain: vec![1.0; width],
-        norm1_bias: normal(random, width, 0.02),
-        qkv_weight: normal(random, 3 * width * width, 0.04),
-        qkv_bias: normal(random, 3 * width, 0.02),
-        proj_weight: normal(random, width * width, 0.02),
-        proj_bias: normal(random, width, 0.02),
-        norm2_gain: vec![1.0; width],
-        norm2_bias: normal(random, width, 0.02),
-        fc1_weight: normal(random, 4 * width * width, 0.02),
-        fc1_bias: normal(random, 4 * width, 0.02),
-        fc2_weight: normal(random, 4 * width * width, 0.02),
-        fc2_bias: normal(random, width, 0.02),
+/// Source of random tensors of one model.
+struct Tensors<'a> {
+    model: &'a ModelConfig,
+    random: Random,
+}
+
+/// Weights of a valid model.
+pub(super) fn weights(model: &ModelConfig, seed: u64) -> Weights {
+    let mut of = Tensors {
+        model,
+        random: Random(seed),
+    };
+    let (width, pooled) = (model.width, model.pooled_width());
+    let inner = 3 * model.patch_size * model.patch_size;
+    let outputs = if model.head { model.classes } else { 0 };
+    Weights {
+        patch_weight: of.linear(width, inner),
+        patch_bias: of.normal(width, 0.02),
+        position: of.normal(model.tokens() * width, 0.2),
+        pre_norm: model.pre_norm.then(|| of.norm(width, width)),
+        rotary: match model.rotary {
+            RotaryKind::Shared => of.frequencies(model.head_width / 2),
+            RotaryKind::None | RotaryKind::PerLayer => Vec::new(),
+        },
+        blocks: (0..model.depth).map(|_| of.block()).collect(),
+        token_norm: model.token_norm.then(|| of.norm(width, width)),
+        pooling: model.attention_pooling.map(|shape| of.pooling(shape)),
+        final_norm: (model.final_norm != Normalization::None).then(|| of.norm(width, width)),
+        head_weight: of.linear(outputs, pooled),
+        head_bias: of.normal(outputs, 0.02),
+    }
+}
+
+impl Tensors<'_> {
+    fn normal(&mut self, count: usize, deviation: f32) -> Vec<f32> {
+        normal(&mut self.random, count, deviation)
+    }
+
+    /// A matrix that keeps the size of what it multiplies.
+    fn linear(&mut self, outputs: usize, inputs: usize) -> Vec<f32> {
+        self.normal(outputs * inputs, 1.0 / (inputs as f32).sqrt())
+    }
+
+    /// A norm of `row` channels of which `count` are real. One channel in 64 stands out.
+    fn norm(&mut self, row: usize, count: usize) -> Affine {
+        let mut gain = self.normal(row, 0.1);
+        let mut bias = self.normal(row, 0.1);
+        let rms = self.model.norm == Normalization::Rms;
+        for (c, (g, b)) in gain.iter_mut().zip(&mut bias).enumerate() {
+            *g += if c % 64 == 17 { 8.0 } else { 1.0 };
+            if c >= count {
+                (*g, *b) = (0.0, 0.0);
+            }
+            if rms {
+                *b = 0.0;
+            }
+        }
+        Affine { gain, bias }
+    }
+
+    /// Turns of up to half a circle over the image, for `pairs` pairs of channels; every other one by columns.
+    fn frequencies(&mut self, pairs: usize) -> Vec<f64> {
+        let side = self.model.side() as f64;
+        let turns = |pair: usize| {
+            let f = 0.5 / side / (1.0 + pair as f64 / 4.0);
+            match pair % 2 {
+                0 => [f, 0.0, 0.5 * f],
+                _ => [0.0, f, 0.5 * f],
+            }
+        };
+        (0..pairs).flat_map(turns).collect()
+    }
+
+    /// Rows or columns of a gated or plain MLP beyond its real width are zero.
+    fn mlp(&mut self, width: usize, row: usize, gated: bool) -> [Vec<f32>; 4] {
+        let channels = self.model.width;
+        let sides = if gated { 2 } else { 1 };
+        let mut fc1_weight = self.linear(sides * row, channels);
+        let mut fc1_bias = self.normal(sides * row, 0.1);
+        fc1_weight[sides * width * channels..].fill(0.0);
+        fc1_bias[sides * width..].fill(0.0);
+        let mut fc2_weight = self.linear(channels, row);
+        for columns in fc2_weight.chunks_exact_mut(row) {
+            columns[width..].fill(0.0);
+        }
+        [
+            fc1_weight,
+            fc1_bias,
+            fc2_weight,
+            self.normal(channels, 0.02),
+        ]
+    }
+
+    fn block(&mut self) -> Block {
+        let model = self.model;
+        let (width, attention, row) = (model.width, model.attention_width(), model.mlp_row());
+        let gated = model.mlp != Mlp::Plain;
+        let norm1 = self.norm(width, width);
+        let qkv_weight = self.linear(3 * attention, width);
+        let qkv_bias = self.normal(3 * attention, 0.1);
+        let rotary = match model.rotary {
+            RotaryKind::PerLayer => self.frequencies(attention / 2),
+            RotaryKind::None | RotaryKind::Shared => Vec::new(),
+        };
+        let proj_weight = self.linear(width, attention);
+        let proj_bias = self.normal(width, 0.02);
+        let norm2 = self.norm(width, width);
+        let [fc1_weight, fc1_bias, fc2_weight, fc2_bias] = self.mlp(model.mlp_width, row, gated);
+        Block {
+            norm1,
+            qkv_weight,
+            qkv_bias,
+            rotary,
+            proj_weight,
+            proj_bias,
+            norm2,
+            fc1_weight,
+            fc1_bias,
+            inner_norm: (model.mlp == Mlp::GatedNorm).then(|| self.norm(row, model.mlp_width)),
+            fc2_weight,
+            fc2_bias,
+        }
+    }
+
+    fn pooling(&mut self, shape: AttentionPooling) -> PoolingWeights {
+        let (width, attention) = (self.model.width, shape.width());
+        let [fc1_weight, fc1_bias, fc2_weight, fc2_bias] =
+            self.mlp(shape.mlp_width, shape.mlp_row(), false);
+        PoolingWeights {
+            query: self.normal(attention, 1.0),
+            key_value_weight: self.linear(2 * attention, width),
+            key_value_bias: self.normal(2 * attention, 0.1),
+            proj_weight: self.linear(width, attention),
+            proj_bias: self.normal(width, 0.02),
+            norm: self.norm(width, width),
+            fc1_weight,
+            fc1_bias,
+            fc2_weight,
+            fc2_bias,
+        }
     }
 }

@@ -74,12 +74,20 @@ pub(super) fn percentile(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Parses a temperature of scores.
+pub(super) fn temperature(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if value > 0.0 && value.is_finite() && (1.0 / value).is_finite() => Ok(value),
+        _ => Err("expected a number above 0".into()),
+    }
+}
+
 /// Checks that a layer could ever merge `r` tokens.
 ///
 /// # Errors
 /// What it could.
 pub(super) fn check_merge(r: u16, model: &ModelConfig) -> Result<(), String> {
-    let most = Merge::limit(model.tokens(), model.class_token);
+    let most = Merge::limit(model.tokens(), model.prefix);
     if usize::from(r) <= most {
         return Ok(());
     }

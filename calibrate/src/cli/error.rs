@@ -3,6 +3,7 @@
 use crate::checkpoint::CheckpointError;
 use crate::dataset::DatasetError;
 use crate::observe::ObserveError;
+use crate::zero_shot::TextEmbeddingsError;
 use mergevit_runtime::labels::LabelsError;
 use mergevit_runtime::{LoadError, OutputError, PackError, RunError, WriteError};
 use std::io;
@@ -25,6 +26,14 @@ pub enum CommandError {
     /// The file of labels cannot be used.
     #[error(transparent)]
     Labels(#[from] LabelsError),
+    /// The text embeddings cannot be used.
+    #[error("{}: {source}", path.display())]
+    TextEmbeddings {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: TextEmbeddingsError,
+    },
     /// The activations cannot be used.
     #[error(transparent)]
     Observe(#[from] ObserveError),

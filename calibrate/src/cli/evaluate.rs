@@ -120,10 +120,9 @@ pub(super) fn run(args: &EvaluateArgs, console: Console) -> Result<(), CommandEr
         )));
     }
     // Crop and filter are the pack's.
-    let stated = args.stated.stated().at_model_resolution();
     let checkpoint = args.checkpoint.as_deref();
     let checkpoint = checkpoint
-        .map(|path| Checkpoint::load_with(path, &stated))
+        .map(|path| args.stated.load_for_pixels(path))
         .transpose()?;
     if let Some(checkpoint) = &checkpoint {
         check_origin(&args.model, pack, checkpoint)?;

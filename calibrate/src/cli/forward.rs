@@ -1,19 +1,18 @@
-//! `forward`: logits of given pixels, for comparison with other implementations.
+//! `forward`: logits or embeddings of given pixels, for comparison with other implementations.
 
 use super::args;
 use super::checkpoint::CheckpointArgs;
 use super::error::CommandError;
 use super::output::{self, Input};
-use crate::checkpoint::Checkpoint;
 use crate::fp32::Forward;
 use clap::Args;
 use mergevit_runtime::{
-    Engine, LoadError, ModelConfig, OutputFile, Pack, PackWriter, Schedule, input_file,
+    Engine, LoadError, ModelConfig, OutputFile, OutputKind, Pack, PackWriter, Schedule, input_file,
 };
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::path::{Path, PathBuf};
 
-/// Classify pixels from a safetensors file and write the logits
+/// Classify or embed pixels from a safetensors file and write the results
 #[derive(Clone, Debug, Args)]
 pub(super) struct ForwardArgs {
     /// Run a checkpoint (folder or file) in full precision
@@ -42,7 +41,8 @@ pub(super) struct ForwardArgs {
     schedule: Option<String>,
     #[command(flatten)]
     stated: CheckpointArgs,
-    /// Output: `logits` f32 (N, classes) and `sizes` i32 (N, tokens left); - is standard output
+    /// Output: `logits` f32 (N, classes), or of a model that embeds `embedding` f32 (N, D) as the network gives it, and
+    /// `sizes` i32 (N, tokens left); - is standard output
     #[arg(long, short, value_name = "G.safetensors")]
     output: PathBuf,
 }
@@ -51,13 +51,15 @@ pub(super) struct ForwardArgs {
 struct Results {
     images: usize,
     logits: Vec<f32>,
+    embedding: Vec<f32>,
     sizes: Vec<i32>,
 }
 
 impl Results {
-    fn push(&mut self, logits: &[f32], sizes: &[u32]) {
+    fn push(&mut self, logits: &[f32], embedding: &[f32], sizes: &[u32]) {
         self.images += 1;
         self.logits.extend_from_slice(logits);
+        self.embedding.extend_from_slice(embedding);
         // A size is at most the number of patches.
         self.sizes.extend(sizes.iter().map(|&size| size as i32));
     }
@@ -101,14 +103,17 @@ fn check_merge(args: &ForwardArgs, model: &ModelConfig) -> Result<(), CommandErr
 }
 
 fn full_precision(args: &ForwardArgs, path: &Path) -> Result<Results, CommandError> {
-    let stated = args.stated.stated().at_model_resolution();
-    let checkpoint = Checkpoint::load_with(path, &stated)?;
+    let checkpoint = args.stated.load_for_pixels(path)?;
     check_merge(args, &checkpoint.model)?;
     let pixels = read_pixels(&args.pixels, checkpoint.model.image_size)?;
     let merge = vec![usize::from(args.merge.unwrap_or(0)); checkpoint.model.depth];
     let mut results = Results::empty();
     for output in Forward::new(&checkpoint).classify(&pixels, &merge) {
-        results.push(&output.logits, &output.sizes);
+        let (logits, embedding): (&[f32], &[f32]) = match checkpoint.model.output {
+            OutputKind::Logits => (&output.logits, &[]),
+            OutputKind::Embedding => (&[], &output.logits),
+        };
+        results.push(logits, embedding, &output.sizes);
     }
     Ok(results)
 }
@@ -134,7 +139,8 @@ fn quantized(args: &ForwardArgs, path: &Path) -> Result<Results, CommandError> {
     let mut results = Results::empty();
     for pixels in pixels.chunks_exact(image) {
         let output = engine.classify_pixels(pixels)?;
-        results.push(output.logits(), output.sizes());
+        let embedding = output.embedding(0).unwrap_or(&[]);
+        results.push(output.logits(), embedding, output.sizes());
     }
     Ok(results)
 }
@@ -151,6 +157,7 @@ impl Results {
         Self {
             images: 0,
             logits: Vec::new(),
+            embedding: Vec::new(),
             sizes: Vec::new(),
         }
     }
@@ -185,12 +192,21 @@ fn write(output: &OutputFile, results: &Results) -> Result<(), CommandError> {
         CommandError::io(output.name(), "encode", std::io::Error::other(error))
     };
     let shape = |len: usize| vec![results.images, len / results.images];
-    let logits: &[u8] = bytemuck::cast_slice(&results.logits);
+    let view =
+        |dtype, len: usize, bytes| TensorView::new(dtype, shape(len), bytes).map_err(invalid);
+    let floats = [
+        ("logits", &results.logits),
+        ("embedding", &results.embedding),
+    ];
+    let mut tensors = Vec::new();
+    for (name, values) in floats {
+        if !values.is_empty() {
+            let bytes = bytemuck::cast_slice(values);
+            tensors.push((name, view(Dtype::F32, values.len(), bytes)?));
+        }
+    }
     let sizes: &[u8] = bytemuck::cast_slice(&results.sizes);
-    let logits =
-        TensorView::new(Dtype::F32, shape(results.logits.len()), logits).map_err(invalid)?;
-    let sizes = TensorView::new(Dtype::I32, shape(results.sizes.len()), sizes).map_err(invalid)?;
-    let tensors = [("logits", logits), ("sizes", sizes)];
+    tensors.push(("sizes", view(Dtype::I32, results.sizes.len(), sizes)?));
     let bytes = safetensors::serialize(tensors, None).map_err(invalid)?;
     output::write(output, &bytes)
 }

@@ -16,6 +16,7 @@ use crate::observe::{Observation, Observer, Statistics};
 use crate::pack::{build, provenance};
 use crate::quantize::Quantizer;
 use crate::report::text;
+use crate::zero_shot::{TextEmbeddings, TextEmbeddingsError};
 use clap::{Args, ValueEnum};
 use mergevit_kernels::testing::Random;
 use mergevit_runtime::{ModelConfig, Pack, PackWriter, Provenance, Schedule, labels};
@@ -80,6 +81,14 @@ pub(super) struct PackArgs {
     /// Class names instead of the checkpoint's: one a line, or JSON (a list, or id2label)
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
+    /// Classify by the text embeddings in this safetensors file, which README.md shows how to make: for models
+    /// whose output is an embedding
+    #[arg(long, value_name = "FILE", conflicts_with = "labels")]
+    text_embeddings: Option<PathBuf>,
+    /// Temperature of their scores instead of the file's: 0.01 is a logit scale of 100
+    #[arg(long, value_name = "T", requires = "text_embeddings")]
+    #[arg(value_parser = args::temperature, allow_negative_numbers = true)]
+    temperature: Option<f32>,
     #[command(flatten)]
     stated: CheckpointArgs,
     /// How its sub-folders become classes; those of the calibration set mean nothing
@@ -172,6 +181,9 @@ impl PackArgs {
         if let Some(checkpoint) = &self.checkpoint {
             inputs.extend(Input::checkpoint("--checkpoint", checkpoint));
         }
+        if let Some(texts) = &self.text_embeddings {
+            inputs.push(Input::file("--text-embeddings", texts));
+        }
         if let Some(images) = &self.images {
             inputs.extend(Input::set("--images", images));
         }
@@ -184,7 +196,7 @@ impl PackArgs {
     /// The checkpoint, with the labels that the user gives it.
     fn load(&self) -> Result<Checkpoint, CommandError> {
         let mut checkpoint = match (&self.checkpoint, &self.random_weights) {
-            (Some(path), _) => Checkpoint::load_with(path, &self.stated.stated())?,
+            (Some(path), _) => self.stated.load(path)?,
             (None, Some(architecture)) => Checkpoint::random(architecture, self.seed)?,
             (None, None) => unreachable!("clap requires one of them"),
         };
@@ -199,6 +211,20 @@ impl PackArgs {
             ));
         }
         Ok(checkpoint)
+    }
+
+    /// The text embeddings, by which `model` then classifies.
+    fn texts(&self, model: &mut ModelConfig) -> Result<Option<TextEmbeddings>, CommandError> {
+        let Some(path) = &self.text_embeddings else {
+            return Ok(None);
+        };
+        let fail = |error: TextEmbeddingsError| CommandError::TextEmbeddings {
+            path: path.clone(),
+            source: error,
+        };
+        let texts = TextEmbeddings::load(path, self.temperature).map_err(fail)?;
+        texts.apply(model).map_err(fail)?;
+        Ok(Some(texts))
     }
 
     /// Opens the calibration set, whose labels nobody needs.
@@ -254,7 +280,8 @@ pub(super) fn run(args: &PackArgs, console: Console) -> Result<(), CommandError>
     args.check_names()?;
     let output = output::open("--output", &args.output, &args.inputs())?;
     output::check_binary(&output)?;
-    let checkpoint = args.load()?;
+    let mut checkpoint = args.load()?;
+    let texts = args.texts(&mut checkpoint.model)?;
     let schedules = args.schedules(&checkpoint.model)?;
     let calibration = args.open_calibration(&checkpoint.model, console)?;
     let measured = args.open_measured(&checkpoint.model, console)?;
@@ -271,6 +298,10 @@ pub(super) fn run(args: &PackArgs, console: Console) -> Result<(), CommandError>
     drop(progress);
     let provenance = provenance(&checkpoint, set, statistics.images, observer);
     let mut writer = build(&checkpoint, &model, schedules, provenance)?;
+    if let Some(texts) = &texts {
+        writer =
+            writer.with_text_embeddings(texts.zero_shot, texts.names.clone(), &texts.vectors)?;
+    }
     if let Some(images) = measured {
         let schedules = measure_pack(&checkpoint, &writer, images, console)?;
         writer = writer.with_schedules(schedules);

@@ -3,16 +3,74 @@
 //! They multiply and add separately: without FMA in the build's target, a fused multiply-add is a library
 //! call.
 
-use mergevit_kernels::math::{GELU_LIMIT, GELU_MAP, GELU_POLY};
+use crate::checkpoint::Affine;
+use mergevit_runtime::{ActivationName, Normalization};
 
-/// GELU with the error function, in place, to 2e-6 absolute.
-pub(crate) fn gelu(values: &mut [f32]) {
-    for x in values {
-        let a = x.abs().min(GELU_LIMIT);
-        let t = a * a * GELU_MAP - 1.0;
-        let p = GELU_POLY.iter().rev().fold(0.0, |p, &c| p * t + c);
-        *x = x.max(0.0) - a * (0.5 - a * p);
+/// Beyond this magnitude GELU is 0 or the identity to within 8.7e-7.
+const GELU_LIMIT: f32 = 5.1;
+
+/// `2 / GELU_LIMIT^2`: maps a^2 onto [-1, 1].
+const GELU_MAP: f32 = 2.0 / (5.1 * 5.1);
+
+/// `(Phi(a) - 1/2) / a` as a polynomial in `a^2 GELU_MAP - 1`, lowest power first.
+const GELU_POLY: [f32; 13] = [
+    0.138_605_28,
+    -0.069_003_26,
+    0.050_782_956,
+    -0.040_218_674,
+    0.031_716_023,
+    -0.024_016_36,
+    0.017_465_442,
+    -0.012_024_595,
+    0.006_860_141,
+    -0.003_229_168_5,
+    0.002_404_080_7,
+    -0.001_957_047_7,
+    0.000_654_374_66,
+];
+
+/// GELU with the error function, to 2e-6 absolute.
+#[inline(always)]
+fn gelu(x: f32) -> f32 {
+    let a = x.abs().min(GELU_LIMIT);
+    let t = a * a * GELU_MAP - 1.0;
+    let p = GELU_POLY.iter().rev().fold(0.0, |p, &c| p * t + c);
+    x.max(0.0) - a * (0.5 - a * p)
+}
+
+/// `1 / (1 + e^-x)`, relative error 5e-7.
+#[inline(always)]
+fn sigmoid(x: f32) -> f32 {
+    let e = exp(-x.abs());
+    (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
+}
+
+/// `0.5 (1 + tanh(y)) = sigmoid(2 y)`, with y = sqrt(2 / pi) (x + 0.044715 x^3).
+#[inline(always)]
+fn gelu_tanh(x: f32) -> f32 {
+    const SLOPE: f32 = 1.595_769_1;
+    x * sigmoid(SLOPE * (x + 0.044_715 * x * x * x))
+}
+
+/// The activation of every value, in place.
+pub(crate) fn activate(name: ActivationName, values: &mut [f32]) {
+    // A loop each, so that each is vectorized.
+    match name {
+        ActivationName::Gelu => values.iter_mut().for_each(|x| *x = gelu(*x)),
+        ActivationName::GeluTanh => values.iter_mut().for_each(|x| *x = gelu_tanh(*x)),
+        ActivationName::QuickGelu => values.iter_mut().for_each(|x| *x *= sigmoid(1.702 * *x)),
+        ActivationName::Silu => values.iter_mut().for_each(|x| *x *= sigmoid(*x)),
     }
+}
+
+/// Gates at even places, activated, times values at odd ones: half as many.
+pub(crate) fn gate(name: ActivationName, values: &[f32]) -> Vec<f32> {
+    let mut gates: Vec<f32> = values.iter().step_by(2).copied().collect();
+    activate(name, &mut gates);
+    for (gate, value) in gates.iter_mut().zip(values.iter().skip(1).step_by(2)) {
+        *gate *= value;
+    }
+    gates
 }
 
 /// Taylor coefficients of 2^f, highest first: `ln(2)^k / k!`. Error 5e-9 for |f| <= 1/2.
@@ -55,24 +113,33 @@ pub(super) fn softmax_rows(scores: &mut [f32], scale: f32, bias: &[f32]) {
     }
 }
 
-/// Layer norm of every row of `input` (M, C).
-pub(super) fn layer_norm(input: &[f32], gain: &[f32], bias: &[f32], epsilon: f32) -> Vec<f32> {
-    let width = gain.len();
+/// Every row of `input` (M, L) normalized; only the first `count` channels of a row count.
+pub(super) fn norm(
+    kind: Normalization,
+    input: &[f32],
+    affine: &Affine,
+    count: usize,
+    epsilon: f32,
+) -> Vec<f32> {
     let mut output = Vec::with_capacity(input.len());
-    for row in input.chunks_exact(width) {
-        let sum: f64 = row.iter().map(|&x| f64::from(x)).sum();
-        let mean = (sum / width as f64) as f32;
-        let squares: f64 = row
-            .iter()
-            .map(|&x| f64::from((x - mean) * (x - mean)))
-            .sum();
-        let rstd = 1.0 / ((squares / width as f64) as f32 + epsilon).sqrt();
-        let affine = gain.iter().zip(bias);
-        output.extend(
-            row.iter()
-                .zip(affine)
-                .map(|(x, (g, b))| (x - mean) * rstd * g + b),
-        );
+    for row in input.chunks_exact(affine.gain.len()) {
+        let counted = &row[..count.min(row.len())];
+        let count = counted.len() as f64;
+        let mean = match kind {
+            Normalization::Layer => {
+                (counted.iter().map(|&x| f64::from(x)).sum::<f64>() / count) as f32
+            }
+            Normalization::Rms | Normalization::None => 0.0,
+        };
+        let square = |&x: &f32| f64::from((x - mean) * (x - mean));
+        let variance = (counted.iter().map(square).sum::<f64>() / count) as f32;
+        let rstd = match kind {
+            Normalization::Layer | Normalization::Rms => 1.0 / (variance + epsilon).sqrt(),
+            Normalization::None => 1.0,
+        };
+        let affine = affine.gain.iter().zip(&affine.bias);
+        let row = row.iter().zip(affine);
+        output.extend(row.map(|(x, (g, b))| (x - mean) * rstd * g + b));
     }
     output
 }
@@ -92,12 +159,39 @@ mod tests {
     }
 
     #[test]
-    fn gelu_agrees_with_the_kernels() {
-        for i in -10_000..=10_000 {
-            let x = i as f32 * 1e-3;
-            let mut y = [x];
-            gelu(&mut y);
-            assert!((y[0] - mergevit_kernels::math::gelu(x)).abs() < 2e-6);
+    fn activations_agree_with_the_kernels() {
+        use ActivationName::{Gelu, GeluTanh, QuickGelu, Silu};
+        for (name, tolerance) in [
+            (Gelu, 2e-5),
+            (GeluTanh, 2e-5),
+            (QuickGelu, 3e-4),
+            (Silu, 5e-4),
+        ] {
+            for i in -10_000..=10_000 {
+                let x = i as f32 * 1e-3;
+                let mut y = [x];
+                activate(name, &mut y);
+                let kernel = name.activation().apply(x);
+                assert!((y[0] - kernel).abs() < tolerance, "{name:?} of {x}");
+                assert_eq!(gate(name, &[x, -2.0]), [-2.0 * y[0]]);
+            }
         }
+    }
+
+    #[test]
+    fn norms_leave_padding_out() {
+        let affine = Affine {
+            gain: vec![2.0, 2.0, 0.0],
+            bias: vec![1.0, 1.0, 0.0],
+        };
+        let rows = [3.0, 5.0, 100.0];
+        let layer = norm(Normalization::Layer, &rows, &affine, 2, 0.0);
+        assert_eq!(layer, [-1.0, 3.0, 0.0]);
+        let rms = norm(Normalization::Rms, &rows, &affine, 2, 0.0);
+        assert!((rms[0] - (6.0 / 17f32.sqrt() + 1.0)).abs() < 1e-6);
+        assert_eq!(
+            norm(Normalization::None, &rows, &affine, 3, 0.0),
+            [7.0, 11.0, 0.0]
+        );
     }
 }

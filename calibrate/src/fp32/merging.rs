@@ -1,62 +1,86 @@
 //! Token merging in full precision (Bolya et al., arXiv 2210.09461).
 
+use super::Tokens;
 use super::product::{Matrix, multiply};
-use mergevit_kernels::ops::{HEAD_WIDTH, Merge};
+use mergevit_kernels::ops::Merge;
 
 /// What is the same in every layer.
 pub(super) struct Shape {
+    /// C
     pub(super) width: usize,
-    pub(super) class_token: bool,
+    /// H
+    pub(super) heads: usize,
+    /// D
+    pub(super) head_width: usize,
+    /// P
+    pub(super) prefix: usize,
 }
 
-/// Merges up to `wanted` tokens by the mean over heads of `keys` (T, C). Returns `residual` (T - r, C) and
-/// `sizes` (T - r).
-pub(super) fn merge(
-    shape: &Shape,
-    wanted: usize,
-    keys: &[f32],
-    residual: Vec<f32>,
-    sizes: Vec<u32>,
-) -> (Vec<f32>, Vec<u32>) {
-    let tokens = sizes.len();
-    let merged = wanted.min(Merge::limit(tokens, shape.class_token));
+/// Merges up to `wanted` tokens by the mean over heads of `keys` (T, A). The prefix stays in front, then come the
+/// kept even tokens, then the odd ones.
+pub(super) fn merge(shape: &Shape, wanted: usize, keys: &[f32], tokens: Tokens) -> Tokens {
+    let count = tokens.sizes.len();
+    let merged = wanted.min(Merge::limit(count, shape.prefix));
     if merged == 0 {
-        return (residual, sizes);
+        return tokens;
     }
-    let partner = partners(shape, merged, keys, tokens);
-    let (sources, targets) = (tokens.div_ceil(2), tokens / 2);
-    let row = |token: usize| &residual[token * shape.width..][..shape.width];
-    let mut out = Vec::with_capacity((tokens - merged) * shape.width);
-    let mut out_sizes = Vec::with_capacity(tokens - merged);
-    for a in (0..sources).filter(|&a| partner[a].is_none()) {
-        out.extend_from_slice(row(2 * a));
-        out_sizes.push(sizes[2 * a]);
+    let partner = partners(shape, merged, keys, count);
+    let left = count - merged;
+    let mut out = Tokens {
+        residual: Vec::with_capacity(left * shape.width),
+        sizes: Vec::with_capacity(left),
+        positions: Vec::with_capacity(left),
+    };
+    let unprotected = |token: &usize| *token >= shape.prefix;
+    let even = (0..count).step_by(2).filter(unprotected);
+    let odd = (1..count).step_by(2).filter(unprotected);
+    for token in (0..shape.prefix).chain(even.filter(|token| partner[token / 2].is_none())) {
+        push(shape, &tokens, token, &[], &mut out);
     }
-    for b in 0..targets {
-        let token = 2 * b + 1;
-        let mut size = sizes[token];
-        let mut sum: Vec<f32> = row(token).iter().map(|x| x * size as f32).collect();
-        for a in (0..sources).filter(|&a| partner[a] == Some(b)) {
-            let weight = sizes[2 * a] as f32;
-            sum.iter_mut()
-                .zip(row(2 * a))
-                .for_each(|(s, x)| *s += weight * x);
-            size += sizes[2 * a];
+    for token in odd {
+        let joins = |a: &usize| partner[*a] == Some(token / 2);
+        let sources: Vec<usize> = (0..partner.len()).filter(joins).map(|a| 2 * a).collect();
+        push(shape, &tokens, token, &sources, &mut out);
+    }
+    out
+}
+
+/// Appends the mean of `token` and `sources`, weighted by size.
+fn push(shape: &Shape, tokens: &Tokens, token: usize, sources: &[usize], out: &mut Tokens) {
+    let row = |token: usize| &tokens.residual[token * shape.width..][..shape.width];
+    if sources.is_empty() {
+        out.residual.extend_from_slice(row(token));
+        out.sizes.push(tokens.sizes[token]);
+        out.positions.push(tokens.positions[token]);
+        return;
+    }
+    let mut size = 0;
+    let mut sum = vec![0.0f32; shape.width];
+    let mut position = [0.0; 2];
+    for &part in [token].iter().chain(sources) {
+        let weight = tokens.sizes[part];
+        size += weight;
+        for (s, x) in sum.iter_mut().zip(row(part)) {
+            *s += weight as f32 * x;
         }
-        out.extend(sum.iter().map(|s| s / size as f32));
-        out_sizes.push(size);
+        for (p, x) in position.iter_mut().zip(tokens.positions[part]) {
+            *p += f64::from(weight) * x;
+        }
     }
-    (out, out_sizes)
+    out.residual.extend(sum.iter().map(|s| s / size as f32));
+    out.sizes.push(size);
+    out.positions.push(position.map(|p| p / f64::from(size)));
 }
 
 /// For every even token: the odd token that it merges into, if any.
 fn partners(shape: &Shape, merged: usize, keys: &[f32], tokens: usize) -> Vec<Option<usize>> {
-    let mut metric = vec![0.0f32; tokens * HEAD_WIDTH];
+    let channels = shape.head_width;
+    let mut metric = vec![0.0f32; tokens * channels];
     for (metric, keys) in metric
-        .chunks_exact_mut(HEAD_WIDTH)
-        .zip(keys.chunks_exact(shape.width))
+        .chunks_exact_mut(channels)
+        .zip(keys.chunks_exact(shape.heads * channels))
     {
-        for head in keys.chunks_exact(HEAD_WIDTH) {
+        for head in keys.chunks_exact(channels) {
             metric.iter_mut().zip(head).for_each(|(m, k)| *m += k);
         }
         let norm = metric.iter().map(|m| m * m).sum::<f32>().sqrt();
@@ -66,13 +90,13 @@ fn partners(shape: &Shape, merged: usize, keys: &[f32], tokens: usize) -> Vec<Op
     }
     // Rows of two tokens: A's columns, then B's.
     let (sources, targets) = (tokens.div_ceil(2), tokens / 2);
-    metric.resize(2 * sources * HEAD_WIDTH, 0.0);
-    let a = Matrix::columns(&metric, 2 * HEAD_WIDTH, 0, HEAD_WIDTH);
+    metric.resize(2 * sources * channels, 0.0);
+    let a = Matrix::columns(&metric, 2 * channels, 0, channels);
     let b = Matrix::columns(
-        &metric[..2 * targets * HEAD_WIDTH],
-        2 * HEAD_WIDTH,
-        HEAD_WIDTH,
-        HEAD_WIDTH,
+        &metric[..2 * targets * channels],
+        2 * channels,
+        channels,
+        channels,
     );
     let mut similarity = vec![0.0; sources * targets];
     multiply(
@@ -84,10 +108,11 @@ fn partners(shape: &Shape, merged: usize, keys: &[f32], tokens: usize) -> Vec<Op
     let mut best: Vec<(usize, f32, usize)> = similarity
         .chunks_exact(targets)
         .enumerate()
-        .skip(usize::from(shape.class_token))
+        .skip(shape.prefix.div_ceil(2))
         .map(|(a, row)| {
             let start = (0, f32::NEG_INFINITY);
-            let best = row.iter().enumerate().fold(
+            let unprotected = row.iter().enumerate().skip(shape.prefix / 2);
+            let best = unprotected.fold(
                 start,
                 |best, (b, &s)| {
                     if s > best.1 { (b, s) } else { best }

@@ -4,48 +4,60 @@
 //! Each image is one task of a thread pool. Matrix products come from the `gemm` crate.
 
 mod elementwise;
+mod embed;
+mod encoder;
 mod merging;
+mod pooling;
 mod product;
+mod rotary;
 
-use crate::checkpoint::{Block, Checkpoint};
-pub(crate) use elementwise::gelu;
-use elementwise::{layer_norm, softmax_rows};
-use mergevit_kernels::ops::HEAD_WIDTH;
-use mergevit_runtime::Pooling;
+use crate::checkpoint::Checkpoint;
+pub(crate) use elementwise::{activate, gate};
 pub(crate) use product::linear;
-use product::{Matrix, add_bias, multiply};
 use rayon::prelude::*;
 
-/// A place in the network where a [`Tap`] sees the values. T tokens, T' after merging, C channels, F channels
-/// in the MLP; the number is the layer's index.
+/// A place in the network where a [`Tap`] sees the values. T tokens, T' after merging, C channels, A channels of all
+/// heads, F' channels in the MLP, all as stored; the number is the layer's index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Point {
     /// (T, C) residual stream after the patch embedding.
     PatchEmbed,
-    /// (T, C) output of the first layer norm.
+    /// (T, C) output of the first norm.
     Norm1(usize),
-    /// (T, C) queries, the heads' channels one after the other.
+    /// (T, A) queries, the heads' channels one after the other, rotated if the model does.
     Query(usize),
-    /// (T, C) keys.
+    /// (T, A) keys, likewise.
     Key(usize),
-    /// (T, C) values.
+    /// (T, A) values.
     Value(usize),
-    /// (T, C) attention's output, before the projection.
+    /// (T, A) attention's output, before the projection.
     Context(usize),
     /// (T, C) residual stream after the attention, before any merging.
     AttentionResidual(usize),
-    /// (T', C) output of the second layer norm, after merging.
+    /// (T', C) output of the second norm, after merging.
     Norm2(usize),
-    /// (T', F) before GELU.
+    /// (T', F') before the activation; (T', 2 F') with gates at even columns.
     MlpPreActivation(usize),
-    /// (T', F) after GELU.
+    /// (T', F') after the activation and the gate.
     MlpHidden(usize),
+    /// (T', F') after the norm inside a gated MLP.
+    InnerNorm(usize),
     /// (T', C) residual stream after the MLP.
     MlpResidual(usize),
-    /// (1, C) input of the classifier.
+    /// (T', C) all tokens normalized before pooling.
+    TokenNorm,
+    /// (T', 2A) keys and values of the pooling that attends; A is its own.
+    PoolKeyValue,
+    /// (1, A) its attention's output.
+    PoolContext,
+    /// (1, C) its norm's output.
+    PoolNorm,
+    /// (1, F') its MLP's hidden channels.
+    PoolHidden,
+    /// (1, pooled width) what the classifier sees, or without one the output.
     FinalNorm,
-    /// (1, classes) output of the classifier.
+    /// (1, outputs) output of the classifier.
     Logits,
 }
 
@@ -64,11 +76,22 @@ impl Tap for () {
 /// Result for one image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
-    /// (classes) raw scores.
+    /// (outputs) raw scores of the classes, or the embedding.
     pub logits: Vec<f32>,
-    /// (tokens left) how many original tokens each stands for: first the kept even tokens, ascending, then
-    /// the odd ones.
+    /// (tokens left) how many original tokens each stands for: first the prefix, then the kept even tokens,
+    /// ascending, then the odd ones.
     pub sizes: Vec<u32>,
+}
+
+/// The tokens of one image on their way through the network.
+#[derive(Clone, Debug)]
+struct Tokens {
+    /// (T, C)
+    residual: Vec<f32>,
+    /// (T) patches that each stands for.
+    sizes: Vec<u32>,
+    /// (T) row and column, in patches; those of the prefix mean nothing.
+    positions: Vec<[f64; 2]>,
 }
 
 /// Runs the forward pass of one checkpoint.
@@ -104,147 +127,23 @@ impl<'a> Forward<'a> {
     /// If `pixels` is not one image.
     pub fn run(&self, pixels: &[u8], merge: &[usize], tap: &mut impl Tap) -> Output {
         let model = &self.checkpoint.model;
-        let width = model.width;
-        let mut residual = self.embed(pixels);
-        tap.see(Point::PatchEmbed, &residual, width);
-        let mut sizes = vec![1u32; model.tokens()];
+        let mut tokens = self.embed(pixels, tap);
         for (layer, block) in self.checkpoint.weights.blocks.iter().enumerate() {
-            let keys = self.attention(layer, block, &mut residual, &sizes, tap);
+            let keys = self.attention(layer, block, &mut tokens, tap);
             let wanted = merge.get(layer).copied().unwrap_or(0);
             let shape = merging::Shape {
-                width,
-                class_token: model.class_token,
+                width: model.width,
+                heads: model.heads,
+                head_width: model.head_width,
+                prefix: model.prefix,
             };
-            (residual, sizes) = merging::merge(&shape, wanted, &keys, residual, sizes);
-            self.mlp(layer, block, &mut residual, tap);
+            tokens = merging::merge(&shape, wanted, &keys, tokens);
+            self.mlp(layer, block, &mut tokens.residual, tap);
         }
-        let logits = self.head(&residual, &sizes, tap);
-        Output { logits, sizes }
-    }
-
-    fn embed(&self, pixels: &[u8]) -> Vec<f32> {
-        let (model, weights) = (&self.checkpoint.model, &self.checkpoint.weights);
-        let (size, patch, width) = (model.image_size, model.patch_size, model.width);
-        assert_eq!(pixels.len(), model.image_bytes());
-        let side = size / patch;
-        let inner = 3 * patch * patch;
-        let mut patches = vec![0.0; side * side * inner];
-        for (n, row) in patches.chunks_exact_mut(inner).enumerate() {
-            for (k, x) in row.iter_mut().enumerate() {
-                let (colour, y, x_in) = (k / (patch * patch), k / patch % patch, k % patch);
-                let (py, px) = (n / side * patch + y, n % side * patch + x_in);
-                let pixel = f32::from(pixels[(py * size + px) * 3 + colour]);
-                *x = (pixel / 255.0 - self.checkpoint.mean[colour]) / self.checkpoint.std[colour];
-            }
+        let logits = self.head(&tokens, tap);
+        Output {
+            logits,
+            sizes: tokens.sizes,
         }
-        let rows = linear(&patches, inner, &weights.patch_weight, &weights.patch_bias);
-        let mut residual = weights.position.clone();
-        let first = usize::from(model.class_token) * width;
-        for (x, y) in residual[first..].iter_mut().zip(rows) {
-            *x += y;
-        }
-        residual
-    }
-
-    /// Adds attention to `residual`; returns the keys (T, C).
-    fn attention(
-        &self,
-        layer: usize,
-        block: &Block,
-        residual: &mut [f32],
-        sizes: &[u32],
-        tap: &mut impl Tap,
-    ) -> Vec<f32> {
-        let (width, tokens) = (self.checkpoint.model.width, sizes.len());
-        let epsilon = self.checkpoint.model.epsilon;
-        let x = layer_norm(residual, &block.norm1_gain, &block.norm1_bias, epsilon);
-        tap.see(Point::Norm1(layer), &x, width);
-        let part = |index: usize| {
-            let weight = &block.qkv_weight[index * width * width..][..width * width];
-            linear(&x, width, weight, &block.qkv_bias[index * width..][..width])
-        };
-        let (query, key, value) = (part(0), part(1), part(2));
-        tap.see(Point::Query(layer), &query, width);
-        tap.see(Point::Key(layer), &key, width);
-        tap.see(Point::Value(layer), &value, width);
-
-        let merged = sizes.iter().any(|&size| size > 1);
-        let bias: Vec<f32> = sizes
-            .iter()
-            .map(|&size| if merged { (size as f32).ln() } else { 0.0 })
-            .collect();
-        let mut context = vec![0.0; tokens * width];
-        let mut scores = vec![0.0; tokens * tokens];
-        for head in (0..width).step_by(HEAD_WIDTH) {
-            let view = |data| Matrix::columns(data, width, head, HEAD_WIDTH);
-            multiply(
-                &mut Matrix::whole_mut(&mut scores, tokens),
-                view(&query),
-                view(&key).transposed(),
-            );
-            softmax_rows(&mut scores, 1.0 / (HEAD_WIDTH as f32).sqrt(), &bias);
-            let mut out = Matrix::columns_mut(&mut context, width, head, HEAD_WIDTH);
-            multiply(&mut out, Matrix::whole(&scores, tokens), view(&value));
-        }
-        tap.see(Point::Context(layer), &context, width);
-        let y = linear(&context, width, &block.proj_weight, &block.proj_bias);
-        residual.iter_mut().zip(y).for_each(|(x, y)| *x += y);
-        tap.see(Point::AttentionResidual(layer), residual, width);
-        key
-    }
-
-    fn mlp(&self, layer: usize, block: &Block, residual: &mut [f32], tap: &mut impl Tap) {
-        let model = &self.checkpoint.model;
-        let x = layer_norm(
-            residual,
-            &block.norm2_gain,
-            &block.norm2_bias,
-            model.epsilon,
-        );
-        tap.see(Point::Norm2(layer), &x, model.width);
-        let mut hidden = linear(&x, model.width, &block.fc1_weight, &block.fc1_bias);
-        tap.see(Point::MlpPreActivation(layer), &hidden, model.mlp_width);
-        gelu(&mut hidden);
-        tap.see(Point::MlpHidden(layer), &hidden, model.mlp_width);
-        let y = linear(&hidden, model.mlp_width, &block.fc2_weight, &block.fc2_bias);
-        residual.iter_mut().zip(y).for_each(|(x, y)| *x += y);
-        tap.see(Point::MlpResidual(layer), residual, model.width);
-    }
-
-    fn head(&self, residual: &[f32], sizes: &[u32], tap: &mut impl Tap) -> Vec<f32> {
-        let (model, weights) = (&self.checkpoint.model, &self.checkpoint.weights);
-        let width = model.width;
-        let pooled = match model.pooling {
-            Pooling::ClassToken => residual[..width].to_vec(),
-            Pooling::Mean => {
-                let first = usize::from(model.class_token);
-                let mut mean = vec![0.0; width];
-                for (row, &size) in residual.chunks_exact(width).zip(sizes).skip(first) {
-                    mean.iter_mut()
-                        .zip(row)
-                        .for_each(|(m, x)| *m += size as f32 * x);
-                }
-                let total = sizes[first..].iter().sum::<u32>() as f32;
-                mean.iter_mut().for_each(|m| *m /= total);
-                mean
-            }
-        };
-        let x = layer_norm(
-            &pooled,
-            &weights.final_norm_gain,
-            &weights.final_norm_bias,
-            model.epsilon,
-        );
-        tap.see(Point::FinalNorm, &x, width);
-        let mut logits = vec![0.0; model.classes];
-        let weight = Matrix::whole(&weights.head_weight, width);
-        multiply(
-            &mut Matrix::whole_mut(&mut logits, model.classes),
-            Matrix::whole(&x, width),
-            weight.transposed(),
-        );
-        add_bias(&mut logits, &weights.head_bias);
-        tap.see(Point::Logits, &logits, model.classes);
-        logits
     }
 }

@@ -8,4 +8,4 @@ mod statistics;
 pub use error::ObserveError;
 pub use range::Observer;
 pub use recorder::Observation;
-pub use statistics::{LayerStatistics, Rows, Statistics};
+pub use statistics::{LayerStatistics, PoolingStatistics, Rows, Statistics};

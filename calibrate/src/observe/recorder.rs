@@ -6,6 +6,7 @@ use crate::checkpoint::Checkpoint;
 use crate::fp32::{Forward, Point, Tap};
 use mergevit_kernels::ops::Patchify;
 use mergevit_kernels::reference::patchify;
+use mergevit_runtime::{Mlp, RotaryKind};
 use rayon::prelude::*;
 use std::fmt;
 
@@ -19,7 +20,7 @@ const BATCH: usize = 32;
 #[derive(Clone, Copy, Debug)]
 struct SamplePlan {
     tokens: usize,
-    class_token: bool,
+    prefix: usize,
     /// Tokens of one image.
     quota: usize,
 }
@@ -29,24 +30,21 @@ impl SamplePlan {
         let model = &checkpoint.model;
         Self {
             tokens: model.tokens(),
-            class_token: model.class_token,
-            quota: SAMPLE_ROWS.div_ceil(images).clamp(2, model.tokens()),
+            prefix: model.prefix,
+            quota: SAMPLE_ROWS.div_ceil(images).clamp(2, model.tokens().max(2)),
         }
     }
 
-    /// Tokens of image `index` that are kept, ascending. The class token always is, because the
-    /// decision rests on it. The others are spread over the image, from a different start in each.
+    /// Tokens of image `index` that are kept, ascending. Of the prefix the first always is, because the decision
+    /// rests on it, and others up to half of them all. Patches are spread over the image, from a different
+    /// start in each.
     fn tokens(&self, index: usize) -> Vec<usize> {
-        let first = usize::from(self.class_token);
-        let others = self.tokens - first;
-        let wanted = (self.quota - first).min(others);
-        let start = index * 7919 % others;
-        let mut kept: Vec<usize> = (0..wanted)
-            .map(|i| first + (start + i * others / wanted) % others)
-            .collect();
-        if self.class_token {
-            kept.push(0);
-        }
+        let first = self.prefix.min(self.quota / 2);
+        let patches = self.tokens - self.prefix;
+        let wanted = (self.quota - first).min(patches);
+        let start = index * 7919 % patches;
+        let spread = |i: usize| self.prefix + (start + i * patches / wanted) % patches;
+        let mut kept: Vec<usize> = (0..first).chain((0..wanted).map(spread)).collect();
         kept.sort_unstable();
         kept
     }
@@ -55,6 +53,10 @@ impl SamplePlan {
 /// The statistics of one image, in progress.
 struct Recorder {
     keep: Vec<usize>,
+    /// Whether queries and keys are rotated: then their rows cannot be had from those of the norm before.
+    rotated: bool,
+    /// Whether hidden channels have a range each.
+    gated: bool,
     statistics: Statistics,
 }
 
@@ -67,15 +69,23 @@ impl Recorder {
 impl Tap for Recorder {
     fn see(&mut self, point: Point, values: &[f32], width: usize) {
         let keep = std::mem::take(&mut self.keep);
+        let rotated: &[usize] = if self.rotated { &keep } else { &[] };
+        let hidden_width = if self.gated { width } else { 1 };
         match point {
             Point::Norm1(layer) => self.layer(layer).norm1.record(values, width, &keep),
-            Point::Query(layer) => widen(&mut self.layer(layer).query, values, width),
-            Point::Key(layer) => widen(&mut self.layer(layer).key, values, width),
+            Point::Query(layer) => self.layer(layer).query.record(values, width, rotated),
+            Point::Key(layer) => self.layer(layer).key.record(values, width, rotated),
             Point::Value(layer) => widen(&mut self.layer(layer).value, values, width),
             Point::Context(layer) => self.layer(layer).context.record(values, width, &keep),
             Point::Norm2(layer) => self.layer(layer).norm2.record(values, width, &keep),
-            Point::MlpHidden(layer) => widen(&mut self.layer(layer).hidden, values, 1),
+            Point::MlpHidden(layer) => widen(&mut self.layer(layer).hidden, values, hidden_width),
+            Point::InnerNorm(layer) => self.layer(layer).inner.record(values, width, &keep),
             Point::FinalNorm => self.statistics.final_norm.record(values, width, &[0]),
+            Point::TokenNorm => self.statistics.pooling.tokens.record(values, width, &keep),
+            Point::PoolKeyValue => widen(&mut self.statistics.pooling.key_value, values, width),
+            Point::PoolContext => self.statistics.pooling.context.record(values, width, &[0]),
+            Point::PoolNorm => self.statistics.pooling.norm.record(values, width, &[0]),
+            Point::PoolHidden => widen(&mut self.statistics.pooling.hidden, values, 1),
             Point::PatchEmbed
             | Point::AttentionResidual(_)
             | Point::MlpPreActivation(_)
@@ -165,16 +175,20 @@ fn one_image(
     pixels: &[u8],
 ) -> Statistics {
     let keep = plan.tokens(index);
+    let model = &checkpoint.model;
     let mut recorder = Recorder {
         statistics: empty(checkpoint),
         keep,
+        rotated: model.rotary != RotaryKind::None,
+        gated: model.mlp != Mlp::Plain,
     };
     Forward::new(checkpoint).run(pixels, &[], &mut recorder);
     let Recorder {
         keep,
         mut statistics,
+        ..
     } = recorder;
-    let first = usize::from(plan.class_token);
+    let first = plan.prefix;
     let patches = keep
         .iter()
         .filter(|&&token| token >= first)

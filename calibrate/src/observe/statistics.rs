@@ -57,31 +57,80 @@ impl Rows {
 /// Statistics of one encoder layer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LayerStatistics {
-    /// Output of the first layer norm.
+    /// Output of the first norm.
     pub norm1: Rows,
-    /// (C) limits of the queries.
-    pub query: Vec<(f32, f32)>,
-    /// (C) limits of the keys.
-    pub key: Vec<(f32, f32)>,
-    /// (C) limits of the values.
+    /// Queries; rows, the same as those of `norm1`, are kept where they were rotated.
+    pub query: Rows,
+    /// Keys, likewise.
+    pub key: Rows,
+    /// (A) limits of the values.
     pub value: Vec<(f32, f32)>,
     /// Attention's output before the projection; the same rows as `norm1`.
     pub context: Rows,
-    /// Output of the second layer norm.
+    /// Output of the second norm.
     pub norm2: Rows,
-    /// (1) limits of GELU's output.
+    /// Limits of the MLP's hidden channels: (F') with a gate, else (1) of them all.
     pub hidden: Vec<(f32, f32)>,
+    /// Output of the norm inside a gated MLP; the same rows as `norm2`.
+    pub inner: Rows,
 }
 
 impl LayerStatistics {
     fn append(&mut self, other: &Self) {
         self.norm1.append(&other.norm1);
-        widen_by(&mut self.query, &other.query);
-        widen_by(&mut self.key, &other.key);
+        self.query.append(&other.query);
+        self.key.append(&other.key);
         widen_by(&mut self.value, &other.value);
         self.context.append(&other.context);
         self.norm2.append(&other.norm2);
         widen_by(&mut self.hidden, &other.hidden);
+        self.inner.append(&other.inner);
+    }
+
+    fn check(&self, index: usize) -> Result<(), ObserveError> {
+        let name = |name: &'static str| move || format!("layer {index}, {name}");
+        check(&self.norm1.limits, name("first norm"))?;
+        check(&self.query.limits, name("query"))?;
+        check(&self.key.limits, name("key"))?;
+        check(&self.value, name("value"))?;
+        check(&self.context.limits, name("attention context"))?;
+        check(&self.norm2.limits, name("second norm"))?;
+        check(&self.hidden, name("hidden channels"))?;
+        check(&self.inner.limits, name("inner norm"))
+    }
+}
+
+/// Statistics of the pooling that attends; empty in other models.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PoolingStatistics {
+    /// All tokens, normalized.
+    pub tokens: Rows,
+    /// (2A) limits of keys and values.
+    pub key_value: Vec<(f32, f32)>,
+    /// Attention's output before the projection, a row an image.
+    pub context: Rows,
+    /// The norm's output, a row an image.
+    pub norm: Rows,
+    /// (1) limits of the MLP's hidden channels.
+    pub hidden: Vec<(f32, f32)>,
+}
+
+impl PoolingStatistics {
+    fn append(&mut self, other: &Self) {
+        self.tokens.append(&other.tokens);
+        widen_by(&mut self.key_value, &other.key_value);
+        self.context.append(&other.context);
+        self.norm.append(&other.norm);
+        widen_by(&mut self.hidden, &other.hidden);
+    }
+
+    fn check(&self) -> Result<(), ObserveError> {
+        let name = |name: &'static str| move || format!("pooling, {name}");
+        check(&self.tokens.limits, name("token norm"))?;
+        check(&self.key_value, name("keys and values"))?;
+        check(&self.context.limits, name("attention context"))?;
+        check(&self.norm.limits, name("norm"))?;
+        check(&self.hidden, name("hidden channels"))
     }
 }
 
@@ -94,7 +143,9 @@ pub struct Statistics {
     pub patches: Vec<f32>,
     /// One per layer.
     pub layers: Vec<LayerStatistics>,
-    /// Output of the last layer norm, as the classifier sees it.
+    /// Of the pooling that attends.
+    pub pooling: PoolingStatistics,
+    /// The pooled vector after the last norm, as the classifier sees it.
     pub final_norm: Rows,
 }
 
@@ -119,6 +170,7 @@ impl Statistics {
         for (layer, other) in self.layers.iter_mut().zip(&other.layers) {
             layer.append(other);
         }
+        self.pooling.append(&other.pooling);
         self.final_norm.append(&other.final_norm);
     }
 
@@ -131,16 +183,10 @@ impl Statistics {
             return Err(ObserveError::NoImages);
         }
         for (index, layer) in self.layers.iter().enumerate() {
-            let name = |name: &'static str| move || format!("layer {index}, {name}");
-            check(&layer.norm1.limits, name("first layer norm"))?;
-            check(&layer.query, name("query"))?;
-            check(&layer.key, name("key"))?;
-            check(&layer.value, name("value"))?;
-            check(&layer.context.limits, name("attention context"))?;
-            check(&layer.norm2.limits, name("second layer norm"))?;
-            check(&layer.hidden, name("gelu"))?;
+            layer.check(index)?;
         }
-        check(&self.final_norm.limits, || "last layer norm".into())
+        self.pooling.check()?;
+        check(&self.final_norm.limits, || "last norm".into())
     }
 }
 
@@ -169,7 +215,10 @@ mod tests {
                 limits: vec![(0.0, 1.0)],
                 samples: vec![],
             },
-            query: vec![(0.0, 1.0), (0.0, f32::INFINITY)],
+            query: Rows {
+                limits: vec![(0.0, 1.0), (0.0, f32::INFINITY)],
+                samples: vec![],
+            },
             ..LayerStatistics::default()
         };
         let statistics = Statistics {

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::Checkpoint;
 use crate::observe::Observer;
-use crate::quantize::{PackedLayer, PackedLinear, PackedModel, PackedNorm};
+use crate::quantize::{PackedLayer, PackedLinear, PackedModel, PackedNorm, PackedPooling};
 use mergevit_runtime::pack::{Linear, Norm};
 use mergevit_runtime::{
     ActivationQuantization, PackWriter, Provenance, Schedule, TensorKind, WriteError,
@@ -57,13 +57,37 @@ impl<'a> Tensors<'a, '_> {
         let at = Some(index);
         self.norm(Norm::First, at, &layer.norm1)?;
         self.linear(Linear::Qkv, at, &layer.qkv)?;
+        if !layer.rotary.is_empty() {
+            self.f32(Kind::LayerRotaryFrequency, at, &layer.rotary)?;
+        }
         self.f32(Kind::ScoreScale, at, &layer.score_scale)?;
         self.f32(Kind::ContextScale, at, &layer.context_scale)?;
         self.linear(Linear::Projection, at, &layer.proj)?;
         self.norm(Norm::Second, at, &layer.norm2)?;
         self.linear(Linear::Fc1, at, &layer.fc1)?;
-        self.f32(Kind::GeluQuantization, at, &layer.gelu)?;
+        if let Some(hidden) = &layer.hidden {
+            self.f32(Kind::HiddenQuantization, at, hidden)?;
+        }
+        if let Some(norm) = &layer.inner_norm {
+            self.norm(Norm::Inner, at, norm)?;
+        }
         self.linear(Linear::Fc2, at, &layer.fc2)
+    }
+
+    fn pooling(&mut self, pooling: &'a PackedPooling) -> Result<(), WriteError> {
+        use TensorKind as Kind;
+        let (rows, columns) = Kind::PoolQuery.shape(&self.checkpoint.model);
+        let query = pooling.query.as_slice();
+        self.writer
+            .tensor_i8(Kind::PoolQuery, None, rows, columns, query)?;
+        self.linear(Linear::PoolKeyValue, None, &pooling.key_value)?;
+        self.f32(Kind::PoolScoreScale, None, &pooling.score_scale)?;
+        self.f32(Kind::PoolContextScale, None, &pooling.context_scale)?;
+        self.linear(Linear::PoolProjection, None, &pooling.proj)?;
+        self.norm(Norm::Pool, None, &pooling.norm)?;
+        self.linear(Linear::PoolFc1, None, &pooling.fc1)?;
+        self.f32(Kind::PoolHiddenQuantization, None, &pooling.hidden)?;
+        self.linear(Linear::PoolFc2, None, &pooling.fc2)
     }
 }
 
@@ -113,11 +137,26 @@ pub fn build<'a>(
     };
     tensors.linear(Linear::Patch, None, &model.patch)?;
     tensors.f32(TensorKind::Position, None, &model.position)?;
+    tensors.f32(TensorKind::Activation, None, &model.activation)?;
+    if let Some(norm) = &model.pre_norm {
+        tensors.norm(Norm::Pre, None, norm)?;
+    }
+    if !model.rotary.is_empty() {
+        tensors.f32(TensorKind::RotaryFrequency, None, &model.rotary)?;
+    }
     for (index, layer) in model.layers.iter().enumerate() {
         tensors.layer(index, layer)?;
     }
+    if let Some(norm) = &model.token_norm {
+        tensors.norm(Norm::Token, None, norm)?;
+    }
+    if let Some(pooling) = &model.pooling {
+        tensors.pooling(pooling)?;
+    }
     tensors.norm(Norm::Final, None, &model.final_norm)?;
-    tensors.linear(Linear::Head, None, &model.head)?;
+    if let Some(head) = &model.head {
+        tensors.linear(Linear::Head, None, head)?;
+    }
     Ok(writer)
 }
 
@@ -135,7 +174,9 @@ fn scales(model: &PackedModel) -> Vec<ActivationQuantization> {
         };
         add("query", layer.query_step.clone(), 0);
         add("key", vec![layer.key_step], 0);
-        add("gelu", vec![1.0 / layer.gelu[0]], layer.gelu[1] as i32);
+        if let Some([inverse, zero]) = layer.hidden {
+            add("hidden", vec![1.0 / inverse], zero as i32);
+        }
     }
     list
 }

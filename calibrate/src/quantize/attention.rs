@@ -3,7 +3,7 @@
 use super::columns::{Columns, I8_LIMIT, round_clamped};
 use super::search::{Ranges, lifted};
 use crate::observe::Observer;
-use mergevit_kernels::ops::HEAD_WIDTH;
+use std::ops::Range;
 
 /// Exponents of [`value_candidates`]: 1 gives every channel its full range.
 const BALANCE: [f64; 3] = [1.0, 0.75, 0.5];
@@ -34,7 +34,7 @@ impl Head {
     fn error(&self, step: f64) -> f64 {
         let (step, inverse) = (step as f32, (1.0 / step) as f32);
         let mut total = 0.0f64;
-        for row in self.values.chunks_exact(HEAD_WIDTH) {
+        for row in self.values.chunks_exact(self.importance.len()) {
             let mut sum = 0.0f32;
             for (&x, &importance) in row.iter().zip(&self.importance) {
                 let error = x - step * round_clamped(x * inverse, I8_LIMIT);
@@ -46,10 +46,10 @@ impl Head {
     }
 }
 
-/// Columns `start..start + 64` of `rows` (R, width).
-fn gather(rows: &[f32], width: usize, start: usize) -> Vec<f32> {
+/// `columns` of `rows` (R, width).
+fn gather(rows: &[f32], width: usize, columns: Range<usize>) -> Vec<f32> {
     rows.chunks_exact(width)
-        .flat_map(|row| &row[start..start + HEAD_WIDTH])
+        .flat_map(|row| &row[columns.clone()])
         .copied()
         .collect()
 }
@@ -84,34 +84,48 @@ pub(super) fn channel_ranges(
         .collect()
 }
 
-/// Chooses the steps of queries and keys from sample rows `qkv` (R, 3C) and per-channel ranges.
+/// Sample rows of queries and keys, (R, A) each, and the ranges of their channels.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ScoreSamples<'a> {
+    /// D
+    pub head_width: usize,
+    /// (R, A)
+    pub query: &'a [f32],
+    /// (R, A)
+    pub key: &'a [f32],
+    /// (A)
+    pub query_ranges: &'a [(f32, f32)],
+    /// (A)
+    pub key_ranges: &'a [(f32, f32)],
+}
+
+/// Chooses the steps of queries and keys.
 ///
 /// An error in a query's channel changes scores by that channel's spread over keys, and vice versa;
 /// a key's mean over tokens shifts all scores of a row alike, so softmax ignores it.
-pub(super) fn score_steps(
-    observer: Observer,
-    qkv: &[f32],
-    width: usize,
-    query: &[(f32, f32)],
-    key: &[(f32, f32)],
-) -> ScoreSteps {
+pub(super) fn score_steps(observer: Observer, samples: &ScoreSamples<'_>) -> ScoreSteps {
     let largest = |ranges: &[(f32, f32)]| {
         let magnitude = |&(min, max): &(f32, f32)| f64::from(min.abs().max(max.abs()));
         ranges.iter().map(magnitude).fold(DEAD, f64::max)
     };
-    let heads: Vec<(Head, Head)> = (0..width / HEAD_WIDTH)
-        .map(|head| {
-            let start = head * HEAD_WIDTH;
-            let queries = gather(qkv, 3 * width, start);
-            let keys = gather(qkv, 3 * width, width + start);
-            let energy = mean_square(&queries);
-            let spread = super::search::column_variance(&keys, HEAD_WIDTH);
+    let width = samples.query_ranges.len();
+    let heads: Vec<(Head, Head)> = (0..width)
+        .step_by(samples.head_width)
+        .map(|start| {
+            let columns = start..start + samples.head_width;
+            let queries = gather(samples.query, width, columns.clone());
+            let keys = gather(samples.key, width, columns.clone());
+            let energy = mean_square(&queries, samples.head_width);
+            let spread = super::search::column_variance(&keys, samples.head_width);
             let of = |values, importance, ranges: &[(f32, f32)]| Head {
                 values,
                 importance,
-                largest: largest(&ranges[start..start + HEAD_WIDTH]),
+                largest: largest(&ranges[columns.clone()]),
             };
-            (of(queries, spread, query), of(keys, energy, key))
+            (
+                of(queries, spread, samples.query_ranges),
+                of(keys, energy, samples.key_ranges),
+            )
         })
         .collect();
     let limit = f64::from(I8_LIMIT);
@@ -131,14 +145,14 @@ pub(super) fn score_steps(
 }
 
 /// (D) mean of squares of each column of `values` (R, D).
-fn mean_square(values: &[f32]) -> Vec<f32> {
-    let mut sums = vec![0.0f64; HEAD_WIDTH];
-    for row in values.chunks_exact(HEAD_WIDTH) {
+fn mean_square(values: &[f32], width: usize) -> Vec<f32> {
+    let mut sums = vec![0.0f64; width];
+    for row in values.chunks_exact(width) {
         for (sum, &x) in sums.iter_mut().zip(row) {
             *sum += f64::from(x * x);
         }
     }
-    let rows = (values.len() / HEAD_WIDTH) as f64;
+    let rows = (values.len() / width) as f64;
     sums.iter().map(|sum| (sum / rows) as f32).collect()
 }
 
@@ -156,6 +170,8 @@ pub(super) struct ValueQuantization {
 /// The calibration data by which values and context are quantized.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ValueSamples<'a> {
+    /// D
+    pub head_width: usize,
     /// (C) limits of the values.
     pub value: &'a Ranges,
     /// (C) limits of the context.
@@ -182,7 +198,9 @@ pub(super) fn value_candidates(
             .collect();
         let (half, weights) = (lifted(&half), lifted(samples.weight_maxima));
         for alpha in BALANCE {
-            let step = half.chunks(HEAD_WIDTH).zip(weights.chunks(HEAD_WIDTH));
+            let step = half
+                .chunks(samples.head_width)
+                .zip(weights.chunks(samples.head_width));
             let step = step.flat_map(|(half, weights)| balanced(half, weights, alpha));
             let value = Columns {
                 step: step.collect(),
@@ -218,12 +236,12 @@ fn with_context(
 ) -> ValueQuantization {
     let width = value.step.len();
     let mut context = value.clone();
-    let mut context_scale = Vec::with_capacity(width / HEAD_WIDTH);
-    for start in (0..width).step_by(HEAD_WIDTH) {
-        let channels = start..start + HEAD_WIDTH;
+    let mut context_scale = Vec::with_capacity(width / samples.head_width);
+    for start in (0..width).step_by(samples.head_width) {
+        let channels = start..start + samples.head_width;
         // The context in steps of the value.
-        let mut values = gather(samples.rows, width, start);
-        for row in values.chunks_exact_mut(HEAD_WIDTH) {
+        let mut values = gather(samples.rows, width, channels.clone());
+        for row in values.chunks_exact_mut(samples.head_width) {
             for (x, c) in row.iter_mut().zip(channels.clone()) {
                 *x = ((f64::from(*x) - value.shift[c]) / value.step[c]) as f32;
             }
@@ -262,6 +280,7 @@ fn with_context(
 mod tests {
     use super::*;
 
+    const HEAD_WIDTH: usize = 64;
     const WIDTH: usize = 2 * HEAD_WIDTH;
 
     /// (R, 3C) with a second head ten times as large, and its limits per channel.
@@ -286,13 +305,14 @@ mod tests {
     #[test]
     fn queries_have_a_step_a_head_and_keys_one_for_all() {
         let (rows, limits) = qkv(300);
-        let steps = score_steps(
-            Observer::MinMax,
-            &rows,
-            WIDTH,
-            &limits[..WIDTH],
-            &limits[WIDTH..2 * WIDTH],
-        );
+        let samples = ScoreSamples {
+            head_width: HEAD_WIDTH,
+            query: &gather(&rows, 3 * WIDTH, 0..WIDTH),
+            key: &gather(&rows, 3 * WIDTH, WIDTH..2 * WIDTH),
+            query_ranges: &limits[..WIDTH],
+            key_ranges: &limits[WIDTH..2 * WIDTH],
+        };
+        let steps = score_steps(Observer::MinMax, &samples);
         let largest = |limits: &[(f32, f32)]| {
             limits
                 .iter()
@@ -305,10 +325,17 @@ mod tests {
 
     #[test]
     fn dead_heads_have_steps() {
-        let rows = vec![0.0; 10 * 3 * WIDTH];
+        let rows = vec![0.0; 10 * WIDTH];
         let limits = vec![(0.0, 0.0); WIDTH];
+        let samples = ScoreSamples {
+            head_width: HEAD_WIDTH,
+            query: &rows,
+            key: &rows,
+            query_ranges: &limits,
+            key_ranges: &limits,
+        };
         for observer in [Observer::MinMax, Observer::Percentile(99.0), Observer::Mse] {
-            let steps = score_steps(observer, &rows, WIDTH, &limits, &limits);
+            let steps = score_steps(observer, &samples);
             assert!(
                 steps
                     .query
@@ -330,6 +357,7 @@ mod tests {
         let ranges = Ranges::new(limits[2 * WIDTH..].iter().copied());
         // Attention that looks at one token only: the context is the value.
         let samples = ValueSamples {
+            head_width: HEAD_WIDTH,
             value: &ranges,
             context: &ranges,
             rows: &values,

@@ -11,15 +11,20 @@
 
 mod attention;
 mod columns;
-mod gelu;
+mod fit;
+mod hidden;
 mod layer;
+mod mlp;
 mod model;
+mod packed;
 mod product;
 mod search;
+mod tail;
 mod weights;
 
 pub use columns::{Columns, I8_LIMIT, WIDE_LIMIT};
-pub use layer::{PackedLayer, PackedLinear, PackedNorm, quantize_layer};
-pub use model::{PackedModel, Quantizer};
+pub use layer::quantize_layer;
+pub use model::Quantizer;
+pub use packed::{PackedLayer, PackedLinear, PackedModel, PackedNorm, PackedPooling};
 pub use search::{Fit, Ranges, Samples, search};
 pub use weights::{Linear, QuantizedLinear};

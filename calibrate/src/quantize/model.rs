@@ -1,30 +1,15 @@
 //! A whole network: patch embedding, layers, classifier.
 
-use super::columns::{Columns, WIDE_LIMIT};
-use super::layer::{PackedLayer, PackedLinear, PackedNorm, fit_norm, quantize_layer};
+use super::columns::Columns;
+use super::layer::quantize_layer;
+use super::packed::{PackedLinear, PackedModel, PackedNorm};
 use super::product::real_output;
 use super::search::{column_variance, correct_bias};
+use super::tail;
 use super::weights::Linear;
 use crate::checkpoint::Checkpoint;
 use crate::observe::{Observer, Statistics};
-
-/// Share of the 16-bit range that the classifier's calibrated input fills; the rest is headroom.
-const WIDE_FILL: f32 = 0.5;
-
-/// Every tensor of a pack.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PackedModel {
-    /// (C, K) with K padded to a multiple of 64, columns in (y, x, colour) order.
-    pub patch: PackedLinear,
-    /// (T, C) position embedding, in real units.
-    pub position: Vec<f32>,
-    /// One per layer.
-    pub layers: Vec<PackedLayer>,
-    /// In steps of the classifier's 16-bit input.
-    pub final_norm: PackedNorm,
-    /// (classes, C) the classifier.
-    pub head: PackedLinear,
-}
+use mergevit_runtime::ActivationName;
 
 /// Quantizes a checkpoint, given the statistics of a calibration set.
 #[derive(Default)]
@@ -57,27 +42,47 @@ impl<'a> Quantizer<'a> {
     pub fn quantize(mut self, checkpoint: &Checkpoint, statistics: &Statistics) -> PackedModel {
         let observer = self.observer;
         let weights = &checkpoint.weights;
-        let layers = weights
-            .blocks
-            .iter()
+        let layers = (0..)
             .zip(&statistics.layers)
-            .map(|(block, statistics)| {
-                let layer = quantize_layer(observer, block, statistics);
+            .map(|(index, statistics)| {
+                let layer = quantize_layer(observer, checkpoint, index, statistics);
                 if let Some(done) = &mut self.on_layer {
                     done();
                 }
                 layer
             })
             .collect();
-        let (final_norm, head) = classifier(observer, checkpoint, statistics);
+        let (mut token_norm, mut pooling) = (None, None);
+        if let Some(affine) = &weights.token_norm {
+            token_norm = Some(PackedNorm::from(affine));
+            if let Some(of) = &weights.pooling {
+                let packed = tail::pooling(observer, checkpoint, (of, affine), &statistics.pooling);
+                (token_norm, pooling) = (Some(packed.0), Some(packed.1));
+            }
+        }
+        let (final_norm, head) = tail::classifier(observer, checkpoint, statistics);
         PackedModel {
             patch: patch_embedding(checkpoint, &statistics.patches),
             position: weights.position.clone(),
+            activation: coefficients(checkpoint.model.activation),
+            pre_norm: weights.pre_norm.as_ref().map(PackedNorm::from),
+            rotary: weights.rotary.iter().map(|&turns| turns as f32).collect(),
             layers,
+            token_norm,
+            pooling,
             final_norm,
             head,
         }
     }
+}
+
+/// An activation as a pack holds it: limit, map, polynomial.
+fn coefficients(name: ActivationName) -> Vec<f32> {
+    let activation = name.activation();
+    [activation.limit, activation.map]
+        .into_iter()
+        .chain(activation.poly)
+        .collect()
 }
 
 /// The exact relation between the camera's bytes, less 128, and normalized pixels.
@@ -131,27 +136,4 @@ fn patch_embedding(checkpoint: &Checkpoint, patches: &[f32]) -> PackedLinear {
     }
     quantized.data = padded;
     PackedLinear::real(quantized)
-}
-
-/// Quantizes the last layer norm and the classifier.
-fn classifier(
-    observer: Observer,
-    checkpoint: &Checkpoint,
-    statistics: &Statistics,
-) -> (PackedNorm, PackedLinear) {
-    let weights = &checkpoint.weights;
-    let linear = Linear::new(&weights.head_weight, &weights.head_bias);
-    let output = real_output(&linear, &statistics.final_norm.samples);
-    let (columns, head) = fit_norm(
-        observer,
-        &linear,
-        &statistics.final_norm,
-        &output,
-        WIDE_FILL * WIDE_LIMIT,
-        |output| vec![1.0; output.len()],
-    );
-    (
-        PackedNorm::fold(&weights.final_norm_gain, &weights.final_norm_bias, &columns),
-        PackedLinear::real(head),
-    )
 }

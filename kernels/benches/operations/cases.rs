@@ -32,6 +32,7 @@ pub(crate) const CAPACITY: Capacity = Capacity {
     batch: 1,
     tokens: TOKENS,
     width: BASE_WIDTH,
+    head_width: HEAD_WIDTH,
     inner: 4 * BASE_WIDTH,
 };
 
@@ -48,7 +49,12 @@ pub(crate) fn all() -> Vec<OperationCase> {
     cases.extend(whole(BASE_WIDTH));
     cases.extend(layer(BASE_WIDTH, last, kept));
     cases.push(merging(BASE_WIDTH, last));
-    cases.push(pooling("pool_mean", BASE_WIDTH, kept, Pooling::Mean));
+    cases.push(pooling(
+        "pool_mean",
+        BASE_WIDTH,
+        kept,
+        Pooling::Mean { first: 1 },
+    ));
     cases.extend(tiny());
     cases
 }
@@ -119,8 +125,10 @@ fn merging(width: usize, tokens: usize) -> OperationCase {
         batch: 1,
         tokens,
         width,
+        heads: width / HEAD_WIDTH,
+        head_width: HEAD_WIDTH,
         merged: MERGED,
-        class_token: true,
+        prefix: 1,
     };
     let kept = tokens - MERGED;
     case(
@@ -133,8 +141,8 @@ fn merging(width: usize, tokens: usize) -> OperationCase {
 /// From the last layer's tokens to logits.
 fn head(width: usize) -> Vec<OperationCase> {
     vec![
-        pooling("pool_class", width, TOKENS, Pooling::ClassToken),
-        pooling("pool_mean", width, TOKENS, Pooling::Mean),
+        pooling("pool_class", width, TOKENS, Pooling::First(1)),
+        pooling("pool_mean", width, TOKENS, Pooling::Mean { first: 1 }),
         norm("layer_norm_wide", [1, width], Norm::wide),
         case("head", format!("1x{CLASSES}x{width}"), move |random| {
             Head::new(random, CLASSES, width)

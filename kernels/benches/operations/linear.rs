@@ -6,6 +6,7 @@ use super::{Random, Weights};
 use bytemuck::cast_slice_mut;
 use half::f16;
 use mergevit_kernels::Kernels;
+use mergevit_kernels::math::Activation;
 use mergevit_kernels::ops::{Embed, Epilogue};
 
 /// Typical size of a product of two operands from [`Random::i8s`].
@@ -121,7 +122,8 @@ impl Operation for Linear {
     fn run(&mut self, kernels: &mut dyn Kernels) {
         let epilogue = match &mut self.output {
             Output::Requantize(output) => Epilogue::Requantize { output },
-            Output::Gelu(output) => Epilogue::GeluRequantize {
+            Output::Gelu(output) => Epilogue::Activate {
+                activation: &Activation::GELU,
                 inverse_scale: 31.0,
                 zero_point: -117.0,
                 output,
@@ -129,7 +131,7 @@ impl Operation for Linear {
             Output::Residual { residual, .. } => Epilogue::ResidualAdd { residual },
             Output::Embed { position, residual } => Epilogue::Embed(Embed {
                 batch: 1,
-                class_token: true,
+                prefix: 1,
                 position,
                 residual,
             }),

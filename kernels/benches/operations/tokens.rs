@@ -7,7 +7,7 @@ use bytemuck::cast_slice_mut;
 use half::f16;
 use mergevit_kernels::Kernels;
 use mergevit_kernels::ops::{
-    self, HEAD_WIDTH, LayerNorm, Merge, MergeInput, MergeOutput, Pool, Pooling,
+    self, HEAD_WIDTH, LayerNorm, Merge, MergeInput, MergeOutput, NormKind, Pool, Pooling, Positions,
 };
 
 /// Bytes of a slice's elements.
@@ -116,6 +116,8 @@ impl Measured for Norm {
 impl Operation for Norm {
     fn run(&mut self, kernels: &mut dyn Kernels) {
         let norm = LayerNorm {
+            kind: NormKind::Layer,
+            count: self.gain.len(),
             gain: &self.gain,
             bias: &self.bias,
             epsilon: 1e-6,
@@ -175,6 +177,7 @@ impl Operation for Attention {
             batch: 1,
             tokens: self.tokens,
             heads: self.score_scale.len(),
+            head_width: HEAD_WIDTH,
             score_scale: &self.score_scale,
             context_scale: &self.context_scale,
         };
@@ -232,10 +235,12 @@ impl Operation for Merging {
             qkv: &self.qkv,
             residual: &self.residual,
             sizes: &self.sizes,
+            positions: Positions::None,
         };
         let output = MergeOutput {
             residual: &mut self.merged_residual,
             sizes: &mut self.merged_sizes,
+            positions: None,
         };
         kernels.merge(&self.shape, input, output);
     }
@@ -258,7 +263,6 @@ impl Pooled {
                 batch: 1,
                 tokens,
                 width,
-                class_token: true,
                 pooling,
             },
             residual: random.f16s(tokens * width, 1.0),
@@ -271,8 +275,10 @@ impl Pooled {
 impl Measured for Pooled {
     fn work(&self) -> Work {
         let read = match self.shape.pooling {
-            Pooling::ClassToken => bytes(&self.pooled),
-            Pooling::Mean => bytes(&self.residual) + bytes(&self.sizes),
+            Pooling::First(_) => bytes(&self.pooled),
+            Pooling::Mean { .. } | Pooling::FirstAndMean { .. } => {
+                bytes(&self.residual) + bytes(&self.sizes)
+            }
         };
         Work {
             macs: 0,

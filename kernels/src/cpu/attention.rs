@@ -3,7 +3,10 @@
 //! Queries are the lanes. Scores come out as one vector a key (the panel of queries against rows of
 //! keys), so the softmax runs down the vectors without a horizontal step; its integers are packed four
 //! keys a word, which is the panel that the product with the transposed values wants.
+//!
+//! `D`, the channels of a head, is a constant everywhere, so that the loops over it unroll.
 
+use super::head_memory::{HeadMemory, HeadSource, inner_width};
 use super::isa::{Block, CHANNELS, Isa, MAX_LANES, MAX_VECTORS, Sign, Sums};
 use super::linear::block_vectors;
 use super::panel::interleave;
@@ -13,22 +16,12 @@ use super::simd_math::{exp2_255, sat8};
 use super::threads::Team;
 use crate::math::log2_table;
 use crate::memory::{OutOfMemory, zeroed};
-use crate::ops::{Attention, HEAD_WIDTH};
-
-/// Words (4 bytes) of a row of keys.
-const HEAD_WORDS: usize = HEAD_WIDTH / 4;
+use crate::ops::{Attention, HEAD_WIDTHS};
 
 /// One thread's space for one head.
 #[derive(Debug)]
 struct HeadScratch {
-    /// (T rounded up to 16, 64) i8 keys, and their row sums.
-    keys: Box<[i8]>,
-    key_sums: Box<[i32]>,
-    /// (64, T rounded up to `INNER_STEP`) i8 values transposed, and their row sums.
-    values: Box<[i8]>,
-    value_sums: [i32; HEAD_WIDTH],
-    /// (T) log2 of each key's size.
-    bias: Box<[f32]>,
+    memory: HeadMemory,
     /// A panel of up to `MAX_VECTORS` vectors of queries.
     queries: Scratch,
     /// `[key][vector][lane]` scores of a block of queries.
@@ -38,61 +31,14 @@ struct HeadScratch {
 }
 
 impl HeadScratch {
-    fn new(tokens: usize) -> Result<Self, OutOfMemory> {
-        let (keys, inner) = (
-            tokens.next_multiple_of(CHANNELS),
-            tokens.next_multiple_of(64),
-        );
+    fn new(tokens: usize, head_width: usize) -> Result<Self, OutOfMemory> {
         let lanes = MAX_LANES * MAX_VECTORS;
         Ok(Self {
-            keys: zeroed(keys * HEAD_WIDTH, SCRATCH)?,
-            key_sums: zeroed(keys, SCRATCH)?,
-            values: zeroed(HEAD_WIDTH * inner, SCRATCH)?,
-            value_sums: [0; HEAD_WIDTH],
-            bias: zeroed(tokens, SCRATCH)?,
-            queries: Scratch::new(HEAD_WORDS * lanes)?,
+            memory: HeadMemory::new(tokens, head_width)?,
+            queries: Scratch::new(inner_width(head_width) / 4 * lanes)?,
             scores: zeroed(tokens * lanes, SCRATCH)?,
-            weights: Scratch::new(inner / 4 * lanes)?,
+            weights: Scratch::new(tokens.next_multiple_of(64) / 4 * lanes)?,
         })
-    }
-
-    /// Copies keys and values of one head out of `qkv` (T, 3C), padded with zeros.
-    fn load(&mut self, qkv: &[i8], width: usize, head: usize, tokens: usize, step: usize) {
-        let (padded, inner) = (
-            tokens.next_multiple_of(CHANNELS),
-            tokens.next_multiple_of(step),
-        );
-        let column = width + head * HEAD_WIDTH;
-        for (j, (row, sum)) in self
-            .keys
-            .chunks_exact_mut(HEAD_WIDTH)
-            .zip(&mut self.key_sums)
-            .take(padded)
-            .enumerate()
-        {
-            if j < tokens {
-                row.copy_from_slice(&qkv[j * 3 * width + column..][..HEAD_WIDTH]);
-            } else {
-                row.fill(0);
-            }
-            *sum = row.iter().map(|&k| i32::from(k)).sum();
-        }
-        let column = 2 * width + head * HEAD_WIDTH;
-        self.value_sums = [0; HEAD_WIDTH];
-        for j in (0..inner).step_by(4) {
-            // Four tokens at a time: one word of each of the 64 rows.
-            let mut rows = [[0i8; HEAD_WIDTH]; 4];
-            for (i, row) in rows.iter_mut().enumerate().take(tokens.saturating_sub(j)) {
-                row.copy_from_slice(&qkv[(j + i) * 3 * width + column..][..HEAD_WIDTH]);
-                for (sum, &v) in self.value_sums.iter_mut().zip(&*row) {
-                    *sum += i32::from(v);
-                }
-            }
-            let columns = rows[0].iter().zip(&rows[1]).zip(&rows[2]).zip(&rows[3]);
-            for (d, (((&v0, &v1), &v2), &v3)) in columns.enumerate() {
-                self.values[d * inner + j..][..4].copy_from_slice(&[v0, v1, v2, v3]);
-            }
-        }
     }
 }
 
@@ -104,9 +50,13 @@ pub(super) struct AttentionScratch {
 }
 
 impl AttentionScratch {
-    pub(super) fn new(threads: usize, tokens: usize) -> Result<Self, OutOfMemory> {
+    pub(super) fn new(
+        threads: usize,
+        tokens: usize,
+        head_width: usize,
+    ) -> Result<Self, OutOfMemory> {
         let tokens = tokens.next_multiple_of(CHANNELS);
-        let heads = (0..threads).map(|_| HeadScratch::new(tokens));
+        let heads = (0..threads).map(|_| HeadScratch::new(tokens, head_width));
         Ok(Self {
             heads: heads.collect::<Result<_, _>>()?,
             log2_size: log2_table(),
@@ -114,7 +64,23 @@ impl AttentionScratch {
     }
 }
 
-/// Attention over `qkv` (B, T, 3C) into `context` (B, T, C).
+/// What an attention reads: rows of queries and rows of keys and values, of all images.
+#[derive(Clone, Copy)]
+struct Operands<'a> {
+    queries: &'a [i8],
+    /// Queries of an image.
+    count: usize,
+    /// Channels from a row of queries to the next, and from one image's first to the next one's.
+    query_strides: [usize; 2],
+    /// (B, T, `stride`) keys and values.
+    memory: &'a [i8],
+    stride: usize,
+    /// Where in a row keys start.
+    key: usize,
+    sizes: Option<&'a [u32]>,
+}
+
+/// Attention over `qkv` (B, T, 3A) into `context` (B, T, A).
 pub(super) fn attention<I: Isa>(
     isa: I,
     team: &mut Team,
@@ -124,10 +90,81 @@ pub(super) fn attention<I: Isa>(
     sizes: Option<&[u32]>,
     context: &mut [i8],
 ) {
-    let (tokens, width) = (shape.tokens, shape.heads * HEAD_WIDTH);
+    let (tokens, width) = (shape.tokens, shape.width());
     assert_eq!(qkv.len(), shape.batch * tokens * 3 * width);
     assert_eq!(context.len(), shape.batch * tokens * width);
-    assert!(sizes.is_none_or(|s| s.len() == shape.batch * tokens));
+    let operands = Operands {
+        queries: qkv,
+        count: tokens,
+        query_strides: [3 * width, tokens * 3 * width],
+        memory: qkv,
+        stride: 3 * width,
+        key: width,
+        sizes,
+    };
+    attend(isa, team, scratch, shape, operands, context);
+}
+
+/// Attention of the constant `query` (A) over `key_value` (B, T, 2A) into `context` (B, A).
+pub(super) fn pool_attention<I: Isa>(
+    isa: I,
+    team: &mut Team,
+    scratch: &mut AttentionScratch,
+    shape: &Attention<'_>,
+    (query, key_value): (&[i8], &[i8]),
+    sizes: Option<&[u32]>,
+    context: &mut [i8],
+) {
+    let (tokens, width) = (shape.tokens, shape.width());
+    assert_eq!(query.len(), width);
+    assert_eq!(key_value.len(), shape.batch * tokens * 2 * width);
+    assert_eq!(context.len(), shape.batch * width);
+    let operands = Operands {
+        queries: query,
+        count: 1,
+        query_strides: [width, 0],
+        memory: key_value,
+        stride: 2 * width,
+        key: 0,
+        sizes,
+    };
+    attend(isa, team, scratch, shape, operands, context);
+}
+
+/// Attention with heads of whatever width.
+fn attend<I: Isa>(
+    isa: I,
+    team: &mut Team,
+    scratch: &mut AttentionScratch,
+    shape: &Attention<'_>,
+    operands: Operands<'_>,
+    context: &mut [i8],
+) {
+    let run = match shape.head_width {
+        32 => heads::<I, 32>,
+        64 => heads::<I, 64>,
+        96 => heads::<I, 96>,
+        128 => heads::<I, 128>,
+        other => panic!("heads are of {HEAD_WIDTHS:?} channels, not {other}"),
+    };
+    run(isa, team, scratch, shape, operands, context);
+}
+
+/// Attention with heads of `D` channels.
+fn heads<I: Isa, const D: usize>(
+    isa: I,
+    team: &mut Team,
+    scratch: &mut AttentionScratch,
+    shape: &Attention<'_>,
+    operands: Operands<'_>,
+    context: &mut [i8],
+) {
+    let (tokens, width, count) = (shape.tokens, shape.width(), operands.count);
+    assert!(
+        operands
+            .sizes
+            .is_none_or(|s| s.len() == shape.batch * tokens)
+    );
     let log2_size = &*scratch.log2_size;
     let scratch = SharedMut::new(&mut scratch.heads);
     let context = SharedMut::new(context);
@@ -135,30 +172,39 @@ pub(super) fn attention<I: Isa>(
         let (image, head) = (task / shape.heads, task % shape.heads);
         // SAFETY: every thread has its own number.
         let scratch = &mut unsafe { scratch.part(thread..thread + 1) }[0];
-        let qkv = &qkv[image * tokens * 3 * width..][..tokens * 3 * width];
-        let job = Job {
+        let source = HeadSource {
+            rows: &operands.memory[image * tokens * operands.stride..][..tokens * operands.stride],
+            stride: operands.stride,
+            key: operands.key + head * D,
+            value: operands.key + width + head * D,
+        };
+        let [query_stride, query_image] = operands.query_strides;
+        let job = Job::<I, D> {
             isa,
             tokens,
-            width,
-            head,
+            queries: &operands.queries[image * query_image + head * D..],
+            count,
+            query_stride,
             score_scale: shape.score_scale[head],
             context_scale: shape.context_scale[head],
             context: &context,
-            first_row: image * tokens,
+            first: image * count * width + head * D,
+            stride: width,
         };
         isa.vectorize(
             #[inline(always)]
             || {
-                scratch.load(qkv, width, head, tokens, I::INNER_STEP);
-                for (j, bias) in scratch.bias[..tokens].iter_mut().enumerate() {
-                    *bias = sizes.map_or(0.0, |s| log2_size[s[image * tokens + j] as usize]);
+                scratch.memory.load::<D>(&source, tokens, I::INNER_STEP);
+                for (j, bias) in scratch.memory.bias[..tokens].iter_mut().enumerate() {
+                    let size = |s: &[u32]| log2_size[s[image * tokens + j] as usize];
+                    *bias = operands.sizes.map_or(0.0, size);
                 }
-                let vectors = tokens.div_ceil(I::LANES);
+                let vectors = count.div_ceil(I::LANES);
                 let mut v = 0;
                 while v < vectors {
                     let count = block_vectors::<I>(vectors - v);
                     // SAFETY: one task an image and head.
-                    unsafe { job.queries(scratch, qkv, v * I::LANES, count) };
+                    unsafe { job.queries(scratch, v * I::LANES, count) };
                     v += count;
                 }
             },
@@ -166,33 +212,37 @@ pub(super) fn attention<I: Isa>(
     });
 }
 
-struct Job<'a, I> {
+/// The work of one image and head.
+struct Job<'a, I, const D: usize> {
     isa: I,
     tokens: usize,
-    width: usize,
-    head: usize,
+    /// From the first query's first channel of this head.
+    queries: &'a [i8],
+    count: usize,
+    query_stride: usize,
     score_scale: f32,
     context_scale: f32,
     context: &'a SharedMut<'a, i8>,
-    first_row: usize,
+    /// Where the first query's context goes, and how far it is to the next one's.
+    first: usize,
+    stride: usize,
 }
 
-impl<I: Isa> Job<'_, I> {
-    /// Attention of `count` vectors of queries from token `first` on.
+impl<I: Isa, const D: usize> Job<'_, I, D> {
+    /// Attention of `count` vectors of queries from number `first` on.
     ///
     /// # Safety
     /// No other thread writes this image's and head's context.
     #[inline(always)]
-    unsafe fn queries(&self, s: &mut HeadScratch, qkv: &[i8], first: usize, count: usize) {
-        let stride = 3 * self.width;
-        let words = HEAD_WORDS * I::LANES;
+    unsafe fn queries(&self, s: &mut HeadScratch, first: usize, count: usize) {
+        let words = inner_width(D) / 4 * I::LANES;
         for v in 0..count {
-            let token = first + v * I::LANES;
-            let rows = self.tokens.saturating_sub(token).min(I::LANES);
-            let start = token * stride + self.head * HEAD_WIDTH;
-            let from = &qkv[start..start + (rows - 1) * stride + HEAD_WIDTH];
+            let query = first + v * I::LANES;
+            let rows = self.count.saturating_sub(query).min(I::LANES);
+            let from = &self.queries[query * self.query_stride..];
+            let from = &from[..(rows - 1) * self.query_stride + D];
             let to = &mut s.queries.words()[v * words..(v + 1) * words];
-            interleave(self.isa, from, stride, HEAD_WIDTH, I::SIGNED.mask, to);
+            interleave(self.isa, from, self.query_stride, D, I::SIGNED.mask, to);
         }
         let max = self.scores(s, count);
         let sum = self.softmax(s, count, &max);
@@ -208,21 +258,22 @@ impl<I: Isa> Job<'_, I> {
         let mut max = [isa.splat_f32(f32::NEG_INFINITY); MAX_VECTORS];
         let mut sums = Sums::ZERO;
         let queries = s.queries.words();
+        let row = inner_width(D);
         for j0 in (0..self.tokens).step_by(CHANNELS) {
-            let keys = &s.keys[j0 * HEAD_WIDTH..(j0 + CHANNELS) * HEAD_WIDTH];
-            let start = std::array::from_fn(|c| I::SIGNED.correction * s.key_sums[j0 + c]);
+            let keys = &s.memory.keys[j0 * row..(j0 + CHANNELS) * row];
+            let start = std::array::from_fn(|c| I::SIGNED.correction * s.memory.key_sums[j0 + c]);
             let block = Block {
                 panel: queries.as_ptr().cast(),
-                vector_stride: HEAD_WIDTH * I::LANES,
+                vector_stride: row * I::LANES,
                 weights: keys.as_ptr(),
-                weight_stride: HEAD_WIDTH,
-                inner: HEAD_WIDTH,
+                weight_stride: row,
+                inner: D.next_multiple_of(I::INNER_STEP),
                 sign: Sign::Signed,
             };
-            // SAFETY: 16 rows of 64 keys, and `MAX_VECTORS` vectors of queries, are there.
+            // SAFETY: 16 rows of keys, and `MAX_VECTORS` vectors of queries, are there.
             unsafe { isa.block(&block, count, &start, &mut sums) };
             for c in 0..CHANNELS.min(self.tokens - j0) {
-                let bias = isa.splat_f32(s.bias[j0 + c]);
+                let bias = isa.splat_f32(s.memory.bias[j0 + c]);
                 for (v, max) in max[..count].iter_mut().enumerate() {
                     let acc = isa.load_i32(&sums.0[(c * I::VECTORS + v) * I::LANES..]);
                     let t = isa.fma(isa.to_f32(acc), scale, bias);
@@ -290,9 +341,10 @@ impl<I: Isa> Job<'_, I> {
         }
         let mut sums = Sums::ZERO;
         let weights = s.weights.words();
-        for d0 in (0..HEAD_WIDTH).step_by(CHANNELS) {
-            let values = &s.values[d0 * inner..(d0 + CHANNELS) * inner];
-            let start = std::array::from_fn(|c| I::UNSIGNED.correction * s.value_sums[d0 + c]);
+        for d0 in (0..D).step_by(CHANNELS) {
+            let values = &s.memory.values[d0 * inner..(d0 + CHANNELS) * inner];
+            let start =
+                std::array::from_fn(|c| I::UNSIGNED.correction * s.memory.value_sums[d0 + c]);
             let block = Block {
                 panel: weights.as_ptr().cast(),
                 vector_stride: inner * I::LANES,
@@ -311,10 +363,9 @@ impl<I: Isa> Job<'_, I> {
                         *x = sat8(isa, isa.mul(isa.to_f32(acc), scale));
                     }
                     isa.transpose(&mut square[..I::LANES]);
-                    let token = first + v * I::LANES;
-                    for (m, &row) in (token..self.tokens).zip(&square[..I::LANES]) {
-                        let at =
-                            (self.first_row + m) * self.width + self.head * HEAD_WIDTH + d0 + c;
+                    let query = first + v * I::LANES;
+                    for (m, &row) in (query..self.count).zip(&square[..I::LANES]) {
+                        let at = self.first + m * self.stride + d0 + c;
                         // SAFETY: the caller's.
                         isa.store_i8(row, unsafe { self.context.part(at..at + I::LANES) });
                     }

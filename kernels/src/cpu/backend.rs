@@ -1,18 +1,19 @@
 //! The CPU backend: one instruction set, a team of threads and their scratch space.
 
-use super::attention::{AttentionScratch, attention};
+use super::attention::{AttentionScratch, attention, pool_attention};
 use super::error::MakeError;
 use super::isa::Isa;
 use super::layer_norm::layer_norm;
 use super::linear::linear;
 use super::merge::{MergeScratch, merge};
 use super::panel::panel_bytes;
+use super::rotary::rotary;
 use super::scratch::Scratch;
 use super::shared::SharedMut;
 use super::threads::Team;
 use crate::ops::{
     Attention, Capacity, Epilogue, Kernels, LayerNorm, LinearWeights, Merge, MergeInput,
-    MergeOutput, Patchify, Pool,
+    MergeOutput, Patchify, Pool, Positions, Rotary,
 };
 use crate::reference;
 use half::f16;
@@ -41,8 +42,8 @@ impl<I: Isa> Cpu<I> {
             isa,
             name,
             panel: Scratch::new(panel_bytes(rows, capacity.inner) / 4)?,
-            attention: AttentionScratch::new(team.threads(), capacity.tokens)?,
-            merging: MergeScratch::new(capacity.batch, capacity.tokens)?,
+            attention: AttentionScratch::new(team.threads(), capacity.tokens, capacity.head_width)?,
+            merging: MergeScratch::new(capacity)?,
             team,
         })
     }
@@ -95,6 +96,14 @@ impl<I: Isa> Kernels for Cpu<I> {
         layer_norm(self.isa, &mut self.team, norm, input, output);
     }
 
+    fn layer_norm_half(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [f16]) {
+        layer_norm(self.isa, &mut self.team, norm, input, output);
+    }
+
+    fn layer_norm_real(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [f32]) {
+        layer_norm(self.isa, &mut self.team, norm, input, output);
+    }
+
     fn layer_norm_wide(
         &mut self,
         norm: &LayerNorm<'_>,
@@ -102,7 +111,7 @@ impl<I: Isa> Kernels for Cpu<I> {
         high: &mut [i8],
         low: &mut [i8],
     ) {
-        // At most eight rows a frame: the judge's own code is fast enough.
+        // One or two rows an image: the judge's own code is fast enough.
         reference::layer_norm_wide(norm, input, high, low);
     }
 
@@ -115,6 +124,23 @@ impl<I: Isa> Kernels for Cpu<I> {
     ) {
         let (team, scratch) = (&mut self.team, &mut self.attention);
         attention(self.isa, team, scratch, shape, qkv, sizes, context);
+    }
+
+    fn pool_attention(
+        &mut self,
+        shape: &Attention<'_>,
+        query: &[i8],
+        key_value: &[i8],
+        sizes: Option<&[u32]>,
+        context: &mut [i8],
+    ) {
+        let (team, scratch) = (&mut self.team, &mut self.attention);
+        let operands = (query, key_value);
+        pool_attention(self.isa, team, scratch, shape, operands, sizes, context);
+    }
+
+    fn rotary(&mut self, shape: &Rotary<'_>, positions: Positions<'_>, table: &mut [f32]) {
+        rotary(self.isa, &mut self.team, shape, positions, table);
     }
 
     fn merge(&mut self, shape: &Merge, tokens: MergeInput<'_>, output: MergeOutput<'_>) {

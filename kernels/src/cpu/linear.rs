@@ -2,15 +2,17 @@
 //!
 //! Weights are read once from memory, by whole rows, and stay in the second-level cache while all tokens
 //! pass, 48 of them at a time in the first level. A block of 16 channels by up to 48 tokens is
-//! transposed in registers so that the epilogue sees rows of tokens, as everything else does.
+//! transposed in registers so that the epilogue sees rows of tokens, as everything else does. Where gates and
+//! values alternate, a block takes every second weight row, so that a gate and its value meet in the same lane.
 
+use super::epilogues::{
+    Activate, Finish, Gate, GateHalf, Half, Position, Requantize, ResidualAdd, Rotate,
+};
 use super::isa::{Block, CHANNELS, Flip, Isa, MAX_LANES, Sign, Sums};
 use super::panel::interleave;
 use super::shared::SharedMut;
-use super::simd_math::{gelu, sat8};
 use super::threads::Team;
-use crate::ops::{Embed, Epilogue, LinearWeights};
-use half::f16;
+use crate::ops::{Epilogue, LinearWeights};
 use std::ops::Range;
 
 /// `LinearWeights` x panel: the shape of the work all tasks share.
@@ -49,18 +51,38 @@ pub(super) fn linear<I: Isa>(
         Epilogue::Requantize { output } => {
             run(team, job, &Requantize::new(output, rows, outputs));
         }
-        Epilogue::GeluRequantize {
+        Epilogue::Rotate { rotation, output } => {
+            run(team, job, &Rotate::new(rotation, output, rows, outputs));
+        }
+        Epilogue::Activate {
+            activation,
             inverse_scale,
             zero_point,
             output,
         } => {
-            let finish = GeluRequantize {
+            let finish = Activate {
+                activation: *activation,
                 inverse_scale,
                 zero_point,
                 requantize: Requantize::new(output, rows, outputs),
             };
             run(team, job, &finish);
         }
+        Epilogue::Gate { activation, output } => {
+            let finish = Gate {
+                activation: *activation,
+                requantize: Requantize::new(output, rows, outputs / 2),
+            };
+            run(team, job, &finish);
+        }
+        Epilogue::GateHalf { activation, output } => {
+            let finish = GateHalf {
+                activation: *activation,
+                half: Half::new(output, rows, outputs / 2),
+            };
+            run(team, job, &finish);
+        }
+        Epilogue::Half { output } => run(team, job, &Half::new(output, rows, outputs)),
         Epilogue::ResidualAdd { residual } => {
             run(team, job, &ResidualAdd::new(residual, rows, outputs));
         }
@@ -94,140 +116,14 @@ fn fill_panel<'a, I: Isa>(
     panel
 }
 
-/// What happens to a vector of `LANES` channels, starting at `n`, of token row `m`.
-trait Finish: Sync {
-    /// # Safety
-    /// No other thread writes these elements.
-    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, y: I::F32);
-}
-
-struct Requantize<'a> {
-    output: SharedMut<'a, i8>,
-    stride: usize,
-}
-
-impl<'a> Requantize<'a> {
-    /// `output` is (`rows`, `outputs`).
-    fn new(output: &'a mut [i8], rows: usize, outputs: usize) -> Self {
-        assert_eq!(output.len(), rows * outputs);
-        Self {
-            output: SharedMut::new(output),
-            stride: outputs,
-        }
-    }
-}
-
-impl Finish for Requantize<'_> {
-    #[inline(always)]
-    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, y: I::F32) {
-        let at = m * self.stride + n;
-        // SAFETY: the caller's.
-        let to = unsafe { self.output.part(at..at + I::LANES) };
-        isa.store_i8(sat8(isa, y), to);
-    }
-}
-
-struct GeluRequantize<'a> {
-    inverse_scale: f32,
-    zero_point: f32,
-    requantize: Requantize<'a>,
-}
-
-impl Finish for GeluRequantize<'_> {
-    #[inline(always)]
-    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, y: I::F32) {
-        let (scale, zero) = (
-            isa.splat_f32(self.inverse_scale),
-            isa.splat_f32(self.zero_point),
-        );
-        let y = isa.fma(gelu(isa, y), scale, zero);
-        // SAFETY: the caller's.
-        unsafe { self.requantize.row(isa, m, n, y) };
-    }
-}
-
-struct ResidualAdd<'a> {
-    residual: SharedMut<'a, f16>,
-    stride: usize,
-}
-
-impl<'a> ResidualAdd<'a> {
-    /// `residual` is (`rows`, `outputs`).
-    fn new(residual: &'a mut [f16], rows: usize, outputs: usize) -> Self {
-        assert_eq!(residual.len(), rows * outputs);
-        Self {
-            residual: SharedMut::new(residual),
-            stride: outputs,
-        }
-    }
-}
-
-impl Finish for ResidualAdd<'_> {
-    #[inline(always)]
-    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, y: I::F32) {
-        let at = m * self.stride + n;
-        // SAFETY: the caller's.
-        let x = unsafe { self.residual.part(at..at + I::LANES) };
-        isa.store_f16(isa.add(isa.load_f16(x), y), x);
-    }
-}
-
-struct Position<'a> {
-    position: &'a [f32],
-    residual: SharedMut<'a, f16>,
-    first: usize,
-    tokens: usize,
-    stride: usize,
-}
-
-impl<'a> Position<'a> {
-    /// Fills in the class tokens' rows, which no product belongs to.
-    fn new(embed: Embed<'a>, rows: usize, outputs: usize) -> Self {
-        let Embed {
-            batch,
-            class_token,
-            position,
-            residual,
-        } = embed;
-        let tokens = position.len() / outputs;
-        let first = usize::from(class_token);
-        assert_eq!(residual.len(), batch * tokens * outputs);
-        assert_eq!(rows, batch * (tokens - first));
-        if class_token {
-            for image in residual.chunks_exact_mut(tokens * outputs) {
-                for (x, &p) in image.iter_mut().zip(&position[..outputs]) {
-                    *x = f16::from_f32(p);
-                }
-            }
-        }
-        Self {
-            position,
-            residual: SharedMut::new(residual),
-            first,
-            tokens,
-            stride: outputs,
-        }
-    }
-}
-
-impl Finish for Position<'_> {
-    #[inline(always)]
-    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, y: I::F32) {
-        let patches = self.tokens - self.first;
-        let (image, token) = (m / patches, m % patches + self.first);
-        let position = isa.load_f32(&self.position[token * self.stride + n..]);
-        let at = (image * self.tokens + token) * self.stride + n;
-        // SAFETY: the caller's.
-        let to = unsafe { self.residual.part(at..at + I::LANES) };
-        isa.store_f16(isa.add(y, position), to);
-    }
-}
-
 /// Most groups of channels of a task: 64 channels are one cache line of an i8 output row.
 const GROUPS: usize = 4;
 
-fn run<I: Isa, F: Finish>(team: &mut Team, job: Job<'_, I>, finish: &F) {
-    let groups = job.weights.outputs / CHANNELS;
+/// `PARTS` weight rows, one after the other, make one output channel.
+fn run<I: Isa, F: Finish<PARTS>, const PARTS: usize>(team: &mut Team, job: Job<'_, I>, finish: &F) {
+    let group = PARTS * CHANNELS;
+    assert!(job.weights.outputs.is_multiple_of(group));
+    let groups = job.weights.outputs / group;
     // Smaller tasks only where there would be too few for threads to end together.
     let enough = |chunk: &usize| groups / chunk >= 3 * team.threads();
     let chunk = [GROUPS, 2].into_iter().find(enough).unwrap_or(1);
@@ -251,37 +147,44 @@ fn run<I: Isa, F: Finish>(team: &mut Team, job: Job<'_, I>, finish: &F) {
 /// # Safety
 /// No other thread works on these channels.
 #[inline(always)]
-unsafe fn channels<I: Isa, F: Finish>(job: &Job<'_, I>, groups: Range<usize>, finish: &F) {
+unsafe fn channels<I: Isa, F: Finish<PARTS>, const PARTS: usize>(
+    job: &Job<'_, I>,
+    groups: Range<usize>,
+    finish: &F,
+) {
     let (isa, weights) = (job.isa, &job.weights);
     let inputs = weights.inputs;
     let vectors = job.rows.div_ceil(I::LANES);
     let words = inputs / 4 * I::LANES;
-    let mut sums = Sums::ZERO;
+    let mut sums = [Sums::ZERO; PARTS];
     let mut v = 0;
     while v < vectors {
         let count = block_vectors::<I>(vectors - v);
         let panel = &job.panel[v * words..(v + count) * words];
         for group in groups.clone() {
             let n0 = group * CHANNELS;
-            let rows = &weights.data[n0 * inputs..(n0 + CHANNELS) * inputs];
-            let start: [i32; CHANNELS] =
-                std::array::from_fn(|c| job.flip.correction * weights.sums[n0 + c]);
+            let rows = &weights.data[n0 * PARTS * inputs..(n0 + CHANNELS) * PARTS * inputs];
             // The next task's weights come from memory while these compute.
             let ahead = rows.as_ptr().wrapping_add(groups.len() * rows.len());
             let lines = v * rows.len() / vectors..(v + count) * rows.len() / vectors;
             for line in lines.step_by(64) {
                 isa.prefetch(ahead.wrapping_add(line));
             }
-            let block = Block {
-                panel: panel.as_ptr().cast(),
-                vector_stride: 4 * words,
-                weights: rows.as_ptr(),
-                weight_stride: inputs,
-                inner: inputs,
-                sign: Sign::Signed,
-            };
-            // SAFETY: `panel` and `rows` were sliced to exactly what the block describes.
-            unsafe { isa.block(&block, count, &start, &mut sums) };
+            for (part, sums) in sums.iter_mut().enumerate() {
+                let start: [i32; CHANNELS] = std::array::from_fn(|c| {
+                    job.flip.correction * weights.sums[(n0 + c) * PARTS + part]
+                });
+                let block = Block {
+                    panel: panel.as_ptr().cast(),
+                    vector_stride: 4 * words,
+                    weights: rows[part * inputs..].as_ptr(),
+                    weight_stride: PARTS * inputs,
+                    inner: inputs,
+                    sign: Sign::Signed,
+                };
+                // SAFETY: `panel` and `rows` were sliced to what the blocks of all parts describe.
+                unsafe { isa.block(&block, count, &start, sums) };
+            }
             // SAFETY: the caller's.
             unsafe { epilogue(job, n0, v, count, &sums, finish) };
         }
@@ -302,30 +205,54 @@ pub(super) fn block_vectors<I: Isa>(left: usize) -> usize {
 /// # Safety
 /// No other thread works on these channels.
 #[inline(always)]
-unsafe fn epilogue<I: Isa, F: Finish>(
+unsafe fn epilogue<I: Isa, F: Finish<PARTS>, const PARTS: usize>(
     job: &Job<'_, I>,
     n0: usize,
     first_vector: usize,
     count: usize,
-    sums: &Sums,
+    sums: &[Sums; PARTS],
     finish: &F,
 ) {
     let isa = job.isa;
     for c in (0..CHANNELS).step_by(I::LANES) {
-        let scale = isa.load_f32(&job.weights.scale[n0 + c..]);
-        let bias = isa.load_f32(&job.weights.bias[n0 + c..]);
+        let zero = isa.splat_f32(0.0);
+        let (mut scale, mut bias) = ([zero; PARTS], [zero; PARTS]);
+        for part in 0..PARTS {
+            let at = (n0 + c) * PARTS + part;
+            scale[part] = every::<I, PARTS>(isa, &job.weights.scale[at..]);
+            bias[part] = every::<I, PARTS>(isa, &job.weights.bias[at..]);
+        }
         for v in 0..count {
-            let mut square = [isa.splat_i32(0); MAX_LANES];
-            for (lane, x) in square[..I::LANES].iter_mut().enumerate() {
-                *x = isa.load_i32(&sums.0[((c + lane) * I::VECTORS + v) * I::LANES..]);
+            let mut squares = [[isa.splat_i32(0); MAX_LANES]; PARTS];
+            for (square, sums) in squares.iter_mut().zip(sums) {
+                for (lane, x) in square[..I::LANES].iter_mut().enumerate() {
+                    *x = isa.load_i32(&sums.0[((c + lane) * I::VECTORS + v) * I::LANES..]);
+                }
+                isa.transpose(&mut square[..I::LANES]);
             }
-            isa.transpose(&mut square[..I::LANES]);
             let m0 = (first_vector + v) * I::LANES;
-            for (m, &acc) in (m0..job.rows).zip(&square[..I::LANES]) {
-                let y = isa.fma(isa.to_f32(acc), scale, bias);
+            for (lane, m) in (m0..job.rows).take(I::LANES).enumerate() {
+                let mut y = [zero; PARTS];
+                for part in 0..PARTS {
+                    let acc = isa.to_f32(squares[part][lane]);
+                    y[part] = isa.fma(acc, scale[part], bias[part]);
+                }
                 // SAFETY: the caller's.
                 unsafe { finish.row(isa, m, n0 + c, y) };
             }
         }
     }
+}
+
+/// A vector of every `STEP`-th element.
+#[inline(always)]
+fn every<I: Isa, const STEP: usize>(isa: I, from: &[f32]) -> I::F32 {
+    if STEP == 1 {
+        return isa.load_f32(from);
+    }
+    let mut lanes = [0.0; MAX_LANES];
+    for (lane, &x) in lanes[..I::LANES].iter_mut().zip(from.iter().step_by(STEP)) {
+        *lane = x;
+    }
+    isa.load_f32(&lanes)
 }

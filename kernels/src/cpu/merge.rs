@@ -5,11 +5,8 @@ use super::scratch::SCRATCH;
 use super::shared::SharedMut;
 use super::threads::Team;
 use crate::memory::{OutOfMemory, zeroed};
-use crate::ops::{HEAD_WIDTH, Merge, MergeInput, MergeOutput};
+use crate::ops::{Capacity, HEAD_WIDTHS, Merge, MergeInput, MergeOutput};
 use half::f16;
-
-/// A token's metric, the sum of its keys over heads: 32 heads of +-127 fit 16 bits.
-type Metric = [i16; HEAD_WIDTH];
 
 /// Sources of a task, for similarities and for merged rows alike.
 const TASK_TOKENS: usize = 16;
@@ -20,7 +17,8 @@ const STAYS: u16 = u16::MAX;
 /// Space for all images of a batch.
 #[derive(Debug)]
 pub(super) struct MergeScratch {
-    metric: Box<[Metric]>,
+    /// (B, T, D): the sum of each token's keys over heads; 32 heads of +-127 fit 16 bits.
+    metric: Box<[i16]>,
     inverse_norm: Box<[f32]>,
     similarity: Box<[f32]>,
     partner: Box<[u16]>,
@@ -29,10 +27,10 @@ pub(super) struct MergeScratch {
 }
 
 impl MergeScratch {
-    pub(super) fn new(batch: usize, tokens: usize) -> Result<Self, OutOfMemory> {
-        let all = batch * tokens;
+    pub(super) fn new(capacity: &Capacity) -> Result<Self, OutOfMemory> {
+        let all = capacity.batch * capacity.tokens;
         Ok(Self {
-            metric: zeroed(all, SCRATCH)?,
+            metric: zeroed(all * capacity.head_width, SCRATCH)?,
             inverse_norm: zeroed(all, SCRATCH)?,
             similarity: zeroed(all, SCRATCH)?,
             partner: zeroed(all, SCRATCH)?,
@@ -53,15 +51,21 @@ pub(super) fn merge<I: Isa>(
     let (tokens, width) = (shape.tokens, shape.width);
     let kept = tokens - shape.merged;
     let all = shape.batch * tokens;
-    assert!(shape.merged >= 1 && shape.merged <= Merge::limit(tokens, shape.class_token));
-    assert_eq!(input.qkv.len(), all * 3 * width);
+    assert!(shape.merged >= 1 && shape.merged <= Merge::limit(tokens, shape.prefix));
+    assert_eq!(input.qkv.len(), all * 3 * shape.heads * shape.head_width);
     assert_eq!(input.residual.len(), all * width);
     assert_eq!(input.sizes.len(), all);
     assert_eq!(output.residual.len(), shape.batch * kept * width);
     assert_eq!(output.sizes.len(), shape.batch * kept);
 
-    metrics(isa, team, scratch, input.qkv, width, all);
-    similarities(isa, team, scratch, shape);
+    let compare = match shape.head_width {
+        32 => similarities::<I, 32>,
+        64 => similarities::<I, 64>,
+        96 => similarities::<I, 96>,
+        128 => similarities::<I, 128>,
+        other => panic!("heads are of {HEAD_WIDTHS:?} channels, not {other}"),
+    };
+    compare(isa, team, scratch, input.qkv, shape);
     for image in 0..shape.batch {
         select(
             shape,
@@ -73,15 +77,17 @@ pub(super) fn merge<I: Isa>(
     rows(isa, team, scratch, shape, input, &mut output);
 }
 
-fn metrics<I: Isa>(
+/// Metric and inverse norm of every token, for heads of `D` channels.
+fn metrics<I: Isa, const D: usize>(
     isa: I,
     team: &mut Team,
     scratch: &mut MergeScratch,
     qkv: &[i8],
-    width: usize,
-    all: usize,
+    shape: &Merge,
 ) {
-    let metric = SharedMut::new(&mut scratch.metric[..all]);
+    let width = shape.heads * D;
+    let all = shape.batch * shape.tokens;
+    let metric = SharedMut::new(scratch.metric.as_chunks_mut::<D>().0);
     let norm = SharedMut::new(&mut scratch.inverse_norm[..all]);
     team.run(all.div_ceil(TASK_TOKENS), &|_, task| {
         let range = task * TASK_TOKENS..((task + 1) * TASK_TOKENS).min(all);
@@ -91,9 +97,9 @@ fn metrics<I: Isa>(
             #[inline(always)]
             || {
                 for ((token, metric), norm) in range.zip(metric).zip(norm) {
-                    *metric = [0; HEAD_WIDTH];
+                    *metric = [0; D];
                     let keys = &qkv[token * 3 * width + width..][..width];
-                    for head in keys.chunks_exact(HEAD_WIDTH) {
+                    for head in keys.as_chunks::<D>().0 {
                         for (sum, &k) in metric.iter_mut().zip(head) {
                             *sum += i16::from(k);
                         }
@@ -111,7 +117,7 @@ fn metrics<I: Isa>(
 }
 
 #[inline(always)]
-fn dot(a: &Metric, b: &Metric) -> i32 {
+fn dot<const D: usize>(a: &[i16; D], b: &[i16; D]) -> i32 {
     a.iter()
         .zip(b)
         .map(|(&a, &b)| i32::from(a) * i32::from(b))
@@ -119,11 +125,19 @@ fn dot(a: &Metric, b: &Metric) -> i32 {
 }
 
 /// Best partner and its similarity for every A token of every image; those of image i start at `i * T`.
-fn similarities<I: Isa>(isa: I, team: &mut Team, scratch: &mut MergeScratch, shape: &Merge) {
+fn similarities<I: Isa, const D: usize>(
+    isa: I,
+    team: &mut Team,
+    scratch: &mut MergeScratch,
+    qkv: &[i8],
+    shape: &Merge,
+) {
+    metrics::<I, D>(isa, team, scratch, qkv, shape);
     let tokens = shape.tokens;
-    let (sources, targets) = (tokens.div_ceil(2), tokens / 2);
+    let (sources, targets) = (shape.sources(), shape.targets());
     let tasks = sources.div_ceil(TASK_TOKENS);
-    let (metric, norm) = (&scratch.metric[..], &scratch.inverse_norm[..]);
+    let metric = scratch.metric.as_chunks::<D>().0;
+    let norm = &scratch.inverse_norm[..];
     let similarity = SharedMut::new(&mut scratch.similarity);
     let partner = SharedMut::new(&mut scratch.partner);
     team.run(shape.batch * tasks, &|_, task| {
@@ -139,10 +153,10 @@ fn similarities<I: Isa>(isa: I, team: &mut Team, scratch: &mut MergeScratch, sha
             || {
                 for ((a, best), partner) in range.zip(similarity).zip(partner) {
                     (*best, *partner) = (f32::NEG_INFINITY, 0);
-                    if shape.class_token && a == 0 {
+                    if a < shape.protected_sources() {
                         continue;
                     }
-                    for b in 0..targets {
+                    for b in shape.protected_targets()..targets {
                         let product = dot(&metric[2 * a], &metric[2 * b + 1]) as f32;
                         let s = product * norm[2 * a] * norm[2 * b + 1];
                         if s > *best {
@@ -158,20 +172,27 @@ fn similarities<I: Isa>(isa: I, team: &mut Team, scratch: &mut MergeScratch, sha
 /// Ranks the sources of one image. Sources that stay get [`STAYS`] for a partner; `origin` (T - r) gets
 /// the token that each output row starts from.
 fn select(shape: &Merge, partner: &mut [u16], similarity: &[f32], origin: &mut [u16]) {
-    let (sources, targets) = (shape.tokens.div_ceil(2), shape.tokens / 2);
-    let similarity = &similarity[..sources];
+    let similarity = &similarity[..shape.sources()];
+    let (prefix, rest) = origin.split_at_mut(shape.prefix);
+    for (token, origin) in prefix.iter_mut().enumerate() {
+        *origin = token as u16;
+    }
     let mut out = 0;
     for (a, &own) in similarity.iter().enumerate() {
         let before = similarity[..a].iter().filter(|&&s| s >= own).count();
         let after = similarity[a..].iter().filter(|&&s| s > own).count();
-        if before + after >= shape.merged {
-            partner[a] = STAYS;
-            origin[out] = 2 * a as u16;
+        if before + after < shape.merged {
+            continue;
+        }
+        partner[a] = STAYS;
+        if a >= shape.protected_sources() {
+            rest[out] = 2 * a as u16;
             out += 1;
         }
     }
-    for b in 0..targets {
-        origin[out + b] = 2 * b as u16 + 1;
+    let targets = shape.protected_targets()..shape.targets();
+    for (origin, b) in rest[out..].iter_mut().zip(targets) {
+        *origin = 2 * b as u16 + 1;
     }
 }
 
@@ -189,6 +210,7 @@ fn rows<I: Isa>(
     let tasks = kept.div_ceil(TASK_TOKENS);
     let residual = SharedMut::new(output.residual);
     let sizes = SharedMut::new(output.sizes);
+    let positions = output.positions.as_deref_mut().map(SharedMut::new);
     team.run(shape.batch * tasks, &|_, task| {
         let (image, task) = (task / tasks, task % tasks);
         let partner = &scratch.partner[image * tokens..][..sources];
@@ -206,13 +228,30 @@ fn rows<I: Isa>(
             let origin = usize::from(scratch.origin[at]);
             *size = from_sizes[origin];
             let merges = |a: &usize| origin % 2 == 1 && usize::from(partner[*a]) == origin / 2;
-            if !(0..sources).any(|a| merges(&a)) {
+            let alone = !(0..sources).any(|a| merges(&a));
+            let parts = || (0..sources).filter(merges).map(|a| 2 * a);
+            let own = *size;
+            if !alone {
+                *size += parts().map(|token| from_sizes[token]).sum::<u32>();
+            }
+            if let Some(positions) = &positions {
+                let of = |token| input.positions.of(image, token, tokens, shape.prefix);
+                // SAFETY: one task a range of output rows.
+                let to = unsafe { positions.part(2 * at..2 * at + 2) };
+                to.copy_from_slice(&of(origin));
+                if !alone {
+                    for (axis, to) in to.iter_mut().enumerate() {
+                        let weighted =
+                            |sum: f32, a: usize| (from_sizes[a] as f32).mul_add(of(a)[axis], sum);
+                        *to = parts().fold(own as f32 * *to, weighted) / *size as f32;
+                    }
+                }
+            }
+            if alone {
                 // The mean of one token is the token: `s x / s` is exact in f32 for 11-bit s and x.
                 to.copy_from_slice(&from[origin * width..][..width]);
                 continue;
             }
-            let parts = || (0..sources).filter(merges).map(|a| 2 * a);
-            *size += parts().map(|token| from_sizes[token]).sum::<u32>();
             isa.vectorize(
                 #[inline(always)]
                 || mean(isa, from, from_sizes, (origin, parts), *size, to),

@@ -5,8 +5,10 @@
 
 mod attention;
 mod backend;
+mod epilogues;
 mod error;
 mod head;
+mod head_memory;
 mod isa;
 mod layer_norm;
 mod linear;
@@ -14,6 +16,7 @@ mod merge;
 mod panel;
 mod peak;
 mod pool;
+mod rotary;
 mod scratch;
 mod shared;
 mod simd_math;

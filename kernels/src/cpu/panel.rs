@@ -13,8 +13,8 @@ pub(super) const fn panel_bytes(rows: usize, inner: usize) -> usize {
 
 /// Interleaves up to `LANES` rows of `inner` bytes, `stride` apart, into one vector of the panel.
 ///
-/// `from` starts at the first row and ends with the last one; missing rows become zeros. Every byte is
-/// XORed with `mask`.
+/// `from` starts at the first row and ends with the last one; missing rows become zeros, and so do bytes up to a
+/// multiple of `4 * LANES`. Every byte is XORed with `mask`.
 #[inline(always)]
 pub(super) fn interleave<I: Isa>(
     isa: I,
@@ -29,10 +29,14 @@ pub(super) fn interleave<I: Isa>(
     let mut square = [isa.splat_i32(0); MAX_LANES];
     for k in (0..inner).step_by(4 * I::LANES) {
         for (lane, words) in square[..I::LANES].iter_mut().enumerate() {
-            *words = if lane < rows {
+            *words = if lane >= rows {
+                isa.splat_i32(0)
+            } else if inner - k >= 4 * I::LANES {
                 isa.load_words(&from[lane * stride + k..][..4 * I::LANES])
             } else {
-                isa.splat_i32(0)
+                let mut bytes = [0i8; 4 * MAX_LANES];
+                bytes[..inner - k].copy_from_slice(&from[lane * stride + k..][..inner - k]);
+                isa.load_words(&bytes)
             };
         }
         isa.transpose(&mut square[..I::LANES]);

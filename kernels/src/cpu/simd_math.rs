@@ -1,7 +1,7 @@
 //! The elementwise functions of [`crate::math`], on vectors, operation by operation the same.
 
 use super::isa::Isa;
-use crate::math::{EXP2_FLOOR, EXP2_POLY, GELU_LIMIT, GELU_MAP, GELU_POLY};
+use crate::math::{Activation, COSINE_POLY, EXP2_FLOOR, EXP2_POLY, SINE_POLY};
 
 /// [`crate::math::sat8`]: an i8 in every lane's low byte.
 #[inline(always)]
@@ -10,17 +10,32 @@ pub(super) fn sat8<I: Isa>(isa: I, x: I::F32) -> I::I32 {
     isa.to_i32(isa.min(low, isa.splat_f32(127.0)))
 }
 
-/// [`crate::math::gelu`].
+/// [`Activation::apply`].
 #[inline(always)]
-pub(super) fn gelu<I: Isa>(isa: I, x: I::F32) -> I::F32 {
-    let a = isa.min(isa.abs(x), isa.splat_f32(GELU_LIMIT));
-    let t = isa.fma(isa.mul(a, a), isa.splat_f32(GELU_MAP), isa.splat_f32(-1.0));
-    let mut p = isa.splat_f32(GELU_POLY[12]);
-    for &c in GELU_POLY[..12].iter().rev() {
-        p = isa.fma(p, t, isa.splat_f32(c));
+pub(super) fn activate<I: Isa>(isa: I, activation: &Activation, x: I::F32) -> I::F32 {
+    let a = isa.min(isa.abs(x), isa.splat_f32(activation.limit));
+    let t = isa.fma(a, isa.splat_f32(activation.map), isa.splat_f32(-1.0));
+    let q = horner(isa, &activation.poly, t);
+    isa.fnma(a, q, isa.max(x, isa.splat_f32(0.0)))
+}
+
+/// [`crate::math::cos_sin`].
+#[inline(always)]
+pub(super) fn cos_sin<I: Isa>(isa: I, turns: I::F32) -> (I::F32, I::F32) {
+    let u = isa.sub(turns, isa.round(turns));
+    let w = isa.mul(u, u);
+    let cos = horner(isa, &COSINE_POLY, w);
+    (cos, isa.mul(u, horner(isa, &SINE_POLY, w)))
+}
+
+/// The polynomial at `x`, its coefficients lowest power first.
+#[inline(always)]
+fn horner<I: Isa, const TERMS: usize>(isa: I, poly: &[f32; TERMS], x: I::F32) -> I::F32 {
+    let mut p = isa.splat_f32(poly[TERMS - 1]);
+    for &c in poly[..TERMS - 1].iter().rev() {
+        p = isa.fma(p, x, isa.splat_f32(c));
     }
-    let tail = isa.fnma(a, p, isa.splat_f32(0.5));
-    isa.fnma(a, tail, isa.max(x, isa.splat_f32(0.0)))
+    p
 }
 
 /// [`crate::math::exp2_255`].
@@ -29,10 +44,7 @@ pub(super) fn exp2_255<I: Isa>(isa: I, x: I::F32) -> I::I32 {
     let x = isa.max(x, isa.splat_f32(EXP2_FLOOR));
     let n = isa.to_i32(x);
     let f = isa.sub(x, isa.to_f32(n));
-    let mut p = isa.splat_f32(EXP2_POLY[4]);
-    for &c in EXP2_POLY[..4].iter().rev() {
-        p = isa.fma(p, f, isa.splat_f32(c));
-    }
+    let p = horner(isa, &EXP2_POLY, f);
     let scaled = isa.add_i32(isa.bits(p), isa.shift_left::<23>(n));
     isa.to_i32(isa.float_of_bits(scaled))
 }

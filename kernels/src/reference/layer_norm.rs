@@ -1,18 +1,18 @@
 use crate::math::sat8;
-use crate::ops::{LayerNorm, MAX_WIDTH};
+use crate::ops::{LayerNorm, NormKind};
 use half::f16;
 
 /// Accumulators of a row sum. 256 is 16 vectors of 16 lanes and a 32-lane warp reading 8 elements a lane.
 const ACCUMULATORS: usize = 256;
 
-/// The one order in which a row of f32 values is summed.
+/// The one order in which a row is summed, in f32.
 ///
 /// Element i is added to accumulator `i mod 256` in ascending order by `step(accumulator, element)`; then
 /// accumulator j takes j + 128, then j + 64, ... then j + 1.
-pub fn tree_sum(row: &[f32], step: impl Fn(f32, f32) -> f32) -> f32 {
+pub fn tree_sum(row: &[f16], step: impl Fn(f32, f32) -> f32) -> f32 {
     let mut sums = [0.0f32; ACCUMULATORS];
-    for (i, &x) in row.iter().enumerate() {
-        sums[i % ACCUMULATORS] = step(sums[i % ACCUMULATORS], x);
+    for (i, x) in row.iter().enumerate() {
+        sums[i % ACCUMULATORS] = step(sums[i % ACCUMULATORS], x.to_f32());
     }
     let mut half = ACCUMULATORS / 2;
     while half > 0 {
@@ -24,23 +24,30 @@ pub fn tree_sum(row: &[f32], step: impl Fn(f32, f32) -> f32) -> f32 {
     sums[0]
 }
 
-/// `fma((x - mean) * rstd, gain, bias)` of one row, handed to `write(column, value)`.
+/// One row normalized, handed to `write(column, value)`: `fma((x - mean) * rstd, gain, bias)`, or without a norm
+/// `fma(x, gain, bias)`.
 fn normalize(norm: &LayerNorm<'_>, row: &[f16], mut write: impl FnMut(usize, f32)) {
-    let mut buffer = [0.0f32; MAX_WIDTH];
-    for (x, half) in buffer.iter_mut().zip(row) {
-        *x = half.to_f32();
+    if norm.kind == NormKind::None {
+        for (c, x) in row.iter().enumerate() {
+            write(c, x.to_f32().mul_add(norm.gain[c], norm.bias[c]));
+        }
+        return;
     }
-    let row = &buffer[..row.len()];
-    let count = row.len() as f32;
-    let mean = tree_sum(row, |sum, x| sum + x) / count;
-    let variance = tree_sum(row, |sum, x| (x - mean).mul_add(x - mean, sum)) / count;
+    let count = norm.count as f32;
+    let counted = &row[..norm.count];
+    let mean = match norm.kind {
+        NormKind::Layer => tree_sum(counted, |sum, x| sum + x) / count,
+        NormKind::Rms | NormKind::None => 0.0,
+    };
+    let variance = tree_sum(counted, |sum, x| (x - mean).mul_add(x - mean, sum)) / count;
     let rstd = 1.0 / (variance + norm.epsilon).sqrt();
-    for (c, &x) in row.iter().enumerate() {
-        write(c, ((x - mean) * rstd).mul_add(norm.gain[c], norm.bias[c]));
+    for (c, x) in row.iter().enumerate() {
+        let x = (x.to_f32() - mean) * rstd;
+        write(c, x.mul_add(norm.gain[c], norm.bias[c]));
     }
 }
 
-/// Normalizes the rows of `input` (M, C) and quantizes them to `output` (M, C).
+/// Normalizes the rows of `input` (M, L) and quantizes them to `output` (M, L).
 pub fn layer_norm(norm: &LayerNorm<'_>, input: &[f16], output: &mut [i8]) {
     let width = norm.gain.len();
     assert_eq!(input.len(), output.len());
@@ -49,6 +56,26 @@ pub fn layer_norm(norm: &LayerNorm<'_>, input: &[f16], output: &mut [i8]) {
         .zip(output.chunks_exact_mut(width))
     {
         normalize(norm, row, |c, y| output[c] = sat8(y));
+    }
+}
+
+/// Normalizes the rows of `input` (M, L) to f16, `output` (M, L).
+pub fn layer_norm_half(norm: &LayerNorm<'_>, input: &[f16], output: &mut [f16]) {
+    let width = norm.gain.len();
+    assert_eq!(input.len(), output.len());
+    let rows = input.chunks_exact(width);
+    for (row, output) in rows.zip(output.chunks_exact_mut(width)) {
+        normalize(norm, row, |c, y| output[c] = f16::from_f32(y));
+    }
+}
+
+/// Normalizes the rows of `input` (M, L), `output` (M, L).
+pub fn layer_norm_real(norm: &LayerNorm<'_>, input: &[f16], output: &mut [f32]) {
+    let width = norm.gain.len();
+    assert_eq!(input.len(), output.len());
+    let rows = input.chunks_exact(width);
+    for (row, output) in rows.zip(output.chunks_exact_mut(width)) {
+        normalize(norm, row, |c, y| output[c] = y);
     }
 }
 
@@ -66,7 +93,7 @@ fn split(y: f32) -> (i8, i8) {
     (high as i8, (q - (high << 8)) as i8)
 }
 
-/// Normalizes the rows of `input` (M, C) and quantizes them to 16 bits in two bytes, (M, C) each.
+/// Normalizes the rows of `input` (M, L) and quantizes them to 16 bits in two bytes, (M, L) each.
 pub fn layer_norm_wide(norm: &LayerNorm<'_>, input: &[f16], high: &mut [i8], low: &mut [i8]) {
     let width = norm.gain.len();
     assert_eq!(input.len(), high.len());
@@ -96,7 +123,7 @@ mod tests {
     #[test]
     fn tree_sum_is_a_sum() {
         for len in [1, 64, 255, 256, 257, 768, 1024] {
-            let row: Vec<f32> = (0..len).map(|i| i as f32).collect();
+            let row: Vec<f16> = (0..len).map(|i| f16::from_f32(i as f32)).collect();
             let want = (len * (len - 1) / 2) as f32;
             assert_eq!(tree_sum(&row, |s, x| s + x), want);
         }

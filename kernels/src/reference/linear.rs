@@ -1,5 +1,5 @@
-use crate::math::{gelu, sat8};
-use crate::ops::{Embed, Epilogue, LinearWeights};
+use crate::math::sat8;
+use crate::ops::{Embed, Epilogue, LinearWeights, Rotation};
 use half::f16;
 
 /// `sum over k of input[k] * weights[k]`, exact.
@@ -11,60 +11,92 @@ fn dot(input: &[i8], weights: &[i8]) -> i32 {
         .sum()
 }
 
-/// `input` (M, K) times the transpose of the weights (N, K); then the epilogue on each (M, N) sum.
+/// `input` (M, K) times the transpose of the weights (N, K); then the epilogue on the sums, two neighbouring
+/// columns at a time. N is even.
 pub fn linear(rows: usize, input: &[i8], weights: &LinearWeights<'_>, mut epilogue: Epilogue<'_>) {
     let (outputs, inputs) = (weights.outputs, weights.inputs);
     assert_eq!(input.len(), rows * inputs);
     assert_eq!(weights.data.len(), outputs * inputs);
+    assert!(outputs.is_multiple_of(2));
     for m in 0..rows {
         let row = &input[m * inputs..][..inputs];
-        for n in 0..outputs {
+        let y = |n: usize| {
             let acc = dot(row, &weights.data[n * inputs..][..inputs]);
-            let y = (acc as f32).mul_add(weights.scale[n], weights.bias[n]);
-            finish(&mut epilogue, m, n, outputs, y);
+            (acc as f32).mul_add(weights.scale[n], weights.bias[n])
+        };
+        for n in (0..outputs).step_by(2) {
+            finish(&mut epilogue, (m, n), outputs, [y(n), y(n + 1)]);
         }
     }
     if let Epilogue::Embed(embed) = &mut epilogue {
-        class_tokens(embed, outputs);
+        prefix(embed, outputs);
     }
 }
 
-fn finish(epilogue: &mut Epilogue<'_>, m: usize, n: usize, outputs: usize, y: f32) {
+/// What the epilogue does with `y`, columns n and n + 1 of row m.
+fn finish(epilogue: &mut Epilogue<'_>, (m, n): (usize, usize), outputs: usize, y: [f32; 2]) {
+    let at = m * outputs + n;
     match epilogue {
-        Epilogue::Requantize { output } => output[m * outputs + n] = sat8(y),
-        Epilogue::GeluRequantize {
+        Epilogue::Requantize { output } => output[at..][..2].copy_from_slice(&y.map(sat8)),
+        Epilogue::Rotate { rotation, output } => {
+            output[at..][..2].copy_from_slice(&rotate(rotation, (m, n), y).map(sat8));
+        }
+        Epilogue::Activate {
+            activation,
             inverse_scale,
             zero_point,
             output,
         } => {
-            output[m * outputs + n] = sat8(gelu(y).mul_add(*inverse_scale, *zero_point));
+            let q = |y| sat8(activation.apply(y).mul_add(*inverse_scale, *zero_point));
+            output[at..][..2].copy_from_slice(&y.map(q));
         }
+        Epilogue::Gate { activation, output } => {
+            output[at / 2] = sat8(activation.apply(y[0]) * y[1]);
+        }
+        Epilogue::GateHalf { activation, output } => {
+            output[at / 2] = f16::from_f32(activation.apply(y[0]) * y[1]);
+        }
+        Epilogue::Half { output } => output[at..][..2].copy_from_slice(&y.map(f16::from_f32)),
         Epilogue::ResidualAdd { residual } => {
-            let x = &mut residual[m * outputs + n];
-            *x = f16::from_f32(x.to_f32() + y);
+            for (x, y) in residual[at..][..2].iter_mut().zip(y) {
+                *x = f16::from_f32(x.to_f32() + y);
+            }
         }
-        Epilogue::Embed(Embed {
-            batch,
-            class_token,
-            position,
-            residual,
-        }) => {
-            let tokens = position.len() / outputs;
-            let patches = tokens - usize::from(*class_token);
-            assert!(m < *batch * patches);
-            let (image, token) = (m / patches, m % patches + usize::from(*class_token));
-            residual[(image * tokens + token) * outputs + n] =
-                f16::from_f32(y + position[token * outputs + n]);
+        Epilogue::Embed(embed) => {
+            let tokens = embed.position.len() / outputs;
+            let patches = tokens - embed.prefix;
+            assert!(m < embed.batch * patches);
+            let (image, token) = (m / patches, m % patches + embed.prefix);
+            let to = &mut embed.residual[(image * tokens + token) * outputs + n..][..2];
+            let position = &embed.position[token * outputs + n..][..2];
+            for ((x, y), &p) in to.iter_mut().zip(y).zip(position) {
+                *x = f16::from_f32(y + p);
+            }
         }
     }
 }
 
-fn class_tokens(embed: &mut Embed<'_>, width: usize) {
-    if embed.class_token {
-        for image in embed.residual.chunks_exact_mut(embed.position.len()) {
-            for (x, &p) in image[..width].iter_mut().zip(embed.position) {
-                *x = f16::from_f32(p);
-            }
+/// The pair at columns n and n + 1 of row m, turned if it is of a query or a key.
+fn rotate(rotation: &Rotation<'_>, (m, n): (usize, usize), [a, b]: [f32; 2]) -> [f32; 2] {
+    let (heads, width) = (rotation.heads, rotation.head_width);
+    if n >= 2 * heads * width {
+        return [a, b];
+    }
+    let (tables, table) = match rotation.shared {
+        true => (1, 0),
+        false => (heads, n / width % heads),
+    };
+    let at = (m * tables + table) * width + n % width;
+    let (cos, sin) = (rotation.table[at], rotation.table[at + 1]);
+    [a.mul_add(cos, -(b * sin)), b.mul_add(cos, a * sin)]
+}
+
+/// The rows before the patches.
+fn prefix(embed: &mut Embed<'_>, width: usize) {
+    let prefix = embed.prefix * width;
+    for image in embed.residual.chunks_exact_mut(embed.position.len()) {
+        for (x, &p) in image[..prefix].iter_mut().zip(embed.position) {
+            *x = f16::from_f32(p);
         }
     }
 }

@@ -1,5 +1,8 @@
-use crate::ops::{HEAD_WIDTH, MAX_TOKENS, Merge, MergeInput, MergeOutput};
+use crate::ops::{MAX_HEAD_WIDTH, MAX_TOKENS, Merge, MergeInput, MergeOutput};
 use half::f16;
+
+/// A token's metric; channels beyond the head's width stay 0.
+type Metric = [i32; MAX_HEAD_WIDTH];
 
 /// Most tokens in the set A.
 const MAX_SOURCES: usize = MAX_TOKENS.div_ceil(2);
@@ -7,13 +10,13 @@ const MAX_SOURCES: usize = MAX_TOKENS.div_ceil(2);
 /// Which tokens of one image merge into which.
 #[derive(Debug)]
 pub struct Matching {
-    /// Per A token: similarity to its best B token; `-inf` for the class token.
+    /// Per A token: similarity to its best B token; `-inf` for the prefix.
     pub similarity: Box<[f32]>,
     /// Per A token: index of its best B token.
     pub partner: Box<[u16]>,
     /// Per A token: whether it merges.
     pub merges: Box<[bool]>,
-    metric: Box<[[i32; HEAD_WIDTH]]>,
+    metric: Box<[Metric]>,
     inverse_norm: Box<[f32]>,
 }
 
@@ -30,28 +33,28 @@ impl Matching {
             similarity: vec![0.0; MAX_SOURCES].into(),
             partner: vec![0; MAX_SOURCES].into(),
             merges: vec![false; MAX_SOURCES].into(),
-            metric: vec![[0; HEAD_WIDTH]; MAX_TOKENS].into(),
+            metric: vec![[0; MAX_HEAD_WIDTH]; MAX_TOKENS].into(),
             inverse_norm: vec![0.0; MAX_TOKENS].into(),
         }
     }
 }
 
-fn dot(a: &[i32; HEAD_WIDTH], b: &[i32; HEAD_WIDTH]) -> i32 {
+fn dot(a: &Metric, b: &Metric) -> i32 {
     a.iter().zip(b).map(|(&a, &b)| a * b).sum()
 }
 
-/// Bipartite soft matching (Bolya et al., arXiv 2210.09461) on the keys of one image, `qkv` (T, 3C).
+/// Bipartite soft matching (Bolya et al., arXiv 2210.09461) on the keys of one image, `qkv` (T, 3A).
 ///
-/// Even tokens are A, odd tokens are B. The metric of a token is the sum of its quantized keys over
-/// heads. Each A token's partner is the B token of largest cosine similarity, ties to the lower index;
-/// the `merged` most similar A tokens merge, ties to the lower index.
+/// Even tokens are A, odd tokens are B; the prefix takes no part. The metric of a token is the sum of its quantized
+/// keys over heads. Each A token's partner is the B token of largest cosine similarity, ties to the lower
+/// index; the `merged` most similar A tokens merge, ties to the lower index.
 pub fn match_tokens(shape: &Merge, qkv: &[i8], out: &mut Matching) {
-    let (tokens, width) = (shape.tokens, shape.width);
-    assert!(shape.merged >= 1 && shape.merged <= Merge::limit(tokens, shape.class_token));
+    let width = shape.heads * shape.head_width;
+    assert!(shape.merged >= 1 && shape.merged <= Merge::limit(shape.tokens, shape.prefix));
     for (token, row) in qkv.chunks_exact(3 * width).enumerate() {
         let metric = &mut out.metric[token];
         metric.fill(0);
-        for head in row[width..2 * width].chunks_exact(HEAD_WIDTH) {
+        for head in row[width..2 * width].chunks_exact(shape.head_width) {
             for (sum, &k) in metric.iter_mut().zip(head) {
                 *sum += i32::from(k);
             }
@@ -63,11 +66,11 @@ pub fn match_tokens(shape: &Merge, qkv: &[i8], out: &mut Matching) {
             1.0 / (norm as f32).sqrt()
         };
     }
-    let (sources, targets) = (tokens.div_ceil(2), tokens / 2);
+    let sources = shape.sources();
     for a in 0..sources {
         let (mut best, mut partner) = (f32::NEG_INFINITY, 0);
-        if !(shape.class_token && a == 0) {
-            for b in 0..targets {
+        if a >= shape.protected_sources() {
+            for b in shape.protected_targets()..shape.targets() {
                 let product = dot(&out.metric[2 * a], &out.metric[2 * b + 1]) as f32;
                 let s = product * out.inverse_norm[2 * a] * out.inverse_norm[2 * b + 1];
                 if s > best {
@@ -85,67 +88,85 @@ pub fn match_tokens(shape: &Merge, qkv: &[i8], out: &mut Matching) {
     }
 }
 
-/// Merges tokens of every image: kept A tokens in ascending order, then all of B.
+/// Merges tokens of every image: the prefix, then kept A tokens in ascending order, then all of B.
 ///
 /// A merged token is the mean of its parts weighted by size: `fma` in f32, the B token first, then its A
-/// tokens in ascending index; one division; one rounding to f16.
+/// tokens in ascending index; one division; one rounding to f16. Its position is such a mean too, not rounded.
 pub fn merge(
     shape: &Merge,
     tokens: MergeInput<'_>,
     output: &mut MergeOutput<'_>,
     matching: &mut Matching,
 ) {
-    let (count, width) = (shape.tokens, shape.width);
+    let count = shape.tokens;
+    let attention_width = shape.heads * shape.head_width;
     let kept = count - shape.merged;
-    assert_eq!(tokens.qkv.len(), shape.batch * count * 3 * width);
-    assert_eq!(output.residual.len(), shape.batch * kept * width);
+    assert_eq!(tokens.qkv.len(), shape.batch * count * 3 * attention_width);
+    assert_eq!(output.residual.len(), shape.batch * kept * shape.width);
     for image in 0..shape.batch {
-        match_tokens(
-            shape,
-            &tokens.qkv[image * count * 3 * width..][..count * 3 * width],
-            matching,
-        );
-        apply(
-            shape,
-            matching,
-            (
-                &tokens.residual[image * count * width..][..count * width],
-                &tokens.sizes[image * count..][..count],
-            ),
-            (
-                &mut output.residual[image * kept * width..][..kept * width],
-                &mut output.sizes[image * kept..][..kept],
-            ),
-        );
+        let qkv = &tokens.qkv[image * count * 3 * attention_width..][..count * 3 * attention_width];
+        match_tokens(shape, qkv, matching);
+        for row in 0..kept {
+            let token = origin(shape, matching, row);
+            mean_of(
+                shape,
+                matching,
+                &tokens,
+                (image, token),
+                (image * kept + row, output),
+            );
+        }
     }
 }
 
-fn apply(
+/// The token that output row `row` starts from.
+fn origin(shape: &Merge, matching: &Matching, row: usize) -> usize {
+    if row < shape.prefix {
+        return row;
+    }
+    let staying = (shape.protected_sources()..shape.sources()).filter(|&a| !matching.merges[a]);
+    let targets = shape.protected_targets()..shape.targets();
+    let sources = staying.map(|a| 2 * a);
+    let mut rows = sources.chain(targets.map(|b| 2 * b + 1));
+    rows.nth(row - shape.prefix)
+        .expect("r tokens merge, so T - r rows are left")
+}
+
+/// Writes row `at` of the output: token `token` of the image and what merges into it.
+fn mean_of(
     shape: &Merge,
     matching: &Matching,
-    (residual, sizes): (&[f16], &[u32]),
-    (out, out_sizes): (&mut [f16], &mut [u32]),
+    tokens: &MergeInput<'_>,
+    (image, token): (usize, usize),
+    (at, output): (usize, &mut MergeOutput<'_>),
 ) {
-    let width = shape.width;
-    let (sources, targets) = (shape.tokens.div_ceil(2), shape.tokens / 2);
-    let token = |index: usize| &residual[index * width..][..width];
-    let mut rows = out.chunks_exact_mut(width).zip(out_sizes);
-    for a in (0..sources).filter(|&a| !matching.merges[a]) {
-        let (row, size) = rows.next().expect("r tokens merge, so T - r rows are left");
-        row.copy_from_slice(token(2 * a));
-        *size = sizes[2 * a];
+    let (count, width) = (shape.tokens, shape.width);
+    let merges_here = |a: &usize| {
+        matching.merges[*a] && token % 2 == 1 && usize::from(matching.partner[*a]) == token / 2
+    };
+    let parts = || (0..shape.sources()).filter(merges_here).map(|a| 2 * a);
+    let size = |token: usize| tokens.sizes[image * count + token];
+    let total = size(token) + parts().map(size).sum::<u32>();
+    output.sizes[at] = total;
+    let alone = parts().next().is_none();
+    let mean = |value: &dyn Fn(usize) -> f32| {
+        if alone {
+            return value(token);
+        }
+        let own = size(token) as f32 * value(token);
+        parts().fold(own, |sum, a| (size(a) as f32).mul_add(value(a), sum)) / total as f32
+    };
+    for (c, x) in output.residual[at * width..][..width]
+        .iter_mut()
+        .enumerate()
+    {
+        let channel = |token: usize| tokens.residual[(image * count + token) * width + c].to_f32();
+        *x = f16::from_f32(mean(&channel));
     }
-    for (b, (row, size)) in (0..targets).zip(rows) {
-        let parts =
-            || (0..sources).filter(|&a| matching.merges[a] && matching.partner[a] == b as u16);
-        let own = sizes[2 * b + 1];
-        *size = own + parts().map(|a| sizes[2 * a]).sum::<u32>();
-        for (c, x) in row.iter_mut().enumerate() {
-            let mut sum = own as f32 * token(2 * b + 1)[c].to_f32();
-            for a in parts() {
-                sum = (sizes[2 * a] as f32).mul_add(token(2 * a)[c].to_f32(), sum);
-            }
-            *x = f16::from_f32(sum / *size as f32);
+    if let Some(positions) = &mut output.positions {
+        for (axis, to) in positions[2 * at..][..2].iter_mut().enumerate() {
+            let of = |token| tokens.positions.of(image, token, count, shape.prefix)[axis];
+            *to = mean(&of);
         }
     }
 }

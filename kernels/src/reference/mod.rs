@@ -8,18 +8,20 @@ mod linear;
 mod merge;
 mod patchify;
 mod pool;
+mod rotary;
 
-pub use attention::attention;
-pub use layer_norm::{layer_norm, layer_norm_wide, tree_sum};
+pub use attention::{attention, pool_attention};
+pub use layer_norm::{layer_norm, layer_norm_half, layer_norm_real, layer_norm_wide, tree_sum};
 pub use linear::{head, linear};
 pub use merge::{Matching, match_tokens, merge};
 pub use patchify::patchify;
 pub use pool::pool;
+pub use rotary::rotary;
 
 use crate::math::log2_table;
 use crate::ops::{
     Attention, Epilogue, Kernels, LayerNorm, LinearWeights, Merge, MergeInput, MergeOutput,
-    Patchify, Pool,
+    Patchify, Pool, Positions, Rotary,
 };
 use half::f16;
 
@@ -75,6 +77,14 @@ impl Kernels for Reference {
         layer_norm(norm, input, output);
     }
 
+    fn layer_norm_half(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [f16]) {
+        layer_norm_half(norm, input, output);
+    }
+
+    fn layer_norm_real(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [f32]) {
+        layer_norm_real(norm, input, output);
+    }
+
     fn layer_norm_wide(
         &mut self,
         norm: &LayerNorm<'_>,
@@ -102,8 +112,31 @@ impl Kernels for Reference {
         );
     }
 
+    fn pool_attention(
+        &mut self,
+        shape: &Attention<'_>,
+        query: &[i8],
+        key_value: &[i8],
+        sizes: Option<&[u32]>,
+        context: &mut [i8],
+    ) {
+        pool_attention(
+            shape,
+            query,
+            key_value,
+            sizes,
+            &self.log2_size,
+            &mut self.scores,
+            context,
+        );
+    }
+
     fn merge(&mut self, shape: &Merge, tokens: MergeInput<'_>, mut output: MergeOutput<'_>) {
         merge(shape, tokens, &mut output, &mut self.matching);
+    }
+
+    fn rotary(&mut self, shape: &Rotary<'_>, positions: Positions<'_>, table: &mut [f32]) {
+        rotary(shape, positions, table);
     }
 
     fn pool(&mut self, shape: &Pool, residual: &[f16], sizes: &[u32], pooled: &mut [f16]) {

@@ -1,10 +1,9 @@
 //! What the equality tests share: operands and checks.
 
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
 
 pub mod checks;
 
-use half::f16;
 use mergevit_kernels::ops::{LinearWeights, row_sums};
 use mergevit_kernels::testing::Random;
 
@@ -45,9 +44,4 @@ impl Weights {
             sums: &self.sums,
         }
     }
-}
-
-/// Bits of f16 values, so that `==` tells -0 from 0 and NaN from NaN.
-pub fn bits(values: &[f16]) -> Vec<u16> {
-    values.iter().map(|v| v.to_bits()).collect()
 }

@@ -9,6 +9,7 @@ mod make;
 mod options;
 mod output;
 mod planned;
+mod scores;
 mod view;
 
 pub use backend::{Backend, BackendStatus, backends};
@@ -27,9 +28,11 @@ use executor::{Executor, Job, Observer, Timer, plan};
 use make::Made;
 use mergevit_kernels::cuda::Device;
 use mergevit_kernels::frame::Frame;
+use mergevit_kernels::memory::OutOfMemory;
+use scores::Scores;
 use std::path::Path;
 
-/// A model ready to classify. Once it is made nothing allocates, except to make an error, and the first
+/// A model ready to classify images, or to embed them. Once it is made nothing allocates, except to make an error, and the first
 /// [`observe`](crate::inspect::observe) on a device.
 ///
 /// Threads do not survive a `fork`: a child must neither run nor drop an engine of its parent's, for it would wait for
@@ -37,6 +40,7 @@ use std::path::Path;
 pub struct Engine {
     pack: Pack,
     executor: Box<dyn Executor>,
+    scores: Scores,
     /// Why it is not a CUDA device, if the choice was left to the engine.
     refusal: Option<LoadError>,
     plan: Box<Plan>,
@@ -70,7 +74,7 @@ impl Engine {
         let Made { executor, refusal } = make::make(&pack, options)?;
         // Making it read the weights once more: for their sums, or for a device.
         pack.check_named()?;
-        let engine = Self::with_executor(pack, executor, schedule, options);
+        let engine = Self::with_executor(pack, executor, schedule, options)?;
         Ok(Self { refusal, ..engine })
     }
 
@@ -84,7 +88,7 @@ impl Engine {
         let schedule = options.schedule_index(&pack)?;
         let executor = Box::new(Accelerator::new(&pack, device, backend::CUDA, options)?);
         pack.check_named()?;
-        Ok(Self::with_executor(pack, executor, schedule, options))
+        Ok(Self::with_executor(pack, executor, schedule, options)?)
     }
 
     fn with_executor(
@@ -92,8 +96,9 @@ impl Engine {
         executor: Box<dyn Executor>,
         schedule: usize,
         options: &EngineOptions,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, OutOfMemory> {
+        Ok(Self {
+            scores: Scores::new(pack.config(), options.max_batch)?,
             plan: Box::new(plan(pack.config(), &pack.schedules()[schedule], 1)),
             executor,
             refusal: None,
@@ -102,7 +107,7 @@ impl Engine {
             max_batch: options.max_batch,
             max_frame: options.max_frame,
             pack,
-        }
+        })
     }
 
     /// The pack.
@@ -181,14 +186,14 @@ impl Engine {
         }
     }
 
-    /// The executor, and what it is to run.
-    fn job(&mut self) -> (&mut dyn Executor, Job<'_>) {
+    /// The executor, what it is to run, and what makes scores of what it gives.
+    fn job(&mut self) -> (&mut dyn Executor, Job<'_>, &mut Scores) {
         let job = Job {
             pack: &self.pack,
             plan: &self.plan,
             schedule: self.schedule,
         };
-        (&mut *self.executor, job)
+        (&mut *self.executor, job, &mut self.scores)
     }
 
     /// Classifies frames of any resolution and format.
@@ -217,9 +222,9 @@ impl Engine {
     ) -> Result<Output<'_>, RunError> {
         self.set_pixels(pixels)?;
         self.has_pixels = false;
-        let (executor, job) = self.job();
+        let (executor, job, scores) = self.job();
         let results = executor.observe(&job, observer)?;
-        Ok(Output::new(results, &job.pack.config().labels))
+        Ok(Output::new(results, scores, job.pack))
     }
 
     /// See [`inspect::time_launches`](crate::inspect::time_launches).
@@ -229,7 +234,7 @@ impl Engine {
         timer: &mut Timer<'_>,
     ) -> Result<bool, RunError> {
         self.has_pixels = false;
-        let (executor, job) = self.job();
+        let (executor, job, _) = self.job();
         Ok(executor.time(&job, repeats, timer)?)
     }
 
@@ -249,7 +254,7 @@ impl Engine {
             });
         }
         self.replan(self.schedule, frames.len());
-        let (executor, job) = self.job();
+        let (executor, job, _) = self.job();
         executor.preprocess(&job, frames)?;
         self.has_pixels = true;
         Ok(())
@@ -266,7 +271,7 @@ impl Engine {
         let batch = pixels.len() / image;
         self.check_batch(batch)?;
         self.replan(self.schedule, batch);
-        let (executor, job) = self.job();
+        let (executor, job, _) = self.job();
         executor.set_pixels(&job, pixels)?;
         self.has_pixels = true;
         Ok(())
@@ -282,9 +287,9 @@ impl Engine {
         if !std::mem::take(&mut self.has_pixels) {
             return Err(RunError::NoPixels);
         }
-        let (executor, job) = self.job();
+        let (executor, job, scores) = self.job();
         let results = executor.run(&job)?;
-        Ok(Output::new(results, &job.pack.config().labels))
+        Ok(Output::new(results, scores, job.pack))
     }
 }
 

@@ -1,5 +1,8 @@
 //! What a run gives: views into the engine's memory, valid until the next run.
 
+use super::scores::Scores;
+use crate::config::OutputKind;
+use crate::pack::Pack;
 use mergevit_kernels::cuda::Best;
 use std::fmt;
 
@@ -7,11 +10,11 @@ use std::fmt;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Results<'a> {
     pub(super) batch: usize,
-    /// (B, classes)
-    pub(super) logits: &'a [f32],
+    /// (B, outputs): logits, or embeddings.
+    pub(super) outputs: &'a [f32],
     /// (B, T)
     pub(super) sizes: &'a [u32],
-    /// (B, K) best classes that a device has picked, best first; or nothing.
+    /// (B, K) largest outputs that a device has picked, largest first; or nothing.
     pub(super) best: &'a [Best],
 }
 
@@ -19,13 +22,29 @@ pub(super) struct Results<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Output<'a> {
     results: Results<'a>,
+    /// (B, outputs) and (B, outputs) of length 1, where the outputs are embeddings.
+    embeddings: Option<(&'a [f32], &'a [f32])>,
+    /// (B, classes); nothing where there are no classes.
+    logits: &'a [f32],
     /// One a class, or none.
     labels: &'a [String],
 }
 
 impl<'a> Output<'a> {
-    pub(super) fn new(results: Results<'a>, labels: &'a [String]) -> Self {
-        Self { results, labels }
+    pub(super) fn new(mut results: Results<'a>, scores: &'a mut Scores, pack: &'a Pack) -> Self {
+        let config = pack.config();
+        let embeds = config.output == OutputKind::Embedding;
+        let (unit, of_names) = scores.of(pack, results.outputs);
+        if embeds {
+            // What a device has picked are not classes.
+            results.best = &[];
+        }
+        Self {
+            results,
+            embeddings: embeds.then_some((results.outputs, unit)),
+            logits: if embeds { of_names } else { results.outputs },
+            labels: &config.labels,
+        }
     }
 
     /// Images, B.
@@ -33,23 +52,40 @@ impl<'a> Output<'a> {
         self.results.batch
     }
 
-    /// (B, classes)
+    /// (B, classes). Empty where the model gives embeddings and has no text embeddings to name classes.
     pub fn logits(&self) -> &'a [f32] {
-        self.results.logits
+        self.logits
     }
 
-    /// (B, T) after the last layer: how many patches each remaining token stands for. A class token counts
+    /// (B, T) after the last layer: how many patches each remaining token stands for. A token of the prefix counts
     /// itself.
     pub fn sizes(&self) -> &'a [u32] {
         self.results.sizes
     }
 
-    /// (classes) of one image.
+    /// (classes) of one image; see [`logits`](Self::logits).
     ///
     /// # Panics
     /// If there is no such image in the batch.
     pub fn image_logits(&self, image: usize) -> &'a [f32] {
-        self.of_image(self.results.logits, image)
+        self.of_image(self.logits, image)
+    }
+
+    /// One image's embedding as the network gives it; `None` where the network gives logits.
+    ///
+    /// # Panics
+    /// If there is no such image in the batch.
+    pub fn embedding(&self, image: usize) -> Option<&'a [f32]> {
+        self.embeddings.map(|(raw, _)| self.of_image(raw, image))
+    }
+
+    /// One image's embedding, of length 1: what similarities are measured with. `None` where the network gives
+    /// logits.
+    ///
+    /// # Panics
+    /// If there is no such image in the batch.
+    pub fn unit_embedding(&self, image: usize) -> Option<&'a [f32]> {
+        self.embeddings.map(|(_, unit)| self.of_image(unit, image))
     }
 
     /// (T) of one image after the last layer.
@@ -68,12 +104,14 @@ impl<'a> Output<'a> {
     /// One image's most likely class; the lowest of equals.
     ///
     /// # Panics
-    /// If there is no such image in the batch.
+    /// If there is no such image in the batch, or if there are no classes: see
+    /// [`ModelConfig::classifies`](crate::ModelConfig::classifies).
     pub fn best(&self, image: usize) -> Prediction<'a> {
-        self.top(image).next().expect("a model has a class")
+        self.top(image).next().expect("the model classifies")
     }
 
-    /// One image's classes, most likely first, ties to the lower index. Does not allocate. Each costs a pass over
+    /// One image's classes, most likely first, ties to the lower index; none where there are no classes. Does not
+    /// allocate. Each costs a pass over
     /// the logits, unless the device has picked it: take the first few.
     ///
     /// # Panics
@@ -193,11 +231,16 @@ mod tests {
     fn output<'a>(logits: &'a [f32], batch: usize, best: &'a [Best]) -> Output<'a> {
         let results = Results {
             batch,
-            logits,
+            outputs: logits,
             sizes: &[1, 1],
             best,
         };
-        Output::new(results, &[])
+        Output {
+            results,
+            embeddings: None,
+            logits,
+            labels: &[],
+        }
     }
 
     #[test]
@@ -241,9 +284,12 @@ mod tests {
     #[test]
     fn a_prediction_reads_as_its_label() {
         let labels = ["cat".to_string(), "dog".to_string()];
-        let results = output(&[0.0, 0.0], 1, &[]).results;
-        let best = |labels| Output::new(results, labels).best(0).to_string();
-        assert_eq!(best(&labels), "cat 50.0 %");
-        assert_eq!(best(&[]), "class 0 50.0 %");
+        let unnamed = output(&[0.0, 0.0], 1, &[]);
+        let named = Output {
+            labels: &labels,
+            ..unnamed
+        };
+        assert_eq!(named.best(0).to_string(), "cat 50.0 %");
+        assert_eq!(unnamed.best(0).to_string(), "class 0 50.0 %");
     }
 }

@@ -85,10 +85,12 @@ pub enum Defect {
         found: [u8; 8],
     },
     /// Some other kind of file that is known.
-    #[error("not a .mvit pack but {kind}")]
+    #[error("not a .mvit pack but {found}: {advice}")]
     Foreign {
-        /// What it is, and what to do about it.
-        kind: &'static str,
+        /// What it is.
+        found: &'static str,
+        /// What to do about it.
+        advice: &'static str,
     },
     /// Shorter than its header says.
     #[error(
@@ -116,7 +118,7 @@ pub enum Defect {
         "format version {found}, expected {expected}: made by {} mergevit; {}",
         if found > expected { "a newer" } else { "an older" },
         if found > expected { "update this one, or make the pack again with its own mergevit-calibrate" }
-        else { "make the pack again" }
+        else { "make it again from the checkpoint: mergevit-calibrate pack --help" }
     )]
     Version {
         /// Version of the file.

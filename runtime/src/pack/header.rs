@@ -1,6 +1,6 @@
 //! The header and the section table: field ranges named once, parse and emit side by side.
 
-use super::layout::{SectionKind, section_count};
+use super::layout::{SectionKind, section_bound};
 use crate::aligned::ALIGN;
 use crate::limits::MAX_LAYERS;
 
@@ -9,7 +9,7 @@ use crate::limits::MAX_LAYERS;
 pub(super) const MAGIC: [u8; 8] = *b"\x89MVIT\r\n\x1a";
 
 /// Version of the format and of the arithmetic contract.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Bytes of the header.
 pub(super) const HEADER_SIZE: usize = 64;
@@ -20,9 +20,9 @@ pub(super) const ENTRY_SIZE: usize = 48;
 /// Value of an entry's layer field for a section that belongs to no layer.
 pub(super) const NO_LAYER: u32 = u32::MAX;
 
-/// Sections of the smallest model and of the largest.
-pub(super) const MIN_SECTIONS: usize = section_count(1);
-pub(super) const MAX_SECTIONS: usize = section_count(MAX_LAYERS);
+/// Bounds on the sections of the smallest model and of the largest.
+pub(super) const MIN_SECTIONS: usize = section_bound(1, false);
+pub(super) const MAX_SECTIONS: usize = section_bound(MAX_LAYERS, true);
 
 mod header_field {
     use std::ops::Range;

@@ -1,9 +1,15 @@
 //! Which sections a pack has: fully determined by its configuration.
+//!
+//! [`TENSORS`] says it all, one row a tensor, in file order: when a model has it, and its shape. Checks, the section
+//! table, indices and reports follow from it.
 
-use crate::config::ModelConfig;
+use crate::config::{AttentionPooling, Mlp, ModelConfig, RotaryKind};
+use mergevit_kernels::math::ACTIVATION_TERMS;
 use std::fmt;
 
-/// What a tensor of a pack is. `C` channels, `K` patch row bytes, `T` tokens, `H` heads, `F` MLP channels.
+/// What a tensor of a pack is. `C` channels, `K` patch row bytes, `T` tokens of which `P` are the prefix, `H` heads of
+/// `D` channels, `A = H D`, `F` MLP channels rounded up to a multiple of 64, `V` channels of the pooled vector; `Hp`,
+/// `Ap` and `Fp` are the attention pooling's. Codes ascend in file order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum TensorKind {
@@ -13,99 +19,114 @@ pub enum TensorKind {
     PatchScale = 2,
     /// (1, C) f32
     PatchBias = 3,
-    /// (T, C) f32: position embedding; row 0 is class token plus its position where there is one.
+    /// (T, C) f32: position embedding; the first P rows are the prefix's tokens plus their positions.
     Position = 4,
+    /// (1, 12) f32: the activation's limit, map and polynomial.
+    Activation = 5,
+    /// (1, C) f32: norm before the layers, in real units.
+    PreNormGain = 6,
+    /// (1, C) f32
+    PreNormBias = 7,
+    /// (D / 2, 3) f32: turns a row of patches, turns a column, turns at (0, 0), where all layers and heads share them.
+    RotaryFrequency = 8,
     /// (1, C) f32
     Norm1Gain = 16,
     /// (1, C) f32
     Norm1Bias = 17,
-    /// (3C, C) i8: query, key and value rows.
+    /// (3A, C) i8: query, key and value rows.
     QkvWeight = 18,
-    /// (1, 3C) f32
+    /// (1, 3A) f32
     QkvScale = 19,
-    /// (1, 3C) f32
+    /// (1, 3A) f32
     QkvBias = 20,
+    /// (H D / 2, 3) f32: as [`Self::RotaryFrequency`], of each head of this layer.
+    LayerRotaryFrequency = 21,
     /// (1, H) f32: from an integer score to log2 units.
-    ScoreScale = 21,
+    ScoreScale = 22,
     /// (1, H) f32: from value units to the context's step.
-    ContextScale = 22,
-    /// (C, C) i8: projection after attention.
-    ProjWeight = 23,
+    ContextScale = 23,
+    /// (C, A) i8: projection after attention.
+    ProjWeight = 24,
     /// (1, C) f32
-    ProjScale = 24,
+    ProjScale = 25,
     /// (1, C) f32
-    ProjBias = 25,
+    ProjBias = 26,
     /// (1, C) f32
-    Norm2Gain = 26,
+    Norm2Gain = 27,
     /// (1, C) f32
-    Norm2Bias = 27,
-    /// (F, C) i8: first linear layer of the MLP.
-    Fc1Weight = 28,
+    Norm2Bias = 28,
+    /// (F, C) i8: first linear layer of the MLP; with a gate (2F, C), gate and value rows alternating.
+    Fc1Weight = 29,
+    /// (1, F) or (1, 2F) f32
+    Fc1Scale = 30,
+    /// (1, F) or (1, 2F) f32
+    Fc1Bias = 31,
+    /// (1, 2) f32: one over the activation's step, and its zero point, an integer from -127 to 127.
+    HiddenQuantization = 32,
+    /// (1, F) f32: norm inside a gated MLP.
+    InnerNormGain = 33,
     /// (1, F) f32
-    Fc1Scale = 29,
-    /// (1, F) f32
-    Fc1Bias = 30,
-    /// (1, 2) f32: one over the GELU output's step, and its zero point, an integer from -127 to 127.
-    GeluQuantization = 31,
+    InnerNormBias = 34,
     /// (C, F) i8: second linear layer of the MLP.
-    Fc2Weight = 32,
+    Fc2Weight = 35,
     /// (1, C) f32
-    Fc2Scale = 33,
+    Fc2Scale = 36,
     /// (1, C) f32
-    Fc2Bias = 34,
-    /// (1, C) f32: last layer norm, in steps of the 16-bit head input.
-    FinalNormGain = 48,
+    Fc2Bias = 37,
+    /// (1, C) f32: norm of all tokens before pooling, in real units, or in steps of the attention pooling's input.
+    TokenNormGain = 48,
     /// (1, C) f32
-    FinalNormBias = 49,
-    /// (classes, C) i8
-    HeadWeight = 50,
-    /// (1, classes) f32
-    HeadScale = 51,
-    /// (1, classes) f32
-    HeadBias = 52,
+    TokenNormBias = 49,
+    /// (1, Ap) i8: the query that pools.
+    PoolQuery = 50,
+    /// (2Ap, C) i8: key and value rows.
+    PoolKeyValueWeight = 51,
+    /// (1, 2Ap) f32
+    PoolKeyValueScale = 52,
+    /// (1, 2Ap) f32
+    PoolKeyValueBias = 53,
+    /// (1, Hp) f32
+    PoolScoreScale = 54,
+    /// (1, Hp) f32
+    PoolContextScale = 55,
+    /// (C, Ap) i8
+    PoolProjWeight = 56,
+    /// (1, C) f32
+    PoolProjScale = 57,
+    /// (1, C) f32
+    PoolProjBias = 58,
+    /// (1, C) f32: norm before the MLP that follows.
+    PoolNormGain = 59,
+    /// (1, C) f32
+    PoolNormBias = 60,
+    /// (Fp, C) i8
+    PoolFc1Weight = 61,
+    /// (1, Fp) f32
+    PoolFc1Scale = 62,
+    /// (1, Fp) f32
+    PoolFc1Bias = 63,
+    /// (1, 2) f32: as [`Self::HiddenQuantization`].
+    PoolHiddenQuantization = 64,
+    /// (C, Fp) i8
+    PoolFc2Weight = 65,
+    /// (1, C) f32
+    PoolFc2Scale = 66,
+    /// (1, C) f32
+    PoolFc2Bias = 67,
+    /// (1, C) f32, or (1, V) where it only scales: last norm, in steps of the 16-bit head input, or in real units
+    /// where there is no head.
+    FinalNormGain = 68,
+    /// (1, C) or (1, V) f32
+    FinalNormBias = 69,
+    /// (outputs, V) i8
+    HeadWeight = 70,
+    /// (1, outputs) f32
+    HeadScale = 71,
+    /// (1, outputs) f32
+    HeadBias = 72,
+    /// (names, outputs) f32: what embeddings are compared with, one row of length 1 a class.
+    TextEmbedding = 73,
 }
-
-use TensorKind as Kind;
-
-/// Sections before the layers, in file order, after the metadata.
-const EMBEDDING: [Kind; 4] = [
-    Kind::PatchWeight,
-    Kind::PatchScale,
-    Kind::PatchBias,
-    Kind::Position,
-];
-
-/// Sections of one layer, in file order.
-const LAYER: [Kind; 19] = [
-    Kind::Norm1Gain,
-    Kind::Norm1Bias,
-    Kind::QkvWeight,
-    Kind::QkvScale,
-    Kind::QkvBias,
-    Kind::ScoreScale,
-    Kind::ContextScale,
-    Kind::ProjWeight,
-    Kind::ProjScale,
-    Kind::ProjBias,
-    Kind::Norm2Gain,
-    Kind::Norm2Bias,
-    Kind::Fc1Weight,
-    Kind::Fc1Scale,
-    Kind::Fc1Bias,
-    Kind::GeluQuantization,
-    Kind::Fc2Weight,
-    Kind::Fc2Scale,
-    Kind::Fc2Bias,
-];
-
-/// Sections after the layers, in file order.
-const CLASSIFIER: [Kind; 5] = [
-    Kind::FinalNormGain,
-    Kind::FinalNormBias,
-    Kind::HeadWeight,
-    Kind::HeadScale,
-    Kind::HeadBias,
-];
 
 /// Element type of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,10 +150,218 @@ impl DType {
     }
 }
 
+/// When a model has a tensor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    Always,
+    PreNorm,
+    SharedRotary,
+    LayerRotary,
+    PlainMlp,
+    InnerNorm,
+    TokenNorm,
+    AttentionPooling,
+    Head,
+    ZeroShot,
+}
+
+impl When {
+    fn holds(self, model: &ModelConfig) -> bool {
+        match self {
+            Self::Always => true,
+            Self::PreNorm => model.pre_norm,
+            Self::SharedRotary => model.rotary == RotaryKind::Shared,
+            Self::LayerRotary => model.rotary == RotaryKind::PerLayer,
+            Self::PlainMlp => model.mlp == Mlp::Plain,
+            Self::InnerNorm => model.mlp == Mlp::GatedNorm,
+            Self::TokenNorm => model.token_norm,
+            Self::AttentionPooling => model.attention_pooling.is_some(),
+            Self::Head => model.head,
+            Self::ZeroShot => model.zero_shot.is_some(),
+        }
+    }
+}
+
+/// Rows or columns of a tensor in a model that has it.
+type Dimension = fn(&ModelConfig) -> usize;
+
+/// One row of [`TENSORS`].
+struct Tensor {
+    kind: TensorKind,
+    dtype: DType,
+    when: When,
+    rows: Dimension,
+    columns: Dimension,
+}
+
+const fn matrix(kind: TensorKind, when: When, rows: Dimension, columns: Dimension) -> Tensor {
+    Tensor {
+        kind,
+        dtype: DType::I8,
+        when,
+        rows,
+        columns,
+    }
+}
+
+const fn floats(kind: TensorKind, when: When, rows: Dimension, columns: Dimension) -> Tensor {
+    Tensor {
+        kind,
+        dtype: DType::F32,
+        when,
+        rows,
+        columns,
+    }
+}
+
+const fn vector(kind: TensorKind, when: When, columns: Dimension) -> Tensor {
+    floats(kind, when, |_| 1, columns)
+}
+
+/// A dimension of the attention pooling.
+fn pooling(model: &ModelConfig, dimension: fn(&AttentionPooling) -> usize) -> usize {
+    model.attention_pooling.as_ref().map_or(0, dimension)
+}
+
+use TensorKind as Kind;
+use When::{
+    Always, AttentionPooling as Attentive, Head, InnerNorm, LayerRotary, PlainMlp, PreNorm,
+    SharedRotary, TokenNorm, ZeroShot,
+};
+
+const WIDTH: Dimension = |m| m.width;
+const QKV: Dimension = |m| 3 * m.attention_width();
+const HEADS: Dimension = |m| m.heads;
+const FC1: Dimension = ModelConfig::fc1_outputs;
+const MLP: Dimension = ModelConfig::mlp_row;
+const POOL_WIDTH: Dimension = |m| pooling(m, AttentionPooling::width);
+const POOL_KEY_VALUE: Dimension = |m| 2 * pooling(m, AttentionPooling::width);
+const POOL_HEADS: Dimension = |m| pooling(m, |p| p.heads);
+const POOL_MLP: Dimension = |m| pooling(m, AttentionPooling::mlp_row);
+const OUTPUTS: Dimension = |m| m.classes;
+
+/// Tensors before the layers.
+const EMBEDDING: &[Tensor] = &[
+    matrix(Kind::PatchWeight, Always, WIDTH, ModelConfig::patch_row),
+    vector(Kind::PatchScale, Always, WIDTH),
+    vector(Kind::PatchBias, Always, WIDTH),
+    floats(Kind::Position, Always, ModelConfig::tokens, WIDTH),
+    vector(Kind::Activation, Always, |_| 2 + ACTIVATION_TERMS),
+    vector(Kind::PreNormGain, PreNorm, WIDTH),
+    vector(Kind::PreNormBias, PreNorm, WIDTH),
+    floats(
+        Kind::RotaryFrequency,
+        SharedRotary,
+        |m| m.head_width / 2,
+        |_| 3,
+    ),
+];
+
+/// Tensors of one layer.
+const LAYER: &[Tensor] = &[
+    vector(Kind::Norm1Gain, Always, WIDTH),
+    vector(Kind::Norm1Bias, Always, WIDTH),
+    matrix(Kind::QkvWeight, Always, QKV, WIDTH),
+    vector(Kind::QkvScale, Always, QKV),
+    vector(Kind::QkvBias, Always, QKV),
+    floats(
+        Kind::LayerRotaryFrequency,
+        LayerRotary,
+        |m| m.attention_width() / 2,
+        |_| 3,
+    ),
+    vector(Kind::ScoreScale, Always, HEADS),
+    vector(Kind::ContextScale, Always, HEADS),
+    matrix(
+        Kind::ProjWeight,
+        Always,
+        WIDTH,
+        ModelConfig::attention_width,
+    ),
+    vector(Kind::ProjScale, Always, WIDTH),
+    vector(Kind::ProjBias, Always, WIDTH),
+    vector(Kind::Norm2Gain, Always, WIDTH),
+    vector(Kind::Norm2Bias, Always, WIDTH),
+    matrix(Kind::Fc1Weight, Always, FC1, WIDTH),
+    vector(Kind::Fc1Scale, Always, FC1),
+    vector(Kind::Fc1Bias, Always, FC1),
+    vector(Kind::HiddenQuantization, PlainMlp, |_| 2),
+    vector(Kind::InnerNormGain, InnerNorm, MLP),
+    vector(Kind::InnerNormBias, InnerNorm, MLP),
+    matrix(Kind::Fc2Weight, Always, WIDTH, MLP),
+    vector(Kind::Fc2Scale, Always, WIDTH),
+    vector(Kind::Fc2Bias, Always, WIDTH),
+];
+
+/// Tensors after the layers.
+const TAIL: &[Tensor] = &[
+    vector(Kind::TokenNormGain, TokenNorm, WIDTH),
+    vector(Kind::TokenNormBias, TokenNorm, WIDTH),
+    matrix(Kind::PoolQuery, Attentive, |_| 1, POOL_WIDTH),
+    matrix(Kind::PoolKeyValueWeight, Attentive, POOL_KEY_VALUE, WIDTH),
+    vector(Kind::PoolKeyValueScale, Attentive, POOL_KEY_VALUE),
+    vector(Kind::PoolKeyValueBias, Attentive, POOL_KEY_VALUE),
+    vector(Kind::PoolScoreScale, Attentive, POOL_HEADS),
+    vector(Kind::PoolContextScale, Attentive, POOL_HEADS),
+    matrix(Kind::PoolProjWeight, Attentive, WIDTH, POOL_WIDTH),
+    vector(Kind::PoolProjScale, Attentive, WIDTH),
+    vector(Kind::PoolProjBias, Attentive, WIDTH),
+    vector(Kind::PoolNormGain, Attentive, WIDTH),
+    vector(Kind::PoolNormBias, Attentive, WIDTH),
+    matrix(Kind::PoolFc1Weight, Attentive, POOL_MLP, WIDTH),
+    vector(Kind::PoolFc1Scale, Attentive, POOL_MLP),
+    vector(Kind::PoolFc1Bias, Attentive, POOL_MLP),
+    vector(Kind::PoolHiddenQuantization, Attentive, |_| 2),
+    matrix(Kind::PoolFc2Weight, Attentive, WIDTH, POOL_MLP),
+    vector(Kind::PoolFc2Scale, Attentive, WIDTH),
+    vector(Kind::PoolFc2Bias, Attentive, WIDTH),
+    vector(Kind::FinalNormGain, Always, ModelConfig::final_norm_width),
+    vector(Kind::FinalNormBias, Always, ModelConfig::final_norm_width),
+    matrix(Kind::HeadWeight, Head, OUTPUTS, ModelConfig::pooled_width),
+    vector(Kind::HeadScale, Head, OUTPUTS),
+    vector(Kind::HeadBias, Head, OUTPUTS),
+    floats(Kind::TextEmbedding, ZeroShot, |m| m.labels.len(), OUTPUTS),
+];
+
+fn rows() -> impl Iterator<Item = &'static Tensor> {
+    EMBEDDING.iter().chain(LAYER).chain(TAIL)
+}
+
+/// How many of `tensors` every model has, if `optional` is false, or at most has.
+const fn count(tensors: &[Tensor], optional: bool) -> usize {
+    let (mut count, mut at) = (0, 0);
+    while at < tensors.len() {
+        if optional || matches!(tensors[at].when, Always) {
+            count += 1;
+        }
+        at += 1;
+    }
+    count
+}
+
+/// Bounds on the sections of a pack of `depth` layers: of the plainest model, or, if `optional`, of one that has all
+/// there is.
+pub(super) const fn section_bound(depth: usize, optional: bool) -> usize {
+    1 + count(EMBEDDING, optional) + depth * count(LAYER, optional) + count(TAIL, optional)
+}
+
 impl TensorKind {
     /// Every kind, in file order.
     pub fn all() -> impl Iterator<Item = Self> {
-        EMBEDDING.into_iter().chain(LAYER).chain(CLASSIFIER)
+        rows().map(|row| row.kind)
+    }
+
+    /// The kinds that a model of this configuration has, in file order.
+    pub fn of(config: &ModelConfig) -> impl Iterator<Item = Self> {
+        rows()
+            .filter(|row| row.when.holds(config))
+            .map(|row| row.kind)
+    }
+
+    fn row(self) -> &'static Tensor {
+        rows()
+            .find(|row| row.kind == self)
+            .expect("the table has every kind")
     }
 
     pub(super) fn from_code(code: u32) -> Option<Self> {
@@ -141,63 +370,25 @@ impl TensorKind {
 
     /// Whether each layer has one of its own.
     pub fn is_layer(self) -> bool {
-        LAYER.contains(&self)
+        LAYER.iter().any(|row| row.kind == self)
     }
 
     /// Element type.
-    pub const fn dtype(self) -> DType {
-        match self {
-            Self::PatchWeight
-            | Self::QkvWeight
-            | Self::ProjWeight
-            | Self::Fc1Weight
-            | Self::Fc2Weight
-            | Self::HeadWeight => DType::I8,
-            _ => DType::F32,
-        }
+    pub fn dtype(self) -> DType {
+        self.row().dtype
     }
 
-    /// (rows, columns) in a model of this configuration.
-    pub const fn shape(self, config: &ModelConfig) -> (usize, usize) {
-        let (c, f) = (config.width, config.mlp_width);
-        match self {
-            Self::PatchWeight => (c, config.patch_row()),
-            Self::Position => (config.tokens(), c),
-            Self::QkvWeight => (3 * c, c),
-            Self::QkvScale | Self::QkvBias => (1, 3 * c),
-            Self::ScoreScale | Self::ContextScale => (1, config.heads),
-            Self::ProjWeight => (c, c),
-            Self::Fc1Weight => (f, c),
-            Self::Fc1Scale | Self::Fc1Bias => (1, f),
-            Self::GeluQuantization => (1, 2),
-            Self::Fc2Weight => (c, f),
-            Self::HeadWeight => (config.classes, c),
-            Self::HeadScale | Self::HeadBias => (1, config.classes),
-            Self::PatchScale
-            | Self::PatchBias
-            | Self::Norm1Gain
-            | Self::Norm1Bias
-            | Self::ProjScale
-            | Self::ProjBias
-            | Self::Norm2Gain
-            | Self::Norm2Bias
-            | Self::Fc2Scale
-            | Self::Fc2Bias
-            | Self::FinalNormGain
-            | Self::FinalNormBias => (1, c),
-        }
+    /// Whether a model of this configuration has it.
+    pub fn is_in(self, config: &ModelConfig) -> bool {
+        self.row().when.holds(config)
     }
 
-    /// Index of its section in the table; `layer` counts only for kinds that every layer has.
-    pub(crate) fn index(self, layer: usize, depth: usize) -> usize {
-        let position = |kinds: &[Self]| kinds.iter().position(|&kind| kind == self);
-        let layers = 1 + EMBEDDING.len();
-        if let Some(index) = position(&LAYER) {
-            layers + layer * LAYER.len() + index
-        } else if let Some(index) = position(&CLASSIFIER) {
-            layers + depth * LAYER.len() + index
-        } else {
-            1 + self as usize - Self::PatchWeight as usize
+    /// (rows, columns) in a model of this configuration; (0, 0) if it has none.
+    pub fn shape(self, config: &ModelConfig) -> (usize, usize) {
+        let row = self.row();
+        match row.when.holds(config) {
+            true => ((row.rows)(config), (row.columns)(config)),
+            false => (0, 0),
         }
     }
 }
@@ -234,7 +425,7 @@ impl SectionKind {
     }
 
     /// Element type.
-    pub const fn dtype(self) -> DType {
+    pub fn dtype(self) -> DType {
         match self {
             Self::Metadata => DType::Text,
             Self::Tensor(kind) => kind.dtype(),
@@ -251,33 +442,123 @@ impl fmt::Display for SectionKind {
     }
 }
 
-/// Kind and layer of every tensor of a model of `depth` layers, in file order.
-pub(super) fn tensors(depth: usize) -> impl Iterator<Item = (TensorKind, Option<usize>)> {
-    let layers = (0..depth).flat_map(|layer| LAYER.map(|kind| (kind, Some(layer))));
-    EMBEDDING
-        .map(|kind| (kind, None))
-        .into_iter()
-        .chain(layers)
-        .chain(CLASSIFIER.map(|kind| (kind, None)))
+/// Beyond the largest code of a kind.
+const CODES: usize = 1 + TensorKind::TextEmbedding as usize;
+
+/// The tensors of one model, and where each stands in the section table. Looking one up is a few instructions: it
+/// happens in every frame.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    /// By code: the place among the tensors before the layers, of a layer, or after them.
+    places: [Option<u8>; CODES],
+    /// How many there are of each.
+    counts: [usize; 3],
+    depth: usize,
 }
 
-/// Sections of a pack of `depth` layers.
-pub(super) const fn section_count(depth: usize) -> usize {
-    1 + EMBEDDING.len() + depth * LAYER.len() + CLASSIFIER.len()
+impl Layout {
+    pub(crate) fn new(config: &ModelConfig) -> Self {
+        let mut places = [None; CODES];
+        let counts = [EMBEDDING, LAYER, TAIL].map(|tensors| {
+            let present = tensors.iter().filter(|row| row.when.holds(config));
+            let mut count = 0;
+            for (place, row) in present.enumerate() {
+                places[row.kind as usize] = Some(place as u8);
+                count = place + 1;
+            }
+            count
+        });
+        Self {
+            places,
+            counts,
+            depth: config.depth,
+        }
+    }
+
+    /// Sections, the metadata's included.
+    pub(crate) fn sections(&self) -> usize {
+        let [embedding, layer, tail] = self.counts;
+        1 + embedding + self.depth * layer + tail
+    }
+
+    /// Index of a tensor's section in the table; `None` if the model has no such tensor.
+    pub(crate) fn index(&self, kind: TensorKind, layer: Option<usize>) -> Option<usize> {
+        let [embedding, of_layer, _] = self.counts;
+        let place = usize::from(self.places[kind as usize]?);
+        let is_layer = (Kind::Norm1Gain as u32..=Kind::Fc2Bias as u32).contains(&(kind as u32));
+        match layer {
+            Some(layer) if is_layer && layer < self.depth => {
+                Some(1 + embedding + layer * of_layer + place)
+            }
+            None if !is_layer && (kind as u32) < Kind::Norm1Gain as u32 => Some(1 + place),
+            None if !is_layer => Some(1 + embedding + self.depth * of_layer + place),
+            _ => None,
+        }
+    }
+
+    /// Kind and layer of every tensor, in file order.
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = (TensorKind, Option<usize>)> {
+        let has = |row: &&Tensor| self.places[row.kind as usize].is_some();
+        let outside = move |tensors: &'static [Tensor]| {
+            tensors.iter().filter(has).map(|row| (row.kind, None))
+        };
+        let layers = (0..self.depth).flat_map(move |layer| {
+            LAYER
+                .iter()
+                .filter(has)
+                .map(move |row| (row.kind, Some(layer)))
+        });
+        outside(EMBEDDING).chain(layers).chain(outside(TAIL))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::MAX_LAYERS;
+    use crate::testing;
 
     #[test]
     fn index_is_the_position_in_file_order() {
-        for depth in [1, 2, 48] {
-            for (position, (kind, layer)) in tensors(depth).enumerate() {
-                assert_eq!(kind.index(layer.unwrap_or(0), depth), 1 + position);
-                assert_eq!(kind.is_layer(), layer.is_some());
+        for (name, mut config) in testing::family() {
+            for depth in [1, 2, MAX_LAYERS] {
+                config.depth = depth;
+                let layout = Layout::new(&config);
+                for (position, (kind, layer)) in layout.tensors().enumerate() {
+                    assert_eq!(layout.index(kind, layer), Some(1 + position), "{name}");
+                    assert_eq!(kind.is_layer(), layer.is_some());
+                    assert!(kind.is_in(&config));
+                    assert_eq!(layout.index(kind, Some(depth)), None);
+                }
+                assert_eq!(layout.tensors().count() + 1, layout.sections());
+                assert!(layout.sections() >= section_bound(depth, false));
+                assert!(layout.sections() <= section_bound(depth, true));
+                let absent = TensorKind::all().filter(|kind| !kind.is_in(&config));
+                for kind in absent {
+                    assert_eq!(kind.shape(&config), (0, 0));
+                    assert_eq!(layout.index(kind, kind.is_layer().then_some(0)), None);
+                }
             }
-            assert_eq!(tensors(depth).count() + 1, section_count(depth));
+        }
+    }
+
+    /// What [`Layout::index`] takes for granted.
+    #[test]
+    fn codes_ascend_in_file_order() {
+        let codes: Vec<u32> = TensorKind::all().map(|kind| kind as u32).collect();
+        assert!(codes.is_sorted_by(|a, b| a < b), "{codes:?}");
+        let layer = (Kind::Norm1Gain as u32, Kind::Fc2Bias as u32);
+        for kind in TensorKind::all() {
+            let between = (layer.0..=layer.1).contains(&(kind as u32));
+            assert_eq!(kind.is_layer(), between, "{kind}");
+        }
+    }
+
+    #[test]
+    fn every_tensor_is_in_some_model() {
+        for kind in TensorKind::all() {
+            let mut models = testing::family().into_iter();
+            assert!(models.any(|(_, config)| kind.is_in(&config)), "{kind}");
         }
     }
 
@@ -287,7 +568,7 @@ mod tests {
             let section = SectionKind::Tensor(kind);
             assert_eq!(SectionKind::from_code(section.code()), Some(section));
         }
-        assert_eq!(SectionKind::from_code(5), None);
+        assert_eq!(SectionKind::from_code(9), None);
         assert_eq!(SectionKind::from_code(u32::MAX), None);
     }
 }

@@ -18,6 +18,7 @@ mod writer;
 
 pub use error::{Defect, PackError, SectionName, UnknownSchedule, UnknownSection};
 pub use header::VERSION;
+pub(crate) use layout::Layout;
 pub use layout::{DType, SectionKind, TensorKind};
 pub use origin::PackChanged;
 pub use parts::{Linear, LinearTensors, Norm, NormTensors};
@@ -28,6 +29,7 @@ pub use writer::{PackWriter, WriteError};
 
 use crate::aligned::AlignedBytes;
 use crate::config::{ActivationQuantization, Metadata, ModelConfig, Provenance, Schedule};
+use mergevit_kernels::math::{ACTIVATION_TERMS, Activation};
 use origin::Origin;
 use std::path::{Path, PathBuf};
 
@@ -206,24 +208,49 @@ impl Pack {
         self.contents.sections.iter()
     }
 
-    fn section(&self, kind: TensorKind, layer: Option<usize>) -> Option<&[u8]> {
-        let depth = self.config().depth;
-        if kind.is_layer() != layer.is_some() || layer.is_some_and(|layer| layer >= depth) {
-            return None;
-        }
-        let index = kind.index(layer.unwrap_or(0), depth);
-        Some(&self.bytes[self.contents.sections[index].range()])
+    /// Which tensors there are, and where.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.contents.layout
     }
 
-    /// An i8 tensor, row-major, in place. `None` if `kind` is no i8 tensor or `layer` does not fit it.
+    fn tensor(&self, kind: TensorKind, layer: Option<usize>, dtype: DType) -> Option<&[u8]> {
+        let section = &self.contents.sections[self.layout().index(kind, layer)?];
+        (section.dtype == dtype).then(|| &self.bytes[section.range()])
+    }
+
+    /// An i8 tensor, row-major, in place. `None` if `kind` is no i8 tensor of this model or `layer` does not fit it.
     pub fn tensor_i8(&self, kind: TensorKind, layer: Option<usize>) -> Option<&[i8]> {
-        let bytes = self.section(kind, layer)?;
-        (kind.dtype() == DType::I8).then(|| bytemuck::cast_slice(bytes))
+        self.tensor(kind, layer, DType::I8)
+            .map(bytemuck::cast_slice)
     }
 
-    /// An f32 tensor, row-major, in place. `None` if `kind` is no f32 tensor or `layer` does not fit it.
+    /// An f32 tensor, row-major, in place. `None` if `kind` is no f32 tensor of this model or `layer` does not fit it.
     pub fn tensor_f32(&self, kind: TensorKind, layer: Option<usize>) -> Option<&[f32]> {
-        let bytes = self.section(kind, layer)?;
-        (kind.dtype() == DType::F32).then(|| bytemuck::cast_slice(bytes))
+        self.tensor(kind, layer, DType::F32)
+            .map(bytemuck::cast_slice)
+    }
+
+    /// The activation of the MLPs.
+    pub fn activation(&self) -> Activation {
+        let values = self
+            .tensor_f32(TensorKind::Activation, None)
+            .expect(PRESENT);
+        let mut poly = [0.0; ACTIVATION_TERMS];
+        poly.copy_from_slice(&values[2..]);
+        Activation {
+            limit: values[0],
+            map: values[1],
+            poly,
+        }
+    }
+
+    /// (inverse scale, zero point) of the activation behind `linear`, which is one that has them.
+    pub(crate) fn hidden_quantization(&self, linear: Linear, layer: Option<usize>) -> (f32, f32) {
+        let kind = linear.hidden_quantization().expect(PRESENT);
+        let values = self.tensor_f32(kind, layer).expect(PRESENT);
+        (values[0], values[1])
     }
 }
+
+/// The reader made sure of every tensor, and a plan names only those of its model.
+pub(crate) const PRESENT: &str = "a valid pack has every tensor of its model";

@@ -9,7 +9,7 @@ use super::foreign;
 use super::header::{
     ENTRY_SIZE, Entry, HEADER_SIZE, Header, MAGIC, MAX_SECTIONS, MIN_SECTIONS, VERSION,
 };
-use super::layout::{DType, SectionKind, section_count, tensors};
+use super::layout::{DType, Layout, SectionKind};
 use super::values;
 use crate::aligned::ALIGN;
 use crate::config::Metadata;
@@ -57,6 +57,7 @@ impl Section {
 #[derive(Debug)]
 pub(super) struct Contents {
     pub(super) metadata: Metadata,
+    pub(super) layout: Layout,
     pub(super) sections: Box<[Section]>,
 }
 
@@ -76,12 +77,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, Defect> {
     let text = &bytes[first.range()];
     let metadata: Metadata = serde_json::from_slice(text).map_err(Defect::Json)?;
     metadata.validate().map_err(Defect::Config)?;
-    let expected = section_count(metadata.model.depth);
-    header_field("section count", count as u64, expected as u64)?;
+    let layout = Layout::new(&metadata.model);
+    header_field("section count", count as u64, layout.sections() as u64)?;
 
     let mut sections = Vec::with_capacity(count);
     sections.push(first);
-    for (kind, layer) in tensors(metadata.model.depth) {
+    for (kind, layer) in layout.tensors() {
         let name = SectionName {
             kind: SectionKind::Tensor(kind),
             layer,
@@ -95,6 +96,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, Defect> {
     }
     Ok(Contents {
         metadata,
+        layout,
         sections: sections.into(),
     })
 }
@@ -118,12 +120,10 @@ fn read_header(bytes: &[u8]) -> Result<usize, Defect> {
     };
     let header = Header::parse(first);
     if header.magic != MAGIC {
-        return Err(match foreign::recognize(bytes) {
-            Some(kind) => Defect::Foreign { kind },
-            None => Defect::Magic {
-                found: header.magic,
-            },
-        });
+        let unknown = Defect::Magic {
+            found: header.magic,
+        };
+        return Err(foreign::recognize(bytes).unwrap_or(unknown));
     }
     if header.version != VERSION {
         return Err(Defect::Version {

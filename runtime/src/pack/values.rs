@@ -27,7 +27,7 @@ pub(super) fn check(name: SectionName, config: &ModelConfig, bytes: &[u8]) -> Re
     match kind.dtype() {
         super::DType::Text => Ok(()),
         super::DType::I8 => check_i8(name, kind, config, bytemuck::cast_slice(bytes)),
-        super::DType::F32 => check_f32(name, kind, bytemuck::cast_slice(bytes)),
+        super::DType::F32 => check_f32(name, kind, config, bytemuck::cast_slice(bytes)),
     }
 }
 
@@ -62,7 +62,12 @@ fn check_i8(
     Ok(())
 }
 
-fn check_f32(name: SectionName, kind: TensorKind, values: &[f32]) -> Result<(), Defect> {
+fn check_f32(
+    name: SectionName,
+    kind: TensorKind,
+    config: &ModelConfig,
+    values: &[f32],
+) -> Result<(), Defect> {
     let refuse = |index: usize, expected| {
         Err(Defect::Value {
             section: name,
@@ -74,14 +79,59 @@ fn check_f32(name: SectionName, kind: TensorKind, values: &[f32]) -> Result<(), 
     if let Some(index) = find(values, |x: f32| x.is_nan() || x.abs() > MAX_MAGNITUDE) {
         return refuse(index, "finite, of magnitude at most 2^64");
     }
-    if kind == TensorKind::GeluQuantization {
-        let (inverse_scale, zero_point) = (values[0], values[1]);
-        if inverse_scale <= 0.0 {
-            return refuse(0, "an inverse scale above 0");
+    match kind {
+        TensorKind::HiddenQuantization | TensorKind::PoolHiddenQuantization => {
+            check_quantization(values).map_or(Ok(()), |(index, what)| refuse(index, what))
         }
-        if zero_point.abs() > 127.0 || zero_point.fract() != 0.0 {
-            return refuse(1, "a zero point that is an integer from -127 to 127");
+        TensorKind::Activation => {
+            check_activation(values).map_or(Ok(()), |(index, what)| refuse(index, what))
         }
+        TensorKind::TextEmbedding => {
+            let columns = kind.shape(config).1;
+            let long = |row: &[f32]| (length(row) - 1.0).abs() > LENGTH_TOLERANCE;
+            match values.chunks_exact(columns).position(long) {
+                Some(row) => refuse(row * columns, "the start of a row of length 1"),
+                None => Ok(()),
+            }
+        }
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// Index of the first value that is not what it must be, and what that is.
+fn check_quantization(values: &[f32]) -> Option<(usize, &'static str)> {
+    let (inverse_scale, zero_point) = (values[0], values[1]);
+    if inverse_scale <= 0.0 {
+        return Some((0, "an inverse scale above 0"));
+    }
+    let is_step = zero_point.abs() <= 127.0 && zero_point.fract() == 0.0;
+    (!is_step).then_some((1, "a zero point that is an integer from -127 to 127"))
+}
+
+/// Largest limit, and largest coefficient, of an activation: those in use are below 11, and 1. Their product with a
+/// value that an epilogue makes is then finite.
+const MAX_ACTIVATION: f32 = 1024.0;
+
+/// As [`check_quantization`].
+fn check_activation(values: &[f32]) -> Option<(usize, &'static str)> {
+    let (limit, map) = (values[0], values[1]);
+    if !(limit > 0.0 && limit <= MAX_ACTIVATION) {
+        return Some((0, "a limit above 0, at most 1024"));
+    }
+    // Either rounding of it.
+    if (map * limit - 2.0).abs() > 1e-6 {
+        return Some((1, "2 / limit"));
+    }
+    let large = values.iter().position(|x| x.abs() > MAX_ACTIVATION);
+    large.map(|index| (index, "of magnitude at most 1024"))
+}
+
+/// How far from 1 the length of a text embedding may be.
+const LENGTH_TOLERANCE: f64 = 1e-3;
+
+fn length(row: &[f32]) -> f64 {
+    row.iter()
+        .map(|&x| f64::from(x).powi(2))
+        .sum::<f64>()
+        .sqrt()
 }

@@ -2,11 +2,11 @@
 
 use super::error::{Defect, SectionName};
 use super::header::{ENTRY_SIZE, Entry, HEADER_SIZE, Header};
-use super::layout::{DType, SectionKind, TensorKind, section_count, tensors};
+use super::layout::{DType, Layout, SectionKind, TensorKind};
 use super::{Pack, reader};
 use crate::aligned::{ALIGN, AlignedBytes};
 use crate::config::{
-    ActivationQuantization, ConfigError, Metadata, ModelConfig, Provenance, Schedule,
+    ActivationQuantization, ConfigError, Metadata, ModelConfig, Provenance, Schedule, ZeroShot,
 };
 use crate::output_file::{OutputError, OutputFile};
 use std::borrow::Cow;
@@ -80,6 +80,7 @@ impl Data<'_> {
 #[derive(Clone, Debug)]
 pub struct PackWriter<'a> {
     metadata: Metadata,
+    layout: Layout,
     /// One place a tensor, in file order.
     tensors: Vec<Option<Data<'a>>>,
 }
@@ -101,8 +102,13 @@ impl<'a> PackWriter<'a> {
             quantization: Vec::new(),
         };
         metadata.validate()?;
-        let tensors = vec![None; section_count(metadata.model.depth) - 1];
-        Ok(Self { metadata, tensors })
+        let layout = Layout::new(&metadata.model);
+        let tensors = vec![None; layout.sections() - 1];
+        Ok(Self {
+            metadata,
+            layout,
+            tensors,
+        })
     }
 
     /// The same pack again, its tensors borrowed; for another set of schedules, say.
@@ -115,7 +121,8 @@ impl<'a> PackWriter<'a> {
         };
         Self {
             metadata: pack.contents.metadata.clone(),
-            tensors: tensors(pack.config().depth).map(data).collect(),
+            layout: pack.layout().clone(),
+            tensors: pack.layout().tensors().map(data).collect(),
         }
     }
 
@@ -131,6 +138,37 @@ impl<'a> PackWriter<'a> {
     pub fn with_quantization(mut self, quantization: Vec<ActivationQuantization>) -> Self {
         self.metadata.quantization = quantization;
         self
+    }
+
+    /// Classifies embeddings: the logit of class i is `scale` times the cosine of the embedding and row i of `vectors`,
+    /// plus `bias`. `vectors` (names, outputs) need not have length 1. Replaces what text embeddings and labels the
+    /// pack had; checked when the pack is written.
+    ///
+    /// # Errors
+    /// [`WriteError::Shape`] unless there is a row for each label.
+    pub fn with_text_embeddings(
+        mut self,
+        zero_shot: ZeroShot,
+        labels: Vec<String>,
+        vectors: &[f32],
+    ) -> Result<Self, WriteError> {
+        let model = &mut self.metadata.model;
+        if model.zero_shot.is_some() {
+            self.tensors.pop();
+        }
+        let (names, columns) = (labels.len(), model.classes);
+        (model.zero_shot, model.labels) = (Some(zero_shot), labels);
+        self.layout = Layout::new(model);
+        // The last section: those before it stay where they are.
+        self.tensors.push(None);
+        let rows = vectors.chunks(columns).flat_map(|row| {
+            let squares: f64 = row.iter().map(|&x| f64::from(x).powi(2)).sum();
+            let length = squares.sqrt();
+            row.iter().map(move |&x| (f64::from(x) / length) as f32)
+        });
+        let rows: Vec<f32> = rows.collect();
+        self.tensor_f32(TensorKind::TextEmbedding, None, names, columns, rows)?;
+        Ok(self)
     }
 
     /// Adds an i8 tensor, row-major, each element from -127 to 127.
@@ -183,11 +221,10 @@ impl<'a> PackWriter<'a> {
             Data::I8(_) => DType::I8,
             Data::F32(_) => DType::F32,
         };
-        let depth = self.metadata.model.depth;
-        let has_layer = kind.is_layer() == layer.is_some() && layer.is_none_or(|l| l < depth);
-        if dtype != kind.dtype() || !has_layer {
+        let index = self.layout.index(kind, layer);
+        let Some(index) = index.filter(|_| dtype == kind.dtype()) else {
             return Err(WriteError::Unknown { tensor, dtype });
-        }
+        };
         let expected = kind.shape(&self.metadata.model);
         if found != expected || elements != expected.0 * expected.1 {
             return Err(WriteError::Shape {
@@ -197,7 +234,7 @@ impl<'a> PackWriter<'a> {
                 expected,
             });
         }
-        let place = &mut self.tensors[kind.index(layer.unwrap_or(0), depth) - 1];
+        let place = &mut self.tensors[index - 1];
         if place.is_some() {
             return Err(WriteError::Duplicate { tensor });
         }
@@ -240,7 +277,7 @@ impl<'a> PackWriter<'a> {
             ..Entry::new(SectionKind::Metadata, None, (1, text.len()))
         };
         let mut entries = vec![metadata];
-        for ((kind, layer), data) in tensors(model.depth).zip(&self.tensors) {
+        for ((kind, layer), data) in self.layout.tensors().zip(&self.tensors) {
             let kind_of_section = SectionKind::Tensor(kind);
             let Some(data) = data else {
                 return Err(WriteError::Missing {

@@ -1,7 +1,6 @@
 //! What an operation costs on any machine: the basis of profiles and roofline estimates.
 
 use super::op::Op;
-use mergevit_kernels::ops::HEAD_WIDTH;
 use std::ops::AddAssign;
 
 /// Work and traffic of one operation, or of several.
@@ -66,13 +65,20 @@ impl Op {
             ),
             Self::Attention(op) => {
                 // Scores, then the weighted sum of values.
-                let macs = 2 * op.batch * op.heads * op.tokens * op.tokens * HEAD_WIDTH;
+                let macs = 2 * op.batch * op.heads * op.tokens * op.tokens * op.head_width;
                 (macs, 2 * op.heads * size_of::<f32>())
             }
-            Self::Merge(op) => {
-                let pairs = op.shape.tokens.div_ceil(2) * (op.shape.tokens / 2);
-                (op.shape.batch * pairs * HEAD_WIDTH, 0)
+            Self::PoolAttention(op) => {
+                let width = op.heads * op.head_width;
+                let scales = 2 * op.heads * size_of::<f32>();
+                (2 * op.batch * op.tokens * width, width + scales)
             }
+            Self::Merge(op) => {
+                let pairs = op.shape.sources() * op.shape.targets();
+                (op.shape.batch * pairs * op.shape.head_width, 0)
+            }
+            // Three frequencies for each pair of channels.
+            Self::Rotary(op) => (0, op.tables * op.head_width / 2 * 3 * size_of::<f32>()),
             Self::LayerNorm(op) => (0, norm_bytes(op.width)),
             Self::FinalNorm(op) => (0, norm_bytes(op.width)),
             Self::Head(op) => (

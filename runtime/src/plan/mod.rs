@@ -13,23 +13,27 @@ mod step;
 
 pub use cost::Cost;
 pub use op::{
-    AttentionOp, EmbedOp, FinalNormOp, HeadOp, LayerNormOp, LinearEpilogue, LinearOp, MAX_SPANS,
-    MergeOp, Op, PatchifyOp, PoolOp, ResetSizesOp,
+    AttentionOp, EmbedOp, FinalNormOp, FinalOutput, HeadOp, LayerNormOp, LinearEpilogue, LinearOp,
+    MAX_SPANS, MergeOp, MergedPositions, NormOutput, Op, PatchifyOp, PoolAttentionOp, PoolOp,
+    ResetSizesOp, RotaryOp, TokenPositions,
 };
 pub use span::{Access, Span};
 pub use step::{MAX_STEP_OPS, Step, StepOps};
 
 use crate::config::{ConfigError, ModelConfig, Schedule};
 use crate::limits::MAX_LAYERS;
+use crate::pack::Linear;
 use mergevit_kernels::ops::{Capacity, MAX_BATCH};
 use thiserror::Error;
 
-/// Most steps: seven a layer (two norms, four linear layers, attention), two before and two after the layers.
-pub const MAX_STEPS: usize = 7 * MAX_LAYERS + 4;
+/// Most steps: nine a layer (three norms, four linear layers, attention, the rotary table), three before them
+/// (patches, embedding, norm), and nine after (three norms, four linear layers, attention, the classifier).
+pub const MAX_STEPS: usize = 9 * MAX_LAYERS + 3 + 9;
 
-/// Most buffers: seven a layer (two norms, query-key-value, context, hidden, merged residual and sizes),
-/// and pixels, patches, residual, sizes, pooled, high, low, logits.
-pub(crate) const MAX_BUFFERS: usize = 7 * MAX_LAYERS + 8;
+/// Most buffers: ten a layer (three norms, query-key-value, context, hidden, rotary table, merged residual, sizes and
+/// positions), five before them (pixels, patches, embedded, residual, sizes), and nine after (normed tokens, keys and
+/// values, context, residual, normed, hidden, high, low, output).
+pub(crate) const MAX_BUFFERS: usize = 10 * MAX_LAYERS + 5 + 9;
 
 /// Why there is no plan.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -63,7 +67,7 @@ pub struct Plan {
     batch: usize,
     arena_len: usize,
     patchify: PatchifyOp,
-    logits: Span,
+    output: Span,
     sizes: Span,
 }
 
@@ -123,9 +127,9 @@ impl Plan {
         self.patchify.pixels
     }
 
-    /// (B, classes) f32: the result.
-    pub fn logits(&self) -> Span {
-        self.logits
+    /// (B, outputs) f32: logits, or embeddings.
+    pub fn output(&self) -> Span {
+        self.output
     }
 
     /// (B, T of the last layer) u32: how many patches each remaining token stands for.
@@ -141,10 +145,14 @@ impl Plan {
 
 /// What a backend must reserve for every plan of a model with at most `batch` images.
 pub(crate) fn capacity(config: &ModelConfig, batch: usize) -> Capacity {
+    let linears = Linear::ALL.map(|linear| linear.tensors().weight.shape(config).1);
+    let pooling = config.attention_pooling;
+    let pooling_head = pooling.map_or(0, |pooling| pooling.head_width);
     Capacity {
         batch,
         tokens: config.tokens(),
         width: config.width,
-        inner: config.patch_row().max(config.width).max(config.mlp_width),
+        head_width: config.head_width.max(pooling_head),
+        inner: linears.into_iter().max().unwrap_or(0),
     }
 }

@@ -1,6 +1,7 @@
 //! Operations of a plan: plain data that every backend, profiler and report walks over.
 //!
-//! `B` images, `T` tokens an image at this point, `C` channels, `M = B T` rows.
+//! `B` images, `T` tokens an image at this point of which `P` are the prefix, `C` channels, `H` heads of `D` channels,
+//! `A = H D`, `V` channels of the pooled vector, `M` rows.
 
 use super::span::{Access, Span};
 use crate::pack::{Linear, Norm};
@@ -8,7 +9,7 @@ use Access::{Read, Update, Write};
 use mergevit_kernels::ops::{Merge, Patchify, Pool};
 
 /// Most spans of one operation.
-pub const MAX_SPANS: usize = 5;
+pub const MAX_SPANS: usize = 7;
 
 /// Pixels to patch rows.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +29,7 @@ pub struct ResetSizesOp {
     pub sizes: Span,
 }
 
-/// The patch embedding: patch rows to the residual stream, with class token and positions.
+/// The patch embedding: patch rows to the residual stream, with prefix and positions.
 #[derive(Clone, Copy, Debug)]
 pub struct EmbedOp {
     /// B
@@ -45,39 +46,94 @@ pub struct EmbedOp {
     pub residual: Span,
 }
 
-/// Layer norm of an encoder layer, to 8 bits.
+/// What a norm writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormOutput {
+    /// i8, in steps of what reads it.
+    Quantized,
+    /// f16, in real units.
+    Half,
+}
+
+/// A norm before the last one.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerNormOp {
-    /// Encoder layer, from 0.
-    pub layer: usize,
+    /// Encoder layer, from 0, if it belongs to one.
+    pub layer: Option<usize>,
     /// Which gain and bias.
     pub norm: Norm,
+    /// What it writes.
+    pub writes: NormOutput,
     /// M
     pub rows: usize,
-    /// C
+    /// L: channels of a row.
     pub width: usize,
-    /// (M, C) f16
+    /// (M, L) f16
     pub input: Span,
-    /// (M, C) i8
+    /// (M, L) i8 or f16
     pub output: Span,
 }
 
-/// What a linear layer of the encoder does with its sums.
+/// Where the tokens of a batch lie in their images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenPositions {
+    /// Where they are before any merging.
+    Grid {
+        /// Patches of a row.
+        side: usize,
+    },
+    /// (B, T, 2) f32: row, column.
+    At(Span),
+}
+
+/// The table by which queries and keys are rotated.
+#[derive(Clone, Copy, Debug)]
+pub struct RotaryOp {
+    /// Encoder layer, from 0, if it has frequencies of its own.
+    pub layer: Option<usize>,
+    /// B
+    pub batch: usize,
+    /// T
+    pub tokens: usize,
+    /// P: first tokens, which are not rotated.
+    pub prefix: usize,
+    /// R: tables a token, 1 or H.
+    pub tables: usize,
+    /// D
+    pub head_width: usize,
+    /// Where the tokens are.
+    pub positions: TokenPositions,
+    /// (B, T, R, D) f32
+    pub table: Span,
+}
+
+/// What a linear layer of the encoder or of the attention pooling does with its sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinearEpilogue {
     /// Rounds them to i8.
     Requantize,
-    /// Applies GELU, then rounds to i8.
-    Gelu,
+    /// Rotates queries and keys, then rounds to i8.
+    Rotate {
+        /// (B, T, R, D) f32
+        table: Span,
+    },
+    /// Applies the activation, then rounds to i8.
+    Activate,
+    /// Multiplies values by their activated gates, then rounds to i8.
+    Gate,
+    /// Multiplies values by their activated gates, and rounds to f16.
+    GateHalf,
+    /// Rounds them to f16.
+    Half,
     /// Adds them to the residual stream.
     ResidualAdd,
 }
 
-/// A linear layer of the encoder.
+/// A linear layer of the encoder or of the attention pooling.
 #[derive(Clone, Copy, Debug)]
 pub struct LinearOp {
-    /// Encoder layer, from 0.
-    pub layer: usize,
+    /// Encoder layer, from 0, if it belongs to one.
+    pub layer: Option<usize>,
     /// Which weights.
     pub linear: Linear,
     /// What happens to the sums.
@@ -86,11 +142,11 @@ pub struct LinearOp {
     pub rows: usize,
     /// K: columns of the input.
     pub inputs: usize,
-    /// N: columns of the output.
+    /// N: sums of a row.
     pub outputs: usize,
     /// (M, K) i8
     pub input: Span,
-    /// (M, N) i8, or the residual stream, (B, T, N) f16
+    /// (M, N) i8 or f16, behind a gate (M, N / 2), or the residual stream, (B, T, N) f16
     pub output: Span,
 }
 
@@ -105,12 +161,42 @@ pub struct AttentionOp {
     pub tokens: usize,
     /// H
     pub heads: usize,
-    /// (B, T, 3C) i8
+    /// D
+    pub head_width: usize,
+    /// (B, T, 3A) i8
     pub qkv: Span,
     /// (B, T) u32, once tokens have merged
     pub sizes: Option<Span>,
-    /// (B, T, C) i8
+    /// (B, T, A) i8
     pub context: Span,
+}
+
+/// Attention of one constant query over all tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolAttentionOp {
+    /// B
+    pub batch: usize,
+    /// T
+    pub tokens: usize,
+    /// H
+    pub heads: usize,
+    /// D
+    pub head_width: usize,
+    /// (B, T, 2A) i8
+    pub key_value: Span,
+    /// (B, T) u32, once tokens have merged
+    pub sizes: Option<Span>,
+    /// (B, A) i8
+    pub context: Span,
+}
+
+/// Positions of tokens that merge.
+#[derive(Clone, Copy, Debug)]
+pub struct MergedPositions {
+    /// Of T tokens an image.
+    pub from: TokenPositions,
+    /// (B, T - r, 2) f32
+    pub merged: Span,
 }
 
 /// Token merging.
@@ -120,7 +206,7 @@ pub struct MergeOp {
     pub layer: usize,
     /// Sizes, and how many tokens disappear.
     pub shape: Merge,
-    /// (B, T, 3C) i8
+    /// (B, T, 3A) i8
     pub qkv: Span,
     /// (B, T, C) f16
     pub residual: Span,
@@ -130,6 +216,8 @@ pub struct MergeOp {
     pub merged_residual: Span,
     /// (B, T - r) u32
     pub merged_sizes: Span,
+    /// Where the tokens are, in models that rotate by it.
+    pub positions: Option<MergedPositions>,
 }
 
 /// Tokens to one vector an image.
@@ -141,23 +229,35 @@ pub struct PoolOp {
     pub residual: Span,
     /// (B, T) u32
     pub sizes: Span,
-    /// (B, C) f16
+    /// (B, V) f16
     pub pooled: Span,
 }
 
-/// The last layer norm, to 16 bits as two bytes.
+/// What the last norm writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinalOutput {
+    /// 16 bits as two bytes, for the classifier.
+    Wide {
+        /// (B, V) i8
+        high: Span,
+        /// (B, V) i8
+        low: Span,
+    },
+    /// (B, V) f32: the network's output.
+    Real(Span),
+}
+
+/// The last norm.
 #[derive(Clone, Copy, Debug)]
 pub struct FinalNormOp {
-    /// B
+    /// M: rows that are normalized by themselves, one or more an image.
     pub rows: usize,
-    /// C
+    /// L: channels of a row. `M L = B V`.
     pub width: usize,
-    /// (B, C) f16
+    /// (B, V) f16
     pub input: Span,
-    /// (B, C) i8
-    pub high: Span,
-    /// (B, C) i8
-    pub low: Span,
+    /// What it writes.
+    pub output: FinalOutput,
 }
 
 /// The classifier.
@@ -165,16 +265,16 @@ pub struct FinalNormOp {
 pub struct HeadOp {
     /// B
     pub rows: usize,
-    /// C
+    /// V: channels of the pooled vector.
     pub inputs: usize,
     /// Classes.
     pub outputs: usize,
-    /// (B, C) i8
+    /// (B, V) i8
     pub high: Span,
-    /// (B, C) i8
+    /// (B, V) i8
     pub low: Span,
     /// (B, classes) f32
-    pub logits: Span,
+    pub output: Span,
 }
 
 /// One operation.
@@ -186,17 +286,21 @@ pub enum Op {
     ResetSizes(ResetSizesOp),
     /// Patch embedding.
     Embed(EmbedOp),
-    /// Layer norm of an encoder layer.
+    /// A norm before the last one.
     LayerNorm(LayerNormOp),
-    /// Linear layer of the encoder.
+    /// The table by which queries and keys are rotated.
+    Rotary(RotaryOp),
+    /// Linear layer of the encoder or of the attention pooling.
     Linear(LinearOp),
     /// Multi-head attention.
     Attention(AttentionOp),
+    /// Attention of one constant query.
+    PoolAttention(PoolAttentionOp),
     /// Token merging.
     Merge(MergeOp),
     /// Tokens to one vector an image.
     Pool(PoolOp),
-    /// The last layer norm.
+    /// The last norm.
     FinalNorm(FinalNormOp),
     /// The classifier.
     Head(HeadOp),
@@ -211,7 +315,9 @@ impl Op {
             Self::Embed(_) => Linear::Patch.name(),
             Self::LayerNorm(op) => op.norm.name(),
             Self::Linear(op) => op.linear.name(),
+            Self::Rotary(_) => "rotary",
             Self::Attention(_) => "attention",
+            Self::PoolAttention(_) => "pool_attention",
             Self::Merge(_) => "merge",
             Self::Pool(_) => "pool",
             Self::FinalNorm(_) => Norm::Final.name(),
@@ -222,13 +328,15 @@ impl Op {
     /// The encoder layer that it belongs to, if any.
     pub const fn layer(&self) -> Option<usize> {
         match self {
-            Self::LayerNorm(op) => Some(op.layer),
-            Self::Linear(op) => Some(op.layer),
+            Self::LayerNorm(op) => op.layer,
+            Self::Rotary(op) => op.layer,
+            Self::Linear(op) => op.layer,
             Self::Attention(op) => Some(op.layer),
             Self::Merge(op) => Some(op.layer),
             Self::Patchify(_)
             | Self::ResetSizes(_)
             | Self::Embed(_)
+            | Self::PoolAttention(_)
             | Self::Pool(_)
             | Self::FinalNorm(_)
             | Self::Head(_) => None,
@@ -248,8 +356,10 @@ impl Op {
             Self::ResetSizes(mut op) => op.visit_spans(&mut visit),
             Self::Embed(mut op) => op.visit_spans(&mut visit),
             Self::LayerNorm(mut op) => op.visit_spans(&mut visit),
+            Self::Rotary(mut op) => op.visit_spans(&mut visit),
             Self::Linear(mut op) => op.visit_spans(&mut visit),
             Self::Attention(mut op) => op.visit_spans(&mut visit),
+            Self::PoolAttention(mut op) => op.visit_spans(&mut visit),
             Self::Merge(mut op) => op.visit_spans(&mut visit),
             Self::Pool(mut op) => op.visit_spans(&mut visit),
             Self::FinalNorm(mut op) => op.visit_spans(&mut visit),
@@ -281,24 +391,35 @@ spans! {
     ResetSizesOp { sizes: Write }
     EmbedOp { patches: Read, residual: Write }
     LayerNormOp { input: Read, output: Write }
-    MergeOp {
-        qkv: Read,
-        residual: Read,
-        sizes: Read,
-        merged_residual: Write,
-        merged_sizes: Write
-    }
     PoolOp { residual: Read, sizes: Read, pooled: Write }
-    FinalNormOp { input: Read, high: Write, low: Write }
-    HeadOp { high: Read, low: Read, logits: Write }
+    HeadOp { high: Read, low: Read, output: Write }
+}
+
+impl TokenPositions {
+    fn visit_spans(&mut self, visit: &mut impl FnMut(&mut Span, Access)) {
+        if let Self::At(span) = self {
+            visit(span, Read);
+        }
+    }
+}
+
+impl Spans for RotaryOp {
+    fn visit_spans(&mut self, visit: &mut impl FnMut(&mut Span, Access)) {
+        self.positions.visit_spans(visit);
+        visit(&mut self.table, Write);
+    }
 }
 
 impl Spans for LinearOp {
     fn visit_spans(&mut self, visit: &mut impl FnMut(&mut Span, Access)) {
+        use LinearEpilogue::{Activate, Gate, GateHalf, Half, Requantize, ResidualAdd, Rotate};
         visit(&mut self.input, Read);
+        if let Rotate { table } = &mut self.epilogue {
+            visit(table, Read);
+        }
         let output = match self.epilogue {
-            LinearEpilogue::ResidualAdd => Update,
-            LinearEpilogue::Requantize | LinearEpilogue::Gelu => Write,
+            ResidualAdd => Update,
+            Requantize | Rotate { .. } | Activate | Gate | GateHalf | Half => Write,
         };
         visit(&mut self.output, output);
     }
@@ -311,5 +432,42 @@ impl Spans for AttentionOp {
             visit(sizes, Read);
         }
         visit(&mut self.context, Write);
+    }
+}
+
+impl Spans for PoolAttentionOp {
+    fn visit_spans(&mut self, visit: &mut impl FnMut(&mut Span, Access)) {
+        visit(&mut self.key_value, Read);
+        if let Some(sizes) = &mut self.sizes {
+            visit(sizes, Read);
+        }
+        visit(&mut self.context, Write);
+    }
+}
+
+impl Spans for MergeOp {
+    fn visit_spans(&mut self, visit: &mut impl FnMut(&mut Span, Access)) {
+        visit(&mut self.qkv, Read);
+        visit(&mut self.residual, Read);
+        visit(&mut self.sizes, Read);
+        visit(&mut self.merged_residual, Write);
+        visit(&mut self.merged_sizes, Write);
+        if let Some(positions) = &mut self.positions {
+            positions.from.visit_spans(visit);
+            visit(&mut positions.merged, Write);
+        }
+    }
+}
+
+impl Spans for FinalNormOp {
+    fn visit_spans(&mut self, visit: &mut impl FnMut(&mut Span, Access)) {
+        visit(&mut self.input, Read);
+        match &mut self.output {
+            FinalOutput::Wide { high, low } => {
+                visit(high, Write);
+                visit(low, Write);
+            }
+            FinalOutput::Real(output) => visit(output, Write),
+        }
     }
 }

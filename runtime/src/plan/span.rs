@@ -13,6 +13,9 @@ pub struct Span {
 }
 
 impl Span {
+    /// No bytes, which share none with any other span: stands for what an operation does not have.
+    pub const EMPTY: Self = Self { offset: 0, len: 0 };
+
     /// As a range of the arena's bytes.
     pub const fn range(self) -> Range<usize> {
         self.offset..self.offset + self.len

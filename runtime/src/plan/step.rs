@@ -2,7 +2,7 @@
 
 use super::op::{
     AttentionOp, EmbedOp, FinalNormOp, HeadOp, LayerNormOp, LinearOp, MergeOp, Op, PatchifyOp,
-    PoolOp, ResetSizesOp, Spans,
+    PoolAttentionOp, PoolOp, ResetSizesOp, RotaryOp, Spans,
 };
 use super::span::{Access, Span};
 
@@ -17,16 +17,22 @@ pub enum Step {
     Patchify(PatchifyOp),
     /// The patch embedding, which also resets token sizes.
     Embed(ResetSizesOp, EmbedOp),
-    /// Layer norm of an encoder layer.
+    /// A norm before the last one.
     LayerNorm(LayerNormOp),
-    /// Linear layer of the encoder.
+    /// The table by which queries and keys are rotated.
+    Rotary(RotaryOp),
+    /// Linear layer of the encoder or of the attention pooling.
     Linear(LinearOp),
     /// Multi-head attention.
     Attention(AttentionOp),
+    /// Attention of one constant query.
+    PoolAttention(PoolAttentionOp),
     /// Tokens merge on their way through the layer norm.
     MergeNorm(MergeOp, LayerNormOp),
-    /// Tokens are pooled on their way through the last layer norm.
+    /// Tokens are pooled on their way through the last norm.
     PoolNorm(PoolOp, FinalNormOp),
+    /// The last norm, where attention has pooled.
+    FinalNorm(FinalNormOp),
     /// The classifier.
     Head(HeadOp),
 }
@@ -41,10 +47,13 @@ impl Step {
             Self::Patchify(op) => [Some(Op::Patchify(op)), None],
             Self::Embed(sizes, embed) => [Some(Op::ResetSizes(sizes)), Some(Op::Embed(embed))],
             Self::LayerNorm(op) => [Some(Op::LayerNorm(op)), None],
+            Self::Rotary(op) => [Some(Op::Rotary(op)), None],
             Self::Linear(op) => [Some(Op::Linear(op)), None],
             Self::Attention(op) => [Some(Op::Attention(op)), None],
+            Self::PoolAttention(op) => [Some(Op::PoolAttention(op)), None],
             Self::MergeNorm(merge, norm) => [Some(Op::Merge(merge)), Some(Op::LayerNorm(norm))],
             Self::PoolNorm(pool, norm) => [Some(Op::Pool(pool)), Some(Op::FinalNorm(norm))],
+            Self::FinalNorm(op) => [Some(Op::FinalNorm(op)), None],
             Self::Head(op) => [Some(Op::Head(op)), None],
         };
         first.into_iter().chain(second).collect()
@@ -59,8 +68,10 @@ impl Step {
                 embed.visit_spans(visit);
             }
             Self::LayerNorm(op) => op.visit_spans(visit),
+            Self::Rotary(op) => op.visit_spans(visit),
             Self::Linear(op) => op.visit_spans(visit),
             Self::Attention(op) => op.visit_spans(visit),
+            Self::PoolAttention(op) => op.visit_spans(visit),
             Self::MergeNorm(merge, norm) => {
                 merge.visit_spans(visit);
                 norm.visit_spans(visit);
@@ -69,6 +80,7 @@ impl Step {
                 pool.visit_spans(visit);
                 norm.visit_spans(visit);
             }
+            Self::FinalNorm(op) => op.visit_spans(visit),
             Self::Head(op) => op.visit_spans(visit),
         }
     }

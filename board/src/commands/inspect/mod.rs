@@ -1,5 +1,6 @@
 //! `mergevit inspect`: what a pack holds.
 
+mod model;
 mod report;
 mod text;
 

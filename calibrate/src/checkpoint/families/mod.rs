@@ -1,123 +1,167 @@
-//! The model families whose checkpoints can be imported, one file each.
+//! The model families whose checkpoints can be imported.
 //!
 //! To add a family:
 //!
-//! 1. Write `families/NAME.rs` with a type that implements [`Family`]: how to recognize a file by its
-//!    tensors' names, what the file calls each `Tensor`, and what its `config.json`
-//!    means. The module `described` has what most configurations need.
+//! 1. Write `families/NAME.rs` with a type that implements [`Family`]: how to recognize a file by its tensors' names,
+//!    what the file calls each tensor, and what its configuration means.
 //! 2. Add it to [`FAMILIES`]. The first family that recognizes a file imports it.
-//! 3. Add its names to `tests/import.rs`, where every family must import the same model to the same
-//!    weights, to the variants that the test below lists, and as a seed to `fuzz/seeds/checkpoint`.
+//! 3. Add a case to `tests/family`, which compares with the library's own forward pass.
 //!
-//! A tensor of a new kind, such as a factor to fold or a matrix stored in other parts, is a new variant of
-//! `Tensor` with its shape and its transformation; nothing else changes.
+//! A family answers for every difference that changes a result: what it does not know, it refuses by name.
 
+mod open_clip;
 mod timm;
 mod torchvision;
 mod transformers;
 
+use super::anatomy::Linear;
+use super::assemble::{self, Assembled};
+use super::described::{Source, check_std};
 use super::error::Defect;
 use super::family::Family;
 use super::file::TensorFile;
+use super::json::Object;
+use super::preprocessing::{Known, Stated};
+use super::tensors::Tensors;
 
 /// Every family, the more particular names first.
-const FAMILIES: [&dyn Family; 3] = [
+const FAMILIES: [&dyn Family; 4] = [
     &transformers::Transformers,
     &torchvision::Torchvision,
+    &open_clip::OpenClip,
     &timm::Timm,
 ];
+
+/// The configuration files of a checkpoint.
+pub(super) struct Documents<'a> {
+    pub(super) config: Object<'a>,
+    pub(super) preprocessor: Object<'a>,
+}
+
+/// An imported model.
+pub(super) struct Imported {
+    pub(super) assembled: Assembled,
+    pub(super) mean: [f32; 3],
+    pub(super) std: [f32; 3],
+    /// What the user should know, a line each.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Imports a model, with what the user states of it.
+///
+/// # Errors
+/// [`Defect`] for whatever is missing, contradicts itself or is not supported.
+pub(super) fn import(
+    all: &TensorFile<'_>,
+    files: &Documents<'_>,
+    stated: &Stated,
+) -> Result<Imported, Defect> {
+    let (family, view) = recognize(all)?;
+    let tensors = Tensors::new(&view);
+    let source = Source {
+        tensors: &tensors,
+        config: files.config,
+        preprocessor: files.preprocessor,
+        architecture: stated.architecture.as_deref(),
+        image_size: stated.image_size,
+    };
+    let described = family.describe(&source)?;
+    let mut assembled = assemble::assemble(&tensors, &described)?;
+    let size = assembled.model.image_size;
+    let found = family.preprocessing(&source, size)?;
+    let Known {
+        mean,
+        std,
+        preprocessing,
+    } = found.complete(stated, size)?;
+    check_std(&std, files.config)?;
+    assembled.model.preprocessing = preprocessing;
+    assembled.model.validate()?;
+    let mut warnings = described.warnings;
+    warnings.extend(described.size.warning(size));
+    warnings.extend(unused(&view, &assembled.unused));
+    Ok(Imported {
+        assembled,
+        mean,
+        std,
+        warnings,
+    })
+}
 
 /// The family that a file belongs to, and the view of its tensors, behind the prefixes of wrappers, that it knows.
 ///
 /// # Errors
-/// [`Defect::Naming`] if no family knows its names; [`Defect::Unsupported`] if it is a variant that the
-/// kernels do not run.
-pub(super) fn recognize<'a>(
-    file: &TensorFile<'a>,
-) -> Result<(&'static dyn Family, TensorFile<'a>), Defect> {
-    let of = |view: &TensorFile<'_>| FAMILIES.into_iter().find(|family| family.recognizes(view));
+/// [`Defect::Naming`] if no family knows its names.
+fn recognize<'a>(file: &TensorFile<'a>) -> Result<(&'static dyn Family, TensorFile<'a>), Defect> {
+    let of = |view: &TensorFile<'_>| {
+        let tensors = Tensors::new(view);
+        FAMILIES
+            .into_iter()
+            .find(|family| family.recognizes(&tensors))
+    };
     let mut views = file.views().into_iter();
-    let Some((family, view)) = views.find_map(|view| Some((of(&view)?, view))) else {
-        return Err(Defect::Naming {
+    if let Some((family, view)) = views.find_map(|view| Some((of(&view)?, view))) {
+        return Ok((family, view));
+    }
+    // A wrapper with tensors of its own: the one part that is a model.
+    let mut starts: Vec<String> = file
+        .names()
+        .filter_map(|name| Some(name.split_once('.')?.0.into()))
+        .collect();
+    starts.dedup();
+    let parts = starts
+        .iter()
+        .map(|start| file.stripped(&format!("{start}.")));
+    let mut known = parts.filter_map(|view| Some((of(&view)?, view)));
+    match (known.next(), known.next()) {
+        (Some(only), None) => Ok(only),
+        _ => Err(Defect::Naming {
             known: FAMILIES.map(Family::name).join(", "),
             first: file.names().take(5).collect::<Vec<_>>().join(", "),
-        });
-    };
-    for (name, what) in family.unsupported() {
-        if view.has(name) {
-            return Err(Defect::Unsupported(format!(
-                "it has {what} (tensor {})",
-                view.full_name(name)
-            )));
-        }
+        }),
     }
-    Ok((family, view))
+}
+
+/// Names the tensors that are not part of the model: those of the view, and those outside it.
+fn unused(view: &TensorFile<'_>, names: &[String]) -> Option<String> {
+    let names: std::collections::BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let used = view.names().filter(|name| !names.contains(name));
+    let unused = view.unused(&used.map(str::to_owned).collect());
+    (!unused.is_empty()).then(|| format!("not part of the model and ignored: {unused}"))
+}
+
+/// The one linear layer among the tensors whose names begin with `start`: a head may be wrapped as
+/// `Sequential(Dropout, Linear)`. None if there is no tensor of such a name.
+///
+/// # Errors
+/// [`Defect::Unsupported`] for several layers.
+fn sole_linear(tensors: &Tensors<'_>, start: &str) -> Result<Option<Linear>, Defect> {
+    let mut names: Vec<&str> = tensors
+        .names()
+        .filter(|name| name.starts_with(start))
+        .collect();
+    names.sort_unstable();
+    let base = |name: &str| {
+        let base = name
+            .strip_suffix(".weight")
+            .or_else(|| name.strip_suffix(".bias"));
+        base.map(str::to_owned)
+    };
+    let Some(first) = names.first() else {
+        return Ok(None);
+    };
+    let found = base(first);
+    let alone = found.is_some() && names.iter().all(|name| base(name) == found);
+    match found {
+        Some(base) if alone && tensors.shape(&format!("{base}.weight"))?.len() == 2 => {
+            Ok(Some(Linear::find(tensors, "", &base)))
+        }
+        _ => Err(Defect::Unsupported(format!(
+            "a head of several layers (tensors {})",
+            names.join(", ")
+        ))),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tensor::Tensor;
-    use super::*;
-    use safetensors::tensor::{Dtype, TensorView};
-
-    /// Every tensor without which a weight would stay empty, but for queries, keys and values.
-    const NEEDED: [Tensor; 17] = [
-        Tensor::PatchWeight,
-        Tensor::PatchBias,
-        Tensor::Position,
-        Tensor::Norm1Gain,
-        Tensor::Norm1Bias,
-        Tensor::ProjWeight,
-        Tensor::ProjBias,
-        Tensor::Norm2Gain,
-        Tensor::Norm2Bias,
-        Tensor::Fc1Weight,
-        Tensor::Fc1Bias,
-        Tensor::Fc2Weight,
-        Tensor::Fc2Bias,
-        Tensor::FinalNormGain,
-        Tensor::FinalNormBias,
-        Tensor::HeadWeight,
-        Tensor::HeadBias,
-    ];
-    const FUSED: [Tensor; 2] = [Tensor::QkvWeight, Tensor::QkvBias];
-    const SPLIT: [Tensor; 6] = [
-        Tensor::QueryWeight,
-        Tensor::QueryBias,
-        Tensor::KeyWeight,
-        Tensor::KeyBias,
-        Tensor::ValueWeight,
-        Tensor::ValueBias,
-    ];
-
-    #[test]
-    fn every_variant_of_every_family_names_what_fills_all_weights() {
-        for (family, names) in [
-            ("transformers", &["vit.encoder.x"][..]),
-            ("transformers", &["deit.encoder.x"]),
-            ("torchvision", &["encoder.layers.x"]),
-            (
-                "torchvision",
-                &["encoder.layers.encoder_layer_0.mlp.linear_1.weight"],
-            ),
-            ("timm", &["blocks.x"]),
-            ("timm", &["blocks.x", "fc_norm.weight"]),
-        ] {
-            let view = || TensorView::new(Dtype::F32, vec![0], &[]).unwrap();
-            let tensors = names.iter().map(|name| (*name, view()));
-            let bytes = safetensors::serialize(tensors, None).unwrap();
-            let file = TensorFile::parse(&bytes).unwrap();
-            let (found, file) = recognize(&file).unwrap();
-            assert_eq!(found.name(), family);
-            let naming = found.naming(&file).unwrap();
-            let mut named: Vec<Tensor> = naming.expand(1).into_values().map(|(t, _)| t).collect();
-            named.sort_unstable();
-            let all = named.len();
-            named.dedup();
-            assert_eq!(all, named.len(), "{names:?}: a tensor has two names");
-            let has = |tensors: &[Tensor]| tensors.iter().all(|tensor| named.contains(tensor));
-            assert!(has(&NEEDED), "{names:?}: {named:?}");
-            assert!(has(&FUSED) != has(&SPLIT), "{names:?}: {named:?}");
-        }
-    }
-}
+mod tests;

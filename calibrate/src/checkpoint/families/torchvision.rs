@@ -1,106 +1,140 @@
 //! torchvision's `VisionTransformer`.
 
-use super::timm;
-use crate::checkpoint::described::{Described, Source};
+use super::{sole_linear, timm};
+use crate::checkpoint::anatomy::{
+    Anatomy, Facts, Head, LayerNames, Linear, Mlp, Names, Position, PrefixRows, Qkv, Resampling,
+};
+use crate::checkpoint::architectures::torchvision_heads;
+use crate::checkpoint::described::{Described, Size, Source};
 use crate::checkpoint::error::Defect;
 use crate::checkpoint::family::Family;
-use crate::checkpoint::file::TensorFile;
-use crate::checkpoint::naming::{Names, Naming};
-use crate::checkpoint::tensor::Tensor;
+use crate::checkpoint::preprocessing::Found;
+use crate::checkpoint::tensors::Tensors;
+use mergevit_runtime::{ActivationName, Normalization, OutputKind, Pooling};
 
 /// `torchvision.models.vision_transformer`.
 pub(super) struct Torchvision;
 
 const LAYER: &str = "encoder.layers.encoder_layer_{}.";
 
-const MODEL: &Names = &[
-    ("conv_proj.weight", Tensor::PatchWeight),
-    ("conv_proj.bias", Tensor::PatchBias),
-    ("class_token", Tensor::ClassToken),
-    ("encoder.pos_embedding", Tensor::Position),
-    ("encoder.ln.weight", Tensor::FinalNormGain),
-    ("encoder.ln.bias", Tensor::FinalNormBias),
-    ("heads.head.weight", Tensor::HeadWeight),
-    ("heads.head.bias", Tensor::HeadBias),
-];
-
-const BLOCK: &Names = &[
-    ("ln_1.weight", Tensor::Norm1Gain),
-    ("ln_1.bias", Tensor::Norm1Bias),
-    ("self_attention.in_proj_weight", Tensor::QkvWeight),
-    ("self_attention.in_proj_bias", Tensor::QkvBias),
-    ("self_attention.out_proj.weight", Tensor::ProjWeight),
-    ("self_attention.out_proj.bias", Tensor::ProjBias),
-    ("ln_2.weight", Tensor::Norm2Gain),
-    ("ln_2.bias", Tensor::Norm2Bias),
-];
-
-const MLP: &Names = &[
-    ("mlp.0.weight", Tensor::Fc1Weight),
-    ("mlp.0.bias", Tensor::Fc1Bias),
-    ("mlp.3.weight", Tensor::Fc2Weight),
-    ("mlp.3.bias", Tensor::Fc2Bias),
-];
-
-/// Before version 0.14.
-const OLD_MLP: &Names = &[
-    ("mlp.linear_1.weight", Tensor::Fc1Weight),
-    ("mlp.linear_1.bias", Tensor::Fc1Bias),
-    ("mlp.linear_2.weight", Tensor::Fc2Weight),
-    ("mlp.linear_2.bias", Tensor::Fc2Bias),
-];
+/// What the names of the model's own tensors start with.
+const OWN: [&str; 5] = ["conv_proj.", "class_token", "encoder.", "heads.", "head."];
 
 impl Family for Torchvision {
     fn name(&self) -> &'static str {
         "torchvision"
     }
 
-    fn recognizes(&self, file: &TensorFile<'_>) -> bool {
-        file.has_prefix("encoder.layers.")
+    fn recognizes(&self, tensors: &Tensors<'_>) -> bool {
+        tensors.has_start("encoder.layers.encoder_layer_")
     }
 
-    fn naming(&self, file: &TensorFile<'_>) -> Result<Naming, Defect> {
-        let old = file.has("encoder.layers.encoder_layer_0.mlp.linear_1.weight");
-        Ok(Naming::new(LAYER)
-            .model("", MODEL)
-            .block(BLOCK)
-            .block(if old { OLD_MLP } else { MLP }))
-    }
-
-    /// torchvision ships weights without a configuration, and its recipes differ from weights to weights; a
-    /// configuration beside them is read as timm's.
+    /// torchvision ships weights without a configuration; one beside them is read as timm's.
     fn describe(&self, source: &Source<'_>) -> Result<Described, Defect> {
-        timm::read(&source.dimensions, false, source.config, None)
+        let tensors = source.tensors;
+        let name = match source.architecture {
+            Some(name) => Some(name),
+            None => source.config.text("architecture")?,
+        };
+        let name = name.ok_or(Defect::Unstated {
+            what: "the architecture, which tells the heads",
+            option: "--architecture",
+        })?;
+        let (width, heads) = torchvision_heads(name)?;
+        let arguments = source.config.inner("model_args", "model_args.")?;
+        let stated = arguments.size("num_heads")?;
+        let found = tensors.shape("conv_proj.weight")?.first().copied();
+        if stated.is_none() && found != Some(width) {
+            return Err(Defect::Unsupported(format!(
+                "its tensors have {} channels and those of {name} {width}; state num_heads in model_args of \
+                 config.json if it was built so",
+                found.unwrap_or(0)
+            )));
+        }
+        let names = names(tensors)?;
+        let classes = match &names.head {
+            Head::Linear(head) => tensors.shape(&head.weight)?.first().copied().unwrap_or(0),
+            _ => 0,
+        };
+        let pretrained = timm::preprocessing::pretrained(source.config)?;
+        Ok(Described {
+            anatomy: Anatomy {
+                facts: Facts {
+                    architecture: name.into(),
+                    heads: stated.unwrap_or(heads),
+                    epsilon: 1e-6,
+                    activation: ActivationName::Gelu,
+                    norm: Normalization::Layer,
+                    rotary: None,
+                    resampling: Resampling::BicubicAliased,
+                    pooling: Pooling::ClassToken,
+                    output: OutputKind::Logits,
+                },
+                names,
+            },
+            labels: timm::labels(classes, source.config)?,
+            size: Size {
+                asked: source.image_size,
+                stated: match pretrained.side("image_size")? {
+                    None => arguments.side("image_size")?,
+                    stated => stated,
+                },
+                resamples: false,
+            },
+            warnings: Vec::new(),
+        })
+    }
+
+    /// Its recipes differ from weights to weights, so that only a configuration tells them.
+    fn preprocessing(&self, source: &Source<'_>, size: usize) -> Result<Found, Defect> {
+        timm::preprocessing::of_config(source.config, size, false)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::checkpoint::json::Document;
-    use crate::checkpoint::tensor::Dimensions;
-
-    #[test]
-    fn nothing_is_guessed_of_weights_without_a_configuration() {
-        let dimensions = Dimensions {
-            width: 64,
-            patch_size: 16,
-            mlp_width: 128,
-            classes: 3,
-            tokens: 197,
-            depth: 2,
-            class_token: true,
-        };
-        let read = |json: &str| {
-            let config = Document::parse("config.json", Some(json.as_bytes())).unwrap();
-            timm::read(&dimensions, false, config.root(), None)
-        };
-        for json in ["{}", r#"{"pretrained_cfg": {}}"#] {
-            let found = read(json).unwrap().preprocessing;
-            assert_eq!((found.mean, found.std), (None, None));
-            assert!(found.resize.is_none() && found.interpolation.is_none());
+fn names(tensors: &Tensors<'_>) -> Result<Names, Defect> {
+    let first = LAYER.replace("{}", "0");
+    let linear = |base: &str| Linear::find(tensors, &first, base);
+    // Before version 0.14.
+    let old = tensors.has(&format!("{first}mlp.linear_1.weight"));
+    let mlp = if old {
+        ["mlp.linear_1", "mlp.linear_2"]
+    } else {
+        ["mlp.0", "mlp.3"]
+    };
+    let [fc1, fc2] = mlp.map(linear);
+    let fused = |base: &str| {
+        let bias = format!("{base}_bias");
+        Linear {
+            weight: format!("{base}_weight"),
+            bias: tensors.has(&format!("{first}{bias}")).then_some(bias),
         }
-        let larger = read(r#"{"image_size": 384}"#).err().unwrap();
-        assert!(larger.to_string().contains("384"), "{larger}");
-    }
+    };
+    Ok(Names {
+        patch: Linear::find(tensors, "", "conv_proj"),
+        patch_side: None,
+        prefix: vec!["class_token".into()],
+        position: Some(Position {
+            name: "encoder.pos_embedding".into(),
+            rows: PrefixRows::All,
+        }),
+        pre_norm: None,
+        layer: LAYER.into(),
+        block: LayerNames {
+            norm1: "ln_1".into(),
+            qkv: Qkv::Fused(fused("self_attention.in_proj")),
+            proj: linear("self_attention.out_proj"),
+            scale1: None,
+            norm2: "ln_2".into(),
+            mlp: Mlp::Plain { fc1, fc2 },
+            scale2: None,
+        },
+        token_norm: Some("encoder.ln".into()),
+        pooling: None,
+        final_norm: None,
+        head: match sole_linear(tensors, "heads.")? {
+            Some(head) => Head::Linear(head),
+            None => sole_linear(tensors, "head.")?.map_or(Head::None, Head::Linear),
+        },
+        own: OWN.map(str::to_owned).to_vec(),
+    })
 }

@@ -254,6 +254,8 @@ impl Isa for AmxInt8 {
         fn abs(a: __m512) -> __m512;
         fn fma(a: __m512, b: __m512, c: __m512) -> __m512;
         fn fnma(a: __m512, b: __m512, c: __m512) -> __m512;
+        fn round(a: __m512) -> __m512;
+        fn rotate(pairs: __m512, turns: __m512) -> __m512;
         fn transpose(rows: &mut [__m512i]);
     }
 }

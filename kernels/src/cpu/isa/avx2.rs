@@ -513,6 +513,22 @@ impl<D: DotProduct> Isa for Avx2<D> {
     }
 
     #[inline(always)]
+    fn round(self, a: __m256) -> __m256 {
+        simd!(_mm256_round_ps::<
+            { _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC },
+        >(a))
+    }
+
+    #[inline(always)]
+    fn rotate(self, pairs: __m256, turns: __m256) -> __m256 {
+        simd! {
+            let (cos, sin) = (_mm256_moveldup_ps(turns), _mm256_movehdup_ps(turns));
+            let swapped = _mm256_permute_ps::<0b10_11_00_01>(pairs);
+            _mm256_fmaddsub_ps(pairs, cos, _mm256_mul_ps(swapped, sin))
+        }
+    }
+
+    #[inline(always)]
     fn transpose(self, rows: &mut [__m256i]) {
         let rows: &mut [__m256i; 8] = rows.try_into().expect("8 rows");
         simd! {

@@ -228,6 +228,22 @@ impl Isa for Avx512Vnni {
     }
 
     #[inline(always)]
+    fn round(self, a: __m512) -> __m512 {
+        simd!(_mm512_roundscale_ps::<
+            { _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC },
+        >(a))
+    }
+
+    #[inline(always)]
+    fn rotate(self, pairs: __m512, turns: __m512) -> __m512 {
+        simd! {
+            let (cos, sin) = (_mm512_moveldup_ps(turns), _mm512_movehdup_ps(turns));
+            let swapped = _mm512_permute_ps::<0b10_11_00_01>(pairs);
+            _mm512_fmaddsub_ps(pairs, cos, _mm512_mul_ps(swapped, sin))
+        }
+    }
+
+    #[inline(always)]
     fn transpose(self, rows: &mut [__m512i]) {
         let rows: &mut [__m512i; 16] = rows.try_into().expect("16 rows");
         simd! {

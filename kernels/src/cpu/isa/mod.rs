@@ -159,6 +159,12 @@ pub(super) trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// `-(a * b) + c`, rounded once.
     fn fnma(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
 
+    /// The nearest integer as a float, ties to even.
+    fn round(self, a: Self::F32) -> Self::F32;
+    /// Turns pairs of lanes `(a, b)` by pairs `(cos, sin)`: `(fma(a, cos, -(b * sin)), fma(b, cos, a * sin))`, the
+    /// products `b * sin` and `a * sin` rounded.
+    fn rotate(self, pairs: Self::F32, turns: Self::F32) -> Self::F32;
+
     /// Transposes a square of `LANES` vectors.
     fn transpose(self, rows: &mut [Self::I32]);
 }

@@ -439,6 +439,22 @@ impl<D: DotProduct> Isa for Neon<D> {
     }
 
     #[inline(always)]
+    fn round(self, a: float32x4_t) -> float32x4_t {
+        simd!(vrndnq_f32(a))
+    }
+
+    #[inline(always)]
+    fn rotate(self, pairs: float32x4_t, turns: float32x4_t) -> float32x4_t {
+        simd! {
+            let (cos, sin) = (vtrn1q_f32(turns, turns), vtrn2q_f32(turns, turns));
+            let product = vreinterpretq_u32_f32(vmulq_f32(vrev64q_f32(pairs), sin));
+            // The sign of the even lanes.
+            let signs = vreinterpretq_u32_u64(vdupq_n_u64(0x8000_0000));
+            vfmaq_f32(vreinterpretq_f32_u32(veorq_u32(product, signs)), pairs, cos)
+        }
+    }
+
+    #[inline(always)]
     fn transpose(self, rows: &mut [int32x4_t]) {
         let rows: &mut [int32x4_t; 4] = rows.try_into().expect("4 rows");
         simd! {

@@ -189,6 +189,21 @@ impl Isa for Portable {
     }
 
     #[inline(always)]
+    fn round(self, a: Self::F32) -> Self::F32 {
+        map(a, f32::round_ties_even)
+    }
+
+    #[inline(always)]
+    fn rotate(self, pairs: Self::F32, turns: Self::F32) -> Self::F32 {
+        std::array::from_fn(|i| {
+            let (cos, sin) = (turns[i & !1], turns[i | 1]);
+            let product = pairs[i ^ 1] * sin;
+            let signed = if i % 2 == 0 { -product } else { product };
+            pairs[i].mul_add(cos, signed)
+        })
+    }
+
+    #[inline(always)]
     fn transpose(self, rows: &mut [Self::I32]) {
         let from: [Self::I32; LANES] = std::array::from_fn(|i| rows[i]);
         for (i, row) in rows.iter_mut().enumerate() {

@@ -9,8 +9,8 @@ use super::tilings::{Layer, Tilings};
 use super::weights::DeviceWeights;
 use crate::pack::{Norm, Pack, TensorKind as Kind};
 use crate::plan::{
-    AttentionOp, EmbedOp, FinalNormOp, HeadOp, LayerNormOp, LinearEpilogue, LinearOp, MergeOp, Op,
-    PatchifyOp, Plan, PoolOp, ResetSizesOp, Span, Step,
+    AttentionOp, EmbedOp, FinalNormOp, FinalOutput, HeadOp, LayerNormOp, LinearEpilogue, LinearOp,
+    MergeOp, Op, PatchifyOp, Plan, PoolOp, ResetSizesOp, Span, Step,
 };
 use mergevit_kernels::cuda::gemm::{Epilogue, Operands};
 use mergevit_kernels::cuda::{
@@ -80,6 +80,9 @@ impl Lowering<'_> {
                 let ops = [Op::Pool(*pool), Op::FinalNorm(*norm)];
                 PlannedLaunch::new(ops, self.pool_norm(pool, norm))
             }
+            Step::Rotary(_) | Step::PoolAttention(_) | Step::FinalNorm(_) => {
+                unreachable!("{}", super::supported::REFUSED)
+            }
             Step::Head(op) => {
                 launches.push(PlannedLaunch::new([Op::Head(*op)], self.head(op)));
                 PlannedLaunch::new([], self.results(op))
@@ -108,7 +111,7 @@ impl Lowering<'_> {
             position: self.weights.address(Kind::Position, None),
             sizes: self.at(sizes.sizes),
             batch: op.batch as u32,
-            class_token: self.pack.config().class_token,
+            class_token: self.pack.config().prefix == 1,
         };
         self.gemm(&Layer::embed(op), None, op.patches, op.residual, &epilogue)
     }
@@ -116,11 +119,15 @@ impl Lowering<'_> {
     fn linear(&self, op: &LinearOp) -> Launch {
         let epilogue = match op.epilogue {
             LinearEpilogue::Requantize => Epilogue::Requantize,
-            LinearEpilogue::Gelu => self.gelu(op.layer),
+            LinearEpilogue::Activate => self.activate(op),
             LinearEpilogue::ResidualAdd => Epilogue::Residual,
+            LinearEpilogue::Rotate { .. }
+            | LinearEpilogue::Gate
+            | LinearEpilogue::GateHalf
+            | LinearEpilogue::Half => unreachable!("{}", super::supported::REFUSED),
         };
-        let layer = Some(op.layer);
-        self.gemm(&Layer::linear(op), layer, op.input, op.output, &epilogue)
+        let which = Layer::linear(op);
+        self.gemm(&which, op.layer, op.input, op.output, &epilogue)
     }
 
     fn gemm(
@@ -144,17 +151,16 @@ impl Lowering<'_> {
         gemm::linear(&which.shape, &self.tilings.of(which), &operands, epilogue)
     }
 
-    fn gelu(&self, layer: usize) -> Epilogue {
-        let values = self.pack.tensor_f32(Kind::GeluQuantization, Some(layer));
-        let values = values.expect("a valid pack has every tensor of its model");
+    fn activate(&self, op: &LinearOp) -> Epilogue {
+        let (inverse_scale, zero_point) = self.pack.hidden_quantization(op.linear, op.layer);
         Epilogue::Gelu {
-            inverse_scale: values[0],
-            zero_point: values[1],
+            inverse_scale,
+            zero_point,
         }
     }
 
     fn layer_norm(&self, op: &LayerNormOp) -> Launch {
-        let (gain, bias) = self.norm(op.norm, Some(op.layer));
+        let (gain, bias) = self.norm(op.norm, op.layer);
         cuda::layer_norm(&LayerNormParams {
             input: self.at(op.input),
             gain,
@@ -192,14 +198,14 @@ impl Lowering<'_> {
             tokens: op.shape.tokens as u32,
             width: op.shape.width as u32,
             merged: op.shape.merged as u32,
-            class_token: op.shape.class_token.into(),
+            class_token: (op.shape.prefix == 1).into(),
         };
         cuda::merge_match(op.shape.batch as u32, &params)
     }
 
     /// The second half of merging, and the layer norm that follows.
     fn merge_norm(&self, op: &MergeOp, norm: &LayerNormOp) -> Launch {
-        let (gain, bias) = self.norm(norm.norm, Some(norm.layer));
+        let (gain, bias) = self.norm(norm.norm, norm.layer);
         let params = MergeNormParams {
             partner: self.addresses.partner,
             residual: self.at(op.residual),
@@ -220,18 +226,21 @@ impl Lowering<'_> {
     /// Pooling, and the last layer norm.
     fn pool_norm(&self, op: &PoolOp, norm: &FinalNormOp) -> Launch {
         let (gain, bias) = self.norm(Norm::Final, None);
+        let FinalOutput::Wide { high, low } = norm.output else {
+            unreachable!("{}", super::supported::REFUSED);
+        };
         let params = PoolNormParams {
             residual: self.at(op.residual),
             sizes: self.at(op.sizes),
             gain,
             bias,
             pooled: self.at(op.pooled),
-            high: self.at(norm.high),
-            low: self.at(norm.low),
+            high: self.at(high),
+            low: self.at(low),
             tokens: op.shape.tokens as u32,
             width: op.shape.width as u32,
-            class_token: op.shape.class_token.into(),
-            mean: (op.shape.pooling == Pooling::Mean).into(),
+            class_token: (self.pack.config().prefix == 1).into(),
+            mean: (op.shape.pooling != Pooling::First(1)).into(),
             epsilon: self.pack.config().epsilon,
             padding: 0,
         };
@@ -245,7 +254,7 @@ impl Lowering<'_> {
             weights: self.weights.address(Kind::HeadWeight, None),
             scale: self.weights.address(Kind::HeadScale, None),
             bias: self.weights.address(Kind::HeadBias, None),
-            logits: self.at(op.logits),
+            logits: self.at(op.output),
             batch: op.rows as u32,
             classes: op.outputs as u32,
             inputs: op.inputs as u32,
@@ -257,10 +266,10 @@ impl Lowering<'_> {
     fn results(&self, op: &HeadOp) -> Launch {
         let sizes = self.plan.sizes();
         let params = TopClassesParams {
-            logits: self.at(op.logits),
+            logits: self.at(op.output),
             sizes: self.at(sizes),
             top: self.addresses.host_best,
-            host_logits: self.addresses.host_logits,
+            host_logits: self.addresses.host_outputs,
             host_sizes: self.addresses.host_sizes,
             classes: op.outputs as u32,
             tokens: (sizes.len / size_of::<u32>() / op.rows) as u32,

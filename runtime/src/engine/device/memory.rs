@@ -23,7 +23,7 @@ struct Needs {
     /// A similarity, or a partner, for each A token.
     matching: usize,
     pixels: usize,
-    logits: usize,
+    outputs: usize,
     sizes: usize,
     /// Shared memory of a block.
     block: usize,
@@ -44,7 +44,7 @@ impl Needs {
         let most = |all: &mut usize, one: usize| *all = (*all).max(one);
         most(&mut self.arena, plan.arena_len());
         most(&mut self.pixels, plan.pixels().len);
-        most(&mut self.logits, plan.logits().len);
+        most(&mut self.outputs, plan.output().len);
         most(&mut self.sizes, plan.sizes().len);
         for op in plan.ops() {
             if let Some(layer) = Layer::of(&op) {
@@ -87,11 +87,11 @@ pub(super) struct Addresses {
     pub(super) partner: Address,
     /// (B, S, S, 3) u8
     pub(super) pixels: Address,
-    /// (B, classes) f32, where the host sees them
-    pub(super) host_logits: Address,
+    /// (B, outputs) f32, where the host sees them
+    pub(super) host_outputs: Address,
     /// (B, T) u32, where the host sees them
     pub(super) host_sizes: Address,
-    /// (B, [`BEST`]) classes and logits, where the host sees them
+    /// (B, [`BEST`]) largest outputs and their places, where the host sees them
     pub(super) host_best: Address,
 }
 
@@ -104,7 +104,7 @@ pub(super) struct Memory {
     pub(super) addresses: Addresses,
     pub(super) arena_len: usize,
     pub(super) pixels: Inbox,
-    /// What the host sees of the results: logits, sizes from the first offset on, best classes from the
+    /// What the host sees of the results: outputs, sizes from the first offset on, best classes from the
     /// second.
     pub(super) results: Shared,
     pub(super) offsets: [usize; 2],
@@ -150,7 +150,7 @@ impl Memory {
         });
         device.write(log2_size, log2)?;
         let pixels = Inbox::new(needs.pixels, device)?;
-        let sizes = aligned(&needs.logits);
+        let sizes = aligned(&needs.outputs);
         let best = sizes + aligned(&needs.sizes);
         let results = device.allocate_shared(best + max_batch * BEST * size_of::<Best>())?;
         let host = device.shared_address(results);
@@ -163,7 +163,7 @@ impl Memory {
                 similarity,
                 partner,
                 pixels: pixels.address,
-                host_logits: host,
+                host_outputs: host,
                 host_sizes: host.offset(sizes),
                 host_best: host.offset(best),
             },

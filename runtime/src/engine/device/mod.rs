@@ -8,6 +8,7 @@ mod frames;
 mod inbox;
 mod lower;
 mod memory;
+mod supported;
 mod tilings;
 mod tune;
 mod weights;
@@ -62,6 +63,7 @@ impl Accelerator {
         options: &EngineOptions,
     ) -> Result<Self, DeviceError> {
         let (max_batch, max_frame) = (options.max_batch, options.max_frame);
+        supported::check(pack.config(), &*device)?;
         let weights = DeviceWeights::upload(pack, &mut *device)?;
         let tilings = Tilings::new(device.target(), options.tune);
         let memory = Memory::new(pack, max_batch, &tilings, &mut *device)?;
@@ -164,7 +166,7 @@ impl Accelerator {
         let best_len = plan.batch() * BEST * size_of::<Best>();
         Ok(Results {
             batch: plan.batch(),
-            logits: bytemuck::cast_slice(&results[..plan.logits().len]),
+            outputs: bytemuck::cast_slice(&results[..plan.output().len]),
             sizes: bytemuck::cast_slice(&results[sizes..][..plan.sizes().len]),
             best: bytemuck::cast_slice(&results[best..][..best_len]),
         })

@@ -19,7 +19,7 @@ impl Layer {
         Self::new(Linear::Patch, op.rows, op.outputs, op.inputs)
     }
 
-    /// A linear layer of the encoder.
+    /// Another one.
     pub(super) fn linear(op: &LinearOp) -> Self {
         Self::new(op.linear, op.rows, op.outputs, op.inputs)
     }

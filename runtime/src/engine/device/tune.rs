@@ -81,8 +81,8 @@ impl Accelerator {
         self.tilings.set(layer, tiling);
         self.lower(job, |lowering, launches| match *step {
             // With the weights of each layer in turn, so that they come from memory as in a real run.
-            Step::Linear(op) => {
-                for layer in 0..job.pack.config().depth {
+            Step::Linear(op) if op.layer.is_some() => {
+                for layer in (0..job.pack.config().depth).map(Some) {
                     lowering.step(&Step::Linear(LinearOp { layer, ..op }), launches);
                 }
             }

@@ -1,6 +1,6 @@
 //! The pack's tensors in device memory.
 
-use crate::pack::{DType, Pack, TensorKind};
+use crate::pack::{DType, Layout, PRESENT, Pack, TensorKind};
 use mergevit_kernels::cuda::{Address, Device, DeviceError};
 
 /// Where tensors start: what the widest loads need, and what an allocation of its own would give.
@@ -9,36 +9,32 @@ pub(super) const ALIGN: usize = 256;
 /// Where each tensor lies.
 #[derive(Debug)]
 pub(super) struct DeviceWeights {
-    depth: usize,
+    layout: Layout,
     /// By section of the pack.
     addresses: Box<[Address]>,
 }
 
-/// The tensors of a pack: kind, layer, bytes.
-fn tensors(pack: &Pack) -> impl Iterator<Item = (TensorKind, Option<usize>, &[u8])> {
-    let depth = pack.config().depth;
-    let all = TensorKind::all().flat_map(move |kind| {
-        let layers = if kind.is_layer() { depth } else { 1 };
-        (0..layers).map(move |layer| (kind, kind.is_layer().then_some(layer)))
-    });
-    all.filter_map(|(kind, layer)| {
+/// The tensors of a pack: index of the section, bytes.
+fn tensors(pack: &Pack) -> impl Iterator<Item = (usize, &[u8])> {
+    let tensors = pack.layout().tensors().enumerate();
+    tensors.map(|(position, (kind, layer))| {
         let bytes = match kind.dtype() {
-            DType::I8 => bytemuck::cast_slice(pack.tensor_i8(kind, layer)?),
-            _ => bytemuck::cast_slice(pack.tensor_f32(kind, layer)?),
+            DType::I8 => pack.tensor_i8(kind, layer).map(bytemuck::cast_slice),
+            _ => pack.tensor_f32(kind, layer).map(bytemuck::cast_slice),
         };
-        Some((kind, layer, bytes))
+        (1 + position, bytes.expect(PRESENT))
     })
 }
 
 impl DeviceWeights {
     /// Copies all tensors from the map into one piece of device memory.
     pub(super) fn upload(pack: &Pack, device: &mut dyn Device) -> Result<Self, DeviceError> {
-        let sizes = tensors(pack).map(|(_, _, bytes)| bytes.len().next_multiple_of(ALIGN));
+        let sizes = tensors(pack).map(|(_, bytes)| bytes.len().next_multiple_of(ALIGN));
         let mut address = device.allocate(sizes.sum())?;
         let mut weights = Self::nowhere(pack);
-        for (kind, layer, bytes) in tensors(pack) {
+        for (section, bytes) in tensors(pack) {
             device.write(address, bytes)?;
-            weights.addresses[kind.index(layer.unwrap_or(0), weights.depth)] = address;
+            weights.addresses[section] = address;
             address = address.offset(bytes.len().next_multiple_of(ALIGN));
         }
         Ok(weights)
@@ -47,13 +43,13 @@ impl DeviceWeights {
     /// Weights without a place.
     pub(super) fn nowhere(pack: &Pack) -> Self {
         Self {
-            depth: pack.config().depth,
+            layout: pack.layout().clone(),
             addresses: vec![Address::NULL; pack.sections().len()].into(),
         }
     }
 
     /// Where a tensor lies.
     pub(super) fn address(&self, kind: TensorKind, layer: Option<usize>) -> Address {
-        self.addresses[kind.index(layer.unwrap_or(0), self.depth)]
+        self.addresses[self.layout.index(kind, layer).expect(PRESENT)]
     }
 }

@@ -104,7 +104,7 @@ impl Executor for Host {
         let view = ArenaView { bytes: &self.arena };
         Ok(Results {
             batch: job.plan.batch(),
-            logits: view.f32(job.plan.logits()),
+            outputs: view.f32(job.plan.output()),
             sizes: view.u32(job.plan.sizes()),
             best: &[],
         })

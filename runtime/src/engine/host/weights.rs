@@ -1,53 +1,51 @@
 //! The pack's tensors as the kernels take them, in place.
 
 use crate::config::ModelConfig;
-use crate::pack::{Linear, Norm, Pack, TensorKind};
+use crate::pack::{Linear, Norm, PRESENT, Pack, TensorKind};
+use mergevit_kernels::math::Activation;
 use mergevit_kernels::memory::{self, OutOfMemory};
 use mergevit_kernels::ops::{self, LayerNorm, LinearWeights};
 
-/// The sum of every row of every weight: patch embedding, layers, head.
+/// The sum of every row of every weight that activations are multiplied with.
 #[derive(Debug)]
-pub(super) struct RowSums(Box<[i32]>);
+pub(super) struct RowSums {
+    sums: Box<[i32]>,
+    /// By section of the pack: where a weight's sums start.
+    starts: Box<[usize]>,
+}
 
 impl RowSums {
     pub(super) fn new(pack: &Pack) -> Result<Self, OutOfMemory> {
-        let depth = pack.config().depth;
-        let layers =
-            (0..depth).flat_map(|layer| Linear::ENCODER.map(|linear| (linear, Some(layer))));
-        let all = std::iter::once((Linear::Patch, None))
-            .chain(layers)
-            .chain([(Linear::Head, None)]);
-        let weights = all.map(|(linear, layer)| (linear.tensors().weight, layer));
-        let rows = weights.clone().map(|(kind, _)| kind.shape(pack.config()).0);
-        let mut sums = memory::zeroed(rows.sum(), "the weights' row sums")?;
-        let every = weights.flat_map(|(kind, layer)| {
-            ops::row_sums(i8s(pack, kind, layer), kind.shape(pack.config()).1)
-        });
-        sums.iter_mut().zip(every).for_each(|(to, sum)| *to = sum);
-        Ok(Self(sums))
+        const WHAT: &str = "the weights' row sums";
+        let (config, layout) = (pack.config(), pack.layout());
+        let is_linear = |kind| {
+            Linear::ALL
+                .iter()
+                .any(|linear| linear.tensors().weight == kind)
+        };
+        let weights = || layout.tensors().filter(|&(kind, _)| is_linear(kind));
+        let rows = weights().map(|(kind, _)| kind.shape(config).0);
+        let mut sums = memory::zeroed(rows.sum(), WHAT)?;
+        let mut starts = memory::zeroed(layout.sections(), WHAT)?;
+        let mut start = 0;
+        for (kind, layer) in weights() {
+            let (rows, columns) = kind.shape(config);
+            let data = i8s(pack, kind, layer);
+            for (to, sum) in sums[start..].iter_mut().zip(ops::row_sums(data, columns)) {
+                *to = sum;
+            }
+            starts[layout.index(kind, layer).expect(PRESENT)] = start;
+            start += rows;
+        }
+        Ok(Self { sums, starts })
     }
 
     /// The sums of one weight's rows.
-    fn of(&self, config: &ModelConfig, linear: Linear, layer: Option<usize>) -> &[i32] {
-        let rows = |linear: Linear| linear.tensors().weight.shape(config).0;
-        let of_layer: usize = Linear::ENCODER.into_iter().map(rows).sum();
-        let first_layer = rows(Linear::Patch);
-        let start = match linear {
-            Linear::Patch => 0,
-            Linear::Head => first_layer + config.depth * of_layer,
-            _ => {
-                let before = Linear::ENCODER
-                    .into_iter()
-                    .take_while(|&other| other != linear);
-                first_layer + layer.unwrap_or(0) * of_layer + before.map(rows).sum::<usize>()
-            }
-        };
-        &self.0[start..][..rows(linear)]
+    fn of(&self, pack: &Pack, kind: TensorKind, layer: Option<usize>) -> &[i32] {
+        let start = self.starts[pack.layout().index(kind, layer).expect(PRESENT)];
+        &self.sums[start..][..kind.shape(pack.config()).0]
     }
 }
-
-/// The reader made sure of every tensor, and a plan names only those of its model.
-const PRESENT: &str = "a valid pack has every tensor of its model";
 
 fn i8s(pack: &Pack, kind: TensorKind, layer: Option<usize>) -> &[i8] {
     pack.tensor_i8(kind, layer).expect(PRESENT)
@@ -78,13 +76,15 @@ impl<'a> Weights<'a> {
             data: i8s(self.pack, tensors.weight, layer),
             scale: f32s(self.pack, tensors.scale, layer),
             bias: f32s(self.pack, tensors.bias, layer),
-            sums: self.sums.of(self.config(), linear, layer),
+            sums: self.sums.of(self.pack, tensors.weight, layer),
         }
     }
 
     pub(super) fn norm(&self, norm: Norm, layer: Option<usize>) -> LayerNorm<'a> {
         let tensors = norm.tensors();
         LayerNorm {
+            kind: norm.kind(self.config()).into(),
+            count: norm.widths(self.config()).1,
             gain: f32s(self.pack, tensors.gain, layer),
             bias: f32s(self.pack, tensors.bias, layer),
             epsilon: self.config().epsilon,
@@ -95,7 +95,7 @@ impl<'a> Weights<'a> {
         f32s(self.pack, TensorKind::Position, None)
     }
 
-    /// (score scale, context scale), (H) each.
+    /// (score scale, context scale), (H) each, of an encoder layer.
     pub(super) fn attention(&self, layer: usize) -> (&'a [f32], &'a [f32]) {
         (
             f32s(self.pack, TensorKind::ScoreScale, Some(layer)),
@@ -103,10 +103,31 @@ impl<'a> Weights<'a> {
         )
     }
 
-    /// (inverse scale, zero point) of the GELU's output.
-    pub(super) fn gelu(&self, layer: usize) -> (f32, f32) {
-        let values = f32s(self.pack, TensorKind::GeluQuantization, Some(layer));
-        (values[0], values[1])
+    /// (query, score scale, context scale), (A), (H) and (H), of the attention pooling.
+    pub(super) fn pool_attention(&self) -> (&'a [i8], &'a [f32], &'a [f32]) {
+        (
+            i8s(self.pack, TensorKind::PoolQuery, None),
+            f32s(self.pack, TensorKind::PoolScoreScale, None),
+            f32s(self.pack, TensorKind::PoolContextScale, None),
+        )
+    }
+
+    /// (R, D / 2, 3): the layer's own, or those that all layers share.
+    pub(super) fn frequencies(&self, layer: Option<usize>) -> &'a [f32] {
+        let kind = match layer {
+            Some(_) => TensorKind::LayerRotaryFrequency,
+            None => TensorKind::RotaryFrequency,
+        };
+        f32s(self.pack, kind, layer)
+    }
+
+    pub(super) fn activation(&self) -> Activation {
+        self.pack.activation()
+    }
+
+    /// (inverse scale, zero point) of a linear layer's activation.
+    pub(super) fn hidden(&self, linear: Linear, layer: Option<usize>) -> (f32, f32) {
+        self.pack.hidden_quantization(linear, layer)
     }
 }
 
@@ -117,24 +138,31 @@ mod tests {
 
     #[test]
     fn sums_are_those_of_their_rows() {
-        let mut config = testing::model(16, 8, 2, 3, 10);
-        config.mlp_width = 192;
-        let pack = testing::pack(&config, &[0], 11);
-        let sums = RowSums::new(&pack).expect("a few kilobytes");
-        let weights = Weights {
-            pack: &pack,
-            sums: &sums,
-        };
-        let layers = (0..3).flat_map(|layer| Linear::ENCODER.map(|linear| (linear, Some(layer))));
-        let mut count = 0;
-        for (linear, layer) in layers.chain([(Linear::Patch, None), (Linear::Head, None)]) {
-            let view = weights.linear(linear, layer);
-            for (row, &sum) in view.data.chunks_exact(view.inputs).zip(view.sums) {
-                assert_eq!(row.iter().map(|&w| i32::from(w)).sum::<i32>(), sum);
+        for (name, config) in testing::family() {
+            let pack = testing::pack(&config, &[0], 11);
+            let sums = RowSums::new(&pack).expect("a few kilobytes");
+            let weights = Weights {
+                pack: &pack,
+                sums: &sums,
+            };
+            let mut count = 0;
+            for linear in Linear::ALL {
+                let kind = linear.tensors().weight;
+                let layers = match kind.is_layer() {
+                    true => (0..config.depth).map(Some).collect(),
+                    false => vec![None],
+                };
+                for layer in layers.into_iter().filter(|_| kind.is_in(&config)) {
+                    let view = weights.linear(linear, layer);
+                    for (row, &sum) in view.data.chunks_exact(view.inputs).zip(view.sums) {
+                        let want: i32 = row.iter().map(|&w| i32::from(w)).sum();
+                        assert_eq!(want, sum, "{name}: {linear:?}");
+                    }
+                    assert_eq!(view.sums.len(), view.outputs);
+                    count += view.outputs;
+                }
             }
-            assert_eq!(view.sums.len(), view.outputs);
-            count += view.outputs;
+            assert_eq!(count, sums.sums.len());
         }
-        assert_eq!(count, sums.0.len());
     }
 }

@@ -1,0 +1,112 @@
+//! Tensors by name, as families and assembly ask for them.
+
+use super::anatomy::Linear;
+use super::error::Defect;
+use super::file::TensorFile;
+use mergevit_runtime::limits::MAX_LAYERS;
+
+/// The tensors of a file.
+#[derive(Clone, Copy)]
+pub(super) struct Tensors<'a> {
+    file: &'a TensorFile<'a>,
+}
+
+impl<'a> Tensors<'a> {
+    /// The tensors of `file`.
+    pub(super) fn new(file: &'a TensorFile<'a>) -> Self {
+        Self { file }
+    }
+
+    /// The names, in no particular order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.file.names()
+    }
+
+    /// Whether there is a tensor of this name, even of a type that is not read: reading it is then an error.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.file.has(name) || self.file.mistyped(name).is_some()
+    }
+
+    /// Whether the name of any tensor starts so.
+    pub(super) fn has_start(&self, start: &str) -> bool {
+        self.file.has_prefix(start)
+    }
+
+    /// The name that the file has for what goes as `name` here.
+    pub(super) fn full_name(&self, name: &str) -> String {
+        self.file.full_name(name)
+    }
+
+    /// The shape of a tensor.
+    ///
+    /// # Errors
+    /// [`Defect::Names`].
+    pub(super) fn shape(&self, name: &str) -> Result<Vec<usize>, Defect> {
+        self.file.shape(name)
+    }
+
+    /// The values of a tensor of exactly this shape, row-major.
+    ///
+    /// # Errors
+    /// [`Defect::Names`], [`Defect::Shape`], [`Defect::Type`], [`Defect::NonFinite`].
+    pub(super) fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Defect> {
+        self.file.values(name, shape)
+    }
+
+    /// The values of a tensor that holds rows of `width` values, whatever the shape around them.
+    ///
+    /// # Errors
+    /// As [`Tensors::values`].
+    pub(super) fn rows(&self, name: &str, width: usize) -> Result<Vec<f32>, Defect> {
+        let shape = self.shape(name)?;
+        if shape.last() != Some(&width) {
+            let rows = shape.iter().rev().skip(1).product();
+            return Err(Defect::Shape {
+                tensor: self.full_name(name),
+                expected: vec![1, rows, width],
+                found: shape,
+            });
+        }
+        self.values(name, &shape)
+    }
+
+    /// A matrix (outputs, inputs) and its bias, zeros if it has none. `start` is before both names.
+    ///
+    /// # Errors
+    /// As [`Tensors::values`].
+    pub(super) fn linear(
+        &self,
+        start: &str,
+        linear: &Linear,
+        [outputs, inputs]: [usize; 2],
+    ) -> Result<(Vec<f32>, Vec<f32>), Defect> {
+        let weight = self.values(&format!("{start}{}", linear.weight), &[outputs, inputs])?;
+        let bias = match &linear.bias {
+            Some(bias) => self.values(&format!("{start}{bias}"), &[outputs])?,
+            None => vec![0.0; outputs],
+        };
+        Ok((weight, bias))
+    }
+
+    /// Layers that the names number after `start`, up to the highest, so that one missing below it is missed.
+    ///
+    /// # Errors
+    /// [`Defect::Unsupported`] for too many layers, or none.
+    pub(super) fn depth(&self, layer: &str) -> Result<usize, Defect> {
+        let (before, after) = layer.split_once("{}").unwrap_or((layer, "."));
+        let number = |name: &str| {
+            let (number, _) = name.strip_prefix(before)?.split_once(after)?;
+            number.parse::<usize>().ok()
+        };
+        let last = self.names().filter_map(number).max();
+        match last {
+            // Bounded first, because every absent layer costs a list of names.
+            Some(last) if last >= MAX_LAYERS => Err(Defect::Unsupported(format!(
+                "its tensors name layer {last}; supported are layers 0 to {}",
+                MAX_LAYERS - 1
+            ))),
+            Some(last) => Ok(last + 1),
+            None => Err(Defect::Unsupported("it has no layers".into())),
+        }
+    }
+}

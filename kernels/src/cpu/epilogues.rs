@@ -1,0 +1,243 @@
+//! What becomes of a linear layer's sums: [`crate::ops::Epilogue`], a vector at a time.
+
+use super::isa::{Isa, MAX_LANES};
+use super::shared::SharedMut;
+use super::simd_math::{activate, sat8};
+use crate::math::Activation;
+use crate::ops::{Embed, Rotation};
+use half::f16;
+
+/// What happens to a vector of `LANES` output channels, starting at `n`, of token row `m`. Each channel is made of
+/// `PARTS` neighbouring columns.
+pub(super) trait Finish<const PARTS: usize>: Sync {
+    /// # Safety
+    /// No other thread writes these elements.
+    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, y: [I::F32; PARTS]);
+}
+
+/// See [`crate::ops::Epilogue::Requantize`].
+pub(super) struct Requantize<'a> {
+    output: SharedMut<'a, i8>,
+    stride: usize,
+}
+
+impl<'a> Requantize<'a> {
+    /// `output` is (`rows`, `outputs`).
+    pub(super) fn new(output: &'a mut [i8], rows: usize, outputs: usize) -> Self {
+        assert_eq!(output.len(), rows * outputs);
+        Self {
+            output: SharedMut::new(output),
+            stride: outputs,
+        }
+    }
+}
+
+impl Finish<1> for Requantize<'_> {
+    #[inline(always)]
+    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, [y]: [I::F32; 1]) {
+        let at = m * self.stride + n;
+        // SAFETY: the caller's.
+        let to = unsafe { self.output.part(at..at + I::LANES) };
+        isa.store_i8(sat8(isa, y), to);
+    }
+}
+
+/// See [`crate::ops::Epilogue::Rotate`].
+pub(super) struct Rotate<'a> {
+    rotation: Rotation<'a>,
+    /// Tables of a row.
+    tables: usize,
+    /// Columns of queries and keys.
+    turned: usize,
+    requantize: Requantize<'a>,
+}
+
+impl<'a> Rotate<'a> {
+    pub(super) fn new(
+        rotation: Rotation<'a>,
+        output: &'a mut [i8],
+        rows: usize,
+        outputs: usize,
+    ) -> Self {
+        let (heads, width) = (rotation.heads, rotation.head_width);
+        let tables = if rotation.shared { 1 } else { heads };
+        assert!(width.is_multiple_of(MAX_LANES), "a vector is in one head");
+        assert_eq!(outputs, 3 * heads * width);
+        assert_eq!(rotation.table.len(), rows * tables * width);
+        Self {
+            rotation,
+            tables,
+            turned: 2 * heads * width,
+            requantize: Requantize::new(output, rows, outputs),
+        }
+    }
+}
+
+impl Finish<1> for Rotate<'_> {
+    #[inline(always)]
+    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, [y]: [I::F32; 1]) {
+        let width = self.rotation.head_width;
+        let y = if n < self.turned {
+            let table = n / width % self.tables;
+            let at = (m * self.tables + table) * width + n % width;
+            isa.rotate(y, isa.load_f32(&self.rotation.table[at..]))
+        } else {
+            y
+        };
+        // SAFETY: the caller's.
+        unsafe { self.requantize.row(isa, m, n, [y]) };
+    }
+}
+
+/// See [`crate::ops::Epilogue::Activate`].
+pub(super) struct Activate<'a> {
+    pub(super) activation: Activation,
+    pub(super) inverse_scale: f32,
+    pub(super) zero_point: f32,
+    pub(super) requantize: Requantize<'a>,
+}
+
+impl Finish<1> for Activate<'_> {
+    #[inline(always)]
+    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, [y]: [I::F32; 1]) {
+        let (scale, zero) = (
+            isa.splat_f32(self.inverse_scale),
+            isa.splat_f32(self.zero_point),
+        );
+        let y = isa.fma(activate(isa, &self.activation, y), scale, zero);
+        // SAFETY: the caller's.
+        unsafe { self.requantize.row(isa, m, n, [y]) };
+    }
+}
+
+/// See [`crate::ops::Epilogue::Gate`].
+pub(super) struct Gate<'a> {
+    pub(super) activation: Activation,
+    pub(super) requantize: Requantize<'a>,
+}
+
+impl Finish<2> for Gate<'_> {
+    #[inline(always)]
+    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, [gate, value]: [I::F32; 2]) {
+        let y = isa.mul(activate(isa, &self.activation, gate), value);
+        // SAFETY: the caller's.
+        unsafe { self.requantize.row(isa, m, n, [y]) };
+    }
+}
+
+/// See [`crate::ops::Epilogue::GateHalf`].
+pub(super) struct GateHalf<'a> {
+    pub(super) activation: Activation,
+    pub(super) half: Half<'a>,
+}
+
+impl Finish<2> for GateHalf<'_> {
+    #[inline(always)]
+    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, [gate, value]: [I::F32; 2]) {
+        let y = isa.mul(activate(isa, &self.activation, gate), value);
+        // SAFETY: the caller's.
+        unsafe { self.half.row(isa, m, n, [y]) };
+    }
+}
+
+/// See [`crate::ops::Epilogue::Half`].
+pub(super) struct Half<'a> {
+    output: SharedMut<'a, f16>,
+    stride: usize,
+}
+
+impl<'a> Half<'a> {
+    /// `output` is (`rows`, `outputs`).
+    pub(super) fn new(output: &'a mut [f16], rows: usize, outputs: usize) -> Self {
+        assert_eq!(output.len(), rows * outputs);
+        Self {
+            output: SharedMut::new(output),
+            stride: outputs,
+        }
+    }
+}
+
+impl Finish<1> for Half<'_> {
+    #[inline(always)]
+    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, [y]: [I::F32; 1]) {
+        let at = m * self.stride + n;
+        // SAFETY: the caller's.
+        isa.store_f16(y, unsafe { self.output.part(at..at + I::LANES) });
+    }
+}
+
+/// See [`crate::ops::Epilogue::ResidualAdd`].
+pub(super) struct ResidualAdd<'a> {
+    residual: SharedMut<'a, f16>,
+    stride: usize,
+}
+
+impl<'a> ResidualAdd<'a> {
+    /// `residual` is (`rows`, `outputs`).
+    pub(super) fn new(residual: &'a mut [f16], rows: usize, outputs: usize) -> Self {
+        assert_eq!(residual.len(), rows * outputs);
+        Self {
+            residual: SharedMut::new(residual),
+            stride: outputs,
+        }
+    }
+}
+
+impl Finish<1> for ResidualAdd<'_> {
+    #[inline(always)]
+    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, [y]: [I::F32; 1]) {
+        let at = m * self.stride + n;
+        // SAFETY: the caller's.
+        let x = unsafe { self.residual.part(at..at + I::LANES) };
+        isa.store_f16(isa.add(isa.load_f16(x), y), x);
+    }
+}
+
+/// See [`crate::ops::Epilogue::Embed`].
+pub(super) struct Position<'a> {
+    position: &'a [f32],
+    residual: SharedMut<'a, f16>,
+    first: usize,
+    tokens: usize,
+    stride: usize,
+}
+
+impl<'a> Position<'a> {
+    /// Fills in the prefix's rows, which no product belongs to.
+    pub(super) fn new(embed: Embed<'a>, rows: usize, outputs: usize) -> Self {
+        let Embed {
+            batch,
+            prefix: first,
+            position,
+            residual,
+        } = embed;
+        let tokens = position.len() / outputs;
+        assert_eq!(residual.len(), batch * tokens * outputs);
+        assert_eq!(rows, batch * (tokens - first));
+        for image in residual.chunks_exact_mut(tokens * outputs) {
+            for (x, &p) in image.iter_mut().zip(&position[..first * outputs]) {
+                *x = f16::from_f32(p);
+            }
+        }
+        Self {
+            position,
+            residual: SharedMut::new(residual),
+            first,
+            tokens,
+            stride: outputs,
+        }
+    }
+}
+
+impl Finish<1> for Position<'_> {
+    #[inline(always)]
+    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, [y]: [I::F32; 1]) {
+        let patches = self.tokens - self.first;
+        let (image, token) = (m / patches, m % patches + self.first);
+        let position = isa.load_f32(&self.position[token * self.stride + n..]);
+        let at = (image * self.tokens + token) * self.stride + n;
+        // SAFETY: the caller's.
+        let to = unsafe { self.residual.part(at..at + I::LANES) };
+        isa.store_f16(isa.add(y, position), to);
+    }
+}

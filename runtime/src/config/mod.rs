@@ -1,0 +1,259 @@
+//! What a pack says about its model, beside the weights: the JSON metadata section.
+
+mod model;
+mod preprocessing;
+
+pub use model::{
+    ActivationName, AttentionPooling, Mlp, ModelConfig, Normalization, OutputKind, Pooling,
+    RotaryKind, ZeroShot,
+};
+pub use preprocessing::{Interpolation, Preprocessing, ResizeMode};
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+use crate::limits::{MAX_QUANTIZATIONS, MAX_SCALES, MAX_SCHEDULES, MAX_TEXT};
+
+/// A field of the configuration that is not what it must be.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{field}: {found}, expected {expected}")]
+pub struct ConfigError {
+    /// Path of the field, as in the JSON metadata: `model.width`, `schedules[1].merge`.
+    pub field: String,
+    /// What it holds.
+    pub found: String,
+    /// What it must be.
+    pub expected: String,
+}
+
+fn refuse<T>(
+    field: impl Into<String>,
+    found: &dyn ToString,
+    expected: impl Into<String>,
+) -> Result<T, ConfigError> {
+    Err(ConfigError {
+        field: field.into(),
+        found: found.to_string(),
+        expected: expected.into(),
+    })
+}
+
+fn check(
+    holds: bool,
+    field: &str,
+    found: &dyn ToString,
+    expected: impl FnOnce() -> String,
+) -> Result<(), ConfigError> {
+    if holds {
+        Ok(())
+    } else {
+        refuse(field, found, expected())
+    }
+}
+
+fn in_range(field: &str, value: usize, min: usize, max: usize) -> Result<(), ConfigError> {
+    check((min..=max).contains(&value), field, &value, || {
+        format!("{min} to {max}")
+    })
+}
+
+/// Text that goes to terminals and reports: bounded, and without control characters.
+fn check_text(field: impl FnOnce() -> String, text: &str) -> Result<(), ConfigError> {
+    if text.len() > MAX_TEXT {
+        let found = format!("{} bytes", text.len());
+        refuse(field(), &found, format!("at most {MAX_TEXT} bytes"))
+    } else if text.chars().any(char::is_control) {
+        refuse(field(), &format!("{text:?}"), "no control characters")
+    } else {
+        Ok(())
+    }
+}
+
+/// The name of a class: text that shows something.
+pub(crate) fn check_label(field: impl FnOnce() -> String, label: &str) -> Result<(), ConfigError> {
+    if label.trim().is_empty() {
+        return refuse(field(), &format!("{label:?}"), "a name");
+    }
+    check_text(field, label)
+}
+
+/// Accuracy measured on a labelled set. Fractions, 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accuracy {
+    /// Name of the set.
+    pub dataset: String,
+    /// Images measured.
+    pub images: u64,
+    /// Fraction whose first class is right.
+    pub top1: f64,
+    /// Fraction whose first five classes hold the right one.
+    pub top5: f64,
+    /// Fraction with the same first class as the FP32 checkpoint without merging.
+    pub agreement: f64,
+    /// The FP32 checkpoint's `top1` on the same images, without merging.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top1_fp32: Option<f64>,
+}
+
+/// How many tokens each layer merges.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// Unique name of letters, digits, `.`, `_` and `-`: `r8`.
+    pub name: String,
+    /// r of each layer. A layer merges fewer where fewer can be merged
+    /// ([`Merge::limit`](mergevit_kernels::ops::Merge::limit)).
+    pub merge: Vec<u16>,
+    /// Measured accuracy, if any was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Accuracy>,
+}
+
+impl Schedule {
+    /// The same r in each of `depth` layers, named `r{r}`, with no accuracy.
+    pub fn constant(r: u16, depth: usize) -> Self {
+        Self {
+            name: format!("r{r}"),
+            merge: vec![r; depth],
+            accuracy: None,
+        }
+    }
+
+    fn validate(&self, index: usize, depth: usize) -> Result<(), ConfigError> {
+        let field = |name: &str| format!("schedules[{index}].{name}");
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if self.name.is_empty() || self.name.len() > MAX_TEXT || !self.name.chars().all(plain) {
+            return refuse(
+                field("name"),
+                &format!("{:?}", self.name),
+                format!("1 to {MAX_TEXT} letters, digits, '.', '_' or '-'"),
+            );
+        }
+        if self.merge.len() != depth {
+            return refuse(
+                field("merge"),
+                &format!("{} layers", self.merge.len()),
+                format!("{depth} layers"),
+            );
+        }
+        let Some(accuracy) = &self.accuracy else {
+            return Ok(());
+        };
+        check_text(|| field("accuracy.dataset"), &accuracy.dataset)?;
+        let fractions = [
+            ("accuracy.top1", accuracy.top1),
+            ("accuracy.top5", accuracy.top5),
+            ("accuracy.agreement", accuracy.agreement),
+            ("accuracy.top1_fp32", accuracy.top1_fp32.unwrap_or(0.0)),
+        ];
+        match fractions.iter().find(|(_, x)| !(0.0..=1.0).contains(x)) {
+            Some((name, x)) => refuse(field(name), &x, "a fraction from 0 to 1"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where a pack came from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// Name of the source checkpoint.
+    pub checkpoint: String,
+    /// Hash of its weights, with the hash's name: `xxh3-64:0123456789abcdef`.
+    pub checkpoint_hash: String,
+    /// Name of the calibration set.
+    pub calibration_set: String,
+    /// Images of it that were used.
+    pub calibration_images: u64,
+    /// Name and version of the program that wrote the pack.
+    pub tool: String,
+    /// Its settings: observers, smoothing, whatever else reproduces the pack.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
+}
+
+impl Provenance {
+    fn validate(&self) -> Result<(), ConfigError> {
+        check_text(|| "provenance.checkpoint".into(), &self.checkpoint)?;
+        check_text(
+            || "provenance.checkpoint_hash".into(),
+            &self.checkpoint_hash,
+        )?;
+        check_text(
+            || "provenance.calibration_set".into(),
+            &self.calibration_set,
+        )?;
+        check_text(|| "provenance.tool".into(), &self.tool)?;
+        for (key, value) in &self.settings {
+            check_text(|| "provenance.settings".into(), key)?;
+            check_text(|| format!("provenance.settings.{key}"), value)?;
+        }
+        Ok(())
+    }
+}
+
+/// Quantization of one activation. Informative: the engine uses the folded scales of the tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActivationQuantization {
+    /// Layer, if it belongs to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<usize>,
+    /// Name of the activation: `norm1`, `query`, `context`, `gelu`, ...
+    pub activation: String,
+    /// Real value of one step: one for all channels, or one a head.
+    pub scales: Vec<f32>,
+    /// The integer that stands for zero.
+    #[serde(default)]
+    pub zero_point: i32,
+}
+
+/// The metadata section as it is written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Metadata {
+    pub(crate) model: ModelConfig,
+    pub(crate) schedules: Vec<Schedule>,
+    pub(crate) provenance: Provenance,
+    #[serde(default)]
+    pub(crate) quantization: Vec<ActivationQuantization>,
+}
+
+impl Metadata {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        self.model.validate()?;
+        in_range("schedules", self.schedules.len(), 1, MAX_SCHEDULES)?;
+        for (index, schedule) in self.schedules.iter().enumerate() {
+            schedule.validate(index, self.model.depth)?;
+            if self.schedules[..index]
+                .iter()
+                .any(|s| s.name == schedule.name)
+            {
+                return refuse(
+                    format!("schedules[{index}].name"),
+                    &format!("{:?} again", schedule.name),
+                    "a name not used before",
+                );
+            }
+        }
+        self.provenance.validate()?;
+        in_range(
+            "quantization",
+            self.quantization.len(),
+            0,
+            MAX_QUANTIZATIONS,
+        )?;
+        for (index, entry) in self.quantization.iter().enumerate() {
+            let field = |name: &str| format!("quantization[{index}].{name}");
+            check_text(|| field("activation"), &entry.activation)?;
+            in_range(&field("scales"), entry.scales.len(), 1, MAX_SCALES)?;
+            let bad = entry.scales.iter().find(|s| !(s.is_finite() && **s > 0.0));
+            if let Some(scale) = bad {
+                return refuse(field("scales"), &scale, "finite and above 0");
+            }
+        }
+        Ok(())
+    }
+}
