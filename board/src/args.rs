@@ -33,7 +33,7 @@ pub(crate) struct ModelArgs {
     pub(crate) backend: BackendArgs,
 }
 
-/// What is said of the classes of an image.
+/// What is said of an image.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct ClassArgs {
     /// Name the K most likely classes
@@ -42,6 +42,9 @@ pub(crate) struct ClassArgs {
     /// Class names in the place of the pack's: one a line, a JSON list, or a config.json with id2label
     #[arg(long, value_name = "FILE")]
     pub(crate) labels: Option<PathBuf>,
+    /// Print the image's embedding, as a vector of length 1, in the place of classes
+    #[arg(long, conflicts_with_all = ["top", "labels"])]
+    pub(crate) embedding: bool,
 }
 
 /// Classes that `--top` may ask for. The live loop reserves room for them before it starts.

@@ -3,6 +3,7 @@
 //! The program is [`run`] behind an allocator that can be sealed, [`SealedAllocator`]. Programs that embed the engine
 //! want the `mergevit-runtime` crate instead.
 
+mod answer;
 mod args;
 mod cli;
 mod commands;

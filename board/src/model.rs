@@ -1,10 +1,12 @@
 //! Loads models as the command line asks.
 
+use crate::answer::Answer;
 use crate::args::{BackendArgs, ClassArgs, ModelArgs};
 use crate::failure::Failure;
 use mergevit_runtime::labels::{self, LabelsDefect};
 use mergevit_runtime::{
-    Defect, Engine, EngineOptions, LoadError, OutOfMemory, Pack, PackChanged, PackError, Schedule,
+    Defect, Engine, EngineOptions, LoadError, OutOfMemory, OutputKind, Pack, PackChanged,
+    PackError, Schedule,
 };
 use std::io;
 use std::path::Path;
@@ -84,16 +86,37 @@ pub(crate) fn failure(error: &LoadError) -> Failure {
     }
 }
 
-/// The names of the model's classes: those that the arguments name, or else the pack's.
+/// The names of the model's classes: those that the arguments name, or else the pack's. Fails if the model does not
+/// give what the arguments ask for, classes or an embedding.
 pub(crate) fn labels(args: &ClassArgs, engine: &Engine) -> Result<Vec<String>, Failure> {
     let config = engine.pack().config();
+    if args.embedding && config.output != OutputKind::Embedding {
+        return Err(Failure::Usage(
+            "--embedding: the model gives classes, and no embedding".into(),
+        ));
+    }
+    if !args.embedding && !config.classifies() {
+        return Err(Failure::Usage(
+            "the model gives embeddings, and no classes: --embedding prints them; a pack with text embeddings names \
+             classes (`mergevit-calibrate pack --text-embeddings`)"
+                .into(),
+        ));
+    }
     let Some(path) = &args.labels else {
         return Ok(config.labels.clone());
     };
-    labels::read(path, config.classes).map_err(|error| match error.defect {
+    labels::read(path, config.scores()).map_err(|error| match error.defect {
         LabelsDefect::Count { .. } => Failure::Usage(error.to_string()),
         _ => Failure::work(&error),
     })
+}
+
+/// Room for what the arguments ask for of an image.
+pub(crate) fn answer(args: &ClassArgs, engine: &Engine) -> Answer {
+    match args.embedding {
+        true => Answer::embedding(engine.pack().config().classes),
+        false => Answer::classes(args.top),
+    }
 }
 
 /// Memory was refused, with advice.

@@ -1,8 +1,8 @@
 //! Records that several commands print as lines of JSON. `records.schema.json` describes all of them.
 
+use crate::answer::AnswerView;
 use crate::file_name::FileName;
 use crate::output::Time;
-use crate::ranking::Ranking;
 use serde::Serialize;
 
 /// One classified frame. Serializing does not allocate.
@@ -16,7 +16,9 @@ pub(crate) struct FrameRecord<'a> {
     /// Where it came from, if from a file.
     #[serde(flatten)]
     pub(crate) file: Option<&'a FileName>,
-    pub(crate) top: Ranking<'a>,
+    /// `top` or `embedding`.
+    #[serde(flatten)]
+    pub(crate) answer: AnswerView<'a>,
     /// Preprocessing and inference.
     pub(crate) latency_us: f64,
     /// From the capture to the result, in a live loop.

@@ -184,7 +184,7 @@ fn sources_that_cannot_be_opened_are_named() {
         ),
         (
             format!("file:{}", text(&broken)),
-            "none of its 1 images can be read",
+            "no image can be read (1 tried)",
         ),
         (format!("y4m:{}", text(&missing)), "cannot open"),
         (format!("y4m:{}", text(&empty)), "cannot read"),

@@ -5,7 +5,8 @@
 //! file: `text_embeddings` f32 (classes, D), `logit_scale` f32 of one element, optionally `logit_bias` likewise, and
 //! the names as JSON, `["a", "b"]`, under `names` in its metadata. README.md shows a script that makes one.
 
-use mergevit_runtime::{InputError, ModelConfig, OutputKind, ZeroShot, input_file};
+use mergevit_runtime::input_file::{self, InputError};
+use mergevit_runtime::{ModelConfig, OutputKind, ZeroShot};
 use safetensors::{Dtype, SafeTensors};
 use std::path::Path;
 use thiserror::Error;
@@ -41,7 +42,9 @@ pub enum TextEmbeddingsError {
         expected: String,
     },
     /// The model has classes of its own.
-    #[error("the model scores {0} classes of its own: only an embedding can be compared with texts")]
+    #[error(
+        "the model scores {0} classes of its own: only an embedding can be compared with texts"
+    )]
     Classifier(usize),
     /// The vectors are of another model.
     #[error("vectors of {found} numbers, and the model's embedding has {expected}")]
@@ -79,12 +82,16 @@ impl TextEmbeddings {
     /// # Errors
     /// As there.
     pub fn parse(bytes: &[u8], temperature: Option<f32>) -> Result<Self, TextEmbeddingsError> {
-        let format = |error: safetensors::SafeTensorError| {
-            TextEmbeddingsError::Format(error.to_string())
-        };
+        let format =
+            |error: safetensors::SafeTensorError| TextEmbeddingsError::Format(error.to_string());
         let file = SafeTensors::deserialize(bytes).map_err(format)?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(format)?;
-        let names = names(header.metadata().as_ref().and_then(|text| text.get("names")))?;
+        let names = names(
+            header
+                .metadata()
+                .as_ref()
+                .and_then(|text| text.get("names")),
+        )?;
         let mut vectors = floats(&file, "text_embeddings")?;
         if names.is_empty() || vectors.is_empty() || !vectors.len().is_multiple_of(names.len()) {
             let found = format!("{} numbers", vectors.len());
@@ -98,7 +105,11 @@ impl TextEmbeddings {
         for (row, name) in vectors.chunks_exact_mut(width).zip(&names) {
             let square: f64 = row.iter().map(|&x| f64::from(x).powi(2)).sum();
             if square == 0.0 {
-                return wrong("text_embeddings", format!("zeros for {name:?}"), "a direction");
+                return wrong(
+                    "text_embeddings",
+                    format!("zeros for {name:?}"),
+                    "a direction",
+                );
             }
             let inverse = 1.0 / square.sqrt();
             row.iter_mut()
@@ -109,7 +120,11 @@ impl TextEmbeddings {
             None => scalar(&file, "logit_scale")?,
         };
         if scale <= 0.0 {
-            return wrong("logit_scale", scale, "above 0: the factor, not its logarithm");
+            return wrong(
+                "logit_scale",
+                scale,
+                "above 0: the factor, not its logarithm",
+            );
         }
         let bias = match file.tensor("logit_bias") {
             Ok(_) => scalar(&file, "logit_bias")?,
@@ -181,9 +196,8 @@ mod tests {
     use std::collections::HashMap;
 
     fn file(names: Option<&str>, vectors: &[f32], scale: f32) -> Vec<u8> {
-        let bytes = |values: &[f32]| -> Vec<u8> {
-            values.iter().flat_map(|x| x.to_le_bytes()).collect()
-        };
+        let bytes =
+            |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|x| x.to_le_bytes()).collect() };
         let (vectors, count) = (bytes(vectors), vectors.len());
         let scale = bytes(&[scale]);
         let tensors = [
@@ -206,7 +220,13 @@ mod tests {
         let texts = TextEmbeddings::parse(&bytes, None).unwrap();
         assert_eq!(texts.names, ["a", "b"]);
         assert_eq!(texts.vectors, [0.6, 0.8, 0.0, -1.0]);
-        assert_eq!(texts.zero_shot, ZeroShot { scale: 100.0, bias: 0.0 });
+        assert_eq!(
+            texts.zero_shot,
+            ZeroShot {
+                scale: 100.0,
+                bias: 0.0
+            }
+        );
         let warm = TextEmbeddings::parse(&bytes, Some(0.5)).unwrap();
         assert_eq!(warm.zero_shot.scale, 2.0);
     }

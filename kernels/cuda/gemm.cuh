@@ -19,30 +19,8 @@
 // qkv 197 x 2304 x 768 is 0.35 GMAC: 21 us of compute against 22 us of weights.
 #pragma once
 #include "arrival.cuh"
-#include "numerics.cuh"
+#include "gemm_epilogue.cuh"
 #include "tensor.cuh"
-
-struct GemmParams {
-    const i8 *input;       // (M, K)
-    const i8 *weights;     // (N, K)
-    const float *scale;    // (N)
-    const float *bias;     // (N)
-    void *output;          // (M, N) i8, or the residual stream f16
-    const float *position; // embed: (T, N)
-    u32 *sizes;            // embed: (B, T), set to 1
-    int4 *partial;         // splits > 1: (tiles, splits, BM x BN) sums in the lanes' own order
-    u32 *arrived;          // splits > 1: (tiles), zero before and after
-    u32 rows;              // M
-    u32 outputs;           // N
-    u32 inputs;            // K
-    float inverse_scale;   // gelu: one over the output's step
-    float zero_point;      // gelu
-    u32 batch;             // embed: B
-    u32 patches;           // embed: rows of an image
-    u32 class_token;       // embed: 1 if row 0 of an image is a class token, else 0
-};
-
-enum Epilogue { REQUANTIZE, GELU, RESIDUAL, EMBED };
 
 constexpr u32 STEP = ROW_BYTES; // bytes of K a step
 constexpr u32 GROUP = 32; // output columns that a quarter-warp's lanes share, eight each
@@ -177,56 +155,6 @@ struct Gemm {
         return true;
     }
 
-    // The row of the residual stream that a patch goes to.
-    static DEVICE u32 token_row(const GemmParams &p, u32 row) {
-        u32 image = row / p.patches;
-        return row + (image + 1) * p.class_token;
-    }
-
-    // Eight neighbouring outputs of one row.
-    template <Epilogue E>
-    static DEVICE void finish(const GemmParams &p, const float (&y)[8], u32 row, u32 column) {
-        if constexpr (E == REQUANTIZE || E == GELU) {
-            u32 q[8];
-#pragma unroll
-            for (u32 i = 0; i < 8; i++)
-                q[i] = E == GELU ? sat8(__fmaf_rn(gelu(y[i]), p.inverse_scale, p.zero_point)) : sat8(y[i]);
-            uint2 bytes = make_uint2(pack4(q[0], q[1], q[2], q[3]), pack4(q[4], q[5], q[6], q[7]));
-            *(uint2 *)((i8 *)p.output + (u64)row * p.outputs + column) = bytes;
-        } else if constexpr (E == RESIDUAL) {
-            uint4 *at = (uint4 *)((u16 *)p.output + (u64)row * p.outputs + column);
-            uint4 x = *at;
-            u32 *pair = (u32 *)&x;
-#pragma unroll
-            for (u32 i = 0; i < 4; i++)
-                pair[i] = half_pair(__fadd_rn(low_half(pair[i]), y[2 * i]),
-                                    __fadd_rn(high_half(pair[i]), y[2 * i + 1]));
-            *at = x;
-        } else {
-            u32 at = token_row(p, row), tokens = p.patches + p.class_token;
-            const float4 *position = (const float4 *)(p.position + (u64)(at % tokens) * p.outputs + column);
-            float4 low = position[0], high = position[1];
-            uint4 x = make_uint4(half_pair(__fadd_rn(y[0], low.x), __fadd_rn(y[1], low.y)),
-                                 half_pair(__fadd_rn(y[2], low.z), __fadd_rn(y[3], low.w)),
-                                 half_pair(__fadd_rn(y[4], high.x), __fadd_rn(y[5], high.y)),
-                                 half_pair(__fadd_rn(y[6], high.z), __fadd_rn(y[7], high.w)));
-            *(uint4 *)((u16 *)p.output + (u64)at * p.outputs + column) = x;
-        }
-    }
-
-    // What the patch embedding writes beside its rows: class tokens, and a size of 1 for every token.
-    static DEVICE void start_tokens(const GemmParams &p, u32 n0) {
-        if (blockIdx.x != 0) return;
-        u32 tokens = p.patches + p.class_token;
-        if (p.class_token)
-            for (u32 i = threadIdx.x; i < p.batch * BN; i += THREADS) {
-                u32 image = i / BN, column = n0 + i % BN;
-                ((u16 *)p.output)[(u64)image * tokens * p.outputs + column] = float_to_half(p.position[column]);
-            }
-        if (blockIdx.y == 0)
-            for (u32 i = threadIdx.x; i < p.batch * tokens; i += THREADS) p.sizes[i] = 1;
-    }
-
     template <Epilogue E>
     static DEVICE void run(const GemmParams &p) {
         extern __shared__ __align__(128) u8 shared[];
@@ -234,7 +162,7 @@ struct Gemm {
         Sums sums = {};
         main_loop(p, sums, shared_address(shared), m0, n0);
         if (!reduce(p, sums, (u32 *)shared)) return;
-        if constexpr (E == EMBED) start_tokens(p, n0);
+        if constexpr (E == EMBED) start_tokens<THREADS>(p, n0, BN);
         u32 lane = lane_id(), wm = warp_id() % (BM / WM), wn = warp_id() / (BM / WM);
 #pragma unroll
         for (u32 ni = 0; ni < NI; ni++) {

@@ -1,66 +1,106 @@
-// Token merging, first half: the most similar B token (odd position) of every A token (even position), and
-// which A tokens merge: the r most similar.
+// Token merging, first half: the most similar target of every source, and which sources merge: the r most similar.
+// Sources are the tokens at even positions, targets those at odd ones; the first P tokens are neither.
 //
-// A block takes 16 A tokens of an image and all of its B tokens. The metric of a token is the sum of its keys
-// over heads, 64 integers of up to 13 bits: as 256 h + l with bytes h and l, four products on the Tensor Cores
-// make one exact one. B's metric is computed again by every block, from L2, which is cheaper than a launch.
-// The last block of an image to arrive ranks its A tokens.
+// A block takes 16 or 64 sources of an image and all of its targets, a tile of them at a time. The metric of a token
+// is the sum of its keys over heads, D integers of up to 13 bits: as 256 h + l with bytes h and l, four products on
+// the Tensor Cores make one exact one. The targets' metric is computed again by every block, from L2, which is
+// cheaper than a launch. The last block of an image to arrive ranks its sources.
 //
-// Bytes: T C keys read an image (B's again for each further block), 8 T / 2 written. Operations: T^2 / 4 * 64
-// multiply-accumulates, four times. Orin Nano Super, ViT-B/16 at batch 1: 7 blocks, each reads 88 kB from L2:
-// about 4 us, of which 2 are the launch.
+// Bytes: T A keys read an image (half of them again for each further block), 8 T / 2 written. Operations:
+// T^2 / 4 * D multiply-accumulates, four times. Orin Nano Super, ViT-B/16 at batch 1: 7 blocks, each reads 88 kB
+// from L2: about 4 us, of which 2 are the launch.
 //
-// dynamic shared: merge_match 18480
+// dynamic shared: merge_match_32 9792
+// dynamic shared: merge_match_64 19008
+// dynamic shared: merge_match_96 28224
+// dynamic shared: merge_match_128 37440
 #include "arrival.cuh"
 #include "numerics.cuh"
-#include "tensor.cuh"
+#include "rows.cuh"
 
 struct MergeMatchParams {
-    const i8 *qkv;     // (B, T, 3C)
-    float *similarity; // (B, ceil(T / 2)): of the best partner; minus infinity for a class token
-    u32 *partner;      // (B, ceil(T / 2)): index among B tokens of the one it merges into, or STAYS
+    const i8 *qkv;     // (B, T, 3A)
+    float *similarity; // (B, S): of the best target
+    u32 *partner;      // (B, S): index among targets of the one it merges into, or STAYS
     u32 *arrived;      // (B): zero before and after
     u32 tokens;        // T
-    u32 width;         // C
+    u32 prefix;        // P
+    u32 heads;         // H
     u32 merged;        // r
-    u32 class_token;   // 1 if token 0 is a class token, which never merges
+    u32 groups;        // of 16 sources that a block takes: 1, 2 or 4
+    u32 padding;
+
+    DEVICE u32 first_source() const { return round_up(prefix, 2); }
+    DEVICE u32 first_target() const { return prefix | 1; }
+    DEVICE u32 sources() const { return ceil_div(tokens - first_source(), 2); } // S
+    DEVICE u32 targets() const { return ceil_div(tokens - first_target(), 2); }
 };
 
 constexpr u32 THREADS = 128;
 constexpr u32 WARPS = THREADS / WARP;
 constexpr u32 STAYS = 0xffffffffu;
-constexpr u32 SOURCES = 16;
-constexpr u32 BLOCK = 32; // B tokens are rounded up to this many
-static_assert(HEAD_WIDTH == ROW_BYTES, "a metric is one row of shared memory");
+constexpr u32 GROUP = 16; // sources of one product
+constexpr u32 BLOCK = 32; // targets are rounded up to this many
+constexpr u32 TILE = 128; // targets in shared memory at most
+constexpr u32 LANES = 4;  // that make the metric of a token
 
-// Shared memory: high and low bytes of the metric, (rows, 64) each, and 1 / norm. The first 16 rows are the
-// block's A tokens, then come all B tokens.
+// Shared memory: high and low bytes of the metric, (rows, D) each, and 1 / norm. The first rows are the block's
+// sources, then comes a tile of targets.
+template <u32 D>
 struct Metric {
+    static constexpr u32 OWN = D / LANES; // a lane's channels
     u8 *high, *low;
     float *inverse_norm;
 
     DEVICE Metric(u8 *shared, u32 rows)
-        : high(shared), low(shared + rows * HEAD_WIDTH), inverse_norm((float *)(shared + 2 * rows * HEAD_WIDTH)) {}
+        : high(shared), low(shared + rows * D), inverse_norm((float *)(shared + 2 * rows * D)) {}
 
-    // Four neighbouring lanes make the metric of one token, 16 channels each; zeros if there is no such token.
-    // Every lane takes part, whatever its row, so that the exchange below is one instruction.
-    DEVICE void make(u32 row, u32 rows, const i8 *keys, u32 width, bool valid) {
-        u32 chunk = threadIdx.x % CHUNKS;
-        i32 sum[CHUNK] = {};
-#pragma unroll 4
-        for (u32 head = 0; head < width; head += HEAD_WIDTH) {
-            uint4 k = *(const uint4 *)(keys + head + chunk * CHUNK);
-            const i32 word[4] = {(i32)k.x, (i32)k.y, (i32)k.z, (i32)k.w};
+    // A lane's keys of one head.
+    static DEVICE void load(u32 (&word)[OWN / 4], const i8 *keys) {
 #pragma unroll
-            for (u32 i = 0; i < CHUNK; i++) sum[i] = __dp4a(word[i / 4], 1 << 8 * (i % 4), sum[i]);
+        for (u32 i = 0; i < OWN; i += OWN % 16 ? 8 : 16) {
+            if (OWN % 16) {
+                uint2 k = *(const uint2 *)(keys + i);
+                word[i / 4] = k.x, word[i / 4 + 1] = k.y;
+            } else {
+                uint4 k = *(const uint4 *)(keys + i);
+                word[i / 4] = k.x, word[i / 4 + 1] = k.y, word[i / 4 + 2] = k.z, word[i / 4 + 3] = k.w;
+            }
+        }
+    }
+
+    // A lane's bytes of a row.
+    static DEVICE void store(u8 *to, u32 row, const u32 (&word)[OWN / 4]) {
+#pragma unroll
+        for (u32 i = 0; i < OWN; i += OWN % 16 ? 8 : 16) {
+            u32 column = threadIdx.x % LANES * OWN + i;
+            u8 *at = to + Rows<D>::place(row, column / CHUNK) + column % CHUNK;
+            if (OWN % 16)
+                *(uint2 *)at = make_uint2(word[i / 4], word[i / 4 + 1]);
+            else
+                *(uint4 *)at = make_uint4(word[i / 4], word[i / 4 + 1], word[i / 4 + 2], word[i / 4 + 3]);
+        }
+    }
+
+    // Four neighbouring lanes make the metric of one token; zeros if there is no such token. Every lane takes
+    // part, whatever its row, so that the exchange below is one instruction.
+    DEVICE void make(u32 row, bool exists, const i8 *keys, u32 heads, bool valid) const {
+        i32 sum[OWN] = {};
+        keys += threadIdx.x % LANES * OWN;
+#pragma unroll 4
+        for (u32 head = 0; head < heads; head++) {
+            u32 word[OWN / 4];
+            load(word, keys + head * D);
+#pragma unroll
+            for (u32 i = 0; i < OWN; i++) sum[i] = __dp4a((i32)word[i / 4], 1 << 8 * (i % 4), sum[i]);
         }
         if (!valid)
 #pragma unroll
-            for (u32 i = 0; i < CHUNK; i++) sum[i] = 0;
+            for (u32 i = 0; i < OWN; i++) sum[i] = 0;
         i32 norm = 0;
-        u32 h[4], l[4];
+        u32 h[OWN / 4], l[OWN / 4];
 #pragma unroll
-        for (u32 i = 0; i < 4; i++) {
+        for (u32 i = 0; i < OWN / 4; i++) {
             i32 hi[4];
 #pragma unroll
             for (u32 c = 0; c < 4; c++) {
@@ -74,15 +114,27 @@ struct Metric {
         }
         norm += __shfl_xor_sync(ALL, norm, 1);
         norm += __shfl_xor_sync(ALL, norm, 2);
-        if (row >= rows) return;
-        u32 at = place(row, chunk);
-        *(uint4 *)(high + at) = make_uint4(h[0], h[1], h[2], h[3]);
-        *(uint4 *)(low + at) = make_uint4(l[0], l[1], l[2], l[3]);
-        if (chunk == 0) inverse_norm[row] = norm ? __fdiv_rn(1.0f, __fsqrt_rn((float)norm)) : 0.0f;
+        if (!exists) return;
+        store(high, row, h);
+        store(low, row, l);
+        if (threadIdx.x % LANES == 0) inverse_norm[row] = norm ? __fdiv_rn(1.0f, __fsqrt_rn((float)norm)) : 0.0f;
+    }
+
+    // The block's `own` sources, with the first tile; the tile of targets from index `first` on.
+    DEVICE void make_tile(const MergeMatchParams &p, u32 own, u32 rows, u32 first) const {
+        u32 width = p.heads * D;
+        const i8 *keys = p.qkv + (u64)blockIdx.y * p.tokens * 3 * width + width;
+        for (u32 start = first ? own : 0; start < rows; start += THREADS / LANES) {
+            u32 row = start + threadIdx.x / LANES;
+            u32 token = row < own ? p.first_source() + 2 * (blockIdx.x * own + row)
+                                  : p.first_target() + 2 * (first + row - own);
+            bool valid = token < p.tokens;
+            make(row, row < rows, keys + (u64)(valid ? token : 0) * 3 * width, p.heads, valid);
+        }
     }
 };
 
-// The best partner so far. Of equals the lower index.
+// The best target so far. Of equals the lower index.
 struct Best {
     float similarity;
     u32 partner;
@@ -95,55 +147,80 @@ struct Best {
     }
 };
 
-// Dot products of 16 A tokens with 8 B tokens from row `row` on.
-DEVICE void dots(const Metric &metric, const u32 (&ah)[2][4], const u32 (&al)[2][4], u32 row, i32 (&dot)[4]) {
-    u32 lane = lane_id(), at = place(row + lane % 8, lane / 8);
-    u32 bh[4], bl[4];
-    load_matrices(bh, shared_address(metric.high) + at);
-    load_matrices(bl, shared_address(metric.low) + at);
-    i32 hh[4] = {}, mixed[4] = {}, ll[4] = {};
-#pragma unroll
-    for (u32 k = 0; k < 2; k++) {
-        multiply_s8(hh, ah[k], bh[2 * k], bh[2 * k + 1]);
-        multiply_s8(mixed, ah[k], bl[2 * k], bl[2 * k + 1]);
-        multiply_s8(mixed, al[k], bh[2 * k], bh[2 * k + 1]);
-        multiply_s8(ll, al[k], bl[2 * k], bl[2 * k + 1]);
-    }
-#pragma unroll
-    for (u32 i = 0; i < 4; i++) dot[i] = hh[i] * 65536 + mixed[i] * 256 + ll[i];
-}
+// A group of 16 sources, and what is best for the lane's rows g and g + 8.
+template <u32 D>
+struct Group {
+    u32 high[D / 32][4], low[D / 32][4]; // A fragments
+    float inverse_norm[2];
+    Best best[2];
 
-// The best of this warp's share of the B tokens for the lane's rows g and g + 8.
-DEVICE void search(const Metric &metric, u32 targets, Best (&best)[2]) {
-    u32 lane = lane_id(), ah[2][4], al[2][4];
+    DEVICE void load(const Metric<D> &metric, u32 row) {
+        u32 lane = lane_id();
 #pragma unroll
-    for (u32 k = 0; k < 2; k++) {
-        u32 at = place(lane % 16, 2 * k + lane / 16);
-        load_matrices(ah[k], shared_address(metric.high) + at);
-        load_matrices(al[k], shared_address(metric.low) + at);
-    }
-    float inverse[2] = {metric.inverse_norm[lane / 4], metric.inverse_norm[lane / 4 + 8]};
-    for (u32 b0 = warp_id() * 8; b0 < targets; b0 += 8 * WARPS) {
-        i32 dot[4];
-        dots(metric, ah, al, SOURCES + b0, dot);
+        for (u32 k = 0; k < D / 32; k++) {
+            u32 at = Rows<D>::place(row + lane % 16, 2 * k + lane / 16);
+            load_matrices(high[k], shared_address(metric.high) + at);
+            load_matrices(low[k], shared_address(metric.low) + at);
+        }
 #pragma unroll
-        for (u32 i = 0; i < 4; i++) {
-            u32 b = b0 + lane % 4 * 2 + i % 2;
-            float s = __fmul_rn(__fmul_rn((float)dot[i], inverse[i / 2]), metric.inverse_norm[SOURCES + b]);
-            if (b < targets) best[i / 2].take(s, b);
+        for (u32 i = 0; i < 2; i++) {
+            inverse_norm[i] = metric.inverse_norm[row + lane / 4 + 8 * i];
+            best[i] = {-__int_as_float(0x7f800000), ~0u};
         }
     }
-#pragma unroll
-    for (u32 i = 0; i < 2; i++)
-#pragma unroll
-        for (u32 across = 1; across <= 2; across *= 2)
-            best[i].take(__shfl_xor_sync(ALL, best[i].similarity, across),
-                         __shfl_xor_sync(ALL, best[i].partner, across));
-}
 
-// Ranks A tokens by similarity, of equals the lower index first: all but the first r stay.
-DEVICE void rank(const MergeMatchParams &p, float *similarity, u32 sources) {
-    u32 start = blockIdx.y * sources;
+    // Dot products with 8 targets.
+    DEVICE void dots(const u32 (&h)[D / 32][2], const u32 (&l)[D / 32][2], i32 (&dot)[4]) const {
+        i32 hh[4] = {}, mixed[4] = {}, ll[4] = {};
+#pragma unroll
+        for (u32 k = 0; k < D / 32; k++) {
+            multiply_s8(hh, high[k], h[k][0], h[k][1]);
+            multiply_s8(mixed, high[k], l[k][0], l[k][1]);
+            multiply_s8(mixed, low[k], h[k][0], h[k][1]);
+            multiply_s8(ll, low[k], l[k][0], l[k][1]);
+        }
+#pragma unroll
+        for (u32 i = 0; i < 4; i++) dot[i] = hh[i] * 65536 + mixed[i] * 256 + ll[i];
+    }
+
+    // Every `step`-th eight from the `start`-th on of a tile of `count` targets, which are rows from `row` on and
+    // whose first has index `first`.
+    DEVICE void search(const Metric<D> &metric, u32 row, u32 first, u32 count, u32 start, u32 step) {
+        RowReader<D> high_rows(shared_address(metric.high)), low_rows(shared_address(metric.low));
+        high_rows.advance(row + 8 * start), low_rows.advance(row + 8 * start);
+        const float *inverse = metric.inverse_norm + row + lane_id() % 4 * 2;
+        for (u32 b0 = 8 * start; b0 < count; b0 += 8 * step) {
+            u32 h[D / 32][2], l[D / 32][2];
+            i32 dot[4];
+            high_rows.get(0, h), high_rows.advance(8 * step);
+            low_rows.get(0, l), low_rows.advance(8 * step);
+            dots(h, l, dot);
+            float2 of_target = *(const float2 *)(inverse + b0);
+#pragma unroll
+            for (u32 i = 0; i < 4; i++) {
+                u32 b = b0 + lane_id() % 4 * 2 + i % 2;
+                float of_both = __fmul_rn((float)dot[i], inverse_norm[i / 2]);
+                float s = __fmul_rn(of_both, i % 2 ? of_target.y : of_target.x);
+                if (b < count) best[i / 2].take(s, first + b);
+            }
+        }
+    }
+
+    DEVICE void store(Best (&found)[GROUP]) {
+#pragma unroll
+        for (u32 i = 0; i < 2; i++) {
+#pragma unroll
+            for (u32 across = 1; across <= 2; across *= 2)
+                best[i].take(__shfl_xor_sync(ALL, best[i].similarity, across),
+                             __shfl_xor_sync(ALL, best[i].partner, across));
+            if (lane_id() % 4 == 0) found[lane_id() / 4 + 8 * i] = best[i];
+        }
+    }
+};
+
+// Ranks sources by similarity, of equals the lower index first: all but the first r stay.
+DEVICE void rank(const MergeMatchParams &p, float *similarity) {
+    u32 sources = p.sources(), start = blockIdx.y * sources;
     for (u32 a = threadIdx.x; a < sources; a += THREADS) similarity[a] = __ldcg(p.similarity + start + a);
     __syncthreads();
     for (u32 a = threadIdx.x; a < sources; a += THREADS) {
@@ -157,40 +234,44 @@ DEVICE void rank(const MergeMatchParams &p, float *similarity, u32 sources) {
     }
 }
 
-// Writes what the warps have found: of equals the lower index.
-DEVICE void write(const MergeMatchParams &p, const Best (&found)[WARPS][SOURCES], u32 a, u32 sources) {
-    u32 row = threadIdx.x;
-    Best best = found[0][row];
-    for (u32 warp = 1; warp < WARPS; warp++) best.take(found[warp][row].similarity, found[warp][row].partner);
-    if (p.class_token && a == 0) best = {-__int_as_float(0x7f800000), 0};
-    p.similarity[blockIdx.y * sources + a] = best.similarity;
-    p.partner[blockIdx.y * sources + a] = best.partner;
+// Writes what the warps of each group have found: of equals the lower index.
+DEVICE void write(const MergeMatchParams &p, const Best (&found)[WARPS][GROUP]) {
+    u32 row = threadIdx.x % GROUP, a = blockIdx.x * p.groups * GROUP + threadIdx.x;
+    if (threadIdx.x >= p.groups * GROUP || a >= p.sources()) return;
+    u32 group = threadIdx.x / GROUP;
+    Best best = found[group][row];
+    for (u32 warp = group + p.groups; warp < WARPS; warp += p.groups)
+        best.take(found[warp][row].similarity, found[warp][row].partner);
+    p.similarity[blockIdx.y * p.sources() + a] = best.similarity;
+    p.partner[blockIdx.y * p.sources() + a] = best.partner;
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS) merge_match(PARAMS(MergeMatchParams) p) {
+template <u32 D>
+DEVICE void match(const MergeMatchParams &p) {
     extern __shared__ __align__(128) u8 shared[];
-    __shared__ Best found[WARPS][SOURCES];
-    u32 sources = ceil_div(p.tokens, 2), targets = p.tokens / 2, first = blockIdx.x * SOURCES;
-    u32 rows = SOURCES + round_up(targets, BLOCK);
-    Metric metric(shared, rows);
-    const i8 *keys = p.qkv + (u64)blockIdx.y * p.tokens * 3 * p.width + p.width;
-    for (u32 start = 0; start < rows; start += THREADS / CHUNKS) {
-        u32 row = start + threadIdx.x / CHUNKS;
-        u32 token = row < SOURCES ? 2 * (first + row) : 2 * (row - SOURCES) + 1;
-        bool valid = token < p.tokens;
-        metric.make(row, rows, keys + (u64)(valid ? token : 0) * 3 * p.width, p.width, valid);
+    __shared__ Best found[WARPS][GROUP];
+    u32 own = p.groups * GROUP, targets = p.targets(), most = min(round_up(targets, BLOCK), TILE);
+    Metric<D> metric(shared, own + most);
+    Group<D> group;
+    for (u32 first = 0; first < targets; first += TILE) {
+        if (first) __syncthreads();
+        metric.make_tile(p, own, own + most, first);
+        __syncthreads();
+        if (!first) group.load(metric, warp_id() % p.groups * GROUP);
+        group.search(metric, own, first, min(targets - first, TILE), warp_id() / p.groups, WARPS / p.groups);
     }
+    group.store(found[warp_id()]);
     __syncthreads();
-    Best best[2] = {{-__int_as_float(0x7f800000), ~0u}, {-__int_as_float(0x7f800000), ~0u}};
-    search(metric, targets, best);
-    u32 lane = lane_id();
-    if (lane % 4 == 0) {
-        found[warp_id()][lane / 4] = best[0];
-        found[warp_id()][lane / 4 + 8] = best[1];
-    }
-    __syncthreads();
-    u32 a = first + threadIdx.x;
-    if (threadIdx.x < SOURCES && a < sources) write(p, found, a, sources);
+    write(p, found);
     __shared__ u32 before;
-    if (arrives_last(p.arrived + blockIdx.y, gridDim.x, &before)) rank(p, (float *)shared, sources);
+    if (arrives_last(p.arrived + blockIdx.y, gridDim.x, &before)) rank(p, (float *)shared);
 }
+
+#define MERGE_MATCH(D)                                                                                        \
+    extern "C" __global__ void __launch_bounds__(THREADS) merge_match_##D(PARAMS(MergeMatchParams) p) {       \
+        match<D>(p);                                                                                           \
+    }
+MERGE_MATCH(32)
+MERGE_MATCH(64)
+MERGE_MATCH(96)
+MERGE_MATCH(128)

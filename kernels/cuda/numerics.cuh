@@ -24,27 +24,40 @@ DEVICE u32 pack4(u32 a, u32 b, u32 c, u32 d) {
     return __byte_perm(ab, cd, 0x5410);
 }
 
-// x Phi(x), degree 12; `math::gelu`.
-DEVICE float gelu(float x) {
-    constexpr float LIMIT = 5.1f;
-    constexpr float MAP = (float)(2.0 / (5.1 * 5.1));
-    float a = fminf(fabsf(x), LIMIT);
-    float t = __fmaf_rn(__fmul_rn(a, a), MAP, -1.0f);
-    float p = 0.00065437466f;
-    p = __fmaf_rn(p, t, -0.0019570477f);
-    p = __fmaf_rn(p, t, 0.0024040807f);
-    p = __fmaf_rn(p, t, -0.0032291685f);
-    p = __fmaf_rn(p, t, 0.006860141f);
-    p = __fmaf_rn(p, t, -0.012024595f);
-    p = __fmaf_rn(p, t, 0.017465442f);
-    p = __fmaf_rn(p, t, -0.02401636f);
-    p = __fmaf_rn(p, t, 0.031716023f);
-    p = __fmaf_rn(p, t, -0.040218674f);
-    p = __fmaf_rn(p, t, 0.050782956f);
-    p = __fmaf_rn(p, t, -0.06900326f);
-    p = __fmaf_rn(p, t, 0.13860528f);
-    float tail = __fmaf_rn(-a, p, 0.5f);
-    return __fmaf_rn(-a, tail, fmaxf(x, 0.0f));
+// x s(x) with s(-x) = 1 - s(x), as data; `math::Activation`.
+struct Activation {
+    float limit;
+    float map;      // 2 / limit
+    float poly[10]; // lowest power first
+};
+
+DEVICE float activate(const Activation &f, float x) {
+    float a = fminf(fabsf(x), f.limit);
+    float t = __fmaf_rn(a, f.map, -1.0f);
+    float q = f.poly[9];
+#pragma unroll
+    for (i32 i = 8; i >= 0; i--) q = __fmaf_rn(q, t, f.poly[i]);
+    return __fmaf_rn(-a, q, fmaxf(x, 0.0f));
+}
+
+// Cosine and sine of whole turns; `math::cos_sin`.
+DEVICE float2 cos_sin(float turns) {
+    float u = __fsub_rn(turns, rintf(turns));
+    float w = __fmul_rn(u, u);
+    float c = 6.5458918f;
+    c = __fmaf_rn(c, w, -25.98146f);
+    c = __fmaf_rn(c, w, 60.171906f);
+    c = __fmaf_rn(c, w, -85.45077f);
+    c = __fmaf_rn(c, w, 64.93916f);
+    c = __fmaf_rn(c, w, -19.739206f);
+    c = __fmaf_rn(c, w, 1.0f);
+    float s = -12.271261f;
+    s = __fmaf_rn(s, w, 41.205395f);
+    s = __fmaf_rn(s, w, -76.5801f);
+    s = __fmaf_rn(s, w, 81.596184f);
+    s = __fmaf_rn(s, w, -41.341423f);
+    s = __fmaf_rn(s, w, 6.2831826f);
+    return make_float2(c, __fmul_rn(u, s));
 }
 
 // MAGIC + rne(255 * 2^x) for x <= 0, as bits: the softmax numerator is the low byte; `math::exp2_255`.

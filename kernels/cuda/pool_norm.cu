@@ -1,5 +1,6 @@
-// Pooling and the last layer norm: (B, T, C) f16 to (B, C) f16, and normalized to 16 bits in two bytes. One
-// block an image.
+// Pooling and the last norm: (B, T, C) f16 to (B, pooled) f16, and normalized to 16 bits in two bytes, or to f32. The
+// pooled vector is the image's first rows, as they lie, and behind them, or alone, the mean of rows weighted by their
+// sizes. It is normalized in parts of L elements, each by itself. One block an image, one warp a part.
 //
 // Bytes: 2 C read for the class token, 2 T C for the mean; 4 C written. Orin Nano Super, ViT-B/16: 3 us, of
 // which 2 are the launch; with the mean of 196 tokens, an fma chain a channel, 10 us.
@@ -8,28 +9,29 @@
 struct PoolNormParams {
     const u16 *residual; // (B, T, C) f16
     const u32 *sizes;    // (B, T)
-    const float *gain;   // (C)
-    const float *bias;   // (C)
-    u16 *pooled;         // (B, C) f16
-    i8 *high;            // (B, C)
-    i8 *low;             // (B, C)
+    u16 *pooled;         // (B, pooled) f16
+    i8 *high;            // (B, pooled), unless `real`
+    i8 *low;             // (B, pooled), likewise
+    float *real;         // (B, pooled), or null
+    NormParams norm;     // of parts; L divides `pooled`
     u32 tokens;          // T
     u32 width;           // C
-    u32 class_token;     // 1 if token 0 is a class token, else 0
-    u32 mean;            // 1 for the mean weighted by sizes, 0 for row 0
-    float epsilon;
+    u32 copied;          // elements of the first rows that are taken over, a multiple of C
+    u32 first;           // the first row of the mean
+    u32 pooled_width;    // `copied`, or C more for the mean
     u32 padding;
 };
 
 constexpr u32 THREADS = 256;
+constexpr u32 WARPS = THREADS / WARP;
 
-// The mean over all tokens but the class token, each channel summed in ascending order.
+// The mean over the tokens from `first` on, each channel summed in ascending order.
 DEVICE u16 weighted_mean(const PoolNormParams &p, const u16 *residual, u32 column) {
     const u32 *sizes = p.sizes + blockIdx.x * p.tokens;
     float sum = 0.0f;
     u32 total = 0;
 #pragma unroll 8
-    for (u32 token = p.class_token; token < p.tokens; token++) {
+    for (u32 token = p.first; token < p.tokens; token++) {
         sum = __fmaf_rn((float)sizes[token], half_to_float(residual[(u64)token * p.width + column]), sum);
         total += sizes[token];
     }
@@ -42,15 +44,17 @@ DEVICE i32 wide(float y) {
     return (i32)(float_bits(__fadd_rn(clamped, MAGIC)) - MAGIC_BITS);
 }
 
-DEVICE void normalize_wide(const Row &row, const PoolNormParams &p, i8 *high, i8 *low) {
-    Values values(row, p.width);
-    Normalizer norm(values, p.width, p.epsilon);
-#pragma unroll
-    for (u32 s = 0; s < ROW_STEPS; s++) {
-        u32 column = Row::column(s);
-        if (column >= p.width) break;
-        float y[LANE_ELEMENTS];
-        norm.apply(values.x[s], p.gain, p.bias, column, y);
+// A normalized row in f32, or in 16 bits as two bytes.
+struct RealOrWide {
+    float *real;
+    i8 *high, *low;
+
+    DEVICE void write(u32 column, const float (&y)[LANE_ELEMENTS]) const {
+        if (real) {
+            *(float4 *)(real + column) = make_float4(y[0], y[1], y[2], y[3]);
+            *(float4 *)(real + column + 4) = make_float4(y[4], y[5], y[6], y[7]);
+            return;
+        }
         i32 q[LANE_ELEMENTS], h[LANE_ELEMENTS];
 #pragma unroll
         for (u32 i = 0; i < LANE_ELEMENTS; i++) {
@@ -61,19 +65,17 @@ DEVICE void normalize_wide(const Row &row, const PoolNormParams &p, i8 *high, i8
         *(uint2 *)(high + column) = make_uint2(pack4(h[0], h[1], h[2], h[3]), pack4(h[4], h[5], h[6], h[7]));
         *(uint2 *)(low + column) = make_uint2(pack4(q[0], q[1], q[2], q[3]), pack4(q[4], q[5], q[6], q[7]));
     }
-}
+};
 
 extern "C" __global__ void __launch_bounds__(THREADS) pool_norm(PARAMS(PoolNormParams) p) {
-    __shared__ __align__(16) u16 pooled[MAX_WIDTH];
     const u16 *residual = p.residual + (u64)blockIdx.x * p.tokens * p.width;
-    for (u32 column = threadIdx.x; column < p.width; column += THREADS) {
-        u16 x = p.mean ? weighted_mean(p, residual, column) : residual[column];
-        pooled[column] = x;
-        p.pooled[(u64)blockIdx.x * p.width + column] = x;
-    }
+    u64 image = (u64)blockIdx.x * p.pooled_width;
+    for (u32 column = threadIdx.x; column < p.pooled_width; column += THREADS)
+        p.pooled[image + column] =
+            column < p.copied ? residual[column] : weighted_mean(p, residual, column - p.copied);
     __syncthreads();
-    if (warp_id() != 0) return;
-    Row row;
-    row.load(pooled, p.width);
-    normalize_wide(row, p, p.high + (u64)blockIdx.x * p.width, p.low + (u64)blockIdx.x * p.width);
+    for (u32 part = warp_id() * p.norm.width; part < p.pooled_width; part += WARPS * p.norm.width) {
+        u64 at = image + part;
+        normalize(p.pooled + at, p.norm, RealOrWide{p.real ? p.real + at : nullptr, p.high + at, p.low + at});
+    }
 }

@@ -37,7 +37,15 @@ DEVICE void load_matrices(u32 (&r)[4], u32 shared) {
                  : "memory");
 }
 
-// As above, transposed: the lane receives 16-bit column l / 4 of rows 2 (l % 4) and 2 (l % 4) + 1.
+// As above, two matrices: lanes 0 to 15 give the addresses.
+DEVICE void load_matrices(u32 (&r)[2], u32 shared) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];"
+                 : "=r"(r[0]), "=r"(r[1])
+                 : "r"(shared)
+                 : "memory");
+}
+
+// Four, transposed: the lane receives 16-bit column l / 4 of rows 2 (l % 4) and 2 (l % 4) + 1.
 DEVICE void load_matrices_transposed(u32 (&r)[4], u32 shared) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])

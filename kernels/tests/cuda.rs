@@ -8,7 +8,7 @@ mod on_device;
 #[path = "common/suite.rs"]
 mod suite;
 
-use common::checks::{Candidates, Feature, Places, check_merge};
+use common::checks::{Candidates, Places, check_attention, check_merge, check_pool_attention};
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::Device;
 use mergevit_kernels::cuda::gemm::Tile;
@@ -32,10 +32,6 @@ impl Candidates for Cuda {
             |order| -> Box<dyn Kernels> { Box::new(OnDevice::new(device(order), Tile::T32x64, 1)) };
         orders.map(on_device).into()
     }
-
-    fn lack(feature: Feature) -> bool {
-        feature.is_missing_on_cuda()
-    }
 }
 
 /// Every tile shape, with K in one part and in three.
@@ -54,10 +50,6 @@ impl Candidates for Tilings {
             ))
         })
         .collect()
-    }
-
-    fn lack(feature: Feature) -> bool {
-        feature.is_missing_on_cuda()
     }
 }
 
@@ -82,7 +74,8 @@ const SHAPES: Shapes = Shapes {
         (21, 192, 192),
         (33, 384, 320),
         (17, 128, 3072),
-        (50, 64, 8192),
+        (18, 64, 8192),
+        (3, 64, 16384),
         (197, 256, 448),
     ],
     scales: &[0.0, 1e-30, 1e30, f32::MAX],
@@ -99,6 +92,7 @@ const SHAPES: Shapes = Shapes {
         (2, 49, 0, 128, 64),
         (2, 49, 1, 128, 64),
         (2, 36, 5, 128, 64),
+        (3, 5, 16, 192, 64),
     ],
     tokens: &[1..=257],
     merges: &[
@@ -132,5 +126,69 @@ fn merging_over_token_counts() {
             prefix,
         };
         check_merge::<Cuda>(tokens as u64, shape, 6, Places::Nowhere);
+    }
+}
+
+/// Keys and values that lie in shared memory as one tile, or just do not, and tiles that are all full or not.
+#[test]
+fn attention_over_tiles() {
+    for (head_width, tokens) in [
+        (32, [704, 705]),
+        (64, [352, 353]),
+        (96, [224, 225]),
+        (128, [160, 161]),
+    ] {
+        for tokens in tokens.into_iter().chain([384, 577]) {
+            let seed = (head_width + tokens) as u64;
+            check_attention::<Cuda>(seed, (1, tokens), (1, head_width), 3e-4);
+            check_pool_attention::<Cuda>(seed, (2, tokens), (2, head_width), 3e-4);
+        }
+    }
+    check_attention::<Cuda>(1, (2, 353), (2, 64), 3e-4);
+}
+
+/// One block a group of sources, or several groups a block, and up to 16 tiles of targets.
+#[test]
+fn merging_over_tiles() {
+    for (batch, tokens, head_width, prefix, merged) in [
+        (1, 259, 64, 1, 129),
+        (1, 260, 32, 2, 100),
+        (1, 321, 64, 0, 7),
+        (1, 322, 96, 5, 40),
+        (1, 577, 64, 1, 200),
+        (2, 513, 128, 1, 60),
+        (8, 197, 64, 1, 8),
+        (1, 2305, 32, 1, 600),
+        (1, 4112, 128, 16, 2048),
+    ] {
+        let shape = Merge {
+            batch,
+            tokens,
+            width: 64,
+            heads: 2,
+            head_width,
+            merged,
+            prefix,
+        };
+        check_merge::<Cuda>(tokens as u64, shape, 7, Places::of(merged as u64));
+    }
+}
+
+/// Rows in pieces, and others that registers hold.
+#[test]
+fn merging_wide_rows() {
+    for width in [1984, 2048, 2112, 4096] {
+        for (tokens, merged) in [(50, 18), (51, 19), (52, 20)] {
+            let shape = Merge {
+                batch: 2,
+                tokens,
+                width,
+                heads: 32,
+                head_width: 32,
+                merged,
+                prefix: 1,
+            };
+            check_merge::<Cuda>(3, shape, 3, Places::Nowhere);
+        }
     }
 }

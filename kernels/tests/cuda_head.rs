@@ -8,7 +8,7 @@ mod common;
 mod on_device;
 
 use common::Weights;
-use common::checks::{Candidates, Feature, check_norm, check_patchify, check_pool};
+use common::checks::{Candidates, check_norm, check_patchify, check_pool};
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::gemm::Tile;
 use mergevit_kernels::cuda::testing::{BlockOrder, Options, test_device, unnoticed_mutants};
@@ -32,15 +32,20 @@ impl Candidates for Cuda {
             1,
         ))]
     }
-
-    fn lack(feature: Feature) -> bool {
-        feature.is_missing_on_cuda()
-    }
 }
 
 #[test]
 fn patches_of_odd_lines_and_images() {
-    for (image_size, patch_size) in [(7, 7), (21, 7), (15, 5), (10, 2), (12, 4), (33, 11), (3, 1)] {
+    for (image_size, patch_size) in [
+        (7, 7),
+        (21, 7),
+        (15, 5),
+        (10, 2),
+        (12, 4),
+        (33, 11),
+        (3, 1),
+        (146, 73),
+    ] {
         check_patchify::<Cuda>(image_size, patch_size);
     }
 }
@@ -55,6 +60,8 @@ fn head_over_batches_classes_and_inputs() {
         (2, 1000, 64),
         (9, 8, 448),
         (3, 9, 2048),
+        (2, 9, 8192),
+        (1, 3, 16384),
     ]);
     for (batch, classes, inputs) in shapes {
         let (mut high, mut low) = (
@@ -87,7 +94,13 @@ fn head_over_batches_classes_and_inputs() {
 
 #[test]
 fn pooling_over_widths_and_tokens() {
-    for (batch, tokens, width) in [(1, 197, 192), (2, 33, 2048), (5, 2, 320), (1, 1025, 64)] {
+    for (batch, tokens, width) in [
+        (1, 197, 192),
+        (2, 33, 2048),
+        (5, 2, 320),
+        (2, 7, 4096),
+        (1, 4112, 64),
+    ] {
         check_pool::<Cuda>(batch, tokens, width);
     }
 }
@@ -95,8 +108,12 @@ fn pooling_over_widths_and_tokens() {
 /// The 16-bit activations reach the clamp, and infinities give NaN.
 #[test]
 fn wide_norms_of_large_values() {
-    for magnitude in [1e-7, 1.0, 65504.0, f32::INFINITY] {
-        check_norm::<Cuda>(17, NormKind::Layer, (9, 448, 448), magnitude);
+    for kind in [NormKind::Layer, NormKind::Rms, NormKind::None] {
+        for magnitude in [1e-7, 1.0, 65504.0, f32::INFINITY] {
+            for count in [440, 448] {
+                check_norm::<Cuda>(17, kind, (9, 448, count), magnitude);
+            }
+        }
     }
 }
 

@@ -10,9 +10,10 @@ use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::Target;
 use mergevit_kernels::cuda::gemm::Tile;
 use mergevit_kernels::cuda::testing::{Emulated, Options};
+use mergevit_kernels::math::Activation;
 use mergevit_kernels::ops::{
-    Attention, Epilogue, HEAD_WIDTH, LayerNorm, Merge, MergeInput, MergeOutput, NormKind, Patchify,
-    Pool, Pooling, Positions,
+    Attention, Embed, Epilogue, HEAD_WIDTH, HEAD_WIDTHS, LayerNorm, Merge, MergeInput, MergeOutput,
+    NormKind, Patchify, Pool, Pooling, Positions, Rotary, Rotation,
 };
 use mergevit_kernels::testing::Random;
 use on_device::OnDevice;
@@ -36,6 +37,64 @@ fn check(tile: Tile, splits: u32, run: impl FnOnce(&mut dyn Kernels)) {
     }
 }
 
+/// A linear layer of the shape that queries, keys and values of two heads have.
+struct Layer<'a> {
+    rows: usize,
+    input: Vec<i8>,
+    weights: &'a Weights,
+}
+
+impl Layer<'_> {
+    fn run(&self, kernels: &mut dyn Kernels, epilogue: Epilogue<'_>) {
+        kernels.linear(self.rows, &self.input, &self.weights.view(), epilogue);
+    }
+
+    fn quantized(&self, kernels: &mut dyn Kernels) {
+        let (rows, outputs) = (self.rows, self.weights.outputs);
+        let activation = &Activation::GELU;
+        let mut output = vec![0; rows * outputs];
+        let output = &mut output[..];
+        self.run(kernels, Epilogue::Requantize { output });
+        let rotation = Rotation {
+            table: &vec![0.5; rows * 64],
+            heads: 2,
+            head_width: 64,
+            shared: true,
+        };
+        self.run(kernels, Epilogue::Rotate { rotation, output });
+        let activate = Epilogue::Activate {
+            activation,
+            inverse_scale: 30.0,
+            zero_point: -100.0,
+            output,
+        };
+        self.run(kernels, activate);
+        let output = &mut output[..rows * outputs / 2];
+        self.run(kernels, Epilogue::Gate { activation, output });
+    }
+
+    fn halves(&self, kernels: &mut dyn Kernels) {
+        let activation = &Activation::GELU;
+        let mut stream = vec![f16::ONE; self.rows * self.weights.outputs];
+        let residual = &mut stream[..];
+        self.run(kernels, Epilogue::ResidualAdd { residual });
+        self.run(kernels, Epilogue::Half { output: residual });
+        let output = &mut residual[..self.rows * self.weights.outputs / 2];
+        self.run(kernels, Epilogue::GateHalf { activation, output });
+    }
+
+    fn embedded(&self, kernels: &mut dyn Kernels) {
+        let len = (self.rows + 5) * self.weights.outputs;
+        let embed = Embed {
+            batch: 1,
+            prefix: 5,
+            position: &vec![1.0; len],
+            residual: &mut vec![f16::ONE; len],
+        };
+        self.run(kernels, Epilogue::Embed(embed));
+    }
+}
+
 #[test]
 fn linear_layers() {
     let mut random = Random(1);
@@ -43,17 +102,14 @@ fn linear_layers() {
     let weights = Weights::new(&mut random, outputs, inputs, 1e-3, 1.0);
     for tile in Tile::ALL {
         for (rows, splits) in [(197, 1), (65, 1), (65, 3)] {
-            let input = random.i8s(rows * inputs, true);
-            check(tile, splits, |kernels| {
-                let mut output = vec![0; rows * outputs];
-                let output = &mut output;
-                let requantize = Epilogue::Requantize { output };
-                kernels.linear(rows, &input, &weights.view(), requantize);
-                let mut residual = vec![f16::ONE; rows * outputs];
-                let residual = &mut residual;
-                let add = Epilogue::ResidualAdd { residual };
-                kernels.linear(rows, &input, &weights.view(), add);
-            });
+            let layer = Layer {
+                rows,
+                input: random.i8s(rows * inputs, true),
+                weights: &weights,
+            };
+            check(tile, splits, |kernels| layer.quantized(kernels));
+            check(tile, splits, |kernels| layer.halves(kernels));
+            check(tile, splits, |kernels| layer.embedded(kernels));
         }
     }
 }
@@ -91,19 +147,104 @@ fn norms_and_attention() {
 }
 
 #[test]
+fn norms_of_every_kind() {
+    let mut random = Random(5);
+    for (rows, width, count) in [(64, 768, 768), (33, 1024, 1000), (16, 2752, 2730)] {
+        let input = random.f16s(rows * width, 1.0);
+        for kind in [NormKind::Layer, NormKind::Rms, NormKind::None] {
+            let norm = LayerNorm {
+                kind,
+                count,
+                gain: &vec![30.0; width],
+                bias: &vec![0.0; width],
+                epsilon: 1e-6,
+            };
+            check(Tile::T128x128, 1, |kernels| {
+                kernels.layer_norm(&norm, &input, &mut vec![0; input.len()]);
+                kernels.layer_norm_half(&norm, &input, &mut vec![f16::ZERO; input.len()]);
+            });
+            check(Tile::T128x128, 1, |kernels| {
+                kernels.layer_norm_real(&norm, &input, &mut vec![0.0; input.len()]);
+            });
+            check(Tile::T128x128, 1, |kernels| {
+                let (mut high, mut low) = (vec![0; input.len()], vec![0; input.len()]);
+                kernels.layer_norm_wide(&norm, &input, &mut high, &mut low);
+            });
+        }
+    }
+}
+
+#[test]
+fn rotary_tables() {
+    for (tokens, prefix, pairs) in [(197, 1, 32), (201, 5, 12 * 32)] {
+        let shape = Rotary {
+            batch: 1,
+            tokens,
+            prefix,
+            head_width: 64,
+            frequencies: &vec![0.25; 3 * pairs],
+        };
+        for positions in [
+            Positions::Grid { side: 14 },
+            Positions::At(&vec![3.5; 2 * tokens]),
+        ] {
+            check(Tile::T128x128, 1, |kernels| {
+                kernels.rotary(&shape, positions, &mut vec![0.0; tokens * 2 * pairs]);
+            });
+        }
+    }
+}
+
+#[test]
+fn attention_of_every_head_width() {
+    let mut random = Random(6);
+    for head_width in HEAD_WIDTHS {
+        for tokens in [17, 197, 577] {
+            let scales = [1e-3; 2];
+            let shape = Attention {
+                batch: 1,
+                tokens,
+                heads: 2,
+                head_width,
+                score_scale: &scales,
+                context_scale: &scales,
+            };
+            let qkv = random.i8s(tokens * 3 * shape.width(), false);
+            let (query, key_value) = (&qkv[..shape.width()], &qkv[..tokens * 2 * shape.width()]);
+            check(Tile::T128x128, 1, |kernels| {
+                let mut context = vec![0; tokens * shape.width()];
+                kernels.attention(&shape, &qkv, None, &mut context);
+            });
+            check(Tile::T128x128, 1, |kernels| {
+                let mut context = vec![0; shape.width()];
+                kernels.pool_attention(&shape, query, key_value, None, &mut context);
+            });
+        }
+    }
+}
+
+#[test]
 fn merging() {
     let mut random = Random(3);
-    for (tokens, width, merged) in [(197, 768, 13), (257, 384, 16), (101, 768, 8)] {
+    for (tokens, width, (heads, head_width), prefix, merged) in [
+        (197, 768, (12, 64), 1, 13),
+        (257, 384, (6, 64), 1, 16),
+        (101, 768, (12, 64), 1, 8),
+        (201, 1280, (16, 96), 5, 16),
+        (577, 192, (3, 64), 1, 40),
+        (1024, 384, (12, 32), 0, 64),
+        (256, 4096, (32, 128), 0, 16),
+    ] {
         let shape = Merge {
             batch: 1,
             tokens,
             width,
-            heads: width / HEAD_WIDTH,
-            head_width: HEAD_WIDTH,
+            heads,
+            head_width,
             merged,
-            prefix: 1,
+            prefix,
         };
-        let qkv = random.i8s(tokens * 3 * width, false);
+        let qkv = random.i8s(tokens * 3 * heads * head_width, false);
         let residual = random.f16s(tokens * width, 1.0);
         let sizes = vec![1; tokens];
         check(Tile::T128x128, 1, |kernels| {
@@ -141,7 +282,12 @@ fn ends() {
             kernels.patchify(&patchify, &pixels, &mut patches);
             kernels.head(&high, &high, &weights.view(), &mut vec![0.0; classes]);
         });
-        for pooling in [Pooling::First(1), Pooling::Mean { first: 1 }] {
+        for pooling in [
+            Pooling::First(1),
+            Pooling::First(2),
+            Pooling::Mean { first: 1 },
+            Pooling::FirstAndMean { first: 5 },
+        ] {
             let pool = Pool {
                 batch: 1,
                 tokens: 197,
@@ -149,7 +295,7 @@ fn ends() {
                 pooling,
             };
             check(Tile::T128x128, 1, |kernels| {
-                let mut pooled = vec![f16::ZERO; width];
+                let mut pooled = vec![f16::ZERO; pool.pooled_width()];
                 kernels.pool(&pool, &residual, &[1; 197], &mut pooled);
             });
         }

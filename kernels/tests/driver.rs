@@ -7,7 +7,9 @@
 mod fake;
 
 use mergevit_kernels::cuda::driver::{self, Driver};
-use mergevit_kernels::cuda::{Device, DeviceError, Launch, LayerNormParams, layer_norm};
+use mergevit_kernels::cuda::{
+    Device, DeviceError, Launch, LayerNormParams, NormParams, layer_norm,
+};
 use std::process::Command;
 use std::time::Duration;
 
@@ -63,7 +65,10 @@ fn use_device(device: &mut Driver) -> Result<(), DeviceError> {
 
     let launch: Launch = layer_norm(&LayerNormParams {
         rows: 5,
-        width: 64,
+        norm: NormParams {
+            width: 64,
+            ..NormParams::default()
+        },
         ..LayerNormParams::default()
     });
     device.launch(&launch)?;

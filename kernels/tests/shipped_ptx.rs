@@ -1,7 +1,8 @@
 //! The shipped PTX on the emulator: it parses, and a matrix product among them computes what it should.
 
 use mergevit_emulator::{BlockOrder, Counts, Launch, Memory, Module, Options, run};
-use mergevit_kernels::cuda::{self, MODULES};
+use mergevit_kernels::cuda::gemm::{self, Epilogue, Operands, Tile, Tiling};
+use mergevit_kernels::cuda::{self, Address, MODULES};
 use mergevit_kernels::testing::Random;
 use proptest::prelude::*;
 
@@ -31,35 +32,32 @@ fn product(module: &Module, shape: &Product, options: &Options) -> (Vec<u8>, Cou
     } = shape;
     let mut memory = Memory::new();
     let floats = |x: f32| x.to_le_bytes().repeat(outputs);
-    let tiles = rows.div_ceil(64) * (outputs / 64);
+    let of = gemm::Shape {
+        rows: rows as u32,
+        outputs: outputs as u32,
+        inputs: inputs as u32,
+    };
+    let tiling = Tiling {
+        tile: Tile::T64x64,
+        splits: splits as u32,
+    };
     let output = memory.allocate(rows * outputs);
-    let pointers = [
-        memory.upload(&Random(1).bytes(rows * inputs)),
-        memory.upload(&Random(2).bytes(outputs * inputs)),
-        memory.upload(&floats(0.001)),
-        memory.upload(&floats(0.25)),
-        output,
-        0,
-        0,
-        memory.allocate(tiles * splits * 64 * 64 * 4),
-        memory.upload(&vec![0; 4 * tiles]),
-    ];
-    let numbers = [rows, outputs, inputs, 0, 0, 0, 0, 0];
-    let mut params: Vec<u8> = pointers
-        .iter()
-        .flat_map(|pointer| pointer.to_le_bytes())
-        .collect();
-    params.extend(
-        numbers
-            .iter()
-            .flat_map(|&number| (number as u32).to_le_bytes()),
-    );
+    let operands = Operands {
+        input: Address(memory.upload(&Random(1).bytes(rows * inputs))),
+        weights: Address(memory.upload(&Random(2).bytes(outputs * inputs))),
+        scale: Address(memory.upload(&floats(0.001))),
+        bias: Address(memory.upload(&floats(0.25))),
+        output: Address(output),
+        partial: Address(memory.allocate(tiling.partial_bytes(&of))),
+        arrived: Address(memory.upload(&vec![0; 4 * tiling.tiles(&of) as usize])),
+    };
+    let planned = gemm::linear(&of, &tiling, &operands, &Epilogue::Requantize);
     let launch = Launch {
-        kernel: "gemm_64x64_requantize",
-        grid: [rows.div_ceil(64) as u32, outputs as u32 / 64, splits as u32],
-        block: [128, 1, 1],
-        shared_bytes: 5 * 128 * 64,
-        params: &params,
+        kernel: planned.kernel.name(),
+        grid: planned.grid,
+        block: [planned.threads, 1, 1],
+        shared_bytes: planned.shared_bytes,
+        params: planned.params(),
     };
     let counts =
         run(module, &launch, &mut memory, options).unwrap_or_else(|fault| panic!("{fault}"));

@@ -7,7 +7,7 @@ use common::recorder::{Counts, Recorder};
 use mergevit_kernels::cuda::gemm::{GemmParams, Shape, Tile, Tiling};
 use mergevit_kernels::cuda::{Device, DeviceErrorKind, Kernel, Launch, Target};
 use mergevit_runtime::testing::{self, Random};
-use mergevit_runtime::{Engine, EngineOptions, LoadError, ModelConfig, Pooling, inspect};
+use mergevit_runtime::{Engine, EngineOptions, LoadError, ModelConfig, inspect};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -17,19 +17,8 @@ fn options(max_batch: usize) -> EngineOptions {
 }
 
 /// Models of both poolings, with and without class token.
-fn models() -> Vec<ModelConfig> {
-    let variants = [
-        (true, Pooling::ClassToken),
-        (true, Pooling::Mean),
-        (false, Pooling::Mean),
-    ];
-    let model = |(class_token, pooling)| ModelConfig {
-        mlp_width: 320,
-        class_token,
-        pooling,
-        ..testing::model(35, 5, 2, 3, 13)
-    };
-    variants.map(model).into()
+fn models() -> impl Iterator<Item = ModelConfig> {
+    testing::family().into_iter().map(|(_, config)| config)
 }
 
 fn recorded(config: &ModelConfig, merged: &[u16], max_batch: usize) -> (Engine, Arc<Counts>) {
@@ -55,7 +44,11 @@ fn launches_keep_to_their_memory() {
             for batch in 1..=12 {
                 let pixels = &pixels[..batch * config.image_bytes()];
                 let output = engine.classify_pixels(pixels).unwrap();
-                assert_eq!(output.logits().len(), batch * config.classes);
+                let columns = match output.embedding(batch - 1) {
+                    Some(embedding) => embedding.len(),
+                    None => output.logits().len() / batch,
+                };
+                assert_eq!(columns, config.classes);
             }
         }
         assert_eq!(take(&counts.records), 0, "all is recorded at load");
@@ -70,7 +63,7 @@ fn launches_keep_to_their_memory() {
 
 #[test]
 fn a_layer_is_seven_launches_and_eight_where_tokens_merge() {
-    let config = &models()[0];
+    let config = &testing::small();
     for (r, layer) in [(0, 7), (2, 8)] {
         let (mut engine, counts) = recorded(config, &[r], 1);
         let around = ["embed", "pool and final norm", "head", "results"].len();
@@ -91,7 +84,7 @@ fn a_layer_is_seven_launches_and_eight_where_tokens_merge() {
 
 #[test]
 fn an_observer_sees_every_operation_and_a_timer_every_launch() {
-    let config = &models()[0];
+    let config = &testing::small();
     let (mut engine, counts) = recorded(config, &[2], 1);
     let pixels = Random(2).bytes(config.image_bytes());
     let names: Vec<_> = engine.plan().ops().map(|op| op.name()).collect();

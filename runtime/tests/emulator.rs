@@ -6,8 +6,8 @@ use mergevit_kernels::cuda::testing::{BlockOrder, Emulated, Options, test_device
 use mergevit_kernels::cuda::{Device, Target};
 use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{
-    Engine, EngineOptions, Frame, ModelConfig, Output, Pack, PixelFormat, Pooling, Schedule,
-    include_pack, inspect,
+    Engine, EngineOptions, Frame, ModelConfig, Output, Pack, PixelFormat, Schedule, include_pack,
+    inspect,
 };
 
 fn options(max_batch: usize) -> EngineOptions {
@@ -30,28 +30,22 @@ fn engines(device: Box<dyn Device>, pack: impl Fn() -> Pack, max_batch: usize) -
     ]
 }
 
-/// Models of both poolings, with and without class token.
+/// Those of the family that every test of this file takes.
 fn models(depth: usize) -> impl Iterator<Item = ModelConfig> {
-    let variants = [
-        (true, Pooling::ClassToken),
-        (true, Pooling::Mean),
-        (false, Pooling::Mean),
-    ];
-    variants
-        .into_iter()
-        .map(move |(class_token, pooling)| ModelConfig {
-            mlp_width: 192,
-            class_token,
-            pooling,
-            ..testing::model(35, 5, 2, depth, 13)
-        })
+    let few = ["plain", "no prefix, mean", "gated, inner norm"];
+    let family = testing::family().into_iter();
+    let few = family.filter(move |(name, _)| few.contains(name));
+    few.map(move |(_, config)| ModelConfig { depth, ..config })
 }
 
-/// Bits of the logits, sizes, classes with their probabilities.
+/// Bits of the logits and embeddings, sizes, classes with their probabilities.
 type Bits = (Vec<u32>, Vec<u32>, Vec<(usize, f32)>);
 
 fn bits(output: &Output<'_>) -> Bits {
-    let logits = output.logits().iter().map(|x| x.to_bits());
+    let of_image = |image| [output.embedding(image), output.unit_embedding(image)];
+    let embeddings = (0..output.batch()).flat_map(of_image).flatten().flatten();
+    let logits = output.logits().iter().chain(embeddings);
+    let logits = logits.map(|x| x.to_bits());
     // Eight are what the device has picked; the rest is picked on the processor.
     let classes = (0..output.batch()).flat_map(|image| output.top(image));
     let classes = classes.map(|p| (p.class, p.probability)).collect();
@@ -66,6 +60,30 @@ fn check(engines: &mut [Engine; 2], schedules: &[&str], pixels: &[u8]) {
         });
         assert_eq!(found, expected, "{name}");
     }
+}
+
+/// Every feature that a configuration can ask for.
+#[test]
+fn the_family() {
+    for (name, config) in testing::family() {
+        let config = ModelConfig { depth: 2, ..config };
+        let pack = || testing::pack(&config, &[0, 9], 31);
+        let mut engines = engines(device(BlockOrder::Shuffled(7)), pack, 2);
+        let pixels = Random(1).bytes(2 * config.image_bytes());
+        println!("{name}");
+        check(&mut engines, &["r9", "r0"], &pixels);
+    }
+}
+
+/// 48 x 48 patches and a class token.
+#[test]
+fn many_tokens() {
+    let config = testing::model(96, 2, 1, 1, 3);
+    assert_eq!(config.tokens(), 2305);
+    let pack = || testing::pack(&config, &[700], 34);
+    let mut engines = engines(device(BlockOrder::default()), pack, 1);
+    let pixels = Random(8).bytes(config.image_bytes());
+    check(&mut engines, &["r700"], &pixels);
 }
 
 #[test]

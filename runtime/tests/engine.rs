@@ -1,18 +1,16 @@
 //! The engine against the contract: the plan changes nothing, nor does the backend, the batch, the number
 //! of threads, or what ran before.
 
-use half::f16;
+#[path = "common/naive.rs"]
+mod naive;
+
 use mergevit_kernels::frame::{Frame, Geometry, Interpolation, PixelFormat, Resize, reference};
-use mergevit_kernels::ops::{
-    Attention, Embed, Epilogue, Kernels, LayerNorm, LinearWeights, Merge, MergeInput, MergeOutput,
-    Patchify, Pool, row_sums,
-};
-use mergevit_kernels::reference::Reference;
 use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{
-    Backend, Engine, EngineOptions, LoadError, ModelConfig, Output, Pack, Pooling, RunError,
-    Schedule, TensorKind as Kind, backends, inspect,
+    Backend, Engine, EngineOptions, LoadError, ModelConfig, Output, OutputKind, Pooling, RunError,
+    TensorKind, backends, inspect,
 };
+use naive::Naive;
 
 fn options(backend: &str, threads: usize, max_batch: usize) -> EngineOptions {
     Engine::options()
@@ -32,248 +30,129 @@ fn available() -> impl Iterator<Item = &'static str> {
     backends().filter(|b| b.available).map(|b| b.name)
 }
 
-/// Models of both poolings, with and without class token, whose sizes are no round numbers.
+/// A few of the family, whose sizes are no round numbers.
 fn models() -> Vec<ModelConfig> {
-    let mut models = Vec::new();
-    for (class_token, pooling) in [
-        (true, Pooling::ClassToken),
-        (true, Pooling::Mean),
-        (false, Pooling::Mean),
-    ] {
-        models.push(ModelConfig {
-            mlp_width: 320,
-            class_token,
-            pooling,
-            ..testing::model(35, 5, 2, 4, 13)
-        });
-    }
-    models
+    let rotary = "gated, inner norm";
+    let few = ["plain", "no prefix, mean", rotary, "attention pooling"];
+    let mut family = testing::family();
+    family.retain(|(name, _)| few.contains(name));
+    family.into_iter().map(|(_, config)| config).collect()
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|x| x.to_bits()).collect()
 }
 
-/// The network written out with one vector for each value: no plan, no arena, no batch.
-struct Naive<'a> {
-    pack: &'a Pack,
-    kernels: Reference,
-}
-
-impl Naive<'_> {
-    fn floats(&self, kind: Kind, layer: Option<usize>) -> &[f32] {
-        self.pack.tensor_f32(kind, layer).unwrap()
-    }
-
-    fn linear(
-        &self,
-        [weight, scale, bias]: [Kind; 3],
-        layer: Option<usize>,
-        input: &[i8],
-        epilogue: Epilogue<'_>,
-    ) {
-        let (outputs, inputs) = weight.shape(self.pack.config());
-        let data = self.pack.tensor_i8(weight, layer).unwrap();
-        let sums: Vec<i32> = row_sums(data, inputs).collect();
-        let weights = LinearWeights {
-            outputs,
-            inputs,
-            data,
-            scale: self.floats(scale, layer),
-            bias: self.floats(bias, layer),
-            sums: &sums,
-        };
-        Reference::new().linear(input.len() / inputs, input, &weights, epilogue);
-    }
-
-    fn norm(&self, gain: Kind, bias: Kind, layer: Option<usize>, input: &[f16]) -> Vec<i8> {
-        let norm = LayerNorm {
-            gain: self.floats(gain, layer),
-            bias: self.floats(bias, layer),
-            epsilon: self.pack.config().epsilon,
-        };
-        let mut output = vec![0; input.len()];
-        Reference::new().layer_norm(&norm, input, &mut output);
-        output
-    }
-
-    fn embed(&self, pixels: &[u8]) -> Vec<f16> {
-        let config = self.pack.config();
-        let shape = Patchify {
-            batch: 1,
-            image_size: config.image_size,
-            patch_size: config.patch_size,
-        };
-        let mut patches = vec![0; shape.patches() * shape.row()];
-        Reference::new().patchify(&shape, pixels, &mut patches);
-        let mut residual = vec![f16::ZERO; config.tokens() * config.width];
-        let embed = Epilogue::Embed(Embed {
-            batch: 1,
-            class_token: config.class_token,
-            position: self.floats(Kind::Position, None),
-            residual: &mut residual,
-        });
-        let kinds = [Kind::PatchWeight, Kind::PatchScale, Kind::PatchBias];
-        self.linear(kinds, None, &patches, embed);
-        residual
-    }
-
-    fn forward(&mut self, pixels: &[u8], schedule: &Schedule) -> (Vec<f32>, Vec<u32>) {
-        let config = self.pack.config();
-        let width = config.width;
-        let mut residual = self.embed(pixels);
-        let mut sizes = vec![1u32; config.tokens()];
-        for (index, &r) in schedule.merge.iter().enumerate() {
-            let layer = Some(index);
-            let tokens = sizes.len();
-            let normed = self.norm(Kind::Norm1Gain, Kind::Norm1Bias, layer, &residual);
-            let mut qkv = vec![0; tokens * 3 * width];
-            let kinds = [Kind::QkvWeight, Kind::QkvScale, Kind::QkvBias];
-            self.linear(
-                kinds,
-                layer,
-                &normed,
-                Epilogue::Requantize { output: &mut qkv },
-            );
-            let context = self.attention(layer, &qkv, &sizes);
-            let add = Epilogue::ResidualAdd {
-                residual: &mut residual,
-            };
-            let kinds = [Kind::ProjWeight, Kind::ProjScale, Kind::ProjBias];
-            self.linear(kinds, layer, &context, add);
-            let merged = usize::from(r).min(Merge::limit(tokens, config.class_token));
-            if merged > 0 {
-                (residual, sizes) = self.merge(merged, &qkv, &residual, &sizes);
-            }
-            let normed = self.norm(Kind::Norm2Gain, Kind::Norm2Bias, layer, &residual);
-            let gelu = self.floats(Kind::GeluQuantization, layer);
-            let mut hidden = vec![0; sizes.len() * config.mlp_width];
-            let epilogue = Epilogue::GeluRequantize {
-                inverse_scale: gelu[0],
-                zero_point: gelu[1],
-                output: &mut hidden,
-            };
-            let kinds = [Kind::Fc1Weight, Kind::Fc1Scale, Kind::Fc1Bias];
-            self.linear(kinds, layer, &normed, epilogue);
-            let add = Epilogue::ResidualAdd {
-                residual: &mut residual,
-            };
-            let kinds = [Kind::Fc2Weight, Kind::Fc2Scale, Kind::Fc2Bias];
-            self.linear(kinds, layer, &hidden, add);
-        }
-        (self.classify(&residual, &sizes), sizes)
-    }
-
-    fn attention(&mut self, layer: Option<usize>, qkv: &[i8], sizes: &[u32]) -> Vec<i8> {
-        let shape = Attention {
-            batch: 1,
-            tokens: sizes.len(),
-            heads: self.pack.config().heads,
-            score_scale: self.pack.tensor_f32(Kind::ScoreScale, layer).unwrap(),
-            context_scale: self.pack.tensor_f32(Kind::ContextScale, layer).unwrap(),
-        };
-        let mut context = vec![0; qkv.len() / 3];
-        // Sizes from the first layer on: all ones must not change a bit.
-        self.kernels
-            .attention(&shape, qkv, Some(sizes), &mut context);
-        context
-    }
-
-    fn merge(
-        &mut self,
-        merged: usize,
-        qkv: &[i8],
-        residual: &[f16],
-        sizes: &[u32],
-    ) -> (Vec<f16>, Vec<u32>) {
-        let config = self.pack.config();
-        let shape = Merge {
-            batch: 1,
-            tokens: sizes.len(),
-            width: config.width,
-            merged,
-            class_token: config.class_token,
-        };
-        let left = sizes.len() - merged;
-        let mut out = (vec![f16::ZERO; left * config.width], vec![0; left]);
-        let input = MergeInput {
-            qkv,
-            residual,
-            sizes,
-        };
-        let output = MergeOutput {
-            residual: &mut out.0,
-            sizes: &mut out.1,
-        };
-        self.kernels.merge(&shape, input, output);
-        out
-    }
-
-    fn classify(&mut self, residual: &[f16], sizes: &[u32]) -> Vec<f32> {
-        let config = self.pack.config();
-        let shape = Pool {
-            batch: 1,
-            tokens: sizes.len(),
-            width: config.width,
-            class_token: config.class_token,
-            pooling: match config.pooling {
-                Pooling::ClassToken => mergevit_kernels::ops::Pooling::ClassToken,
-                Pooling::Mean => mergevit_kernels::ops::Pooling::Mean,
-            },
-        };
-        let mut pooled = vec![f16::ZERO; config.width];
-        self.kernels.pool(&shape, residual, sizes, &mut pooled);
-        let norm = LayerNorm {
-            gain: self.pack.tensor_f32(Kind::FinalNormGain, None).unwrap(),
-            bias: self.pack.tensor_f32(Kind::FinalNormBias, None).unwrap(),
-            epsilon: config.epsilon,
-        };
-        let (mut high, mut low) = (vec![0; config.width], vec![0; config.width]);
-        self.kernels
-            .layer_norm_wide(&norm, &pooled, &mut high, &mut low);
-        let data = self.pack.tensor_i8(Kind::HeadWeight, None).unwrap();
-        let sums: Vec<i32> = row_sums(data, config.width).collect();
-        let weights = LinearWeights {
-            outputs: config.classes,
-            inputs: config.width,
-            data,
-            scale: self.pack.tensor_f32(Kind::HeadScale, None).unwrap(),
-            bias: self.pack.tensor_f32(Kind::HeadBias, None).unwrap(),
-            sums: &sums,
-        };
-        let mut logits = vec![0.0; config.classes];
-        self.kernels.head(&high, &low, &weights, &mut logits);
-        logits
-    }
+/// What the network gives for one image: an embedding, or logits.
+fn outputs<'a>(output: &Output<'a>, image: usize) -> &'a [f32] {
+    let logits = || output.image_logits(image);
+    output.embedding(image).unwrap_or_else(logits)
 }
 
 #[test]
 fn every_backend_computes_the_network_written_out() {
-    for config in models() {
+    for (name, config) in testing::family() {
         let merged = [0, 3, 9, 60];
         let pack = testing::pack(&config, &merged, 21);
-        let mut naive = Naive {
-            pack: &pack,
-            kernels: Reference::new(),
-        };
+        let mut naive = Naive::new(&pack);
         let pixels = Random(3).bytes(config.image_bytes());
         for schedule in pack.schedules() {
-            let (logits, sizes) = naive.forward(&pixels, schedule);
-            assert!(logits.iter().any(|&x| x != logits[0]), "random logits");
+            let (expected, sizes) = naive.forward(&pixels, schedule);
+            assert!(
+                expected.iter().any(|&x| x != expected[0]),
+                "{name}: random outputs"
+            );
+            assert!(expected.iter().all(|x| x.is_finite()), "{name}");
             assert_eq!(sizes.iter().sum::<u32>() as usize, config.tokens());
             for backend in available() {
                 let mut engine = engine(&config, &merged, &options(backend, 2, 1));
                 engine.set_schedule(&schedule.name).unwrap();
                 let output = engine.classify_pixels(&pixels).unwrap();
-                assert_eq!(
-                    bits(output.logits()),
-                    bits(&logits),
-                    "{backend} {}",
-                    schedule.name
-                );
-                assert_eq!(output.sizes(), sizes, "{backend} {}", schedule.name);
+                let what = format!("{name}: {backend} {}", schedule.name);
+                assert_eq!(bits(outputs(&output, 0)), bits(&expected), "{what}");
+                assert_eq!(output.sizes(), sizes, "{what}");
+                assert_eq!(output.logits().is_empty(), !config.classifies(), "{what}");
             }
         }
+    }
+}
+
+#[test]
+fn embeddings_are_what_scores_are_made_of() {
+    let mut family = testing::family();
+    family.retain(|(_, config)| config.output == OutputKind::Embedding);
+    assert!(family.iter().any(|(_, config)| config.zero_shot.is_some()));
+    for (name, config) in family {
+        let pixels = Random(3).bytes(3 * config.image_bytes());
+        let mut engine = engine(&config, &[2], &options("cpu", 1, 3));
+        let output = engine.classify_pixels(&pixels).unwrap();
+        for image in 0..3 {
+            let raw = output.embedding(image).expect("an embedding");
+            let unit = output.unit_embedding(image).expect("an embedding");
+            let length = raw
+                .iter()
+                .map(|&x| f64::from(x).powi(2))
+                .sum::<f64>()
+                .sqrt();
+            assert!(length > 0.1, "{name}: {length}");
+            for (&raw, &unit) in raw.iter().zip(unit) {
+                assert!(
+                    (f64::from(raw) / length - f64::from(unit)).abs() < 1e-6,
+                    "{name}"
+                );
+            }
+            let Some(zero_shot) = config.zero_shot else {
+                assert_eq!(output.top(image).len(), 0, "{name}");
+                continue;
+            };
+            let pack = testing::pack(&config, &[2], 21);
+            let text = pack.tensor_f32(TensorKind::TextEmbedding, None).unwrap();
+            let rows = text.chunks_exact(config.classes);
+            let expected = rows.map(|row| {
+                let products = row
+                    .iter()
+                    .zip(unit)
+                    .map(|(&a, &b)| f64::from(a) * f64::from(b));
+                f64::from(zero_shot.scale) * products.sum::<f64>() + f64::from(zero_shot.bias)
+            });
+            let expected: Vec<f64> = expected.collect();
+            let logits = output.image_logits(image);
+            assert_eq!(logits.len(), config.labels.len());
+            for (&logit, expected) in logits.iter().zip(&expected) {
+                assert!((f64::from(logit) - expected).abs() < 1e-3, "{name}");
+            }
+            let largest = expected.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let best = output.best(image);
+            assert!((expected[best.class] - largest).abs() < 1e-3);
+            assert_eq!(best.label, Some(&*config.labels[best.class]));
+        }
+    }
+    let config = testing::tiny();
+    let pixels = vec![9; config.image_bytes()];
+    let mut engine = engine(&config, &[0], &options("cpu", 1, 1));
+    let output = engine.classify_pixels(&pixels).unwrap();
+    assert_eq!(output.embedding(0), None);
+    assert_eq!(output.unit_embedding(0), None);
+}
+
+/// 48 x 48 patches and a class token.
+#[test]
+fn images_of_many_tokens() {
+    let config = ModelConfig {
+        pooling: Pooling::Mean,
+        ..testing::model(96, 2, 1, 1, 3)
+    };
+    assert_eq!(config.tokens(), 2305);
+    let pixels = Random(12).bytes(config.image_bytes());
+    let run = |backend| {
+        let mut engine = engine(&config, &[700], &options(backend, 2, 1));
+        let output = engine.classify_pixels(&pixels).unwrap();
+        (bits(output.logits()), output.sizes().to_vec())
+    };
+    let expected = run("reference");
+    assert_eq!(expected.1.len(), 1605);
+    for backend in available() {
+        assert!(run(backend) == expected, "{backend}");
     }
 }
 
@@ -349,7 +228,7 @@ fn threads_change_nothing() {
 
 #[test]
 fn frames_are_resized_and_cropped_as_the_pack_says() {
-    let config = &models()[0];
+    let config = &testing::small();
     let mut engine = engine(config, &[0], &options("cpu", 1, 2));
     let geometry =
         Geometry::new(Resize::ShortestSide(39), (35, 35), Interpolation::Bicubic).unwrap();

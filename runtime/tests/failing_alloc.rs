@@ -5,7 +5,7 @@
 //! there another answer, a hang or another signal. Each case is a process of its own.
 #![cfg(target_os = "linux")]
 
-use mergevit_runtime::{Engine, LoadError, testing};
+use mergevit_runtime::{Engine, LoadError, ModelConfig, testing};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -84,11 +84,24 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 const SIGABRT: i32 = 6;
 
+/// A small model that has everything whose amount of memory a pack decides: scores and embeddings too.
+fn model() -> ModelConfig {
+    let mut family = testing::family();
+    family.retain(|(name, _)| *name == "zero-shot");
+    let (_, zero_shot) = family.pop().expect("one of the family");
+    ModelConfig {
+        image_size: 4,
+        patch_size: 2,
+        depth: 1,
+        ..zero_shot
+    }
+}
+
 /// The child: the `nth` allocation fails, and all after it or none. Prints the answer.
 fn child(path: &Path, nth: usize, all: bool) -> i32 {
     let options = Engine::options().backend("cpu").threads(2).max_batch(2);
     let options = options.max_frame(64, 64);
-    let pixels = vec![9; testing::tiny().image_bytes()];
+    let pixels = vec![9; model().image_bytes()];
     refuse(nth, if all { usize::MAX } else { nth + 1 });
     let mut engine = match options.load(path) {
         Ok(engine) => engine,
@@ -142,7 +155,7 @@ fn main() {
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("m.mvit");
-    let writer = testing::writer(&testing::tiny(), &[0], 1);
+    let writer = testing::writer(&model(), &[0], 1);
     writer.finish(&path).expect("the pack is written");
     let (code, answer) = run(&path, usize::MAX - 1, false);
     assert_eq!(code, BEYOND, "{answer}");

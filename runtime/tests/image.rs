@@ -213,7 +213,7 @@ fn other_kinds_of_file_are_refused_by_name_with_advice() {
         (b"II*\0....", "a TIFF"),
         (heic, "a HEIC"),
         (b"\0\0\0\x1cftypavif\0\0\0\0", "an AVIF"),
-        (b"\0\0\0\x18ftypmp42\0\0\0\0", "a video"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0", "ffmpeg -i VIDEO"),
         (b"\xff\x0a\xfa", "a JPEG XL"),
         (b"<!DOCTYPE html><title>404", "HTML"),
         (

@@ -2,7 +2,10 @@
 
 use mergevit_runtime::aligned::AlignedBytes;
 use mergevit_runtime::pack::validate;
-use mergevit_runtime::{Defect, ModelConfig, Pooling, ResizeMode, Schedule, testing};
+use mergevit_runtime::{
+    AttentionPooling, Defect, ModelConfig, Normalization, OutputKind, Pooling, ResizeMode,
+    Schedule, ZeroShot, testing,
+};
 
 /// A pack whose metadata is replaced by `text`, its checksums right, its tensors as they were.
 fn with_metadata(text: &[u8]) -> AlignedBytes {
@@ -97,14 +100,16 @@ fn text_that_is_not_the_expected_json_is_refused() {
 fn a_model_of_another_shape_does_not_fit_the_tensors() {
     let json = original();
     for (field, other) in [
-        (
-            "\"classes\":3,\"class_token\":true",
-            "\"classes\":4,\"class_token\":true",
-        ),
-        (
-            "\"class_token\":true,\"pooling\":\"class_token\"",
-            "\"class_token\":false,\"pooling\":\"mean\"",
-        ),
+        ("\"classes\":3", "\"classes\":4"),
+        ("\"prefix\":1", "\"prefix\":2"),
+        ("\"mlp\":\"plain\"", "\"mlp\":\"gated\""),
+        ("\"mlp\":\"plain\"", "\"mlp\":\"gated_norm\""),
+        ("\"pre_norm\":false", "\"pre_norm\":true"),
+        ("\"rotary\":\"none\"", "\"rotary\":\"shared\""),
+        ("\"rotary\":\"none\"", "\"rotary\":\"per_layer\""),
+        ("\"token_norm\":false", "\"token_norm\":true"),
+        ("\"head_width\":64", "\"head_width\":128"),
+        ("\"head\":true", "\"head\":false"),
         ("\"mlp_width\":64", "\"mlp_width\":128"),
         ("\"depth\":1", "\"depth\":2"),
         ("\"width\":64,", "\"width\":128,"),
@@ -123,24 +128,56 @@ fn a_model_of_another_shape_does_not_fit_the_tensors() {
 #[test]
 fn impossible_models_are_refused_by_field() {
     type Change = fn(&mut ModelConfig);
-    let changes: [(&str, Change); 21] = [
+    const POOLING: AttentionPooling = AttentionPooling {
+        heads: 1,
+        head_width: 64,
+        mlp_width: 64,
+    };
+    let changes: [(&str, Change); 35] = [
         ("model.image_size", |c| c.image_size = 0),
         ("model.image_size", |c| c.image_size = 5),
-        ("model.image_size", |c| c.image_size = 2 * 33),
+        ("model.image_size", |c| c.image_size = 2 * 65),
         ("model.image_size", |c| c.image_size = usize::MAX - 1),
         ("model.patch_size", |c| c.patch_size = 0),
-        ("model.patch_size", |c| c.patch_size = 53),
+        ("model.patch_size", |c| c.patch_size = 74),
         ("model.heads", |c| c.heads = 0),
         ("model.heads", |c| c.heads = usize::MAX),
+        ("model.head_width", |c| c.head_width = 72),
+        ("model.head_width", |c| c.head_width = 32),
+        ("model.head_width", |c| c.head_width = 0),
         ("model.width", |c| c.width = 65),
+        ("model.width", |c| c.width = 4160),
         ("model.depth", |c| c.depth = 0),
-        ("model.depth", |c| c.depth = 49),
-        ("model.mlp_width", |c| c.mlp_width = 8256),
-        ("model.mlp_width", |c| c.mlp_width = 65),
-        ("model.classes", |c| c.classes = 65_537),
-        ("model.pooling", |c| {
-            (c.class_token, c.pooling) = (false, Pooling::ClassToken);
+        ("model.depth", |c| c.depth = 65),
+        ("model.mlp_width", |c| c.mlp_width = 16_385),
+        ("model.mlp_width", |c| c.mlp_width = 0),
+        ("model.prefix", |c| c.prefix = 17),
+        ("model.prefix", |c| c.prefix = 0),
+        ("model.prefix", |c| {
+            c.pooling = Pooling::ClassAndDistillation;
         }),
+        ("model.norm", |c| c.norm = Normalization::None),
+        ("model.classes", |c| c.classes = 65_537),
+        ("model.attention_pooling", |c| {
+            c.pooling = Pooling::Attention;
+        }),
+        ("model.attention_pooling", |c| {
+            c.attention_pooling = Some(POOLING);
+        }),
+        ("model.attention_pooling.head_width", |c| {
+            c.pooling = Pooling::Attention;
+            c.attention_pooling = Some(AttentionPooling {
+                head_width: 65,
+                ..POOLING
+            });
+        }),
+        ("model.token_norm", |c| {
+            c.pooling = Pooling::Attention;
+            c.attention_pooling = Some(POOLING);
+        }),
+        ("model.final_norm", |c| c.pooling = Pooling::ClassAndMean),
+        ("model.classes", |c| c.head = false),
+        ("model.output", |c| (c.head, c.classes) = (false, 64)),
         ("model.epsilon", |c| c.epsilon = f32::NAN),
         ("model.labels", |c| c.labels.truncate(2)),
         ("model.labels[0]", |c| c.labels[0] = String::new()),
@@ -155,6 +192,46 @@ fn impossible_models_are_refused_by_field() {
     ];
     for (field, change) in changes {
         let mut config = testing::tiny();
+        config.validate().expect("valid before the change");
+        change(&mut config);
+        let error = config.validate().expect_err(field);
+        assert_eq!(error.field, field, "{error}");
+    }
+}
+
+#[test]
+fn impossible_zero_shot_classifiers_are_refused_by_field() {
+    type Change = fn(&mut ModelConfig);
+    let changes: [(&str, Change); 6] = [
+        ("model.zero_shot", |c| c.output = OutputKind::Logits),
+        ("model.labels", |c| c.labels.clear()),
+        ("model.labels", |c| c.zero_shot = None),
+        ("model.zero_shot.scale", |c| {
+            c.zero_shot = Some(ZeroShot {
+                scale: 0.0,
+                bias: 0.0,
+            });
+        }),
+        ("model.zero_shot.scale", |c| {
+            c.zero_shot = Some(ZeroShot {
+                scale: f32::INFINITY,
+                bias: 0.0,
+            });
+        }),
+        ("model.zero_shot.bias", |c| {
+            c.zero_shot = Some(ZeroShot {
+                scale: 1.0,
+                bias: f32::NAN,
+            });
+        }),
+    ];
+    let family = testing::family();
+    let (_, zero_shot) = family
+        .iter()
+        .find(|(_, config)| config.zero_shot.is_some())
+        .expect("one of them");
+    for (field, change) in changes {
+        let mut config = zero_shot.clone();
         config.validate().expect("valid before the change");
         change(&mut config);
         let error = config.validate().expect_err(field);

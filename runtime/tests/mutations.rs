@@ -1,12 +1,13 @@
 //! Random damage of every kind, with and without right checksums: an error or a pack, never a panic.
 
+use mergevit_runtime::ModelConfig;
 use mergevit_runtime::testing::{self, Random};
 
 /// Damages `bytes` in one way.
 fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     // Most damage goes to the header, the table and the metadata: the rest is only numbers.
     let len = bytes.len().max(1);
-    let reach = [64, 64 + 48 * 29, 4096, len][random.below(4)].min(len);
+    let reach = [64, 64 + 48 * 33, 4096, len][random.below(4)].min(len);
     let at = random.below(reach);
     match random.below(7) {
         0 => bytes.truncate(at),
@@ -50,17 +51,26 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
-#[test]
-fn damaged_packs_never_panic() {
-    let pack = testing::bytes(&testing::tiny(), &[0, 1, 9], 1).to_vec();
-    let mut random = Random(2026);
-    testing::read_any(&pack);
-    for _ in 0..4000 {
-        let mut bytes = pack.clone();
+fn damage(pack: &[u8], times: usize, random: &mut Random) {
+    testing::read_any(pack);
+    for _ in 0..times {
+        let mut bytes = pack.to_vec();
         for _ in 0..=random.below(4) {
-            mutate(&mut bytes, &mut random);
+            mutate(&mut bytes, random);
         }
         testing::read_any(&bytes);
+    }
+}
+
+#[test]
+fn damaged_packs_never_panic() {
+    let mut random = Random(2026);
+    let tiny = testing::bytes(&testing::tiny(), &[0, 1, 9], 1);
+    damage(&tiny, 4000, &mut random);
+    for (_, config) in testing::family() {
+        let config = ModelConfig { depth: 1, ..config };
+        let pack = testing::bytes(&config, &[0, 9], 1);
+        damage(&pack, 200, &mut random);
     }
 }
 

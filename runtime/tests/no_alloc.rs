@@ -5,7 +5,7 @@ mod recorder;
 
 use mergevit_kernels::frame::{Frame, PixelFormat};
 use mergevit_runtime::testing::{self, Random};
-use mergevit_runtime::{Engine, EngineOptions, backends, inspect};
+use mergevit_runtime::{Engine, EngineOptions, ModelConfig, OutputKind, backends, inspect};
 use recorder::Recorder;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -46,10 +46,55 @@ fn options(backend: &str, max_batch: usize) -> EngineOptions {
         .max_frame(1280, 720)
 }
 
-/// The only test of this program: another one's allocations would count.
-#[test]
-fn a_hundred_frames_allocate_nothing() {
-    let config = testing::model(32, 8, 2, 3, 10);
+/// Models that between them have every operation.
+fn models() -> Vec<ModelConfig> {
+    let few = [
+        "plain",
+        "class and mean",
+        "gated, inner norm",
+        "rotary, per layer",
+        "headless, attention pooling",
+        "zero-shot",
+    ];
+    let mut family = testing::family();
+    family.retain(|(name, _)| few.contains(name));
+    let resized = family.into_iter().map(|(_, config)| ModelConfig {
+        image_size: 32,
+        patch_size: 8,
+        ..config
+    });
+    resized.collect()
+}
+
+/// Engines for a model on everything that there is.
+fn engines(config: &ModelConfig, pixels: &[u8]) -> Vec<Engine> {
+    let available = backends().filter(|backend| backend.available);
+    let mut engines: Vec<Engine> = available
+        .map(|backend| {
+            let pack = testing::pack(config, &[0, 2, 5], 1);
+            options(backend.name, 4).build(pack).unwrap()
+        })
+        .collect();
+    // Batches of 9 to 11 have no graph.
+    for max_batch in [4, 12] {
+        let pack = testing::pack(config, &[0, 2, 5], 1);
+        let device = Box::new(Recorder::new(usize::MAX).0);
+        let mut engine = inspect::on_device(pack, device, &options("auto", max_batch)).unwrap();
+        // What an observer sees is reserved for the first.
+        inspect::observe(&mut engine, pixels, &mut |_, _| {}).unwrap();
+        engines.push(engine);
+    }
+    engines
+}
+
+/// Frames that each engine takes: every schedule with every size of a batch.
+const FRAMES: usize = 12;
+
+/// Frames that the first model's engines take.
+const MANY_FRAMES: usize = 100;
+
+/// Without the test harness, whose own allocations would count.
+fn main() {
     let mut random = Random(1);
     let sizes = [
         (640, 480),
@@ -67,39 +112,37 @@ fn a_hundred_frames_allocate_nothing() {
             PixelFormat::ALL.map(packed).into_iter().flatten()
         })
         .collect();
-    let pixels = random.bytes(2 * config.image_bytes());
-    let available = backends().filter(|backend| backend.available);
-    let mut engines: Vec<Engine> = available
-        .map(|backend| {
-            let pack = testing::pack(&config, &[0, 2, 5], 1);
-            options(backend.name, 4).build(pack).unwrap()
-        })
-        .collect();
-    // Batches of 9 to 11 have no graph.
-    for max_batch in [4, 12] {
-        let pack = testing::pack(&config, &[0, 2, 5], 1);
-        let device = Box::new(Recorder::new(usize::MAX).0);
-        let mut engine = inspect::on_device(pack, device, &options("auto", max_batch)).unwrap();
-        // What an observer sees is reserved for the first.
-        inspect::observe(&mut engine, &pixels, &mut |_, _| {}).unwrap();
-        engines.push(engine);
-    }
-    for mut engine in engines {
-        let before = ALLOCATIONS.load(SeqCst);
-        let mut operations = 0;
-        for turn in 0..100 {
-            engine.set_schedule(["r0", "r2", "r5"][turn % 3]).unwrap();
-            let start = turn % (frames.len() - engine.max_batch());
-            let batch = &frames[start..][..1 + turn / 3 % engine.max_batch()];
-            let output = engine.classify(batch).unwrap();
-            assert_eq!(output.top(batch.len() - 1).take(5).count(), 5);
-            if turn % 10 == 0 {
-                engine.classify_pixels(&pixels).unwrap();
-                inspect::observe(&mut engine, &pixels, &mut |_, _| operations += 1).unwrap();
+    for (index, config) in models().iter().enumerate() {
+        let turns = if index == 0 { MANY_FRAMES } else { FRAMES };
+        let pixels = random.bytes(2 * config.image_bytes());
+        let classes = if config.classifies() {
+            config.scores()
+        } else {
+            0
+        };
+        for mut engine in engines(config, &pixels) {
+            let before = ALLOCATIONS.load(SeqCst);
+            let mut operations = 0;
+            for turn in 0..turns {
+                engine.set_schedule(["r0", "r2", "r5"][turn % 3]).unwrap();
+                let start = turn % (frames.len() - engine.max_batch());
+                let batch = &frames[start..][..1 + turn / 3 % engine.max_batch()];
+                let output = engine.classify(batch).unwrap();
+                let top = output.top(batch.len() - 1).take(5).count();
+                assert_eq!(top, classes.min(5));
+                assert_eq!(
+                    output.unit_embedding(0).is_some(),
+                    config.output == OutputKind::Embedding
+                );
+                if turn % 10 == 0 {
+                    engine.classify_pixels(&pixels).unwrap();
+                    inspect::observe(&mut engine, &pixels, &mut |_, _| operations += 1).unwrap();
+                }
             }
+            let allocations = ALLOCATIONS.load(SeqCst) - before;
+            assert_eq!(allocations, 0, "{engine:?}");
+            assert!(operations > turns);
+            println!("{turns} frames without an allocation: {engine:?}");
         }
-        let allocations = ALLOCATIONS.load(SeqCst) - before;
-        assert_eq!(allocations, 0, "{engine:?}");
-        assert!(operations > 100);
     }
 }

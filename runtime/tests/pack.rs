@@ -5,7 +5,7 @@ use mergevit_runtime::pack::{SectionKind, validate};
 use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{
     Accuracy, ActivationQuantization, Defect, Pack, PackError, PackWriter, Schedule, TensorKind,
-    WriteError,
+    WriteError, ZeroShot,
 };
 use std::path::PathBuf;
 
@@ -20,42 +20,109 @@ fn folder() -> tempfile::TempDir {
 
 #[test]
 fn what_is_written_is_read_back() {
-    let config = testing::model(16, 8, 2, 3, 10);
-    let folder = folder();
-    let path = folder.path().join("model.mvit");
-    let writer = testing::writer(&config, &[0, 1, 2], 7);
-    writer.finish(&path).expect("the folder can be written");
-    let pack = Pack::open(&path).expect("a pack just written");
-    let same = testing::pack(&config, &[0, 1, 2], 7);
+    for (name, config) in testing::family() {
+        let folder = folder();
+        let path = folder.path().join("model.mvit");
+        let writer = testing::writer(&config, &[0, 1, 2], 7);
+        writer.finish(&path).expect("the folder can be written");
+        let pack = Pack::open(&path).expect("a pack just written");
+        let same = testing::pack(&config, &[0, 1, 2], 7);
 
-    assert_eq!(pack.config(), &config);
-    assert_eq!(pack.schedules(), testing::schedules(3, &[0, 1, 2]));
-    assert_eq!(pack.provenance().checkpoint, "random");
-    assert_eq!(pack.len() as u64, path.metadata().unwrap().len());
-    assert!(pack.sections().eq(same.sections()));
-    for kind in TensorKind::all() {
-        let layers: Vec<_> = match kind.is_layer() {
-            true => (0..3).map(Some).collect(),
-            false => vec![None],
-        };
-        for layer in layers {
-            assert_eq!(pack.tensor_i8(kind, layer), same.tensor_i8(kind, layer));
-            assert_eq!(pack.tensor_f32(kind, layer), same.tensor_f32(kind, layer));
-            let elements = kind.shape(&config).0 * kind.shape(&config).1;
-            let found = match pack.tensor_i8(kind, layer) {
-                Some(data) => data.len(),
-                None => pack
-                    .tensor_f32(kind, layer)
-                    .expect("one or the other")
-                    .len(),
-            };
-            assert_eq!(found, elements);
+        assert_eq!(pack.config(), &config);
+        assert_eq!(
+            pack.schedules(),
+            testing::schedules(config.depth, &[0, 1, 2])
+        );
+        assert_eq!(pack.provenance().checkpoint, "random");
+        assert_eq!(pack.len() as u64, path.metadata().unwrap().len());
+        assert_eq!(pack.activation(), config.activation.activation());
+        assert!(pack.sections().eq(same.sections()));
+        for kind in TensorKind::all() {
+            check_tensor(name, kind, &pack, &same);
         }
-        assert_eq!(pack.tensor_i8(kind, Some(3)), None);
-        assert_eq!(pack.tensor_f32(kind, Some(3)), None);
+        let files = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(files, 1, "no temporary file is left");
     }
-    let files = std::fs::read_dir(folder.path()).unwrap().count();
-    assert_eq!(files, 1, "no temporary file is left");
+}
+
+/// The tensors of one kind are there if the model has them, and are those of `same`.
+fn check_tensor(name: &str, kind: TensorKind, pack: &Pack, same: &Pack) {
+    let depth = pack.config().depth;
+    let layers: Vec<_> = match kind.is_layer() {
+        true => (0..depth).map(Some).collect(),
+        false => vec![None],
+    };
+    for layer in layers {
+        let bytes = (pack.tensor_i8(kind, layer), pack.tensor_f32(kind, layer));
+        let expected = (same.tensor_i8(kind, layer), same.tensor_f32(kind, layer));
+        assert_eq!(bytes, expected, "{name}: {kind}");
+        let elements = kind.shape(pack.config()).0 * kind.shape(pack.config()).1;
+        let found = match bytes {
+            (None, None) => 0,
+            (Some(bytes), None) => bytes.len(),
+            (None, Some(floats)) => floats.len(),
+            (Some(_), Some(_)) => panic!("{name}: {kind} has two types"),
+        };
+        assert_eq!(found, elements, "{name}: {kind}");
+        assert_eq!(found > 0, kind.is_in(pack.config()), "{name}: {kind}");
+    }
+    assert_eq!(pack.tensor_i8(kind, Some(depth)), None);
+    assert_eq!(pack.tensor_f32(kind, Some(depth)), None);
+}
+
+#[test]
+fn text_embeddings_make_a_classifier() {
+    let mut family = testing::family().into_iter();
+    let (_, config) = family.find(|(name, _)| *name == "headless").unwrap();
+    let pack = testing::pack(&config, &[0], 5);
+    let (zero_shot, columns) = (
+        ZeroShot {
+            scale: 50.0,
+            bias: 1.5,
+        },
+        config.classes,
+    );
+    let labels: Vec<String> = ["cat", "dog"].map(String::from).into();
+    let vectors = Random(8).f32s(2 * columns, 3.0);
+    let classifier = PackWriter::from_pack(&pack)
+        .with_text_embeddings(zero_shot, labels.clone(), &vectors)
+        .expect("a row for each name");
+    let named = Pack::from_memory(classifier.to_bytes().unwrap()).unwrap();
+    assert_eq!(named.config().zero_shot, Some(zero_shot));
+    assert_eq!(named.config().labels, labels);
+    let rows = named.tensor_f32(TensorKind::TextEmbedding, None).unwrap();
+    for (row, vector) in rows.chunks(columns).zip(vectors.chunks(columns)) {
+        let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+        let near = |(a, b): (&f32, &f32)| (a - b / length).abs() < 1e-6;
+        assert!(row.iter().zip(vector).all(near));
+    }
+    let weight = |pack: &Pack| {
+        pack.tensor_i8(TensorKind::Fc2Weight, Some(2))
+            .unwrap()
+            .to_vec()
+    };
+    assert_eq!(weight(&named), weight(&pack), "all else is what it was");
+
+    // Other names take their place.
+    let three = ["a", "b", "c"].map(String::from).to_vec();
+    let vectors = Random(9).f32s(3 * columns, 1.0);
+    let other = PackWriter::from_pack(&named)
+        .with_text_embeddings(zero_shot, three, &vectors)
+        .unwrap();
+    let other = Pack::from_memory(other.to_bytes().unwrap()).unwrap();
+    assert_eq!(other.config().labels.len(), 3);
+
+    let short = PackWriter::from_pack(&pack)
+        .with_text_embeddings(zero_shot, labels.clone(), &vectors)
+        .expect_err("three rows for two names");
+    assert!(matches!(short, WriteError::Shape { .. }), "{short}");
+    let zeros = vec![0.0; 2 * columns];
+    let zeros = PackWriter::from_pack(&pack).with_text_embeddings(zero_shot, labels, &zeros);
+    let error = zeros.unwrap().to_bytes().expect_err("no direction");
+    assert!(
+        matches!(error, WriteError::Defect(Defect::Value { .. })),
+        "{error}"
+    );
 }
 
 #[test]
@@ -245,19 +312,20 @@ fn sections_may_not_swap_repeat_or_miss() {
 #[test]
 fn other_versions_and_other_files_say_so() {
     let mut bytes = tiny();
-    bytes[8] = 2;
+    bytes[8] = 3;
     assert!(matches!(
         validate(&bytes),
         Err(Defect::Version {
-            found: 2,
-            expected: 1
+            found: 3,
+            expected: 2
         })
     ));
     let text = validate(&bytes).unwrap_err().to_string();
-    assert!(text.starts_with("format version 2, expected 1: made by a newer mergevit; update"));
-    bytes[8] = 0;
+    assert!(text.starts_with("format version 3, expected 2: made by a newer mergevit; update"));
+    bytes[8] = 1;
     let text = validate(&bytes).unwrap_err().to_string();
-    assert!(text.starts_with("format version 0, expected 1: made by an older mergevit; make"));
+    assert!(text.starts_with("format version 1, expected 2: made by an older mergevit; make it"));
+    assert!(text.contains("mergevit-calibrate pack"), "{text}");
     bytes[0] = b'P';
     assert!(matches!(validate(&bytes), Err(Defect::Magic { .. })));
     assert!(matches!(validate(&tiny()[1..]), Err(Defect::Alignment)));
@@ -292,7 +360,13 @@ fn weights_and_values_outside_the_contract_are_refused() {
                 );
             }
         }
-        if kind == TensorKind::GeluQuantization {
+        if kind == TensorKind::Activation {
+            for (at, value) in [(0, 0.0f32), (0, -1.0), (0, 1025.0), (4, 1.0), (8, 1025.0)] {
+                let result = write(at, &value.to_le_bytes());
+                assert!(matches!(result, Err(Defect::Value { .. })), "{value}");
+            }
+        }
+        if kind == TensorKind::HiddenQuantization {
             for (at, value) in [(0, 0.0f32), (0, -1.0), (4, 0.5), (4, 128.0), (4, -128.0)] {
                 let result = write(at, &value.to_le_bytes());
                 assert!(matches!(result, Err(Defect::Value { .. })), "{value}");
@@ -436,12 +510,12 @@ fn files_that_are_taken_for_packs_are_recognized() {
         (b"\x28\xb5\x2f\xfd\0", "decompress it first"),
         (b"\xfd7zXZ\0\0", "decompress it first"),
         (b"BZh91AY", "decompress it first"),
-        (b"PK\x03\x04\0", "a PyTorch checkpoint"),
-        (b"\x80\x02\x8a\x0a", "an old PyTorch checkpoint"),
+        (b"PK\x03\x04\0", "PyTorch checkpoints"),
+        (b"\x80\x02\x8a\x0a", "old PyTorch checkpoints"),
         (safetensors, "mergevit-calibrate pack --checkpoint"),
         (b"\x08\x08\x12\x07pytorch\x1a\x05", "an ONNX model"),
         (b"GGUF\x03\0\0\0", "a GGUF model"),
-        (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+        (b"\x89PNG\r\n\x1a\n", "a PNG:"),
         (b"\x89MVIT\n\x1a\x01\0\0\0", "binary mode"),
         (b"{\"model_type\": \"vit\"}", "JSON text"),
         (b"", "all zeros"),

@@ -2,7 +2,7 @@
 
 use mergevit_kernels::ops::Merge;
 use mergevit_runtime::plan::{Access, MAX_STEPS, MergeOp, Op, Span, Step};
-use mergevit_runtime::{ModelConfig, Plan, PlanError, Pooling, Schedule, testing};
+use mergevit_runtime::{Mlp, ModelConfig, Plan, PlanError, Pooling, RotaryKind, Schedule, testing};
 use proptest::prelude::*;
 
 /// A value in the arena: where it lies, and the steps between which it must stay.
@@ -45,7 +45,7 @@ fn lifetimes(plan: &Plan) -> Vec<Live> {
             }
         }
     }
-    for span in [plan.logits(), plan.sizes()] {
+    for span in [plan.output(), plan.sizes()] {
         let at = newest(&mut values, span);
         values[at].last = plan.steps().len();
     }
@@ -88,7 +88,7 @@ fn check_tokens(config: &ModelConfig, schedule: &Schedule, plan: &Plan) {
     let mut merged = false;
     assert_eq!(usize::from(plan.tokens()[0]), tokens);
     for (layer, &r) in schedule.merge.iter().enumerate() {
-        let r = usize::from(r).min(Merge::limit(tokens, config.class_token));
+        let r = usize::from(r).min(Merge::limit(tokens, config.prefix));
         let mut merges = 0;
         for op in plan.ops().filter(|op| op.layer() == Some(layer)) {
             match op {
@@ -109,7 +109,7 @@ fn check_tokens(config: &ModelConfig, schedule: &Schedule, plan: &Plan) {
     }
     assert!(tokens >= 1);
     assert_eq!(plan.sizes().len, plan.batch() * tokens * 4);
-    assert_eq!(plan.logits().len, plan.batch() * config.classes * 4);
+    assert_eq!(plan.output().len, plan.batch() * config.classes * 4);
     assert_eq!(plan.pixels().len, plan.batch() * config.image_bytes());
 }
 
@@ -122,18 +122,27 @@ fn base() -> ModelConfig {
 
 prop_compose! {
     fn models()(
-        (grid, patch_size) in (1usize..=32, 1usize..=32),
-        (heads, mlp, depth) in (1usize..=16, 1usize..=64, 1usize..=48),
-        class_token: bool,
-        mean: bool,
-        classes in 1usize..2000,
+        (grid, patch_size) in (1usize..=64, 1usize..=32),
+        (heads, mlp, depth) in (1usize..=16, 1usize..=4096, 1usize..=64),
+        which in 0..testing::family().len(),
+        prefix in 0usize..=16,
     ) -> ModelConfig {
-        let mut config = testing::model(grid * patch_size, patch_size, heads, depth, 1);
-        config.mlp_width = 64 * mlp;
-        config.classes = classes;
-        config.class_token = class_token;
-        config.pooling = if mean || !class_token { Pooling::Mean } else { Pooling::ClassToken };
-        config
+        let (_, variant) = testing::family().swap_remove(which);
+        let size = grid * patch_size;
+        let least = match variant.pooling {
+            Pooling::ClassToken | Pooling::ClassAndMean => 1,
+            Pooling::ClassAndDistillation => 2,
+            Pooling::Mean | Pooling::MeanAll | Pooling::Attention => 0,
+        };
+        ModelConfig {
+            image_size: size,
+            patch_size,
+            depth,
+            heads: 2 * heads,
+            mlp_width: mlp,
+            prefix: prefix.max(least),
+            ..variant
+        }
     }
 }
 
@@ -143,7 +152,7 @@ proptest! {
     #[test]
     fn any_model_and_schedule_plans(
         config in models(),
-        merge in prop::collection::vec(prop_oneof![0u16..40, Just(u16::MAX)], 48),
+        merge in prop::collection::vec(prop_oneof![0u16..40, Just(u16::MAX)], 64),
         batch in 1usize..=32,
     ) {
         let schedule = Schedule {
@@ -205,13 +214,40 @@ fn costs_of_vit_base_are_the_published_ones() {
 }
 
 #[test]
-fn the_largest_plan_fits() {
-    let mut config = testing::model(512, 16, 32, 48, 65_536);
-    config.labels.clear();
-    config.mlp_width = 8192;
-    let plan = Plan::new(&config, &Schedule::constant(1, 48), 32).unwrap();
-    assert_eq!(plan.steps().len(), MAX_STEPS);
-    assert!(matches!(plan.steps()[0], Step::Patchify(_)));
+fn the_family_plans() {
+    for (_, mut config) in testing::family() {
+        for (image, patch) in [(35, 5), (224, 16)] {
+            (config.image_size, config.patch_size) = (image, patch);
+            config.mlp_width = 4 * config.width;
+            for r in [0, 8, 200] {
+                for batch in [1, 8] {
+                    let schedule = Schedule::constant(r, config.depth);
+                    check(&config, &schedule, batch, 1.2);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_longest_plans_fit() {
+    let mut longest = 0;
+    for (_, variant) in testing::family() {
+        let config = ModelConfig {
+            image_size: 64 * 5,
+            depth: 64,
+            mlp: Mlp::GatedNorm,
+            pre_norm: true,
+            rotary: RotaryKind::PerLayer,
+            ..variant
+        };
+        for r in [0, 1] {
+            let plan = Plan::new(&config, &Schedule::constant(r, 64), 32).unwrap();
+            assert!(matches!(plan.steps()[0], Step::Patchify(_)));
+            longest = longest.max(plan.steps().len());
+        }
+    }
+    assert_eq!(longest, MAX_STEPS);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! `mergevit classify`: classifies image files, one line each.
 
+use crate::answer::Answer;
 use crate::args::{ClassArgs, ModelArgs};
 use crate::failure::Failure;
 use crate::file_name::FileName;
 use crate::output::Time;
-use crate::ranking::{Ranked, Ranking, rank};
 use crate::records::{ErrorRecord, FrameRecord};
 use crate::sources::{OpenError, list_images};
 use crate::{model, output, start};
@@ -51,11 +51,12 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let mut engine = model::load(&args.model, 1, (MAX_SIDE, MAX_SIDE))?;
     let labels = model::labels(&args.classes, &engine)?;
     start::announce("classify", &engine, None, args.json)?;
+    let answer = model::answer(&args.classes, &engine);
     let mut classifier = Classifier {
         model: &args.model,
         engine: &mut engine,
         labels,
-        top: vec![Ranked::default(); args.classes.top],
+        answer,
         json: args.json,
         frames: 0,
         errors: 0,
@@ -98,7 +99,7 @@ struct Classifier<'a> {
     model: &'a ModelArgs,
     engine: &'a mut Engine,
     labels: Vec<String>,
-    top: Vec<Ranked>,
+    answer: Answer,
     json: bool,
     frames: u64,
     errors: u64,
@@ -117,7 +118,7 @@ impl Classifier<'_> {
             Err(error) => return self.fail(path, &format!("{}: {error}", path.display())),
         };
         let latency_us = begin.elapsed().as_secs_f64() * 1e6;
-        let ranked = rank(&output, 0, &mut self.top);
+        self.answer.take(&output);
         model::check(self.model, self.engine)?;
         let file = FileName::from(path);
         let record = FrameRecord {
@@ -125,10 +126,7 @@ impl Classifier<'_> {
             time: Time::now(),
             frame: self.frames,
             file: Some(&file),
-            top: Ranking {
-                labels: &self.labels,
-                top: &self.top[..ranked],
-            },
+            answer: self.answer.view(&self.labels),
             latency_us,
             age_us: None,
         };
@@ -137,7 +135,7 @@ impl Classifier<'_> {
             return output::print_json(&record);
         }
         let latency = output::microseconds(latency_us);
-        output::print(&format!("{file}: {}  ({latency})\n", record.top))
+        output::print(&format!("{file}: {}  ({latency})\n", record.answer))
     }
 
     /// Reports what has no class, and why.

@@ -40,7 +40,7 @@ pub(crate) trait Capture: Send {
 pub(crate) enum SourceError {
     #[error("frame {frame}: cannot read: {source}")]
     Io { frame: u64, source: io::Error },
-    #[error("none of its {images} images can be read any more")]
+    #[error("no image can be read any more ({images} tried)")]
     NoImages { images: usize },
     #[error("frame {frame}: the stream ends after {found} of {expected} bytes")]
     Truncated {

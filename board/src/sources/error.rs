@@ -20,7 +20,7 @@ pub(crate) enum OpenError {
     },
     #[error("{}: no images in it ({})", folder.display(), EXTENSIONS.map(|end| format!("*.{end}")).join(", "))]
     NoImages { folder: PathBuf },
-    #[error("{}: none of its {count} images can be read; the first: {first}", folder.display())]
+    #[error("{}: no image can be read ({count} tried); the first: {first}", folder.display())]
     NoReadableImages {
         folder: PathBuf,
         count: usize,

@@ -9,6 +9,7 @@ use crate::file_name::FileName;
 use crate::output;
 use mergevit_kernels::frame::{FrameLayout, PixelFormat};
 use mergevit_runtime::image::{self, ImageError};
+use mergevit_runtime::words::Count;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
@@ -68,7 +69,7 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source, OpenE
         });
     }
     Ok(Source {
-        description: format!("{}: {} images", path.display(), paths.len()),
+        description: format!("{}: {}", path.display(), Count(paths.len() as u64, "image")),
         policy: Policy::EveryFrame,
         max_width: largest.width,
         max_height: largest.height,

@@ -39,6 +39,8 @@ pub(super) enum Resampling {
     Bicubic,
     /// PyTorch's bicubic (a = -0.75).
     BicubicAliased,
+    /// PyTorch's antialiased bilinear.
+    BilinearAntialiased,
     /// PyTorch's bilinear.
     Bilinear,
     /// The same with `align_corners`.
@@ -201,6 +203,8 @@ pub(super) enum Head {
 #[derive(Clone, Debug)]
 pub(super) struct Names {
     pub(super) patch: Linear,
+    /// Side of a patch, where its weight is a matrix (channels, side, side, colours) and not a convolution's.
+    pub(super) patch_side: Option<usize>,
     /// Tokens before the patches, in order; a tensor may hold several.
     pub(super) prefix: Vec<String>,
     pub(super) position: Option<Position>,

@@ -85,7 +85,9 @@ impl Size {
 impl Size {
     /// Warns of a configuration that states another size than the one that was taken, unless the user asked.
     pub(super) fn warning(self, taken: usize) -> Option<String> {
-        let stated = self.stated.filter(|stated| self.asked.is_none() && *stated != taken)?;
+        let stated = self
+            .stated
+            .filter(|stated| self.asked.is_none() && *stated != taken)?;
         Some(format!(
             "the configuration states images of {stated} pixels, the position table is for {taken}, which is taken"
         ))
@@ -123,7 +125,12 @@ mod tests {
             resamples,
         };
         // Asked for, whatever the table.
-        assert_eq!(size(Some(384), Some(224), false).side(16, Some(14)).unwrap(), 24);
+        assert_eq!(
+            size(Some(384), Some(224), false)
+                .side(16, Some(14))
+                .unwrap(),
+            24
+        );
         // The table wins over a configuration that a resize left behind.
         assert_eq!(size(None, Some(224), false).side(16, Some(24)).unwrap(), 24);
         assert_eq!(size(None, None, false).side(16, Some(14)).unwrap(), 14);

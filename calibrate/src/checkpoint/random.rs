@@ -169,7 +169,12 @@ impl Tensors<'_> {
         for columns in fc2_weight.chunks_exact_mut(row) {
             columns[width..].fill(0.0);
         }
-        [fc1_weight, fc1_bias, fc2_weight, self.normal(channels, 0.02)]
+        [
+            fc1_weight,
+            fc1_bias,
+            fc2_weight,
+            self.normal(channels, 0.02),
+        ]
     }
 
     fn block(&mut self) -> Block {
@@ -186,8 +191,7 @@ impl Tensors<'_> {
         let proj_weight = self.linear(width, attention);
         let proj_bias = self.normal(width, 0.02);
         let norm2 = self.norm(width, width);
-        let [fc1_weight, fc1_bias, fc2_weight, fc2_bias] =
-            self.mlp(model.mlp_width, row, gated);
+        let [fc1_weight, fc1_bias, fc2_weight, fc2_bias] = self.mlp(model.mlp_width, row, gated);
         Block {
             norm1,
             qkv_weight,

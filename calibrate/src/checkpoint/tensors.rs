@@ -1,25 +1,20 @@
-//! Tensors by name, which remembers what was read.
+//! Tensors by name, as families and assembly ask for them.
 
 use super::anatomy::Linear;
 use super::error::Defect;
 use super::file::TensorFile;
 use mergevit_runtime::limits::MAX_LAYERS;
-use std::cell::RefCell;
-use std::collections::BTreeSet;
 
-/// The tensors of a file, and the names of those that were read.
+/// The tensors of a file.
+#[derive(Clone, Copy)]
 pub(super) struct Tensors<'a> {
     file: &'a TensorFile<'a>,
-    used: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Tensors<'a> {
-    /// The tensors of `file`, none of them read.
+    /// The tensors of `file`.
     pub(super) fn new(file: &'a TensorFile<'a>) -> Self {
-        Self {
-            file,
-            used: RefCell::default(),
-        }
+        Self { file }
     }
 
     /// The names, in no particular order.
@@ -27,14 +22,19 @@ impl<'a> Tensors<'a> {
         self.file.names()
     }
 
-    /// Whether there is a tensor of this name.
+    /// Whether there is a tensor of this name, even of a type that is not read: reading it is then an error.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.file.has(name)
+        self.file.has(name) || self.file.mistyped(name).is_some()
     }
 
     /// Whether the name of any tensor starts so.
     pub(super) fn has_start(&self, start: &str) -> bool {
-        self.names().any(|name| name.starts_with(start))
+        self.file.has_prefix(start)
+    }
+
+    /// The name that the file has for what goes as `name` here.
+    pub(super) fn full_name(&self, name: &str) -> String {
+        self.file.full_name(name)
     }
 
     /// The shape of a tensor.
@@ -50,7 +50,6 @@ impl<'a> Tensors<'a> {
     /// # Errors
     /// [`Defect::Names`], [`Defect::Shape`], [`Defect::Type`], [`Defect::NonFinite`].
     pub(super) fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Defect> {
-        self.used.borrow_mut().insert(name.into());
         self.file.values(name, shape)
     }
 
@@ -60,12 +59,11 @@ impl<'a> Tensors<'a> {
     /// As [`Tensors::values`].
     pub(super) fn rows(&self, name: &str, width: usize) -> Result<Vec<f32>, Defect> {
         let shape = self.shape(name)?;
-        let (last, outer) = shape.split_last().unwrap_or((&0, &[]));
-        let (rows, ones) = outer.split_last().unwrap_or((&1, &[]));
-        if *last != width || ones.iter().any(|n| *n != 1) {
+        if shape.last() != Some(&width) {
+            let rows = shape.iter().rev().skip(1).product();
             return Err(Defect::Shape {
-                tensor: name.into(),
-                expected: vec![1, *rows, width],
+                tensor: self.full_name(name),
+                expected: vec![1, rows, width],
                 found: shape,
             });
         }
@@ -110,16 +108,5 @@ impl<'a> Tensors<'a> {
             Some(last) => Ok(last + 1),
             None => Err(Defect::Unsupported("it has no layers".into())),
         }
-    }
-
-    /// Names of the tensors that were not read: those that start with one of `own`, and all others.
-    pub(super) fn unused(&self, own: &[String]) -> (Vec<String>, Vec<String>) {
-        let used = self.used.borrow();
-        let mut unused: Vec<String> = self.file.names().map(str::to_owned).collect();
-        unused.retain(|name| !used.contains(name));
-        unused.sort_unstable();
-        unused
-            .into_iter()
-            .partition(|name| own.iter().any(|start| name.starts_with(start.as_str())))
     }
 }

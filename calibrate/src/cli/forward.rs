@@ -1,10 +1,9 @@
 //! `forward`: logits or embeddings of given pixels, for comparison with other implementations.
 
 use super::args;
+use super::checkpoint::CheckpointArgs;
 use super::error::CommandError;
 use super::output::{self, Input};
-use super::preprocessing::PreprocessingArgs;
-use crate::checkpoint::Checkpoint;
 use crate::fp32::Forward;
 use clap::Args;
 use mergevit_runtime::{
@@ -41,7 +40,7 @@ pub(super) struct ForwardArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "checkpoint")]
     schedule: Option<String>,
     #[command(flatten)]
-    preprocessing: PreprocessingArgs,
+    stated: CheckpointArgs,
     /// Output: `logits` f32 (N, classes), or of a model that embeds `embedding` f32 (N, D) as the network gives it, and
     /// `sizes` i32 (N, tokens left); - is standard output
     #[arg(long, short, value_name = "G.safetensors")]
@@ -104,8 +103,7 @@ fn check_merge(args: &ForwardArgs, model: &ModelConfig) -> Result<(), CommandErr
 }
 
 fn full_precision(args: &ForwardArgs, path: &Path) -> Result<Results, CommandError> {
-    let stated = args.preprocessing.stated().at_model_resolution();
-    let checkpoint = Checkpoint::load_with(path, &stated)?;
+    let checkpoint = args.stated.load_for_pixels(path)?;
     check_merge(args, &checkpoint.model)?;
     let pixels = read_pixels(&args.pixels, checkpoint.model.image_size)?;
     let merge = vec![usize::from(args.merge.unwrap_or(0)); checkpoint.model.depth];
@@ -141,7 +139,7 @@ fn quantized(args: &ForwardArgs, path: &Path) -> Result<Results, CommandError> {
     let mut results = Results::empty();
     for pixels in pixels.chunks_exact(image) {
         let output = engine.classify_pixels(pixels)?;
-        let embedding = output.embedding().unwrap_or(&[]);
+        let embedding = output.embedding(0).unwrap_or(&[]);
         results.push(output.logits(), embedding, output.sizes());
     }
     Ok(results)
@@ -194,7 +192,8 @@ fn write(output: &OutputFile, results: &Results) -> Result<(), CommandError> {
         CommandError::io(output.name(), "encode", std::io::Error::other(error))
     };
     let shape = |len: usize| vec![results.images, len / results.images];
-    let view = |dtype, len: usize, bytes| TensorView::new(dtype, shape(len), bytes).map_err(invalid);
+    let view =
+        |dtype, len: usize, bytes| TensorView::new(dtype, shape(len), bytes).map_err(invalid);
     let floats = [
         ("logits", &results.logits),
         ("embedding", &results.embedding),

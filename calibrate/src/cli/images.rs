@@ -5,6 +5,7 @@ use super::error::CommandError;
 use crate::dataset::{Batch, ClassFolders, Dataset, DatasetError};
 use clap::ValueEnum;
 use mergevit_runtime::ModelConfig;
+use mergevit_runtime::words::Count;
 
 /// Images of a batch: enough to keep all threads busy, few enough for memory.
 const BATCH: usize = 64;
@@ -69,7 +70,7 @@ impl Images {
         if let Some(limit) = options.limit {
             dataset.limit(limit);
         }
-        log::info!("{spec}: {} images", dataset.len());
+        log::info!("{spec}: {}", Count(dataset.len() as u64, "image"));
         report_numbers(dataset.numbered_folders(), options.console);
         Ok(Self {
             dataset,
@@ -147,10 +148,10 @@ impl Images {
     pub(super) fn report_skipped(&self) {
         if self.skipped > 0 {
             warn(&format!(
-                "warning: {}: {} of {} images skipped\n",
+                "warning: {}: {} of {} skipped\n",
                 self.name(),
                 self.skipped,
-                self.len()
+                Count(self.len() as u64, "image")
             ));
         }
     }

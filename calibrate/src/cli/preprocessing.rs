@@ -65,6 +65,7 @@ impl PreprocessingArgs {
             std: self.std.or(recipe.std),
             crop: self.crop.or(recipe.crop),
             interpolation: self.interpolation.map(Into::into).or(recipe.interpolation),
+            ..recipe
         }
     }
 }

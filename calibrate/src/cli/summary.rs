@@ -2,6 +2,7 @@
 
 use super::progress::time;
 use crate::report::{Table, write_table};
+use mergevit_runtime::words::Count;
 use mergevit_runtime::{Pack, Plan};
 use std::fmt::Write;
 use std::path::Path;
@@ -13,14 +14,14 @@ pub(super) fn summary(pack: &Pack, path: Option<&Path>, elapsed: Duration) -> St
     let (model, source) = (pack.config(), pack.provenance());
     let observer = source.settings.get("observer");
     let mut text = format!(
-        "{}: {} x {} pixels, {} layers, {} classes\n\
-         calibrated on {} images of {}, observer {}\n\n",
+        "{}: {} x {} pixels, {}, {} classes\n\
+         calibrated on {} of {}, observer {}\n\n",
         model.architecture,
         model.image_size,
         model.image_size,
-        model.depth,
+        Count(model.depth as u64, "layer"),
         model.classes,
-        source.calibration_images,
+        Count(source.calibration_images, "image"),
         source.calibration_set,
         observer.map_or("unknown", String::as_str),
     );

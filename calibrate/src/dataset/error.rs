@@ -129,7 +129,7 @@ pub enum DatasetError {
         reason: String,
     },
     /// Not one image could be decoded.
-    #[error("{name}: none of its {count} images can be used; the first: {first}")]
+    #[error("{name}: no image can be used ({count} tried); the first: {first}")]
     Unusable {
         /// The set.
         name: String,

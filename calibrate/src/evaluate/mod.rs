@@ -8,7 +8,7 @@ pub use tally::{ClassTally, Tally, argmax, standard_error};
 
 use crate::checkpoint::Checkpoint;
 use crate::fp32::Forward;
-use mergevit_runtime::{Accuracy, Engine, Plan, RunError, Schedule};
+use mergevit_runtime::{Accuracy, Engine, Pack, Plan, RunError, Schedule, TensorKind};
 use rayon::prelude::*;
 
 /// Classifies a data set with a pack under its schedules, and with the checkpoint that the pack was made from.
@@ -33,7 +33,7 @@ impl<'a> Evaluation<'a> {
         if let Some(name) = schedule {
             engine.set_schedule(name)?;
         }
-        let classes = engine.pack().config().classes;
+        let classes = engine.pack().config().scores();
         let schedules = engine
             .pack()
             .schedules()
@@ -69,10 +69,12 @@ impl<'a> Evaluation<'a> {
         let mut decisions = vec![None; labels.len()];
         if let Some(checkpoint) = self.checkpoint {
             let forward = Forward::new(checkpoint);
+            let pack = self.engine.pack();
             let images = pixels.par_chunks_exact(image);
             let logits: Vec<Vec<f32>> = images
                 .map(|pixels| {
-                    let logits = forward.run(pixels, &[], &mut ()).logits;
+                    let output = forward.run(pixels, &[], &mut ()).logits;
+                    let logits = scores(pack, output);
                     done();
                     logits
                 })
@@ -179,4 +181,16 @@ impl<'a> Evaluation<'a> {
             top1_fp32: self.full.top1(),
         })
     }
+}
+
+/// The scores of the classes, given what the network gives: itself, or its cosine with each class's text embedding.
+fn scores(pack: &Pack, output: Vec<f32>) -> Vec<f32> {
+    let texts = pack.tensor_f32(TensorKind::TextEmbedding, None);
+    let (Some(zero_shot), Some(texts)) = (pack.config().zero_shot, texts) else {
+        return output;
+    };
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    let inverse = 1.0 / dot(&output, &output).sqrt().max(f32::MIN_POSITIVE);
+    let score = |text: &[f32]| zero_shot.scale * dot(&output, text) * inverse + zero_shot.bias;
+    texts.chunks_exact(output.len()).map(score).collect()
 }

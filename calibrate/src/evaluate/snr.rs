@@ -53,7 +53,7 @@ fn place(op: &Op) -> Option<(Option<usize>, Place, Span)> {
                 Linear::Fc2 => Place::Mlp,
                 _ => return None,
             };
-            Some((Some(op.layer), after, op.output))
+            Some((op.layer, after, op.output))
         }
         _ => None,
     }

@@ -161,7 +161,12 @@ mod tests {
     #[test]
     fn activations_agree_with_the_kernels() {
         use ActivationName::{Gelu, GeluTanh, QuickGelu, Silu};
-        for (name, tolerance) in [(Gelu, 2e-5), (GeluTanh, 2e-5), (QuickGelu, 3e-4), (Silu, 5e-4)] {
+        for (name, tolerance) in [
+            (Gelu, 2e-5),
+            (GeluTanh, 2e-5),
+            (QuickGelu, 3e-4),
+            (Silu, 5e-4),
+        ] {
             for i in -10_000..=10_000 {
                 let x = i as f32 * 1e-3;
                 let mut y = [x];
@@ -184,6 +189,9 @@ mod tests {
         assert_eq!(layer, [-1.0, 3.0, 0.0]);
         let rms = norm(Normalization::Rms, &rows, &affine, 2, 0.0);
         assert!((rms[0] - (6.0 / 17f32.sqrt() + 1.0)).abs() < 1e-6);
-        assert_eq!(norm(Normalization::None, &rows, &affine, 3, 0.0), [7.0, 11.0, 0.0]);
+        assert_eq!(
+            norm(Normalization::None, &rows, &affine, 3, 0.0),
+            [7.0, 11.0, 0.0]
+        );
     }
 }

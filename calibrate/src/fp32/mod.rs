@@ -21,7 +21,7 @@ use rayon::prelude::*;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Point {
-    /// (T, C) residual stream before the first layer.
+    /// (T, C) residual stream after the patch embedding.
     PatchEmbed,
     /// (T, C) output of the first norm.
     Norm1(usize),
@@ -127,8 +127,7 @@ impl<'a> Forward<'a> {
     /// If `pixels` is not one image.
     pub fn run(&self, pixels: &[u8], merge: &[usize], tap: &mut impl Tap) -> Output {
         let model = &self.checkpoint.model;
-        let mut tokens = self.embed(pixels);
-        tap.see(Point::PatchEmbed, &tokens.residual, model.width);
+        let mut tokens = self.embed(pixels, tap);
         for (layer, block) in self.checkpoint.weights.blocks.iter().enumerate() {
             let keys = self.attention(layer, block, &mut tokens, tap);
             let wanted = merge.get(layer).copied().unwrap_or(0);

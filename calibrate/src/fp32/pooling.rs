@@ -68,9 +68,16 @@ impl Forward<'_> {
         tap: &mut impl Tap,
     ) -> Vec<f32> {
         let model = &self.checkpoint.model;
-        let shape = model.attention_pooling.expect("a checkpoint that attends says how");
+        let shape = model
+            .attention_pooling
+            .expect("a checkpoint that attends says how");
         let (width, inner) = (shape.width(), model.width);
-        let both = linear(rows, inner, &weights.key_value_weight, &weights.key_value_bias);
+        let both = linear(
+            rows,
+            inner,
+            &weights.key_value_weight,
+            &weights.key_value_bias,
+        );
         tap.see(Point::PoolKeyValue, &both, 2 * width);
         let columns = |first: usize| -> Vec<f32> {
             let row = |row: &[f32]| row[first..first + width].to_vec();
@@ -92,7 +99,12 @@ impl Forward<'_> {
         let mut hidden = linear(&x, inner, &weights.fc1_weight, &weights.fc1_bias);
         activate(model.activation, &mut hidden);
         tap.see(Point::PoolHidden, &hidden, shape.mlp_row());
-        let y = linear(&hidden, shape.mlp_row(), &weights.fc2_weight, &weights.fc2_bias);
+        let y = linear(
+            &hidden,
+            shape.mlp_row(),
+            &weights.fc2_weight,
+            &weights.fc2_bias,
+        );
         add(&mut pooled, &y);
         pooled
     }

@@ -198,7 +198,9 @@ pub(super) fn value_candidates(
             .collect();
         let (half, weights) = (lifted(&half), lifted(samples.weight_maxima));
         for alpha in BALANCE {
-            let step = half.chunks(samples.head_width).zip(weights.chunks(samples.head_width));
+            let step = half
+                .chunks(samples.head_width)
+                .zip(weights.chunks(samples.head_width));
             let step = step.flat_map(|(half, weights)| balanced(half, weights, alpha));
             let value = Columns {
                 step: step.collect(),

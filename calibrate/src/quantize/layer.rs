@@ -59,8 +59,7 @@ pub fn quantize_layer(
             scored(&statistics.query, &qkv, width, 0),
             scored(&statistics.key, &qkv, width, 1),
         );
-        let ranges =
-            |of: &Rows, rows: &[f32]| channel_ranges(observer, &of.limits, rows, 0, width);
+        let ranges = |of: &Rows, rows: &[f32]| channel_ranges(observer, &of.limits, rows, 0, width);
         let samples = ScoreSamples {
             head_width: model.head_width,
             query: &query,
@@ -126,7 +125,13 @@ fn scored(rows: &Rows, qkv: &[f32], width: usize, section: usize) -> Vec<f32> {
 pub(super) fn with_values(first: Vec<f64>, values: &Columns) -> (Vec<f64>, Vec<f64>) {
     let shift = std::iter::repeat_n(0.0, first.len()).chain(values.shift.iter().copied());
     let shift = shift.collect();
-    (first.into_iter().chain(values.step.iter().copied()).collect(), shift)
+    (
+        first
+            .into_iter()
+            .chain(values.step.iter().copied())
+            .collect(),
+        shift,
+    )
 }
 
 /// Quantizes values, context and the projection.

@@ -106,7 +106,6 @@ impl PackedLinear {
     }
 }
 
-
 /// Tensors of the pooling that attends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PackedPooling {

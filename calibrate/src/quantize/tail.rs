@@ -22,7 +22,11 @@ fn final_affine(checkpoint: &Checkpoint) -> Affine {
         gain: vec![1.0; width],
         bias: vec![0.0; width],
     };
-    checkpoint.weights.final_norm.clone().unwrap_or_else(identity)
+    checkpoint
+        .weights
+        .final_norm
+        .clone()
+        .unwrap_or_else(identity)
 }
 
 /// Quantizes the last norm and the classifier, if the model has one.
@@ -52,11 +56,13 @@ pub(super) fn classifier(
         input: &input.samples,
         output: &output,
     };
-    let (_, mut columns, head) =
-        fit_candidates(&problem, &candidates, observer.ratios(), evenly);
+    let (_, mut columns, head) = fit_candidates(&problem, &candidates, observer.ratios(), evenly);
     columns.step.truncate(tied);
     columns.shift.truncate(tied);
-    (PackedNorm::fold(&affine, &columns), Some(PackedLinear::real(head)))
+    (
+        PackedNorm::fold(&affine, &columns),
+        Some(PackedLinear::real(head)),
+    )
 }
 
 /// Each of `values` joined with those at the same place of every stretch of `period`.
@@ -76,7 +82,9 @@ pub(super) fn pooling(
     statistics: &PoolingStatistics,
 ) -> (PackedNorm, PackedPooling) {
     let model = &checkpoint.model;
-    let shape = model.attention_pooling.expect("a checkpoint that attends says how");
+    let shape = model
+        .attention_pooling
+        .expect("a checkpoint that attends says how");
     let width = shape.width();
     let layer = Linear::new(&weights.key_value_weight, &weights.key_value_bias);
     let output = real_output(&layer, &statistics.tokens.samples);

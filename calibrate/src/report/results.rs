@@ -2,6 +2,7 @@
 
 use crate::evaluate::{ClassTally, Evaluation, LayerNoise, Tally, standard_error};
 use jiff::Timestamp;
+use mergevit_runtime::words::Count;
 use serde::Serialize;
 
 /// Accuracy of one class.
@@ -134,9 +135,10 @@ impl Report {
 
     /// How many images were measured, in words.
     pub(super) fn count(&self) -> String {
+        let images = Count(self.images, "image");
         match self.skipped {
-            0 => format!("{} images", self.images),
-            n => format!("{} images ({n} more could not be read)", self.images),
+            0 => images.to_string(),
+            n => format!("{images} ({n} more could not be read)"),
         }
     }
 }

@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 pub const FILE: &str = "manifest.json";
 
 /// Most bytes that all modules may have together: every clone of the repository carries every version of them.
-pub const LIMIT_BYTES: u64 = 2_000_000;
+pub const LIMIT_BYTES: u64 = 4_000_000;
 
 /// The whole file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 use super::gemm::epilogue::EpilogueKind;
 use super::gemm::tile::Tile;
+use super::head_width::HeadWidth;
 use super::modules::Module;
 use std::fmt;
 
@@ -15,12 +16,22 @@ pub enum Kernel {
         /// What happens to the sums.
         epilogue: EpilogueKind,
     },
-    /// `layer_norm`
+    /// `layer_norm`: to i8.
     LayerNorm,
-    /// `attention`
-    Attention,
-    /// `merge_match`: which tokens merge.
-    MergeMatch,
+    /// `layer_norm_half`: to f16.
+    LayerNormHalf,
+    /// `rotary`: what positions rotate by.
+    Rotary,
+    /// `attention_D`: over tokens, or of one query.
+    Attention {
+        /// D
+        head_width: HeadWidth,
+    },
+    /// `merge_match_D`: which tokens merge.
+    MergeMatch {
+        /// D
+        head_width: HeadWidth,
+    },
     /// `merge_norm`: merging with the layer norm that follows.
     MergeNorm,
     /// `pool_norm`: pooling with the last layer norm.
@@ -45,10 +56,12 @@ impl Kernel {
                 .into_iter()
                 .map(move |tile| Self::Gemm { tile, epilogue })
         });
-        gemms.chain([
+        let attentions = HeadWidth::ALL.map(|head_width| Self::Attention { head_width });
+        let matches = HeadWidth::ALL.map(|head_width| Self::MergeMatch { head_width });
+        gemms.chain(attentions).chain(matches).chain([
             Self::LayerNorm,
-            Self::Attention,
-            Self::MergeMatch,
+            Self::LayerNormHalf,
+            Self::Rotary,
             Self::MergeNorm,
             Self::PoolNorm,
             Self::Head,
@@ -64,13 +77,16 @@ impl Kernel {
         match self {
             Self::Gemm { epilogue, .. } => match epilogue {
                 EpilogueKind::Requantize => Module::GemmRequantize,
-                EpilogueKind::Gelu => Module::GemmGelu,
+                EpilogueKind::Rotate => Module::GemmRotate,
+                EpilogueKind::Activate => Module::GemmActivate,
+                EpilogueKind::Gate => Module::GemmGate,
                 EpilogueKind::Residual => Module::GemmResidual,
                 EpilogueKind::Embed => Module::GemmEmbed,
             },
-            Self::LayerNorm => Module::LayerNorm,
-            Self::Attention => Module::Attention,
-            Self::MergeMatch => Module::MergeMatch,
+            Self::LayerNorm | Self::LayerNormHalf => Module::LayerNorm,
+            Self::Rotary => Module::Rotary,
+            Self::Attention { .. } => Module::Attention,
+            Self::MergeMatch { .. } => Module::MergeMatch,
             Self::MergeNorm => Module::MergeNorm,
             Self::PoolNorm => Module::PoolNorm,
             Self::Head => Module::Head,
@@ -85,8 +101,20 @@ impl Kernel {
         match self {
             Self::Gemm { tile, epilogue } => tile.kernel_name(epilogue),
             Self::LayerNorm => "layer_norm",
-            Self::Attention => "attention",
-            Self::MergeMatch => "merge_match",
+            Self::LayerNormHalf => "layer_norm_half",
+            Self::Rotary => "rotary",
+            Self::Attention { head_width } => match head_width {
+                HeadWidth::W32 => "attention_32",
+                HeadWidth::W64 => "attention_64",
+                HeadWidth::W96 => "attention_96",
+                HeadWidth::W128 => "attention_128",
+            },
+            Self::MergeMatch { head_width } => match head_width {
+                HeadWidth::W32 => "merge_match_32",
+                HeadWidth::W64 => "merge_match_64",
+                HeadWidth::W96 => "merge_match_96",
+                HeadWidth::W128 => "merge_match_128",
+            },
             Self::MergeNorm => "merge_norm",
             Self::PoolNorm => "pool_norm",
             Self::Head => "head",

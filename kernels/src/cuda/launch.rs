@@ -6,7 +6,7 @@ use super::params::Params;
 use super::work::Work;
 
 /// Most bytes of a kernel's parameter.
-const MAX_PARAMS: usize = 128;
+const MAX_PARAMS: usize = 176;
 
 /// One kernel on a grid of blocks.
 #[derive(Clone, Copy, Debug)]

@@ -9,13 +9,14 @@
 //! |---|---|
 //! | `resample_columns`, `resample_rows` | [`preprocess`]: a camera frame to pixels or patches |
 //! | `patchify` | [`patchify()`]: pixels to patches |
-//! | `gemm_*_embed` | [`gemm`]: patch embedding, class token, token sizes |
-//! | `layer_norm` | [`layer_norm()`]: layer norm, quantized |
-//! | `gemm_*_requantize`, `gemm_*_gelu`, `gemm_*_residual` | [`gemm`]: linear layers |
-//! | `attention` | [`attention()`] |
-//! | `merge_match` | [`merge_match()`]: which tokens merge |
+//! | `gemm_*_embed` | [`gemm`]: patch embedding, prefix, token sizes; a linear layer to f16 |
+//! | `layer_norm`, `layer_norm_half` | [`layer_norm()`], [`layer_norm_half()`]: norms, quantized or to f16 |
+//! | `rotary` | [`rotary()`]: what positions rotate queries and keys by |
+//! | `gemm_*_requantize`, `gemm_*_rotate`, `gemm_*_activate`, `gemm_*_gate`, `gemm_*_residual` | [`gemm`]: linear layers |
+//! | `attention_*` | [`attention()`], [`pool_attention()`] |
+//! | `merge_match_*` | [`merge_match()`]: which tokens merge |
 //! | `merge_norm` | [`merge_norm()`]: merging with the layer norm that follows |
-//! | `pool_norm` | [`pool_norm()`]: pooling with the last layer norm |
+//! | `pool_norm` | [`pool_norm()`]: pooling with the last norm |
 //! | `head` | [`head()`]: the classifier |
 //! | `top_classes` | [`top_classes()`]: the best classes |
 
@@ -26,16 +27,19 @@ pub mod driver;
 mod error;
 pub mod gemm;
 mod head;
+mod head_width;
 mod kernel;
 mod launch;
 mod layer_norm;
 mod merge_match;
 mod merge_norm;
 mod modules;
+mod norm;
 mod params;
 mod patchify;
 mod pool_norm;
 pub mod preprocess;
+mod rotary;
 mod target;
 #[cfg(feature = "emulator")]
 pub mod testing;
@@ -43,19 +47,27 @@ mod top_classes;
 mod work;
 
 pub use address::{Access, Accesses, Address};
-pub use attention::{AttentionParams, attention, attention_shared_bytes};
+pub use attention::{
+    AttentionOperands, AttentionParams, AttentionShape, attention, attention_shared_bytes,
+    pool_attention,
+};
 pub use device::{Device, Graph, Shared};
 pub use error::{DeviceError, DeviceErrorKind};
 pub use head::{HeadParams, head};
+pub use head_width::HeadWidth;
 pub use kernel::Kernel;
 pub use launch::Launch;
-pub use layer_norm::{LayerNormParams, layer_norm};
-pub use merge_match::{MergeMatchParams, merge_match, merge_match_shared_bytes};
-pub use merge_norm::{MergeNormParams, merge_norm};
+pub use layer_norm::{LayerNormParams, layer_norm, layer_norm_half};
+pub use merge_match::{
+    MergeMatchOperands, MergeMatchParams, merge_match, merge_match_shared_bytes,
+};
+pub use merge_norm::{MergeNormOperands, MergeNormParams, MergePositions, merge_norm};
 pub use modules::{MODULES, Module};
+pub use norm::NormParams;
 pub use params::Params;
 pub use patchify::{PatchifyParams, patchify};
 pub use pool_norm::{PoolNormParams, pool_norm};
+pub use rotary::{RotaryParams, rotary};
 pub use target::Target;
 pub use top_classes::{Best, TopClassesParams, top_classes};
 pub use work::Work;

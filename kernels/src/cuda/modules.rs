@@ -51,17 +51,23 @@ macro_rules! modules {
 modules! {
     /// `gemm_*_requantize`
     GemmRequantize "gemm_requantize",
-    /// `gemm_*_gelu`
-    GemmGelu "gemm_gelu",
+    /// `gemm_*_rotate`
+    GemmRotate "gemm_rotate",
+    /// `gemm_*_activate`
+    GemmActivate "gemm_activate",
+    /// `gemm_*_gate`
+    GemmGate "gemm_gate",
     /// `gemm_*_residual`
     GemmResidual "gemm_residual",
     /// `gemm_*_embed`
     GemmEmbed "gemm_embed",
-    /// `layer_norm`
+    /// `layer_norm`, `layer_norm_half`
     LayerNorm "layer_norm",
-    /// `attention`
+    /// `rotary`
+    Rotary "rotary",
+    /// `attention_D`
     Attention "attention",
-    /// `merge_match`
+    /// `merge_match_D`
     MergeMatch "merge_match",
     /// `merge_norm`
     MergeNorm "merge_norm",

@@ -1,9 +1,11 @@
 //! What launches cost: the basis of estimates. Tests hold it against what the emulator counts.
 
+use super::address::Address;
 use super::gemm::epilogue::EpilogueKind;
 use super::gemm::tile::STEP;
 use super::gemm::tiling::{Shape, Tiling};
-use crate::ops::HEAD_WIDTH;
+use super::norm::NormParams;
+use super::pool_norm::PoolNormParams;
 
 /// What a launch makes an SM do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,7 +30,7 @@ impl Work {
 pub(super) fn gemm(shape: &Shape, tiling: &Tiling, epilogue: EpilogueKind) -> Work {
     const FRAGMENT_STEP: u64 = 16;
     const FRAGMENT_REDUCE: u64 = 35;
-    const FRAGMENT_FINISH: [u64; 4] = [189, 568, 155, 148];
+    const FRAGMENT_FINISH: [u64; EpilogueKind::COUNT] = [189, 250, 460, 300, 155, 148];
     const WARP: u64 = 95;
     let tile = tiling.tile;
     let splits = u64::from(tiling.splits);
@@ -39,7 +41,7 @@ pub(super) fn gemm(shape: &Shape, tiling: &Tiling, epilogue: EpilogueKind) -> Wo
     // Parts are added up for whole tiles.
     let summed = match splits {
         1 => 0,
-        _ => splits * u64::from(tiles * tile.rows() * tile.columns() / 512),
+        _ => splits * u64::from(tiles) * u64::from(tile.rows() * tile.columns() / 512),
     };
     let fragment = steps * FRAGMENT_STEP + FRAGMENT_FINISH[epilogue as usize];
     Work {
@@ -50,47 +52,116 @@ pub(super) fn gemm(shape: &Shape, tiling: &Tiling, epilogue: EpilogueKind) -> Wo
     }
 }
 
-/// Layer norm of rows of `width` channels.
-pub(super) fn layer_norm(rows: u32, width: u32) -> Work {
-    Work::instructions(u64::from(rows) * norm_row(width))
+/// Instructions that quantize 256 columns of a normalized row to bytes, beyond what it takes to round them to f16.
+const QUANTIZE: u64 = 37;
+
+/// Likewise to two bytes.
+const WIDE: u64 = 80;
+
+/// Norms of `rows` rows, to i8 or f16.
+pub(super) fn layer_norm(rows: u32, norm: &NormParams, quantized: bool) -> Work {
+    let store = if quantized { QUANTIZE } else { 0 };
+    Work::instructions(u64::from(rows) * norm_row(norm, store))
 }
 
-/// A warp normalizes a row: both sums, and a part for each 256 columns.
-fn norm_row(width: u32) -> u64 {
-    284 + 153 * u64::from(width.div_ceil(256))
+/// A warp normalizes a row and stores it at `store` instructions for 256 columns beyond those for f16.
+fn norm_row(norm: &NormParams, store: u64) -> u64 {
+    let steps = u64::from(norm.width.div_ceil(256));
+    // The sum, the sum of squares, the result: once, and for each 256 columns.
+    let passes = match norm.fits_registers() {
+        true => [(121, 8), (159, 30), (34, 88)],
+        false => [(91, 69), (100, 77), (37, 65)],
+    };
+    let pass = |(once, step): &(u64, u64)| once + step * steps;
+    // Each kind after the first needs one pass fewer.
+    passes[norm.kind as usize..].iter().map(pass).sum::<u64>() + store * steps
 }
 
-/// Attention: each warp takes 16 queries of one head, and `keys` keys, a multiple of 32.
-pub(super) fn attention(warps: u32, keys: u32) -> Work {
-    let (warps, keys) = (u64::from(warps), u64::from(keys));
+/// Angles of so many pairs of channels for each of `tokens` tokens.
+pub(super) fn rotary(tokens: u32, pairs: u32) -> Work {
+    Work::instructions(u64::from(tokens * pairs).div_ceil(32) * 80)
+}
+
+/// What attention does.
+pub(super) struct AttentionWork {
+    pub(super) blocks: u32,
+    /// Warps that have queries: 16 of one head.
+    pub(super) warps: u32,
+    /// Tokens, with padding.
+    pub(super) keys: u32,
+    /// Of them, how many lie in shared memory at once.
+    pub(super) tile: u32,
+    /// D
+    pub(super) channels: u32,
+}
+
+/// Attention: each warp has a part, and another for 32 keys at a time, each with a part for every 32 channels; each
+/// block loads keys and values, keys twice if they do not fit.
+pub(super) fn attention(of: &AttentionWork) -> Work {
+    let (warps, keys) = (u64::from(of.warps), u64::from(of.keys));
+    let (blocks, channels) = (u64::from(of.blocks), u64::from(of.channels));
+    let (tiles, steps) = (u64::from(of.keys.div_ceil(of.tile)), channels / 32);
+    // 16 bytes a lane.
+    let copies = if tiles == 1 { 2 } else { 3 } * keys * channels / (16 * 32);
     Work {
         // Scores twice, values once.
-        tensor_macs: warps * 16 * keys * 3 * HEAD_WIDTH as u64,
-        instructions: warps * (552 * keys / 32 + 756),
+        tensor_macs: warps * 16 * keys * 3 * channels,
+        instructions: warps * (66 + 158 * steps + (461 + 13 * steps) * keys / 32)
+            + blocks * (310 + 770 * tiles + 21 * copies),
     }
 }
 
-/// Matching: each block holds `rows` tokens of `width` channels in shared memory, and compares `pairs` of them.
-pub(super) fn merge_match(blocks: u32, rows: u32, pairs: u32, width: u32) -> Work {
-    let heads = u64::from(width) / HEAD_WIDTH as u64;
+/// What matching does.
+pub(super) struct MergeMatchWork {
+    pub(super) blocks: u32,
+    /// Of 16 sources that a block takes.
+    pub(super) groups: u32,
+    /// Of an image.
+    pub(super) sources: u32,
+    /// Of an image.
+    pub(super) targets: u32,
+    /// H
+    pub(super) heads: u32,
+    /// D
+    pub(super) channels: u32,
+}
+
+/// Matching of `batch` images: each block makes the metric of its sources and of all targets, and compares them; the
+/// last block of an image ranks its sources.
+pub(super) fn merge_match(batch: u32, of: &MergeMatchWork) -> Work {
+    let (blocks, channels) = (u64::from(of.blocks), u64::from(of.channels));
+    let (groups, sources) = (u64::from(of.groups), u64::from(of.sources));
+    let eights = u64::from(of.targets.div_ceil(8));
+    let rows = 16 * groups + u64::from(of.targets.next_multiple_of(32));
+    let row = (channels / 32) * (9 + 8 * u64::from(of.heads) / 5);
     Work {
         // Products of high and low bytes with each other.
-        tensor_macs: u64::from(blocks * pairs) * 4 * HEAD_WIDTH as u64,
-        instructions: u64::from(blocks) * (1330 + u64::from(rows) * (37 + 7 * heads / 2)),
+        tensor_macs: blocks * 16 * groups * 8 * eights * 4 * channels,
+        instructions: blocks * (1870 + rows * row + groups * eights * 169)
+            + u64::from(batch) * 9 * sources * sources / 128,
     }
 }
 
-/// Merging of images of `tokens` tokens, of which `kept` of `width` channels are left in all images together.
-pub(super) fn merge_norm(kept: u32, tokens: u32, width: u32) -> Work {
-    let words = u64::from(tokens.div_ceil(2).div_ceil(32));
-    Work::instructions(u64::from(kept) * (norm_row(width) + 230 + 16 * words))
+/// Merging of images of `sources` sources each, of which `kept` tokens are left in all images together. Rows that are
+/// not normalized from registers merge a piece at a time.
+pub(super) fn merge_norm(kept: u32, sources: u32, norm: &NormParams) -> Work {
+    let words = u64::from(sources.div_ceil(32) * norm.width.div_ceil(2048));
+    let step = if norm.fits_registers() { 18 } else { 60 };
+    let steps = step * u64::from(norm.width.div_ceil(256));
+    Work::instructions(u64::from(kept) * (norm_row(norm, QUANTIZE) + 230 + 16 * words + steps))
 }
 
-/// Pooling of `batch` images: `summed` tokens of `width` channels are added up, 0 where one is taken as it is.
-pub(super) fn pool_norm(batch: u32, summed: u32, width: u32) -> Work {
-    let columns = u64::from(width.div_ceil(32));
-    let chain = u64::from(summed) * 16;
-    Work::instructions(u64::from(batch) * (columns * (36 + chain) + 180 + norm_row(width)))
+/// Pooling of `batch` images: elements are copied, tokens are added up to a mean, and parts are normalized.
+pub(super) fn pool_norm(batch: u32, pool: &PoolNormParams) -> Work {
+    let rounds = |columns: u32| u64::from(columns.div_ceil(32));
+    let chain = u64::from(pool.tokens - pool.first) * 16;
+    let mean = rounds(pool.pooled_width - pool.copied) * chain;
+    let store = match pool.real {
+        Address::NULL => WIDE,
+        _ => 0,
+    };
+    let parts = u64::from(pool.pooled_width / pool.norm.width) * norm_row(&pool.norm, store);
+    Work::instructions(u64::from(batch) * (rounds(pool.pooled_width) * 33 / 2 + 270 + mean + parts))
 }
 
 /// The classifier: each block computes `products` sums of `inputs` products.

@@ -5,13 +5,14 @@ use half::f16;
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::gemm::{self, Operands, Shape, Tile, Tiling};
 use mergevit_kernels::cuda::{
-    self, Address, AttentionParams, Device, HeadParams, Launch, LayerNormParams, MergeMatchParams,
-    MergeNormParams, PatchifyParams, PoolNormParams,
+    self, Address, AttentionOperands, AttentionShape, Device, HeadParams, HeadWidth, Launch,
+    LayerNormParams, MergeMatchOperands, MergeNormOperands, MergePositions, NormParams,
+    PatchifyParams, PoolNormParams, RotaryParams,
 };
 use mergevit_kernels::math::log2_table;
 use mergevit_kernels::ops::{
-    Attention, Epilogue, HEAD_WIDTH, LayerNorm, LinearWeights, Merge, MergeInput, MergeOutput,
-    NormKind, Patchify, Pool, Pooling, Positions, Rotary,
+    Attention, Epilogue, LayerNorm, LinearWeights, Merge, MergeInput, MergeOutput, NormKind,
+    Patchify, Pool, Pooling, Positions, Rotary,
 };
 use mergevit_kernels::reference;
 
@@ -75,11 +76,44 @@ impl OnDevice {
         epilogue: Epilogue<'_>,
         width: usize,
     ) {
+        let linear = &linear;
         match epilogue {
             Epilogue::Requantize { output } => {
-                let at = self.room(output);
-                self.launch(&linear(at, gemm::Epilogue::Requantize));
-                self.download(at, output);
+                self.make(output, |at| linear(at, gemm::Epilogue::Requantize));
+            }
+            Epilogue::Rotate { rotation, output } => {
+                let rotate = gemm::Epilogue::Rotate {
+                    table: self.upload(rotation.table),
+                    heads: rotation.heads as u32,
+                    head_width: rotation.head_width as u32,
+                    shared: rotation.shared,
+                };
+                self.make(output, |at| linear(at, rotate));
+            }
+            Epilogue::Activate {
+                activation,
+                inverse_scale,
+                zero_point,
+                output,
+            } => {
+                let activate = gemm::Epilogue::Activate {
+                    activation: *activation,
+                    inverse_scale,
+                    zero_point,
+                };
+                self.make(output, |at| linear(at, activate));
+            }
+            Epilogue::Gate { activation, output } => {
+                let activation = *activation;
+                self.make(output, |at| linear(at, gemm::Epilogue::Gate { activation }));
+            }
+            Epilogue::GateHalf { activation, output } => {
+                let activation = *activation;
+                let gate = gemm::Epilogue::GateHalf { activation };
+                self.make(output, |at| linear(at, gate));
+            }
+            Epilogue::Half { output } => {
+                self.make(output, |at| linear(at, gemm::Epilogue::Half));
             }
             Epilogue::ResidualAdd { residual } => {
                 let at = self.upload(residual);
@@ -87,31 +121,107 @@ impl OnDevice {
                 self.download(at, residual);
             }
             Epilogue::Embed(embed) => {
-                let at = self.room(embed.residual);
                 let mut sizes = vec![7u32; embed.residual.len() / width];
                 let sizes_at = self.upload(&sizes);
                 let start = gemm::Epilogue::Embed {
                     position: self.upload(embed.position),
                     sizes: sizes_at,
                     batch: embed.batch as u32,
-                    class_token: embed.prefix == 1,
+                    prefix: embed.prefix as u32,
                 };
-                self.launch(&linear(at, start));
-                self.download(at, embed.residual);
+                self.make(embed.residual, |at| linear(at, start));
                 self.download(sizes_at, &mut sizes);
                 assert!(sizes.iter().all(|&size| size == 1), "sizes start at 1");
             }
-            Epilogue::Rotate { .. }
-            | Epilogue::Activate { .. }
-            | Epilogue::Gate { .. }
-            | Epilogue::GateHalf { .. }
-            | Epilogue::Half { .. } => unreachable!("checks leave it out"),
         }
     }
 
-    /// A layer norm, from an upload of its gain and bias.
-    fn norm(&mut self, norm: &LayerNorm<'_>) -> (Address, Address) {
-        (self.upload(norm.gain), self.upload(norm.bias))
+    /// Launches what writes an output, and downloads that.
+    fn make<T: bytemuck::Pod>(&mut self, output: &mut [T], launch: impl FnOnce(Address) -> Launch) {
+        let at = self.room(output);
+        self.launch(&launch(at));
+        self.download(at, output);
+    }
+
+    /// A norm, from an upload of its gain and bias.
+    fn norm(&mut self, norm: &LayerNorm<'_>) -> NormParams {
+        NormParams {
+            gain: self.upload(norm.gain),
+            bias: self.upload(norm.bias),
+            width: norm.gain.len() as u32,
+            count: norm.count as u32,
+            epsilon: norm.epsilon,
+            ..NormParams::default()
+        }
+        .with_kind(norm.kind)
+    }
+
+    fn rows(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: Address) -> LayerNormParams {
+        LayerNormParams {
+            input: self.upload(input),
+            output,
+            norm: self.norm(norm),
+            rows: (input.len() / norm.gain.len()) as u32,
+            padding: 0,
+        }
+    }
+
+    /// Rows as images of one token each, which pooling leaves unchanged.
+    fn images(&mut self, norm: &LayerNorm<'_>, input: &[f16]) -> (u32, PoolNormParams) {
+        let width = norm.gain.len();
+        let rows = input.len() / width;
+        let params = PoolNormParams {
+            residual: self.upload(input),
+            sizes: self.upload(&vec![1u32; rows]),
+            pooled: self.room(input),
+            norm: self.norm(norm),
+            ..PoolNormParams::default()
+        };
+        let shape = Pool {
+            batch: rows,
+            tokens: 1,
+            width,
+            pooling: Pooling::First(1),
+        };
+        (rows as u32, params.with_shape(&shape))
+    }
+
+    fn attention_operands(
+        &mut self,
+        shape: &Attention<'_>,
+        sizes: Option<&[u32]>,
+        context: &[i8],
+    ) -> AttentionOperands {
+        AttentionOperands {
+            sizes: sizes.map_or(Address::NULL, |sizes| self.upload(sizes)),
+            log2_size: self.upload(&log2_table()),
+            score_scale: self.upload(shape.score_scale),
+            context_scale: self.upload(shape.context_scale),
+            context: self.room(context),
+        }
+    }
+
+    fn merge_positions(&mut self, before: Positions<'_>, after: Option<&[f32]>) -> MergePositions {
+        match (before, after) {
+            (Positions::None, _) | (_, None) => MergePositions::None,
+            (Positions::Grid { side }, Some(after)) => MergePositions::Grid {
+                side: side as u32,
+                merged: self.room(after),
+            },
+            (Positions::At(all), Some(after)) => MergePositions::At {
+                positions: self.upload(all),
+                merged: self.room(after),
+            },
+        }
+    }
+}
+
+fn attention_shape(shape: &Attention<'_>) -> AttentionShape {
+    AttentionShape {
+        batch: shape.batch as u32,
+        tokens: shape.tokens as u32,
+        heads: shape.heads as u32,
+        head_width: HeadWidth::of(shape.head_width).unwrap(),
     }
 }
 
@@ -174,27 +284,24 @@ impl Kernels for OnDevice {
     }
 
     fn layer_norm(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [i8]) {
-        let (gain, bias) = self.norm(norm);
-        let params = LayerNormParams {
-            input: self.upload(input),
-            gain,
-            bias,
-            output: self.room(output),
-            rows: (input.len() / norm.gain.len()) as u32,
-            width: norm.gain.len() as u32,
-            epsilon: norm.epsilon,
-            padding: 0,
-        };
-        self.launch(&cuda::layer_norm(&params));
-        self.download(params.output, output);
+        let params = self.rows(norm, input, Address::NULL);
+        self.make(output, |output| {
+            cuda::layer_norm(&LayerNormParams { output, ..params })
+        });
     }
 
-    fn layer_norm_half(&mut self, _: &LayerNorm<'_>, _: &[f16], _: &mut [f16]) {
-        unreachable!("checks leave it out");
+    fn layer_norm_half(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [f16]) {
+        let params = self.rows(norm, input, Address::NULL);
+        self.make(output, |output| {
+            cuda::layer_norm_half(&LayerNormParams { output, ..params })
+        });
     }
 
-    fn layer_norm_real(&mut self, _: &LayerNorm<'_>, _: &[f16], _: &mut [f32]) {
-        unreachable!("checks leave it out");
+    fn layer_norm_real(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [f32]) {
+        let (rows, params) = self.images(norm, input);
+        self.make(output, |real| {
+            cuda::pool_norm(rows, &PoolNormParams { real, ..params })
+        });
     }
 
     fn layer_norm_wide(
@@ -204,29 +311,19 @@ impl Kernels for OnDevice {
         high: &mut [i8],
         low: &mut [i8],
     ) {
-        let width = norm.gain.len();
-        let (gain, bias) = self.norm(norm);
-        let rows = input.len() / width;
-        let ones = vec![1u32; rows];
-        // Images of one token each, which pooling leaves unchanged.
-        let params = PoolNormParams {
-            residual: self.upload(input),
-            sizes: self.upload(&ones),
-            gain,
-            bias,
-            pooled: self.room(input),
-            high: self.room(high),
-            low: self.room(low),
-            tokens: 1,
-            width: width as u32,
-            class_token: 0,
-            mean: 0,
-            epsilon: norm.epsilon,
-            padding: 0,
-        };
-        self.launch(&cuda::pool_norm(rows as u32, &params));
-        self.download(params.high, high);
-        self.download(params.low, low);
+        let (rows, params) = self.images(norm, input);
+        let at = self.room(low);
+        self.make(high, |high| {
+            cuda::pool_norm(
+                rows,
+                &PoolNormParams {
+                    high,
+                    low: at,
+                    ..params
+                },
+            )
+        });
+        self.download(at, low);
     }
 
     fn attention(
@@ -236,101 +333,127 @@ impl Kernels for OnDevice {
         sizes: Option<&[u32]>,
         context: &mut [i8],
     ) {
-        let params = AttentionParams {
-            qkv: self.upload(qkv),
-            sizes: sizes.map_or(Address::NULL, |sizes| self.upload(sizes)),
-            log2_size: self.upload(&log2_table()),
-            score_scale: self.upload(shape.score_scale),
-            context_scale: self.upload(shape.context_scale),
-            context: self.room(context),
-            tokens: shape.tokens as u32,
-            heads: shape.heads as u32,
-        };
-        assert_eq!(qkv.len(), context.len() * 3);
-        assert_eq!(context.len() % HEAD_WIDTH, 0);
-        self.launch(&cuda::attention(shape.batch as u32, &params));
-        self.download(params.context, context);
+        let operands = self.attention_operands(shape, sizes, context);
+        let qkv = self.upload(qkv);
+        self.launch(&cuda::attention(&attention_shape(shape), qkv, &operands));
+        self.download(operands.context, context);
     }
 
     fn pool_attention(
         &mut self,
-        _: &Attention<'_>,
-        _: &[i8],
-        _: &[i8],
-        _: Option<&[u32]>,
-        _: &mut [i8],
+        shape: &Attention<'_>,
+        query: &[i8],
+        key_value: &[i8],
+        sizes: Option<&[u32]>,
+        context: &mut [i8],
     ) {
-        unreachable!("checks leave it out");
+        let operands = self.attention_operands(shape, sizes, context);
+        let (query, key_value) = (self.upload(query), self.upload(key_value));
+        let launch = cuda::pool_attention(&attention_shape(shape), query, key_value, &operands);
+        self.launch(&launch);
+        self.download(operands.context, context);
     }
 
-    fn rotary(&mut self, _: &Rotary<'_>, _: Positions<'_>, _: &mut [f32]) {
-        unreachable!("checks leave it out");
+    fn rotary(&mut self, shape: &Rotary<'_>, positions: Positions<'_>, table: &mut [f32]) {
+        let (at, side) = match positions {
+            Positions::None => unreachable!("angles come from positions"),
+            Positions::Grid { side } => (Address::NULL, side),
+            Positions::At(all) => (self.upload(all), 0),
+        };
+        let params = RotaryParams {
+            positions: at,
+            frequencies: self.upload(shape.frequencies),
+            table: Address::NULL,
+            tokens: shape.tokens as u32,
+            pairs: (shape.frequencies.len() / 3) as u32,
+            prefix: shape.prefix as u32,
+            side: side as u32,
+        };
+        self.make(table, |table| {
+            cuda::rotary(shape.batch as u32, &RotaryParams { table, ..params })
+        });
     }
 
     fn merge(&mut self, shape: &Merge, tokens: MergeInput<'_>, output: MergeOutput<'_>) {
         let sources = shape.batch * shape.tokens.div_ceil(2);
-        let matching = MergeMatchParams {
+        let matching = MergeMatchOperands {
             qkv: self.upload(tokens.qkv),
             similarity: self.upload(&vec![0f32; sources]),
             partner: self.upload(&vec![0u32; sources]),
             arrived: self.upload(&vec![0u32; shape.batch]),
-            tokens: shape.tokens as u32,
-            width: shape.width as u32,
-            merged: shape.merged as u32,
-            class_token: shape.prefix as u32,
         };
-        self.launch(&cuda::merge_match(shape.batch as u32, &matching));
-        let (gain, bias) = (vec![30.0; shape.width], vec![-3.0; shape.width]);
+        self.launch(&cuda::merge_match(shape, &matching));
+        // Every kind of norm, also of rows with padding, follows some shape.
         let norm = LayerNorm {
-            kind: NormKind::Layer,
-            count: shape.width,
-            gain: &gain,
-            bias: &bias,
+            kind: [NormKind::Layer, NormKind::Rms, NormKind::None][shape.merged % 3],
+            count: shape.width - shape.tokens % 2,
+            gain: &vec![30.0; shape.width],
+            bias: &vec![-3.0; shape.width],
             epsilon: 1e-6,
         };
         let mut normed = vec![0i8; output.residual.len()];
-        let params = MergeNormParams {
+        let operands = MergeNormOperands {
             partner: matching.partner,
             residual: self.upload(tokens.residual),
             sizes: self.upload(tokens.sizes),
+            positions: self.merge_positions(tokens.positions, output.positions.as_deref()),
             merged_residual: self.room(output.residual),
             merged_sizes: self.room(output.sizes),
-            gain: self.upload(&gain),
-            bias: self.upload(&bias),
             normed: self.room(&normed),
-            tokens: shape.tokens as u32,
-            width: shape.width as u32,
-            merged: shape.merged as u32,
-            epsilon: norm.epsilon,
+            norm: self.norm(&norm),
         };
-        self.launch(&cuda::merge_norm(shape.batch as u32, &params));
-        self.download(params.merged_residual, output.residual);
-        self.download(params.merged_sizes, output.sizes);
-        self.download(params.normed, &mut normed);
+        self.launch(&cuda::merge_norm(shape, &operands));
+        self.download(operands.merged_residual, output.residual);
+        self.download(operands.merged_sizes, output.sizes);
+        if let (
+            MergePositions::Grid { merged, .. } | MergePositions::At { merged, .. },
+            Some(positions),
+        ) = (operands.positions, output.positions)
+        {
+            self.download(merged, positions);
+        }
+        self.download(operands.normed, &mut normed);
         let mut want = normed.clone();
         reference::layer_norm(&norm, output.residual, &mut want);
-        assert!(normed == want, "the layer norm after merging, {shape:?}");
+        assert!(normed == want, "the norm after merging, {shape:?}");
     }
 
     fn pool(&mut self, shape: &Pool, residual: &[f16], sizes: &[u32], pooled: &mut [f16]) {
-        let bytes = vec![0i8; pooled.len()];
-        let params = PoolNormParams {
-            residual: self.upload(residual),
-            sizes: self.upload(sizes),
-            gain: self.upload(&vec![1f32; shape.width]),
-            bias: self.upload(&vec![0f32; shape.width]),
-            pooled: self.room(pooled),
-            high: self.room(&bytes),
-            low: self.room(&bytes),
-            tokens: shape.tokens as u32,
-            width: shape.width as u32,
-            class_token: (shape.pooling != Pooling::Mean { first: 0 }).into(),
-            mean: matches!(shape.pooling, Pooling::Mean { .. }).into(),
+        let (width, real) = (shape.pooled_width(), vec![0f32; pooled.len()]);
+        let norm = LayerNorm {
+            kind: NormKind::Rms,
+            count: shape.width,
+            gain: &vec![1.0; shape.width],
+            bias: &vec![0.5; shape.width],
             epsilon: 1e-6,
-            padding: 0,
         };
-        self.launch(&cuda::pool_norm(shape.batch as u32, &params));
-        self.download(params.pooled, pooled);
+        // The image's rows, each normalized by itself, or the pooled vector as one row, as it is.
+        for norm in [
+            norm,
+            LayerNorm {
+                kind: NormKind::None,
+                count: width,
+                gain: &vec![3.0; width],
+                bias: &vec![-1.0; width],
+                ..norm
+            },
+        ] {
+            let params = PoolNormParams {
+                residual: self.upload(residual),
+                sizes: self.upload(sizes),
+                pooled: self.room(pooled),
+                real: self.room(&real),
+                norm: self.norm(&norm),
+                ..PoolNormParams::default()
+            }
+            .with_shape(shape);
+            self.launch(&cuda::pool_norm(shape.batch as u32, &params));
+            self.download(params.pooled, pooled);
+            let (mut found, mut want) = (real.clone(), real.clone());
+            self.download(params.real, &mut found);
+            reference::layer_norm_real(&norm, pooled, &mut want);
+            assert!(found == want, "{:?} after pooling, {shape:?}", norm.kind);
+        }
     }
 
     fn head(&mut self, high: &[i8], low: &[i8], weights: &LinearWeights<'_>, logits: &mut [f32]) {

@@ -85,10 +85,12 @@ pub enum Defect {
         found: [u8; 8],
     },
     /// Some other kind of file that is known.
-    #[error("not a .mvit pack but {kind}")]
+    #[error("not a .mvit pack but {found}: {advice}")]
     Foreign {
-        /// What it is, and what to do about it.
-        kind: &'static str,
+        /// What it is.
+        found: &'static str,
+        /// What to do about it.
+        advice: &'static str,
     },
     /// Shorter than its header says.
     #[error(

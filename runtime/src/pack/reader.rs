@@ -120,12 +120,10 @@ fn read_header(bytes: &[u8]) -> Result<usize, Defect> {
     };
     let header = Header::parse(first);
     if header.magic != MAGIC {
-        return Err(match foreign::recognize(bytes) {
-            Some(kind) => Defect::Foreign { kind },
-            None => Defect::Magic {
-                found: header.magic,
-            },
-        });
+        let unknown = Defect::Magic {
+            found: header.magic,
+        };
+        return Err(foreign::recognize(bytes).unwrap_or(unknown));
     }
     if header.version != VERSION {
         return Err(Defect::Version {

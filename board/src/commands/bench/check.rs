@@ -35,7 +35,7 @@ pub(super) enum Check {
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Equal => f.write_str("logits and token sizes equal the reference's bit for bit"),
+            Self::Equal => f.write_str("outputs and token sizes equal the reference's bit for bit"),
             Self::IsReference => f.write_str("none; this is the reference itself"),
             Self::NotAsked => f.write_str("none (--no-check)"),
             Self::TooSlow(seconds) => {
@@ -48,27 +48,28 @@ impl fmt::Display for Check {
 /// A result that outlives the engine's next run.
 #[derive(PartialEq)]
 struct Kept {
-    /// As bits, so that 0.0 and -0.0 differ.
-    logits: Vec<u32>,
+    /// Logits, or an embedding, as bits, so that 0.0 and -0.0 differ.
+    outputs: Vec<u32>,
     sizes: Vec<u32>,
 }
 
 impl Kept {
     fn of(output: &Output<'_>, image: usize) -> Self {
-        let logits = output.image_logits(image).iter();
+        let logits = || output.image_logits(image);
+        let outputs = output.embedding(image).unwrap_or_else(logits).iter();
         Self {
-            logits: logits.map(|logit| logit.to_bits()).collect(),
+            outputs: outputs.map(|output| output.to_bits()).collect(),
             sizes: output.image_sizes(image).to_vec(),
         }
     }
 
     /// Describes the first difference.
     fn difference(&self, expected: &Self) -> String {
-        let mut pairs = self.logits.iter().zip(&expected.logits).enumerate();
+        let mut pairs = self.outputs.iter().zip(&expected.outputs).enumerate();
         match pairs.find(|(_, (found, expected))| found != expected) {
             Some((class, (&found, &expected))) => {
                 let (found, expected) = (f32::from_bits(found), f32::from_bits(expected));
-                format!("logit {class} is {found:?}, expected {expected:?}")
+                format!("output {class} is {found:?}, expected {expected:?}")
             }
             None => "the token sizes differ".into(),
         }
@@ -129,7 +130,7 @@ mod tests {
     #[test]
     fn differences_are_named() {
         let kept = |logits: [f32; 2], sizes: [u32; 1]| Kept {
-            logits: logits.map(f32::to_bits).to_vec(),
+            outputs: logits.map(f32::to_bits).to_vec(),
             sizes: sizes.to_vec(),
         };
         let expected = kept([1.0, 2.0], [3]);
@@ -137,7 +138,7 @@ mod tests {
         assert!(kept([1.0, 2.0], [4]) != expected);
         assert_eq!(
             kept([1.0, 2.5], [3]).difference(&expected),
-            "logit 1 is 2.5, expected 2.0"
+            "output 1 is 2.5, expected 2.0"
         );
         assert_eq!(
             kept([1.0, 2.0], [4]).difference(&expected),

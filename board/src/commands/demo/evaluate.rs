@@ -7,6 +7,7 @@ use crate::output::{self, Table, Time};
 use crate::ranking::Ranked;
 use crate::{model, telemetry};
 use mergevit_runtime::Engine;
+use mergevit_runtime::words::Count;
 use serde::Serialize;
 
 /// One schedule on the embedded frames.
@@ -119,8 +120,9 @@ pub(super) fn summary(engine: &Engine, results: &[Evaluation]) -> String {
     }
     let frames = results.first().map_or(0, |result| result.frames);
     format!(
-        "{table}\n{frames} frames, one at a time, {}; accuracy against the labels, agreement and \
+        "{table}\n{}, one at a time, {}; accuracy against the labels, agreement and \
          speed against no merging.\n",
+        Count(frames as u64, "frame"),
         model::place(engine)
     )
 }

@@ -1,5 +1,6 @@
 //! `mergevit inspect`: what a pack holds.
 
+mod facts;
 mod report;
 mod text;
 

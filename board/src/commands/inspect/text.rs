@@ -2,7 +2,8 @@
 
 use super::report::{Report, ScheduleReport, SectionReport};
 use crate::output::{self, Escaped, Table};
-use mergevit_runtime::{ModelConfig, Provenance, ResizeMode};
+use mergevit_runtime::Provenance;
+use mergevit_runtime::words::Count;
 use std::fmt::Write;
 
 /// The report, with the table of sections if that is asked for: a model has hundreds.
@@ -31,49 +32,12 @@ fn summary(report: &Report<'_>) -> Vec<(&'static str, String)> {
         ("hash", report.hash.clone()),
         ("format", format!("version {}", report.format_version)),
     ];
-    lines.extend(model(report.model, report.parameters));
+    lines.extend(super::facts::lines(report.model, report.parameters));
     lines.push(("normalization", normalization(report.provenance)));
     let activations = format!("{} quantized", report.quantized_activations);
     lines.push(("activations", activations));
     lines.extend(provenance(report.provenance));
     lines
-}
-
-fn model(model: &ModelConfig, parameters: usize) -> [(&'static str, String); 5] {
-    let size = model.image_size;
-    let resize = match model.preprocessing.resize {
-        ResizeMode::ShortestSide(side) => format!("shortest side to {side}"),
-        ResizeMode::Exact { width, height } => format!("{width}x{height}"),
-    };
-    let token = if model.class_token { "with" } else { "no" };
-    [
-        ("architecture", Escaped(&model.architecture).to_string()),
-        (
-            "shape",
-            format!(
-                "{} layers, width {}, {} heads, MLP {}, {parameters} parameters",
-                model.depth, model.width, model.heads, model.mlp_width
-            ),
-        ),
-        (
-            "input",
-            format!(
-                "{size} x {size} pixels, patches of {}, {token} class token, pooling {:?}",
-                model.patch_size, model.pooling
-            ),
-        ),
-        (
-            "preprocessing",
-            format!(
-                "{resize}, {:?}, then a centre crop to {size} x {size}",
-                model.preprocessing.interpolation
-            ),
-        ),
-        (
-            "classes",
-            format!("{}, {} labels", model.classes, model.labels.len()),
-        ),
-    ]
 }
 
 /// Settings that [`normalization`] shows.
@@ -105,7 +69,11 @@ fn provenance(provenance: &Provenance) -> impl Iterator<Item = (&'static str, St
         ),
         (
             "calibration",
-            format!("{}, {calibration_images} images", Escaped(calibration_set)),
+            format!(
+                "{}, {}",
+                Escaped(calibration_set),
+                Count(*calibration_images, "image")
+            ),
         ),
         ("tool", Escaped(&provenance.tool).to_string()),
     ];

@@ -64,7 +64,8 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let exchange = Exchange::new(source.policy, source.slot_bytes);
     let exchange = Arc::new(exchange.map_err(|error| model::out_of_memory(&error))?);
     let labels = model::labels(&args.classes, &engine)?;
-    let mut session = Session::new(args.settings(), &source.names, labels);
+    let answer = model::answer(&args.classes, &engine);
+    let mut session = Session::new(args.settings(), &source.names, labels, answer);
     // Until here a signal ends the process: reading a file may wait for ever if it is a pipe.
     stop_on_signals(&exchange)?;
     start::announce("run", &engine, Some(&source.description), args.json)?;
@@ -103,7 +104,6 @@ impl Args {
             json: self.json,
             max_frames: self.max_frames,
             fps_limit: self.fps_limit,
-            top: self.classes.top,
         }
     }
 }

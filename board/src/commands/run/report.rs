@@ -4,6 +4,7 @@ use crate::output::{self, Line, Time};
 use crate::records::FrameRecord;
 use crate::sources::Counts;
 use crate::telemetry::histogram::Histogram;
+use mergevit_runtime::words::Count;
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Write};
@@ -20,7 +21,7 @@ pub(super) fn write_frame(frame: &FrameRecord<'_>, line: &mut Line, json: bool) 
         write!(line, "{file}  ")?;
     }
     let latency = frame.latency_us / 1e3;
-    writeln!(line, "{}  ({latency:.2} ms)", frame.top)
+    writeln!(line, "{}  ({latency:.2} ms)", frame.answer)
 }
 
 /// A whole run.
@@ -81,8 +82,12 @@ impl fmt::Display for Summary {
         let time = output::microseconds;
         write!(
             f,
-            "{} frames in {:.2} s ({:.1} frames/s), {} dropped, {} with errors",
-            self.frames, self.elapsed_s, self.frames_per_second, self.dropped, self.errors
+            "{} in {:.2} s ({:.1} frames/s), {} dropped, {} with errors",
+            Count(self.frames, "frame"),
+            self.elapsed_s,
+            self.frames_per_second,
+            self.dropped,
+            self.errors
         )?;
         if self.frames == 0 {
             return Ok(());

@@ -2,9 +2,9 @@
 
 use super::report::{Summary, write_frame};
 use super::watch::Watch;
+use crate::answer::Answer;
 use crate::file_name::FileName;
 use crate::output::{self, GROWTH, Line, Time};
-use crate::ranking::{Ranked, Ranking, rank};
 use crate::records::{ErrorRecord, FrameRecord};
 use crate::sources::{Counts, Exchange, Next, SourceError};
 use crate::telemetry::histogram::Histogram;
@@ -16,11 +16,8 @@ use std::time::{Duration, Instant};
 /// How long the loop waits for a frame before it checks again.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Bytes of a line besides its classes and file name: numbers, keys.
+/// Bytes of a line besides its answer and file name: numbers, keys.
 const LINE: usize = 1024;
-
-/// Bytes of a class besides its label: number, probability, keys.
-const CLASS: usize = 128;
 
 /// Why the loop ended.
 #[derive(Debug)]
@@ -43,8 +40,6 @@ pub(super) struct Settings {
     pub(super) max_frames: Option<u64>,
     /// Most frames per second.
     pub(super) fps_limit: Option<f64>,
-    /// Classes named for each frame.
-    pub(super) top: usize,
 }
 
 /// One run of the live loop, with all the memory that it needs.
@@ -52,7 +47,7 @@ pub(super) struct Session {
     names: Arc<[FileName]>,
     labels: Vec<String>,
     settings: Settings,
-    top: Vec<Ranked>,
+    answer: Answer,
     line: Line,
     latency: Histogram,
     age: Histogram,
@@ -62,15 +57,21 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// A run on a source whose frames have these names, by a model whose classes have these labels.
-    pub(super) fn new(settings: Settings, names: &Arc<[FileName]>, labels: Vec<String>) -> Self {
+    /// A run on a source whose frames have these names, by a model whose classes have these labels; `answer` has room
+    /// for what it says of a frame.
+    pub(super) fn new(
+        settings: Settings,
+        names: &Arc<[FileName]>,
+        labels: Vec<String>,
+        answer: Answer,
+    ) -> Self {
         let label = GROWTH * labels.iter().map(String::len).max().unwrap_or(0);
         let name = names.iter().map(FileName::bound).max().unwrap_or(0);
         Self {
             names: Arc::clone(names),
             settings,
-            top: vec![Ranked::default(); settings.top],
-            line: Line::new(LINE + name + settings.top * (CLASS + label)),
+            line: Line::new(LINE + name + answer.bound(label)),
+            answer,
             latency: Histogram::new(),
             age: Histogram::new(),
             frames: 0,
@@ -118,10 +119,10 @@ impl Session {
                     }
                 }
             };
-            let ranked = match engine.classify(&[frame]) {
-                Ok(output) => rank(&output, 0, &mut self.top),
+            match engine.classify(&[frame]) {
+                Ok(output) => self.answer.take(&output),
                 Err(error) => return End::EngineFailed(error),
-            };
+            }
             let end = Instant::now();
             // After the answer and before its use: what is printed was computed with the pack that was loaded.
             if let Err(changed) = watch.check(engine.pack()) {
@@ -134,7 +135,7 @@ impl Session {
             self.end = Some(end);
             let name = slot.name;
             exchange.give_back(slot);
-            if let Err(error) = self.record(name, ranked, times) {
+            if let Err(error) = self.record(name, times) {
                 return End::OutputFailed(error);
             }
             let max_frames = self.settings.max_frames;
@@ -144,7 +145,7 @@ impl Session {
         }
     }
 
-    fn record(&mut self, name: usize, ranked: usize, times: Times) -> io::Result<()> {
+    fn record(&mut self, name: usize, times: Times) -> io::Result<()> {
         self.latency.record(times.latency);
         self.age.record(times.age);
         let record = FrameRecord {
@@ -152,10 +153,7 @@ impl Session {
             time: Time::now(),
             frame: self.frames,
             file: self.names.get(name),
-            top: Ranking {
-                labels: &self.labels,
-                top: &self.top[..ranked],
-            },
+            answer: self.answer.view(&self.labels),
             latency_us: microseconds(times.latency),
             age_us: Some(microseconds(times.age)),
         };

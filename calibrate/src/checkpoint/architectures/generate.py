@@ -34,7 +34,7 @@ MODULES = {
     "vision_transformer_hybrid": "a convolutional stem",
     "vision_transformer_relpos": "a relative position bias",
     "vision_transformer_sam": "windowed attention",
-    "naflexvit": "NaFlex (images of any aspect)",
+    "naflexvit": None,
     "vitamin": "a convolutional stem",
 }
 COLOURS = {
@@ -59,6 +59,11 @@ ACTIVATIONS = {
 }
 NORM_NAMES = ["norm_pre", "norm", "fc_norm"]
 NORMS = {"LayerNorm": "layer", "RmsNorm": "rms"}
+
+
+def embedding(model):
+    """The module that holds tokens and positions."""
+    return getattr(model, "embeds", model)
 
 
 def present(module):
@@ -90,13 +95,17 @@ def refusal(model, module):
         return "norms before and after the pooling"
     if type(getattr(model, "rope", None)).__name__ == "RotaryEmbeddingMRope":
         return "multimodal rotary positions"
+    if present(getattr(model, "embeds", getattr(model, "patch_embed", None)).norm):
+        return "a norm of the patch embedding before the positions"
+    if hasattr(model, "embeds") and model.embeds.pos_embed_type != "learned":
+        return f"{model.embeds.pos_embed_type} positions"
     if model.embed_dim % 64:
         return f"a width of {model.embed_dim}, no multiple of 64"
     if attention.head_dim > 128:
         return f"heads of {attention.head_dim} channels, more than 128"
     if model.global_pool not in ("token", "avg", "map"):
         return f"pooling {model.global_pool!r}"
-    if type(model).__name__ == "VisionTransformer" and model.attn_pool is not None:
+    if type(model).__name__ != "Eva" and model.attn_pool is not None:
         if model.num_prefix_tokens and not model.pool_include_prefix:
             return "attention pooling of the patches alone beside prefix tokens"
     return None
@@ -137,10 +146,27 @@ def rotary(rope):
     return found
 
 
+def image_size(model):
+    """Side of the images that a model is built for."""
+    if hasattr(model, "embeds"):
+        return common(model.default_cfg["input_size"][1:])
+    return common(model.patch_embed.img_size)
+
+
+def table(model):
+    """Which tokens have a row in the position table."""
+    if hasattr(model, "embeds"):
+        return "patches"
+    if model.pos_embed is None:
+        return "none"
+    return "patches" if model.no_embed_class else "all"
+
+
 def anatomy(model):
     """What the importer must know of a model beside its tensors."""
     block = model.blocks[0]
     norms = [m for m in model.modules() if type(m).__name__ in NORMS]
+    embeds = embedding(model)
     kinds = common(type(m).__name__ for m in norms)
     mlp = type(block.mlp).__name__
     if mlp == "GluMlp":
@@ -152,15 +178,19 @@ def anatomy(model):
         "activation": ACTIVATIONS[common(type(b.mlp.act).__name__ for b in model.blocks)],
         "norm": NORMS[kinds],
         "mlp": MLPS[mlp],
-        "image_size": common(model.patch_embed.img_size),
-        "class_token": model.cls_token is not None,
-        "registers": 0 if model.reg_token is None else model.reg_token.shape[1],
+        "image_size": image_size(model),
+        "class_token": embeds.cls_token is not None,
+        "registers": 0 if embeds.reg_token is None else embeds.reg_token.shape[1],
         "norms": [name for name in NORM_NAMES if present(getattr(model, name))],
         "pool": model.global_pool,
         "pool_prefix": bool(getattr(model, "pool_include_prefix", False)),
-        "table": "none" if model.pos_embed is None else "patches" if model.no_embed_class else "all",
+        "table": table(model),
         "distilled": type(model).__name__ == "VisionTransformerDistilled",
     }
+    if hasattr(model, "embeds"):
+        assert model.rope is None and embeds.is_linear and embeds.channels_last
+        found["class"] = "naflex"
+        found["patch_size"] = common(embeds.patch_size)
     if type(model).__name__ == "Eva":
         found["class"] = "eva"
         found["pool_prefix"] = model.attn_pool is not None
@@ -171,13 +201,24 @@ def anatomy(model):
     if model.attn_pool is not None:
         pool = model.attn_pool
         assert pool.latent_len == 1 and pool.pos_embed is None and not present(pool.q_norm)
-        found["pool_heads"] = pool.num_heads
+        # VisionTransformer's follows the layers' heads.
+        if type(model).__name__ == "Eva":
+            found["pool_heads"] = pool.num_heads
         assert ACTIVATIONS[type(pool.mlp.act).__name__] == found["activation"]
     return found
 
 
-def resampling(name):
+def resampling(model, name):
     """How timm resamples the position table of these weights for another image size."""
+    if hasattr(model, "embeds"):
+        embeds = model.embeds
+        key = embeds.pos_embed_interp_mode, bool(embeds.pos_embed_antialias), bool(embeds.pos_embed_align_corners)
+        return {
+            ("bicubic", True, False): "bicubic",
+            ("bilinear", True, False): "bilinear_antialiased",
+            ("bilinear", False, False): "bilinear",
+            ("bilinear", False, True): "bilinear_corners",
+        }[key]
     if "flexi" in name:
         return "bilinear"
     if "radio" in name:
@@ -219,7 +260,7 @@ def entry(name, module):
     refused = refusal(model, module)
     if refused:
         return {"refused": refused}
-    found = anatomy(model) | {"resampling": resampling(name)}
+    found = anatomy(model) | {"resampling": resampling(model, name)}
     found = {k: v for k, v in found.items() if DEFAULTS.get(k) != v}
     found["pixels"] = pixels(timm.get_pretrained_cfg(name))
     of_tags = {}

@@ -32,7 +32,11 @@ pub(super) fn timm(name: &str) -> Result<Architecture, Defect> {
 /// [`Defect::Unsupported`] for an unknown name.
 pub(super) fn open_clip(name: &str) -> Result<&'static Value, Defect> {
     OPEN_CLIP.get(name).ok_or_else(|| {
-        let names = OPEN_CLIP.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+        let names = OPEN_CLIP
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.as_str());
         unknown("open_clip", name, names)
     })
 }

@@ -24,7 +24,9 @@ struct Table {
 #[serde(untagged)]
 enum Row {
     /// The feature that the kernels do not run.
-    Refused { refused: String },
+    Refused {
+        refused: String,
+    },
     Supported(Box<Architecture>),
 }
 
@@ -44,6 +46,9 @@ pub(in crate::checkpoint) struct Architecture {
     pub(in crate::checkpoint) norm: Normalization,
     #[serde(default)]
     pub(in crate::checkpoint) mlp: MlpKind,
+    /// Side of a patch, where the patches' weight does not tell it.
+    #[serde(default)]
+    pub(in crate::checkpoint) patch_size: Option<usize>,
     /// Side of the images that it is built for.
     pub(in crate::checkpoint) image_size: usize,
     #[serde(default = "yes")]
@@ -113,6 +118,8 @@ pub(in crate::checkpoint) enum Class {
     Vit,
     /// `Eva`.
     Eva,
+    /// `NaFlexVit`, for square images of one size.
+    Naflex,
 }
 
 /// How the MLP is stored.
@@ -186,7 +193,9 @@ impl From<WrittenPixels> for Pixels {
     fn from(written: WrittenPixels) -> Self {
         use crate::checkpoint::preprocessing::Stated;
         let (colours, crop, interpolation, crop_mode) = match written {
-            WrittenPixels::Centred(colours, crop, filter) => (colours, crop, filter, "center".into()),
+            WrittenPixels::Centred(colours, crop, filter) => {
+                (colours, crop, filter, "center".into())
+            }
             WrittenPixels::Cropped(colours, crop, filter, mode) => (colours, crop, filter, mode),
         };
         let of = |recipe: Stated| [recipe.mean, recipe.std].map(Option::unwrap_or_default);
@@ -222,7 +231,11 @@ fn split(name: &str) -> (&str, Option<&str>) {
 pub(super) fn find(name: &str) -> Result<Architecture, Defect> {
     let (bare, tag) = split(name);
     let Some(row) = TABLE.architectures.get(bare) else {
-        return Err(unknown("timm", bare, TABLE.architectures.keys().map(String::as_str)));
+        return Err(unknown(
+            "timm",
+            bare,
+            TABLE.architectures.keys().map(String::as_str),
+        ));
     };
     let mut found = match row {
         Row::Refused { refused } => {
@@ -259,7 +272,10 @@ mod tests {
                 Row::Supported(row) => {
                     assert!(row.width.is_multiple_of(64) && row.heads > 0, "{name}");
                     assert_ne!(row.norm, Normalization::None, "{name}");
-                    assert!(matches!(row.pixels.interpolation.as_str(), "bicubic" | "bilinear"));
+                    assert!(matches!(
+                        row.pixels.interpolation.as_str(),
+                        "bicubic" | "bilinear"
+                    ));
                 }
             }
         }
@@ -275,7 +291,13 @@ mod tests {
         assert_eq!(alias.pixels.mean, dino.pixels.mean);
         let eva = find("eva02_base_patch14_448").unwrap();
         assert_eq!((eva.class, eva.mlp), (Class::Eva, MlpKind::Split));
-        assert!(matches!(eva.rotary, Some(Rotary::Index { reference: Some(16), .. })));
+        assert!(matches!(
+            eva.rotary,
+            Some(Rotary::Index {
+                reference: Some(16),
+                ..
+            })
+        ));
     }
 
     #[test]
@@ -286,7 +308,7 @@ mod tests {
             ("beit_base_patch16_224", "relative position bias"),
             ("vit_base_patch16_rpn_224", "res-post-norm"),
             ("vit_base_r50_s16_224", "convolutional stem"),
-            ("naflexvit_base_patch16_gap", "NaFlex"),
+            ("naflexvit_base_patch16_parfac_gap", "factorized positions"),
             ("samvit_base_patch16", "windowed attention"),
             ("vit_small_patch16_18x2_224", "in parallel"),
             ("test_vit4", "no multiple of 64"),

@@ -132,11 +132,7 @@ fn mlp(tensors: &Tensors<'_>, start: &str, names: &Mlp, sizes: &Sizes) -> Result
         } => {
             let (gate, value) = (read(gate, inner)?, read(value, inner)?);
             let weight = interleave((&gate.0, &value.0), width, row);
-            (
-                (weight, interleave((&gate.1, &value.1), 1, row)),
-                norm,
-                fc2,
-            )
+            ((weight, interleave((&gate.1, &value.1), 1, row)), norm, fc2)
         }
     };
     let inner_norm = norm

@@ -57,7 +57,11 @@ pub(super) fn head(
             let (first, second) = (first?, second?);
             let rows = first.0.chunks_exact(half).zip(second.0.chunks_exact(half));
             let weight = rows.flat_map(|(a, b)| a.iter().chain(b)).map(|w| w / 2.0);
-            let bias = first.1.iter().zip(&second.1).map(|(a, b)| a / 2.0 + b / 2.0);
+            let bias = first
+                .1
+                .iter()
+                .zip(&second.1)
+                .map(|(a, b)| a / 2.0 + b / 2.0);
             Ok((weight.collect(), bias.collect()))
         }
         Head::Transposed(name) => {
@@ -122,8 +126,15 @@ pub(super) fn pooling(
 /// `weight x + bias`, summed in f64.
 fn project(weight: &[f32], bias: &[f32], x: &[f32]) -> Vec<f32> {
     let row = |(row, bias): (&[f32], &f32)| {
-        let products = row.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x));
+        let products = row
+            .iter()
+            .zip(x)
+            .map(|(w, x)| f64::from(*w) * f64::from(*x));
         (products.sum::<f64>() + f64::from(*bias)) as f32
     };
-    weight.chunks_exact(x.len().max(1)).zip(bias).map(row).collect()
+    weight
+        .chunks_exact(x.len().max(1))
+        .zip(bias)
+        .map(row)
+        .collect()
 }

@@ -16,10 +16,17 @@ impl Heads {
     /// Heads of `width` channels; none if they are wider than the kernels have them.
     pub(in crate::checkpoint) fn new(count: usize, width: usize) -> Option<Self> {
         let fits = |stored: &usize| {
-            *stored >= width && count.checked_mul(*stored).is_some_and(|all| all.is_multiple_of(ROW_ALIGN))
+            *stored >= width
+                && count
+                    .checked_mul(*stored)
+                    .is_some_and(|all| all.is_multiple_of(ROW_ALIGN))
         };
         let stored = HEAD_WIDTHS.into_iter().find(fits)?;
-        Some(Self { count, width, stored })
+        Some(Self {
+            count,
+            width,
+            stored,
+        })
     }
 
     /// All channels in the file.
@@ -37,7 +44,11 @@ impl Heads {
     fn order(self, halves: bool) -> impl Iterator<Item = Option<usize>> {
         let half = self.width / 2;
         (0..self.stored).map(move |stored| {
-            let channel = if halves { stored / 2 + stored % 2 * half } else { stored };
+            let channel = if halves {
+                stored / 2 + stored % 2 * half
+            } else {
+                stored
+            };
             (stored < self.width).then_some(channel)
         })
     }
@@ -95,7 +106,11 @@ mod tests {
 
     #[test]
     fn halves_become_neighbours_and_padding_is_zero() {
-        let heads = Heads { count: 2, width: 4, stored: 6 };
+        let heads = Heads {
+            count: 2,
+            width: 4,
+            stored: 6,
+        };
         let rows: Vec<f32> = (1..=8).map(|x| x as f32).collect();
         assert_eq!(
             heads.rows(&rows, 1, true),

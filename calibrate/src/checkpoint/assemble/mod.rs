@@ -9,10 +9,11 @@ mod resample;
 mod rotary;
 mod sizes;
 
-use super::anatomy::{Anatomy, Head, Rotary};
+use super::anatomy::{Anatomy, Head, Names, Rotary};
 use super::described::Described;
 use super::error::Defect;
 use super::file::check_finite;
+use super::inventory;
 use super::tensors::Tensors;
 use super::weights::{Affine, Weights};
 use heads::Heads;
@@ -23,6 +24,8 @@ use sizes::Sizes;
 pub(super) struct Assembled {
     pub(super) model: ModelConfig,
     pub(super) weights: Weights,
+    /// Names of the file's tensors that are not part of the model.
+    pub(super) unused: Vec<String>,
     /// One over the root of a head's channels, before padding.
     pub(super) score_factor: f32,
     /// The same of the pooling's heads; that of the layers' without such a pooling.
@@ -35,11 +38,9 @@ pub(super) struct Assembled {
 /// [`Defect::Unsupported`] and [`Defect::Model`] for what the kernels do not run; [`Defect::Names`],
 /// [`Defect::Shape`], [`Defect::Type`], [`Defect::NonFinite`] with the tensor's name; [`Defect::Names`] too for a
 /// tensor of the model's own that has no meaning.
-pub(super) fn assemble(
-    tensors: &Tensors<'_>,
-    described: &Described,
-) -> Result<Assembled, Defect> {
+pub(super) fn assemble(tensors: &Tensors<'_>, described: &Described) -> Result<Assembled, Defect> {
     let anatomy = &described.anatomy;
+    let unused = inventory::check(tensors, anatomy, tensors.depth(&anatomy.names.layer)?)?;
     let sizes = Sizes::read(tensors, anatomy, described.size)?;
     let mut model = model(anatomy, &sizes);
     model.labels.clone_from(&described.labels);
@@ -48,17 +49,11 @@ pub(super) fn assemble(
     }
     model.validate()?;
     let weights = weights(tensors, anatomy, &sizes)?;
-    let (unknown, _) = tensors.unused(&anatomy.names.own);
-    if !unknown.is_empty() {
-        return Err(Defect::Names {
-            missing: Vec::new(),
-            unknown,
-        });
-    }
     let factor = |heads: Heads| (heads.width as f64).sqrt().recip() as f32;
     Ok(Assembled {
         model,
         weights,
+        unused,
         score_factor: factor(sizes.heads),
         pool_score_factor: factor(sizes.pool.map_or(sizes.heads, |pool| pool.heads)),
     })
@@ -67,7 +62,13 @@ pub(super) fn assemble(
 /// The configuration, but for labels and preprocessing.
 fn model(anatomy: &Anatomy, sizes: &Sizes) -> ModelConfig {
     let Anatomy { facts, names } = anatomy;
-    let norm_if = |present: bool| if present { facts.norm } else { Normalization::None };
+    let norm_if = |present: bool| {
+        if present {
+            facts.norm
+        } else {
+            Normalization::None
+        }
+    };
     let ends = ends::Norms::of(anatomy);
     let head = !matches!(names.head, Head::None);
     ModelConfig {
@@ -94,7 +95,11 @@ fn model(anatomy: &Anatomy, sizes: &Sizes) -> ModelConfig {
         final_norm: norm_if(ends.pooled.is_some()),
         attention_pooling: sizes.pool.map(|pool| pool.configuration()),
         head,
-        output: if head { facts.output } else { OutputKind::Embedding },
+        output: if head {
+            facts.output
+        } else {
+            OutputKind::Embedding
+        },
         classes: sizes.classes,
         epsilon: facts.epsilon,
         labels: Vec::new(),
@@ -107,7 +112,6 @@ fn model(anatomy: &Anatomy, sizes: &Sizes) -> ModelConfig {
 fn weights(tensors: &Tensors<'_>, anatomy: &Anatomy, sizes: &Sizes) -> Result<Weights, Defect> {
     let Anatomy { facts, names } = anatomy;
     let width = sizes.width;
-    let patch = [width, 3, sizes.patch_size, sizes.patch_size];
     let norm = |name: &Option<String>| {
         let read = |name: &String| affine(tensors, name, width, width);
         name.as_ref().map(read).transpose()
@@ -119,7 +123,7 @@ fn weights(tensors: &Tensors<'_>, anatomy: &Anatomy, sizes: &Sizes) -> Result<We
     let (head_weight, head_bias) = ends::head(tensors, &names.head, sizes)?;
     let shared = |rotary| rotary::frequencies(rotary, sizes.heads, sizes.side);
     Ok(Weights {
-        patch_weight: tensors.values(&names.patch.weight, &patch)?,
+        patch_weight: patch_weight(tensors, names, sizes)?,
         patch_bias: match &names.patch.bias {
             Some(bias) => tensors.values(bias, &[width])?,
             None => vec![0.0; width],
@@ -139,8 +143,30 @@ fn weights(tensors: &Tensors<'_>, anatomy: &Anatomy, sizes: &Sizes) -> Result<We
     })
 }
 
+/// (C, 3, p, p)
+fn patch_weight(tensors: &Tensors<'_>, names: &Names, sizes: &Sizes) -> Result<Vec<f32>, Defect> {
+    let (width, side) = (sizes.width, sizes.patch_size);
+    let name = &names.patch.weight;
+    if names.patch_side.is_none() {
+        return tensors.values(name, &[width, 3, side, side]);
+    }
+    // A matrix on pixels, the colours of one after the other.
+    let pixels = side * side;
+    let matrix = tensors.values(name, &[width, 3 * pixels])?;
+    let channel = |row: &[f32]| {
+        let value = |i: usize| row[i % pixels * 3 + i / pixels];
+        (0..3 * pixels).map(value).collect::<Vec<f32>>()
+    };
+    Ok(matrix.chunks_exact(3 * pixels).flat_map(channel).collect())
+}
+
 /// A norm of `width` channels, padded with zeros to `stored`.
-fn affine(tensors: &Tensors<'_>, name: &str, width: usize, stored: usize) -> Result<Affine, Defect> {
+fn affine(
+    tensors: &Tensors<'_>,
+    name: &str,
+    width: usize,
+    stored: usize,
+) -> Result<Affine, Defect> {
     let mut gain = tensors.values(&format!("{name}.weight"), &[width])?;
     let bias = format!("{name}.bias");
     let mut bias = if tensors.has(&bias) {

@@ -8,7 +8,11 @@ use crate::checkpoint::file::check_finite;
 use crate::checkpoint::tensors::Tensors;
 
 /// (T, C)
-pub(super) fn table(tensors: &Tensors<'_>, anatomy: &Anatomy, sizes: &Sizes) -> Result<Vec<f32>, Defect> {
+pub(super) fn table(
+    tensors: &Tensors<'_>,
+    anatomy: &Anatomy,
+    sizes: &Sizes,
+) -> Result<Vec<f32>, Defect> {
     let names = &anatomy.names;
     let width = sizes.width;
     let mut table = Vec::new();

@@ -17,23 +17,32 @@ fn cubic(x: f64, a: f64) -> f64 {
     }
 }
 
-/// Taps of the antialiased cubic: a kernel as wide as the scale, cut and normalized at the edges.
-fn antialiased(from: usize, to: usize) -> Taps {
+/// Taps of an antialiased kernel that reaches `reach` samples to both sides: as wide as the scale, cut and normalized
+/// at the edges.
+fn antialiased(from: usize, to: usize, reach: f64, kernel: impl Fn(f64) -> f64) -> Taps {
     let scale = from as f64 / to as f64;
     let width = scale.max(1.0);
     let row = |i: usize| {
         let centre = scale * (i as f64 + 0.5);
-        let low = (centre - 2.0 * width + 0.5).max(0.0) as usize;
-        let high = ((centre + 2.0 * width + 0.5) as usize).min(from);
-        let weight = |j: usize| cubic((j as f64 - centre + 0.5) / width, -0.5);
+        let low = (centre - reach * width + 0.5).max(0.0) as usize;
+        let high = ((centre + reach * width + 0.5) as usize).min(from);
+        let weight = |j: usize| kernel((j as f64 - centre + 0.5) / width);
         let total: f64 = (low..high).map(weight).sum();
-        (low..high).map(|j| (j, (weight(j) / total) as f32)).collect()
+        (low..high)
+            .map(|j| (j, (weight(j) / total) as f32))
+            .collect()
     };
     (0..to).map(row).collect()
 }
 
 /// Taps of a kernel of fixed width around `at(i)`, repeating the edges.
-fn sampled(from: usize, to: usize, at: impl Fn(f64) -> f64, reach: usize, kernel: impl Fn(f64) -> f64) -> Taps {
+fn sampled(
+    from: usize,
+    to: usize,
+    at: impl Fn(f64) -> f64,
+    reach: usize,
+    kernel: impl Fn(f64) -> f64,
+) -> Taps {
     let row = |i: usize| {
         let centre = at(i as f64);
         let first = centre.floor() - (reach as f64 - 1.0);
@@ -52,12 +61,17 @@ fn taps(from: usize, to: usize, resampling: Resampling) -> Taps {
     let centred = move |i: f64| (i + 0.5) * scale - 0.5;
     let triangle = |x: f64| (1.0 - x.abs()).max(0.0);
     match resampling {
-        Resampling::Bicubic => antialiased(from, to),
+        Resampling::Bicubic => antialiased(from, to, 2.0, |x| cubic(x, -0.5)),
+        Resampling::BilinearAntialiased => antialiased(from, to, 1.0, triangle),
         Resampling::BicubicAliased => sampled(from, to, centred, 2, |x| cubic(x, -0.75)),
         // PyTorch does not look before the first sample here.
         Resampling::Bilinear => sampled(from, to, move |i| centred(i).max(0.0), 1, triangle),
         Resampling::BilinearCorners => {
-            let step = if to > 1 { (from - 1) as f64 / (to - 1) as f64 } else { 0.0 };
+            let step = if to > 1 {
+                (from - 1) as f64 / (to - 1) as f64
+            } else {
+                0.0
+            };
             sampled(from, to, move |i| i * step, 1, triangle)
         }
     }
@@ -71,10 +85,16 @@ pub(super) fn resample(
     resampling: Resampling,
 ) -> Vec<f32> {
     let taps = taps(from, to, resampling);
-    let sum = |rows: &dyn Fn(usize) -> usize, source: &[f32], target: &mut [f32], row: &[(usize, f32)]| {
+    let sum = |rows: &dyn Fn(usize) -> usize,
+               source: &[f32],
+               target: &mut [f32],
+               row: &[(usize, f32)]| {
         for &(j, weight) in row {
             let values = &source[rows(j)..][..width];
-            target.iter_mut().zip(values).for_each(|(t, v)| *t += weight * v);
+            target
+                .iter_mut()
+                .zip(values)
+                .for_each(|(t, v)| *t += weight * v);
         }
     };
     let mut across = vec![0.0; from * to * width];
@@ -108,44 +128,109 @@ mod tests {
         (
             Resampling::Bicubic,
             [
-                0.630_177_6, 1.649_642, 1.685_207, 1.221_288, 1.396_052, 0.970_751_5, 1.312_13, 1.026_029,
+                0.630_177_6,
+                1.649_642,
+                1.685_207,
+                1.221_288,
+                1.396_052,
+                0.970_751_5,
+                1.312_13,
+                1.026_029,
                 1.453_254,
             ],
             [
-                -0.156_639_3, 0.348_951, 1.268_868, 2.188_785, 2.694_375, 0.223_493_4, 0.531_103_8, 1.106_343,
-                1.756_015, 2.121_621, 0.731_132_1, 0.826_492_5, 1.0, 1.173_507, 1.268_868, 0.357_716_1,
-                0.949_334_4, 1.800_373, 1.572_149, 1.322_832, 0.051_352_88, 0.997_043_1, 2.344_34, 1.903_865,
+                -0.156_639_3,
+                0.348_951,
+                1.268_868,
+                2.188_785,
+                2.694_375,
+                0.223_493_4,
+                0.531_103_8,
+                1.106_343,
+                1.756_015,
+                2.121_621,
+                0.731_132_1,
+                0.826_492_5,
+                1.0,
+                1.173_507,
+                1.268_868,
+                0.357_716_1,
+                0.949_334_4,
+                1.800_373,
+                1.572_149,
+                1.322_832,
+                0.051_352_88,
+                0.997_043_1,
+                2.344_34,
+                1.903_865,
                 1.456_568,
             ],
         ),
         (
             Resampling::BicubicAliased,
             [
-                0.472_651_5, 2.092_593, 1.828_274, 0.921_296_6, 1.5, 0.194_444_2, 1.249_571, 0.787_036_5,
+                0.472_651_5,
+                2.092_593,
+                1.828_274,
+                0.921_296_6,
+                1.5,
+                0.194_444_2,
+                1.249_571,
+                0.787_036_5,
                 1.504_287,
             ],
             [
-                -0.201_215_9, 0.353_336_7, 1.274, 2.194_664, 2.749_217, 0.256_344_1, 0.545_320_5, 1.063, 1.687_6,
-                2.086_664, 0.726_000_1, 0.829_000_1, 1.0, 1.171, 1.274, 0.378_095_9, 1.013_86, 1.747, 1.571_32,
-                1.271_337, -0.006_127_84, 1.104_097, 2.37, 2.008_344, 1.442_785,
+                -0.201_215_9,
+                0.353_336_7,
+                1.274,
+                2.194_664,
+                2.749_217,
+                0.256_344_1,
+                0.545_320_5,
+                1.063,
+                1.687_6,
+                2.086_664,
+                0.726_000_1,
+                0.829_000_1,
+                1.0,
+                1.171,
+                1.274,
+                0.378_095_9,
+                1.013_86,
+                1.747,
+                1.571_32,
+                1.271_337,
+                -0.006_127_84,
+                1.104_097,
+                2.37,
+                2.008_344,
+                1.442_785,
             ],
         ),
         (
             Resampling::Bilinear,
             [
-                0.555_555_5, 2.083_333, 1.777_778, 0.916_666_6, 1.5, 0.250_000_1, 1.194_445, 0.833_333_3, 1.388_889,
+                0.555_555_5,
+                2.083_333,
+                1.777_778,
+                0.916_666_6,
+                1.5,
+                0.250_000_1,
+                1.194_445,
+                0.833_333_3,
+                1.388_889,
             ],
             [
-                0.0, 0.5, 1.25, 2.0, 2.5, 0.3, 0.64, 1.15, 1.66, 2.0, 0.75, 0.85, 1.0, 1.15, 1.25, 0.45, 0.97, 1.75,
-                1.54, 1.4, 0.25, 1.05, 2.25, 1.8, 1.5,
+                0.0, 0.5, 1.25, 2.0, 2.5, 0.3, 0.64, 1.15, 1.66, 2.0, 0.75, 0.85, 1.0, 1.15, 1.25,
+                0.45, 0.97, 1.75, 1.54, 1.4, 0.25, 1.05, 2.25, 1.8, 1.5,
             ],
         ),
         (
             Resampling::BilinearCorners,
             [0.0, 2.5, 2.25, 0.25, 1.5, 0.0, 1.0, 1.0, 1.0],
             [
-                0.0, 0.625, 1.25, 1.875, 2.5, 0.375, 0.75, 1.125, 1.5, 1.875, 0.75, 0.875, 1.0, 1.125, 1.25, 0.5,
-                1.062_5, 1.625, 1.5, 1.375, 0.25, 1.25, 2.25, 1.875, 1.5,
+                0.0, 0.625, 1.25, 1.875, 2.5, 0.375, 0.75, 1.125, 1.5, 1.875, 0.75, 0.875, 1.0,
+                1.125, 1.25, 0.5, 1.062_5, 1.625, 1.5, 1.375, 0.25, 1.25, 2.25, 1.875, 1.5,
             ],
         ),
     ];
@@ -160,8 +245,16 @@ mod tests {
             }
         };
         for (resampling, smaller, larger) in TORCH {
-            check(resample(&table(5), 1, [5, 3], resampling), &smaller, resampling);
-            check(resample(&table(3), 1, [3, 5], resampling), &larger, resampling);
+            check(
+                resample(&table(5), 1, [5, 3], resampling),
+                &smaller,
+                resampling,
+            );
+            check(
+                resample(&table(3), 1, [3, 5], resampling),
+                &larger,
+                resampling,
+            );
         }
     }
 

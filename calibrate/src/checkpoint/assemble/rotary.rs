@@ -13,7 +13,11 @@ fn axes(bands: &[f64], scale: f64, start: f64, x_first: bool) -> Vec<Frequency> 
     let axis = |is_x: bool| {
         bands.iter().map(move |band| {
             let (slope, phase) = (band * scale, band * start);
-            if is_x { [0.0, slope, phase] } else { [slope, 0.0, phase] }
+            if is_x {
+                [0.0, slope, phase]
+            } else {
+                [slope, 0.0, phase]
+            }
         })
     };
     axis(x_first).chain(axis(!x_first)).collect()
@@ -26,14 +30,25 @@ fn shared(rotary: &Rotary, width: usize, side: usize) -> Option<Vec<Frequency>> 
     let side = side as f64;
     match *rotary {
         // timm.layers.RotaryEmbeddingCat
-        Rotary::Index { temperature, offset, reference, x_first, .. } => {
+        Rotary::Index {
+            temperature,
+            offset,
+            reference,
+            x_first,
+            ..
+        } => {
             let band = |i: usize| temperature.powf(-(i as f64) / bands as f64) / TAU;
             let scale = reference.map_or(1.0, |reference| reference as f64 / side);
             let bands: Vec<f64> = (0..bands).map(band).collect();
             Some(axes(&bands, scale, offset * scale, x_first))
         }
         // timm.layers.RotaryEmbeddingDinoV3: an angle of one turn a period
-        Rotary::Centred { temperature, offset, x_first, .. } => {
+        Rotary::Centred {
+            temperature,
+            offset,
+            x_first,
+            ..
+        } => {
             let band = |i: usize| temperature.powf(-2.0 * i as f64 / (width / 2) as f64);
             let bands: Vec<f64> = (0..bands).map(band).collect();
             let start = 2.0 * (0.5 + offset) / side - 1.0;
@@ -76,7 +91,11 @@ pub(super) fn mixed(freqs: &[f32], layer: usize, heads: Heads, x_first: bool) ->
 mod tests {
     use super::*;
 
-    const HEADS: Heads = Heads { count: 2, width: 8, stored: 12 };
+    const HEADS: Heads = Heads {
+        count: 2,
+        width: 8,
+        stored: 12,
+    };
 
     /// Radians of a pair at a patch.
     fn angle(frequencies: &[f64], pair: usize, y: f64, x: f64) -> f64 {
@@ -132,7 +151,10 @@ mod tests {
         assert_eq!(found.len(), 2 * 6 * 3);
         // Layer 1, head 1, pair 2: x turns by freqs[14], y by freqs[30].
         close(angle(&found, 6 + 2, 2.0, 1.0), 2.0 * 30.0 + 14.0);
-        close(angle(&mixed(&freqs, 1, HEADS, false), 6 + 2, 2.0, 1.0), 2.0 * 14.0 + 30.0);
+        close(
+            angle(&mixed(&freqs, 1, HEADS, false), 6 + 2, 2.0, 1.0),
+            2.0 * 14.0 + 30.0,
+        );
         close(angle(&found, 6 + 5, 2.0, 1.0), 0.0);
     }
 }

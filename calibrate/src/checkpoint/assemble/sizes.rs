@@ -1,7 +1,9 @@
 //! The sizes of a model, from the shapes of the tensors that carry them.
 
 use super::heads::Heads;
-use crate::checkpoint::anatomy::{Anatomy, Head, Linear, Mlp, PoolingNames, Position, PrefixRows, Qkv};
+use crate::checkpoint::anatomy::{
+    Anatomy, Head, Linear, Mlp, PoolingNames, Position, PrefixRows, Qkv,
+};
 use crate::checkpoint::described::Size;
 use crate::checkpoint::error::Defect;
 use crate::checkpoint::tensors::Tensors;
@@ -53,20 +55,29 @@ impl Sizes {
     ///
     /// # Errors
     /// [`Defect::Names`], [`Defect::Shape`], [`Defect::Unsupported`].
-    pub(super) fn read(tensors: &Tensors<'_>, anatomy: &Anatomy, size: Size) -> Result<Self, Defect> {
+    pub(super) fn read(
+        tensors: &Tensors<'_>,
+        anatomy: &Anatomy,
+        size: Size,
+    ) -> Result<Self, Defect> {
         let Anatomy { facts, names } = anatomy;
-        let [width, patch_size] = patch(tensors, &names.patch.weight)?;
+        let [width, patch_size] = match names.patch_side {
+            None => patch(tensors, &names.patch.weight)?,
+            Some(side) => [outputs(tensors, &names.patch.weight)?, side],
+        };
         let depth = tensors.depth(&names.layer)?;
         let first = names.layer.replace("{}", "0");
-        let outputs = |name: &str| outputs(tensors, &format!("{first}{name}"));
+        let in_layer = |name: &str| outputs(tensors, &format!("{first}{name}"));
         let channels = match &names.block.qkv {
-            Qkv::Fused(Linear { weight, .. }) | Qkv::FusedOddBias { weight, .. } => outputs(weight)? / 3,
-            Qkv::Split([query, ..]) => outputs(&query.weight)?,
+            Qkv::Fused(Linear { weight, .. }) | Qkv::FusedOddBias { weight, .. } => {
+                in_layer(weight)? / 3
+            }
+            Qkv::Split([query, ..]) => in_layer(&query.weight)?,
         };
         let mlp_width = match &names.block.mlp {
-            Mlp::Plain { fc1, .. } => outputs(&fc1.weight)?,
-            Mlp::Packed { fc1, .. } => outputs(&fc1.weight)? / 2,
-            Mlp::Split { gate, .. } => outputs(&gate.weight)?,
+            Mlp::Plain { fc1, .. } => in_layer(&fc1.weight)?,
+            Mlp::Packed { fc1, .. } => in_layer(&fc1.weight)? / 2,
+            Mlp::Split { gate, .. } => in_layer(&gate.weight)?,
         };
         let mut prefix = 0;
         for name in &names.prefix {
@@ -149,6 +160,7 @@ fn table_side(tensors: &Tensors<'_>, position: &Position, prefix: usize) -> Resu
     let shape = tensors.shape(&position.name)?;
     let rows = match shape[..] {
         [rows, _] | [1, rows, _] => rows,
+        [1, height, width, _] if height == width => height * width,
         _ => {
             return Err(Defect::Unsupported(format!(
                 "its position table {} has the shape {shape:?}; supported are (tokens, channels)",

@@ -11,7 +11,9 @@ use crate::checkpoint::family::Family;
 use crate::checkpoint::json::{Document, Object};
 use crate::checkpoint::preprocessing::Found;
 use crate::checkpoint::tensors::Tensors;
-use mergevit_runtime::{ActivationName, Interpolation, Normalization, OutputKind, Pooling, ResizeMode};
+use mergevit_runtime::{
+    ActivationName, Interpolation, Normalization, OutputKind, Pooling, ResizeMode,
+};
 
 /// `open_clip.model`.
 pub(super) struct OpenClip;
@@ -46,7 +48,7 @@ impl Family for OpenClip {
         described.size = Size {
             asked: source.image_size,
             stated: vision.side("image_size")?.or(described.size.stated),
-            resamples: false,
+            resamples: described.size.resamples,
         };
         Ok(described)
     }
@@ -148,7 +150,11 @@ fn own(
                 rotary: None,
                 // open_clip.model.resize_pos_embed
                 resampling: Resampling::Bicubic,
-                pooling: if averages { Pooling::Mean } else { Pooling::ClassToken },
+                pooling: if averages {
+                    Pooling::Mean
+                } else {
+                    Pooling::ClassToken
+                },
                 output: OutputKind::Embedding,
             },
             names,
@@ -178,14 +184,24 @@ fn activation(config: Object<'_>, vision: Object<'_>) -> Result<ActivationName, 
 /// Refuses the options of an image tower that the kernels do not run.
 fn refuse(tensors: &Tensors<'_>, vision: Object<'_>) -> Result<(), Defect> {
     let unsupported = |what: &str| Err(Defect::Unsupported(what.into()));
-    if vision.get("layers").is_some_and(serde_json::Value::is_array) {
+    if vision
+        .get("layers")
+        .is_some_and(serde_json::Value::is_array)
+    {
         return unsupported("a ResNet as image tower");
     }
     let pools = vision.get("attentional_pool");
     if pools.is_some_and(|pool| pool != &serde_json::Value::Bool(false)) {
         return unsupported("attention pooling with several queries (CoCa)");
     }
-    for name in ["qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc"] {
+    for name in [
+        "qk_norm",
+        "scaled_cosine_attn",
+        "scale_heads",
+        "scale_attn_inner",
+        "scale_attn",
+        "scale_fc",
+    ] {
         if vision.flag(name)? == Some(true) {
             return Err(Defect::Unsupported(format!("vision_cfg.{name}")));
         }
@@ -204,14 +220,25 @@ fn names(tensors: &Tensors<'_>, start: &str) -> Names {
     let name = |name: &str| format!("{start}{name}");
     let first = name("transformer.resblocks.0.");
     let linear = |base: &str| Linear::find(tensors, &first, base);
-    let scale = |base: &str| tensors.has(&format!("{first}{base}")).then(|| base.to_owned());
+    let scale = |base: &str| {
+        tensors
+            .has(&format!("{first}{base}"))
+            .then(|| base.to_owned())
+    };
     let own = [
-        "conv1.", "class_embedding", "positional_embedding", "ln_pre.", "ln_post.", "proj", "attn_pool",
+        "conv1.",
+        "class_embedding",
+        "positional_embedding",
+        "ln_pre.",
+        "ln_post.",
+        "proj",
+        "attn_pool",
         "transformer.resblocks.",
     ];
     let proj = name("proj");
     Names {
         patch: Linear::find(tensors, "", &name("conv1")),
+        patch_side: None,
         prefix: vec![name("class_embedding")],
         position: Some(Position {
             name: name("positional_embedding"),
@@ -237,7 +264,11 @@ fn names(tensors: &Tensors<'_>, start: &str) -> Names {
         token_norm: Some(name("ln_post")),
         pooling: None,
         final_norm: None,
-        head: if tensors.has(&proj) { Head::Transposed(proj) } else { Head::None },
+        head: if tensors.has(&proj) {
+            Head::Transposed(proj)
+        } else {
+            Head::None
+        },
         own: own.map(name).to_vec(),
     }
 }

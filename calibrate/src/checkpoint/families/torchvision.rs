@@ -96,7 +96,11 @@ fn names(tensors: &Tensors<'_>) -> Result<Names, Defect> {
     let linear = |base: &str| Linear::find(tensors, &first, base);
     // Before version 0.14.
     let old = tensors.has(&format!("{first}mlp.linear_1.weight"));
-    let mlp = if old { ["mlp.linear_1", "mlp.linear_2"] } else { ["mlp.0", "mlp.3"] };
+    let mlp = if old {
+        ["mlp.linear_1", "mlp.linear_2"]
+    } else {
+        ["mlp.0", "mlp.3"]
+    };
     let [fc1, fc2] = mlp.map(linear);
     let fused = |base: &str| {
         let bias = format!("{base}_bias");
@@ -107,6 +111,7 @@ fn names(tensors: &Tensors<'_>) -> Result<Names, Defect> {
     };
     Ok(Names {
         patch: Linear::find(tensors, "", "conv_proj"),
+        patch_side: None,
         prefix: vec!["class_token".into()],
         position: Some(Position {
             name: "encoder.pos_embedding".into(),

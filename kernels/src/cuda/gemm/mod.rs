@@ -1,4 +1,4 @@
-//! Linear layers: `gemm.cuh` and the four sources that include it.
+//! Linear layers: `gemm.cuh` and the sources that include it.
 
 pub(super) mod epilogue;
 pub(super) mod tile;
@@ -13,6 +13,7 @@ use super::kernel::Kernel;
 use super::launch::Launch;
 use super::params::{Params, params};
 use super::work;
+use crate::math::{ACTIVATION_TERMS, Activation};
 
 params! {
     /// `gemm.cuh`
@@ -25,11 +26,13 @@ params! {
         scale: Address,
         /// (N) f32
         bias: Address,
-        /// (M, N) i8, or the residual stream, f16
+        /// (M, N) i8, half as many columns of i8 or f16, or the residual stream, f16
         output: Address,
-        /// Embedding: (T, N) f32
+        /// Embedding: (T, N) f32, or null where none are added
         position: Address,
-        /// Embedding: (B, T) u32, set to 1
+        /// Rotation: (M, R D) f32, cosine and sine of each pair of columns
+        rotation: Address,
+        /// Embedding: (B, T) u32, set to 1, or null
         sizes: Address,
         /// More than one part: (tiles, parts, BM x BN) i32
         partial: Address,
@@ -41,16 +44,26 @@ params! {
         outputs: u32,
         /// K
         inputs: u32,
-        /// GELU: one over the output's quantization step
-        inverse_scale: f32,
-        /// GELU: the integer that stands for zero
-        zero_point: f32,
         /// Embedding: B
         batch: u32,
         /// Embedding: rows of an image
         patches: u32,
-        /// Embedding: 1 if row 0 of an image is a class token, else 0
-        class_token: u32,
+        /// Embedding: P, rows of an image before its patches
+        prefix: u32,
+        /// Rotation: 2 A, columns of queries and keys
+        rotated: u32,
+        /// Rotation: R D
+        rotation_row: u32,
+        /// Gate: 1 for f16, 0 for i8
+        halves: u32,
+        /// Activation: one over the output's quantization step
+        inverse_scale: f32,
+        /// Activation: the integer that stands for zero
+        zero_point: f32,
+        /// Activation, gate: limit, map, polynomial
+        activation: [f32; 12],
+        /// Unused
+        padding: u32,
     }
 }
 
@@ -64,7 +77,7 @@ impl Params for GemmParams {
             self.outputs as usize,
             self.inputs as usize,
         );
-        let tokens = (self.patches + self.class_token) as usize;
+        let tokens = (self.patches + self.prefix) as usize;
         let embedded = self.batch as usize * tokens;
         let operands = Accesses::new()
             .read(self.input, rows * inputs)
@@ -72,8 +85,15 @@ impl Params for GemmParams {
             .read(self.scale, 4 * outputs)
             .read(self.bias, 4 * outputs);
         let with_output = match epilogue {
-            EpilogueKind::Requantize | EpilogueKind::Gelu => {
+            EpilogueKind::Requantize | EpilogueKind::Activate => {
                 operands.write(self.output, rows * outputs)
+            }
+            EpilogueKind::Rotate => operands
+                .write(self.output, rows * outputs)
+                .read(self.rotation, 4 * rows * self.rotation_row as usize),
+            EpilogueKind::Gate => {
+                let bytes = 1 + self.halves as usize;
+                operands.write(self.output, bytes * rows * outputs / 2)
             }
             EpilogueKind::Residual => operands.update(self.output, 2 * rows * outputs),
             EpilogueKind::Embed => operands
@@ -104,7 +124,7 @@ pub struct Operands {
     pub scale: Address,
     /// (N) f32
     pub bias: Address,
-    /// (M, N) i8, or the residual stream, f16
+    /// (M, N) i8, half as many columns of i8 or f16, or the residual stream, f16
     pub output: Address,
     /// Scratch space of [`Tiling::partial_bytes`].
     pub partial: Address,
@@ -115,10 +135,10 @@ pub struct Operands {
 /// One linear layer.
 ///
 /// # Panics
-/// If the tiling does not fit the shape.
+/// If the tiling does not fit the shape, or the heads of a rotation are not thirds of its columns.
 pub fn linear(shape: &Shape, tiling: &Tiling, operands: &Operands, epilogue: &Epilogue) -> Launch {
     assert!(tiling.fits(shape), "{tiling:?} for {shape:?}");
-    let mut params = GemmParams {
+    let params = GemmParams {
         input: operands.input,
         weights: operands.weights,
         scale: operands.scale,
@@ -131,23 +151,7 @@ pub fn linear(shape: &Shape, tiling: &Tiling, operands: &Operands, epilogue: &Ep
         inputs: shape.inputs,
         ..GemmParams::default()
     };
-    match *epilogue {
-        Epilogue::Requantize | Epilogue::Residual => {}
-        Epilogue::Gelu {
-            inverse_scale,
-            zero_point,
-        } => (params.inverse_scale, params.zero_point) = (inverse_scale, zero_point),
-        Epilogue::Embed {
-            position,
-            sizes,
-            batch,
-            class_token,
-        } => {
-            (params.position, params.sizes) = (position, sizes);
-            (params.batch, params.patches) = (batch, shape.rows / batch);
-            params.class_token = class_token.into();
-        }
-    }
+    let params = params.with_epilogue(epilogue);
     let Tiling { tile, splits } = *tiling;
     let epilogue = epilogue.kind();
     let grid = [
@@ -158,4 +162,74 @@ pub fn linear(shape: &Shape, tiling: &Tiling, operands: &Operands, epilogue: &Ep
     let kernel = Kernel::Gemm { tile, epilogue };
     Launch::new(kernel, grid, tile.threads(), tile.shared_bytes(), &params)
         .with_work(work::gemm(shape, tiling, epilogue))
+}
+
+impl GemmParams {
+    /// These with the operands of an epilogue.
+    fn with_epilogue(self, epilogue: &Epilogue) -> Self {
+        match *epilogue {
+            Epilogue::Requantize | Epilogue::Residual => self,
+            Epilogue::Rotate {
+                table,
+                heads,
+                head_width,
+                shared,
+            } => {
+                let width = heads * head_width;
+                assert_eq!(self.outputs, 3 * width, "{heads} heads of {head_width}");
+                Self {
+                    rotation: table,
+                    rotated: 2 * width,
+                    rotation_row: if shared { head_width } else { width },
+                    ..self
+                }
+            }
+            Epilogue::Activate {
+                activation,
+                inverse_scale,
+                zero_point,
+            } => Self {
+                activation: words(&activation),
+                inverse_scale,
+                zero_point,
+                ..self
+            },
+            Epilogue::Gate { activation } => Self {
+                activation: words(&activation),
+                ..self
+            },
+            Epilogue::GateHalf { activation } => Self {
+                activation: words(&activation),
+                halves: 1,
+                ..self
+            },
+            // An embedding of one image without prefix, positions and sizes.
+            Epilogue::Half => Self {
+                batch: 1,
+                patches: self.rows,
+                ..self
+            },
+            Epilogue::Embed {
+                position,
+                sizes,
+                batch,
+                prefix,
+            } => Self {
+                position,
+                sizes,
+                batch,
+                patches: self.rows / batch,
+                prefix,
+                ..self
+            },
+        }
+    }
+}
+
+/// An activation as kernels take it.
+fn words(activation: &Activation) -> [f32; 2 + ACTIVATION_TERMS] {
+    let mut words = [activation.limit; 2 + ACTIVATION_TERMS];
+    words[1] = activation.map;
+    words[2..].copy_from_slice(&activation.poly);
+    words
 }

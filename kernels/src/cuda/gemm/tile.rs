@@ -27,7 +27,7 @@ struct Spec {
     resident: u32,
     warp_step: u64,
     /// By [`EpilogueKind`].
-    names: [&'static str; 4],
+    names: [&'static str; EpilogueKind::COUNT],
 }
 
 macro_rules! spec {
@@ -38,7 +38,9 @@ macro_rules! spec {
             $($field: $value,)*
             names: [
                 concat!("gemm_", $rows, "x", $columns, "_requantize"),
-                concat!("gemm_", $rows, "x", $columns, "_gelu"),
+                concat!("gemm_", $rows, "x", $columns, "_rotate"),
+                concat!("gemm_", $rows, "x", $columns, "_activate"),
+                concat!("gemm_", $rows, "x", $columns, "_gate"),
                 concat!("gemm_", $rows, "x", $columns, "_residual"),
                 concat!("gemm_", $rows, "x", $columns, "_embed"),
             ],

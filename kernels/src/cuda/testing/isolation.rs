@@ -71,7 +71,9 @@ pub(super) fn take_back(ranges: &[Range], from: &Memory, all: &mut Memory) -> Re
 mod tests {
     use super::*;
     use crate::cuda::testing::{Emulated, Options};
-    use crate::cuda::{Accesses, Device, Kernel, LayerNormParams, Params, Target, layer_norm};
+    use crate::cuda::{
+        Accesses, Device, Kernel, LayerNormParams, NormParams, Params, Target, layer_norm,
+    };
 
     const ROWS: usize = 4;
     const WIDTH: usize = 64;
@@ -85,8 +87,8 @@ mod tests {
         fn accesses(&self, kernel: Kernel, grid: [u32; 3]) -> Accesses {
             let params = &self.0;
             let inputs = Accesses::new()
-                .read(params.gain, 4 * WIDTH)
-                .read(params.bias, 4 * WIDTH);
+                .read(params.norm.gain, 4 * WIDTH)
+                .read(params.norm.bias, 4 * WIDTH);
             let (input, output) = (2 * ROWS * WIDTH, ROWS * WIDTH);
             match CASE {
                 0 => params.accesses(kernel, grid),
@@ -110,16 +112,20 @@ mod tests {
         let mut room = |bytes: usize| device.allocate(bytes + 1).expect("memory");
         let params = LayerNormParams {
             input: room(2 * ROWS * WIDTH),
-            gain: room(4 * WIDTH),
-            bias: room(4 * WIDTH),
             output: room(ROWS * WIDTH),
+            norm: NormParams {
+                gain: room(4 * WIDTH),
+                bias: room(4 * WIDTH),
+                width: WIDTH as u32,
+                count: WIDTH as u32,
+                epsilon: 1e-6,
+                ..NormParams::default()
+            },
             rows: ROWS as u32,
-            width: WIDTH as u32,
-            epsilon: 1e-6,
             padding: 0,
         };
         let bias = [1f32; WIDTH];
-        let written = device.write(params.bias, bytemuck::cast_slice(&bias));
+        let written = device.write(params.norm.bias, bytemuck::cast_slice(&bias));
         written.expect("the host writes");
         let honest = layer_norm(&params);
         let launch = Launch::new(

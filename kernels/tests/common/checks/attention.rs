@@ -1,6 +1,6 @@
 //! Attention, among tokens and of constant queries.
 
-use super::{Candidates, Feature, compare, sizes};
+use super::{Candidates, compare, sizes};
 use mergevit_kernels::ops::{Attention, Capacity};
 use mergevit_kernels::testing::Random;
 
@@ -30,11 +30,6 @@ impl Scales {
     }
 }
 
-fn lacks<S: Candidates>(tokens: usize, head_width: usize) -> bool {
-    head_width != 64 && S::lack(Feature::HeadWidths)
-        || tokens > 1025 && S::lack(Feature::ManyTokens)
-}
-
 fn room(shape: &Attention<'_>) -> Capacity {
     Capacity {
         batch: shape.batch,
@@ -52,9 +47,6 @@ pub fn check_attention<S: Candidates>(
     (heads, head_width): (usize, usize),
     scale: f32,
 ) {
-    if lacks::<S>(tokens, head_width) {
-        return;
-    }
     let mut random = Random(seed);
     let width = head_width * heads;
     let qkv = random.i8s(batch * tokens * 3 * width, false);
@@ -77,9 +69,6 @@ pub fn check_pool_attention<S: Candidates>(
     (heads, head_width): (usize, usize),
     scale: f32,
 ) {
-    if lacks::<S>(tokens, head_width) || S::lack(Feature::PoolAttention) {
-        return;
-    }
     let mut random = Random(seed);
     let width = head_width * heads;
     let query = random.i8s(width, false);

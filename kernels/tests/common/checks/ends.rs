@@ -1,7 +1,7 @@
 //! The beginning and the end of a network, and its positions.
 
 use super::super::Weights;
-use super::{Candidates, Feature, bits, bits32, capacity, compare, sizes};
+use super::{Candidates, bits, bits32, capacity, compare, sizes};
 use half::f16;
 use mergevit_kernels::ops::{Patchify, Pool, Pooling, Positions, Rotary};
 use mergevit_kernels::testing::Random;
@@ -24,26 +24,19 @@ pub fn check_patchify<S: Candidates>(image_size: usize, patch_size: usize) {
 
 /// Every pooling that so many tokens have.
 pub fn check_pool<S: Candidates>(batch: usize, tokens: usize, width: usize) {
-    if tokens > 1025 && S::lack(Feature::ManyTokens) {
-        return;
-    }
     let mut random = Random(12);
     let residual = random.f16s(batch * tokens * width, 2.0);
     let sizes = sizes(&mut random, batch * tokens, 5);
-    let mut poolings = vec![
+    let poolings = [
         Pooling::First(1),
+        Pooling::First(2),
         Pooling::Mean { first: 0 },
         Pooling::Mean { first: 1 },
+        Pooling::Mean { first: 5 },
+        Pooling::FirstAndMean { first: 0 },
+        Pooling::FirstAndMean { first: 1 },
+        Pooling::FirstAndMean { first: 5 },
     ];
-    if !S::lack(Feature::Poolings) {
-        poolings.extend([
-            Pooling::First(2),
-            Pooling::Mean { first: 5 },
-            Pooling::FirstAndMean { first: 0 },
-            Pooling::FirstAndMean { first: 1 },
-            Pooling::FirstAndMean { first: 5 },
-        ]);
-    }
     for pooling in poolings {
         let needed = match pooling {
             Pooling::First(rows) => rows,
@@ -88,9 +81,6 @@ pub fn check_rotary<S: Candidates>(
     (batch, tokens, prefix): (usize, usize, usize),
     (tables, head_width): (usize, usize),
 ) {
-    if S::lack(Feature::Rotary) {
-        return;
-    }
     let mut random = Random(seed);
     let frequencies = random.f32s(tables * head_width / 2 * 3, 0.4);
     let at = random.f32s(batch * tokens * 2, 64.0);

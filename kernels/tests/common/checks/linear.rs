@@ -1,7 +1,7 @@
 //! Linear layers with every epilogue.
 
 use super::super::Weights;
-use super::{Candidates, Feature, bits, capacity, compare};
+use super::{Candidates, bits, capacity, compare};
 use half::f16;
 use mergevit_kernels::Kernels;
 use mergevit_kernels::math::{ACTIVATION_TERMS, Activation};
@@ -35,6 +35,73 @@ impl Layer {
     }
 }
 
+/// An epilogue that needs no more than a layer.
+#[derive(Clone, Copy, Debug)]
+pub enum Product {
+    Requantize,
+    Activate,
+    Gate,
+    GateHalf,
+    Half,
+    Residual,
+}
+
+impl Product {
+    const ALL: [Self; 6] = [
+        Self::Requantize,
+        Self::Activate,
+        Self::Gate,
+        Self::GateHalf,
+        Self::Half,
+        Self::Residual,
+    ];
+
+    const ACTIVATED: [Self; 3] = [Self::Activate, Self::Gate, Self::GateHalf];
+
+    fn check<S: Candidates>(self, layer: &Layer, activation: &Activation) {
+        let count = layer.rows * layer.weights.outputs;
+        let count = match self {
+            Self::Gate | Self::GateHalf => count / 2,
+            Self::Requantize | Self::Activate | Self::Half | Self::Residual => count,
+        };
+        let stream = Random(2).f16s(count, 3.0);
+        layer.check::<S, _>(&format!("{self:?}"), |kernels| {
+            let (mut bytes, mut halves) = (vec![0; count], stream.clone());
+            let epilogue = match self {
+                Self::Requantize => Epilogue::Requantize { output: &mut bytes },
+                Self::Activate => Epilogue::Activate {
+                    activation,
+                    inverse_scale: 31.0,
+                    zero_point: -117.0,
+                    output: &mut bytes,
+                },
+                Self::Gate => Epilogue::Gate {
+                    activation,
+                    output: &mut bytes,
+                },
+                Self::GateHalf => Epilogue::GateHalf {
+                    activation,
+                    output: &mut halves,
+                },
+                Self::Half => Epilogue::Half {
+                    output: &mut halves,
+                },
+                Self::Residual => Epilogue::ResidualAdd {
+                    residual: &mut halves,
+                },
+            };
+            layer.run(kernels, epilogue);
+            (bytes, bits(&halves))
+        });
+    }
+}
+
+/// One epilogue of one linear layer.
+pub fn check_product<S: Candidates>(product: Product, shape: [usize; 3]) {
+    let layer = Layer::new(&mut Random(1), shape, 1e-3);
+    product.check::<S>(&layer, &Activation::GELU);
+}
+
 /// All epilogues of one linear layer but rotation.
 pub fn check_linear<S: Candidates>(
     seed: u64,
@@ -43,47 +110,13 @@ pub fn check_linear<S: Candidates>(
     inputs: usize,
     scale: f32,
 ) {
-    if inputs > 8192 && S::lack(Feature::LongProducts) {
-        return;
-    }
     let mut random = Random(seed);
     let layer = Layer::new(&mut random, [rows, outputs, inputs], scale);
-    let residual = random.f16s(rows * outputs, 3.0);
-    let position = random.f32s((rows + 1) * outputs, 1.0);
-    let count = rows * outputs;
-    layer.check::<S, _>("requantize", |kernels| {
-        let mut bytes = vec![0; count];
-        let output = &mut bytes;
-        layer.run(kernels, Epilogue::Requantize { output });
-        bytes
-    });
-    layer.check::<S, _>("residual", |kernels| {
-        let mut stream = residual.clone();
-        let residual = &mut stream;
-        layer.run(kernels, Epilogue::ResidualAdd { residual });
-        bits(&stream)
-    });
-    layer.check::<S, _>("embed", |kernels| {
-        let mut stream = vec![f16::ZERO; position.len()];
-        let embed = Embed {
-            batch: 1,
-            prefix: 1,
-            position: &position,
-            residual: &mut stream,
-        };
-        layer.run(kernels, Epilogue::Embed(embed));
-        bits(&stream)
-    });
-    if !S::lack(Feature::HalfProduct) {
-        layer.check::<S, _>("half", |kernels| {
-            let mut halves = vec![f16::ZERO; count];
-            let output = &mut halves;
-            layer.run(kernels, Epilogue::Half { output });
-            bits(&halves)
-        });
-    }
     let presets = presets();
-    activate::<S>(&layer, &presets[seed as usize % presets.len()]);
+    for product in Product::ALL {
+        product.check::<S>(&layer, &presets[seed as usize % presets.len()]);
+    }
+    embed::<S>(&mut random, &layer, (1, 1));
 }
 
 fn presets() -> [Activation; 4] {
@@ -99,47 +132,17 @@ fn presets() -> [Activation; 4] {
 pub fn check_activation<S: Candidates>(seed: u64, rows: usize, outputs: usize, inputs: usize) {
     let mut random = Random(seed);
     let layer = Layer::new(&mut random, [rows, outputs, inputs], 1e-3);
-    for activation in presets() {
-        activate::<S>(&layer, &activation);
-    }
     let limit = 0.5 + random.unit().abs() * 20.0;
     let poly: Vec<f32> = random.f32s(ACTIVATION_TERMS, 3.0);
-    let activation = Activation {
+    let other = Activation {
         limit,
         map: 2.0 / limit,
         poly: poly.try_into().expect("as many terms"),
     };
-    activate::<S>(&layer, &activation);
-}
-
-fn activate<S: Candidates>(layer: &Layer, activation: &Activation) {
-    let count = layer.rows * layer.weights.outputs;
-    if !S::lack(Feature::Activate) {
-        layer.check::<S, _>("activate", |kernels| {
-            let mut output = vec![0; count];
-            let epilogue = Epilogue::Activate {
-                activation,
-                inverse_scale: 31.0,
-                zero_point: -117.0,
-                output: &mut output,
-            };
-            layer.run(kernels, epilogue);
-            output
-        });
-    }
-    if !S::lack(Feature::Gate) {
-        layer.check::<S, _>("gate", |kernels| {
-            let mut bytes = vec![0; count / 2];
-            let output = &mut bytes;
-            layer.run(kernels, Epilogue::Gate { activation, output });
-            bytes
-        });
-        layer.check::<S, _>("gate to half", |kernels| {
-            let mut halves = vec![f16::ZERO; count / 2];
-            let output = &mut halves;
-            layer.run(kernels, Epilogue::GateHalf { activation, output });
-            bits(&halves)
-        });
+    for activation in presets().into_iter().chain([other]) {
+        for product in Product::ACTIVATED {
+            product.check::<S>(&layer, &activation);
+        }
     }
 }
 
@@ -151,9 +154,6 @@ pub fn check_rotation<S: Candidates>(
     head_width: usize,
     inputs: usize,
 ) {
-    if S::lack(Feature::Rotate) || head_width != 64 && S::lack(Feature::HeadWidths) {
-        return;
-    }
     let mut random = Random(seed);
     let outputs = 3 * heads * head_width;
     let layer = Layer::new(&mut random, [rows, outputs, inputs], 4e-4);
@@ -184,15 +184,17 @@ pub fn check_embedding<S: Candidates>(
     width: usize,
     inputs: usize,
 ) {
-    if prefix > 1 && S::lack(Feature::Prefixes) {
-        return;
-    }
     let mut random = Random(3);
     let layer = Layer::new(&mut random, [batch * patches, width, inputs], 1e-3);
-    let tokens = patches + prefix;
+    embed::<S>(&mut random, &layer, (batch, prefix));
+}
+
+fn embed<S: Candidates>(random: &mut Random, layer: &Layer, (batch, prefix): (usize, usize)) {
+    let width = layer.weights.outputs;
+    let tokens = layer.rows / batch + prefix;
     let position = random.f32s(tokens * width, 1.0);
-    let room = capacity(batch, tokens, width, inputs);
-    compare::<S, _>(&room, (batch, patches, prefix, width), |kernels| {
+    let room = capacity(batch, tokens, width, layer.weights.inputs);
+    compare::<S, _>(&room, (batch, tokens, prefix, width), |kernels| {
         let mut stream = vec![f16::ZERO; batch * tokens * width];
         let embed = Embed {
             batch,

@@ -1,6 +1,6 @@
 //! Token merging.
 
-use super::{Candidates, Feature, bits, bits32, compare, sizes};
+use super::{Candidates, bits, bits32, compare, sizes};
 use half::f16;
 use mergevit_kernels::ops::{Capacity, Merge, MergeInput, MergeOutput, Positions};
 use mergevit_kernels::testing::Random;
@@ -45,15 +45,6 @@ fn qkv(random: &mut Random, shape: &Merge, variety: usize) -> Vec<i8> {
 
 /// One merging of tokens whose keys have `variety` different values.
 pub fn check_merge<S: Candidates>(seed: u64, shape: Merge, variety: usize, places: Places) {
-    let attention_width = shape.heads * shape.head_width;
-    if shape.prefix > 1 && S::lack(Feature::Prefixes)
-        || shape.head_width != 64 && S::lack(Feature::HeadWidths)
-        || shape.tokens > 1025 && S::lack(Feature::ManyTokens)
-        || attention_width != shape.width && S::lack(Feature::AttentionWidths)
-        || places != Places::Nowhere && S::lack(Feature::Positions)
-    {
-        return;
-    }
     let mut random = Random(seed);
     let count = shape.batch * shape.tokens;
     let qkv = qkv(&mut random, &shape, variety);

@@ -3,15 +3,15 @@
 
 mod attention;
 mod ends;
-mod feature;
 mod linear;
 mod merging;
 mod norms;
 
 pub use attention::{check_attention, check_pool_attention};
 pub use ends::{check_head, check_patchify, check_pool, check_rotary};
-pub use feature::Feature;
-pub use linear::{check_activation, check_embedding, check_linear, check_rotation};
+pub use linear::{
+    Product, check_activation, check_embedding, check_linear, check_product, check_rotation,
+};
 pub use merging::{Places, check_merge};
 pub use norms::check_norm;
 
@@ -24,11 +24,6 @@ use std::fmt::Debug;
 /// Implementations to be compared with the reference.
 pub trait Candidates {
     fn candidates(capacity: &Capacity) -> Vec<Box<dyn Kernels>>;
-
-    /// Whether they cannot do this yet; then checks leave it out.
-    fn lack(_: Feature) -> bool {
-        false
-    }
 }
 
 /// Room for the operation at hand.

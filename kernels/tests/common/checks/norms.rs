@@ -1,6 +1,6 @@
 //! Norms of every kind, to every output.
 
-use super::{Candidates, Feature, bits, bits32, capacity, compare};
+use super::{Candidates, bits, bits32, capacity, compare};
 use half::f16;
 use mergevit_kernels::ops::{LayerNorm, NormKind};
 use mergevit_kernels::testing::Random;
@@ -12,12 +12,6 @@ pub fn check_norm<S: Candidates>(
     (rows, width, count): (usize, usize, usize),
     magnitude: f32,
 ) {
-    if kind != NormKind::Layer && S::lack(Feature::NormKinds)
-        || count < width && S::lack(Feature::PaddedNorms)
-        || width > 2048 && S::lack(Feature::LongNorms)
-    {
-        return;
-    }
     let mut random = Random(seed);
     let mut input = random.f16s(rows * width, magnitude);
     input[..width].fill(f16::from_f32(magnitude)); // a row without variance
@@ -47,18 +41,14 @@ pub fn check_norm<S: Candidates>(
         kernels.layer_norm_wide(&norm, &input, &mut high, &mut low);
         (high, low)
     });
-    if !S::lack(Feature::HalfNorms) {
-        compare::<S, _>(&room, &what, |kernels| {
-            let mut output = vec![f16::ZERO; len];
-            kernels.layer_norm_half(&norm, &input, &mut output);
-            bits(&output)
-        });
-    }
-    if !S::lack(Feature::RealNorms) {
-        compare::<S, _>(&room, &what, |kernels| {
-            let mut output = vec![0.0; len];
-            kernels.layer_norm_real(&norm, &input, &mut output);
-            bits32(&output)
-        });
-    }
+    compare::<S, _>(&room, &what, |kernels| {
+        let mut output = vec![f16::ZERO; len];
+        kernels.layer_norm_half(&norm, &input, &mut output);
+        bits(&output)
+    });
+    compare::<S, _>(&room, &what, |kernels| {
+        let mut output = vec![0.0; len];
+        kernels.layer_norm_real(&norm, &input, &mut output);
+        bits32(&output)
+    });
 }

@@ -8,16 +8,47 @@ use serde_json::Value;
 
 /// Arguments that matter in training alone, or whose effect the tensors show.
 const IGNORED: [&str; 31] = [
-    "attn_drop_rate", "checkpoint_path", "depth", "drop_path_rate", "drop_rate", "dynamic_img_pad",
-    "dynamic_img_size", "embed_dim", "fix_init", "head_init_scale", "img_size", "in_chans", "init_values",
-    "mlp_ratio", "num_classes", "patch_drop_rate", "patch_size", "pos_drop_rate", "pretrained",
-    "pretrained_strict", "proj_bias", "proj_drop_rate", "qkv_bias", "qkv_fused", "rope_jitter_coords",
-    "rope_rescale_coords", "rope_shift_coords", "strict_img_size", "swiglu_align_to", "weight_init", "out_indices",
+    "attn_drop_rate",
+    "checkpoint_path",
+    "depth",
+    "drop_path_rate",
+    "drop_rate",
+    "dynamic_img_pad",
+    "dynamic_img_size",
+    "embed_dim",
+    "fix_init",
+    "head_init_scale",
+    "img_size",
+    "in_chans",
+    "init_values",
+    "mlp_ratio",
+    "num_classes",
+    "patch_drop_rate",
+    "patch_size",
+    "pos_drop_rate",
+    "pretrained",
+    "pretrained_strict",
+    "proj_bias",
+    "proj_drop_rate",
+    "qkv_bias",
+    "qkv_fused",
+    "rope_jitter_coords",
+    "rope_rescale_coords",
+    "rope_shift_coords",
+    "strict_img_size",
+    "swiglu_align_to",
+    "weight_init",
+    "out_indices",
 ];
 
 /// Arguments that choose among norms; the tensors show the choice.
 const NORMS: [&str; 6] = [
-    "fc_norm", "final_norm", "pre_norm", "use_fc_norm", "use_post_transformer_norm", "use_pre_transformer_norm",
+    "fc_norm",
+    "final_norm",
+    "pre_norm",
+    "use_fc_norm",
+    "use_post_transformer_norm",
+    "use_pre_transformer_norm",
 ];
 
 /// Changes `architecture` as `arguments` say.
@@ -49,16 +80,19 @@ pub(super) fn apply(architecture: &mut Architecture, arguments: Object<'_>) -> R
                 };
             }
             "no_embed_class" => {}
+            "pos_embed" => match arguments.text(name)? {
+                Some("" | "none") => architecture.table = PositionRows::None,
+                Some("learn") if architecture.table != PositionRows::None => {}
+                _ => return Err(refused(name, value)),
+            },
             "pool_include_prefix" if architecture.class == Class::Vit => {
                 architecture.pool_prefix = flag(arguments, name)?;
             }
-            "act_layer" => architecture.activation = activation(arguments.text(name)?.unwrap_or_default())?,
-            _ if is_off(name, value) => {}
-            _ => {
-                return Err(Defect::Unsupported(format!(
-                    "it was built with {name}={value} (model_args in config.json)"
-                )));
+            "act_layer" => {
+                architecture.activation = activation(arguments.text(name)?.unwrap_or_default())?
             }
+            _ if is_off(name, value) => {}
+            _ => return Err(refused(name, value)),
         }
     }
     if let Some(width) = arguments.size("embed_dim")? {
@@ -67,10 +101,22 @@ pub(super) fn apply(architecture: &mut Architecture, arguments: Object<'_>) -> R
     Ok(())
 }
 
+fn refused(name: &str, value: &Value) -> Defect {
+    Defect::Unsupported(format!(
+        "it was built with {name}={value} (model_args in config.json)"
+    ))
+}
+
 /// Whether an argument switches off what is off in every architecture of the table.
 fn is_off(name: &str, value: &Value) -> bool {
     let switches = [
-        "gated_attn", "qk_norm", "scale_attn_inner", "scale_attn_norm", "scale_mlp_norm", "use_naflex", "use_post_norm",
+        "gated_attn",
+        "qk_norm",
+        "scale_attn_inner",
+        "scale_attn_norm",
+        "scale_mlp_norm",
+        "use_naflex",
+        "use_post_norm",
     ];
     switches.contains(&name) && value == &Value::Bool(false)
 }

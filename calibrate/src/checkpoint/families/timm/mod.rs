@@ -7,8 +7,8 @@ mod arguments;
 mod names;
 pub(super) mod preprocessing;
 
-use crate::checkpoint::anatomy::{Anatomy, Facts, Head, Rotary};
-use crate::checkpoint::architectures::{self, Architecture, Pool};
+use crate::checkpoint::anatomy::{Anatomy, Facts, Head, Names, Rotary};
+use crate::checkpoint::architectures::{self, Architecture, Class, Pool};
 use crate::checkpoint::described::{Described, Size, Source};
 use crate::checkpoint::error::Defect;
 use crate::checkpoint::family::Family;
@@ -41,11 +41,12 @@ impl Family for Timm {
         described.size = Size {
             asked: source.image_size,
             stated: stated_size(config, arguments)?.or(described.size.stated),
-            resamples: false,
+            resamples: architecture.class == Class::Naflex,
         };
         let classes = classes(source.tensors)?;
         let stated = config.size("num_classes")?;
-        match stated.filter(|stated| Some(*stated) != classes && (*stated > 0 || classes.is_some())) {
+        match stated.filter(|stated| Some(*stated) != classes && (*stated > 0 || classes.is_some()))
+        {
             Some(stated) => described.warnings.push(format!(
                 "config.json states {stated} classes, the head has {}; its labels are left out",
                 classes.unwrap_or(0)
@@ -113,7 +114,7 @@ pub(super) fn describe(
             architecture.width
         )));
     }
-    registers(tensors, start, architecture)?;
+    registers(tensors, &names, architecture)?;
     let prefix = architecture.class_token || architecture.registers > 0 || architecture.distilled;
     let pooling = match architecture.pool {
         Pool::Token if architecture.distilled => Pooling::ClassAndDistillation,
@@ -130,11 +131,14 @@ pub(super) fn describe(
     let headless = matches!(names.head, Head::None);
     if architecture.distilled && headless {
         return Err(Defect::Unsupported(
-            "it has a distillation token and no heads; the mean of both tokens is not supported".into(),
+            "it has a distillation token and no heads; the mean of both tokens is not supported"
+                .into(),
         ));
     }
     if names.token_norm.is_some() && names.final_norm.is_some() {
-        return Err(Defect::Unsupported("it has norms before and after the pooling".into()));
+        return Err(Defect::Unsupported(
+            "it has norms before and after the pooling".into(),
+        ));
     }
     Ok(Described {
         anatomy: Anatomy {
@@ -154,7 +158,8 @@ pub(super) fn describe(
         labels: Vec::new(),
         size: Size {
             stated: Some(architecture.image_size),
-            ..Size::default()
+            asked: None,
+            resamples: architecture.class == Class::Naflex,
         },
         warnings: Vec::new(),
     })
@@ -181,18 +186,21 @@ pub(super) fn set_pool(architecture: &mut Architecture, pool: &str) -> Result<()
 }
 
 /// Checks the number of register tokens.
-fn registers(tensors: &Tensors<'_>, start: &str, architecture: &Architecture) -> Result<(), Defect> {
-    let name = format!("{start}reg_token");
-    if architecture.registers == 0 {
+fn registers(
+    tensors: &Tensors<'_>,
+    names: &Names,
+    architecture: &Architecture,
+) -> Result<(), Defect> {
+    let Some(name) = names.prefix.iter().find(|name| name.ends_with("reg_token")) else {
         return Ok(());
-    }
-    let found = tensors.shape(&name)?;
+    };
+    let found = tensors.shape(name)?;
     let expected = vec![1, architecture.registers, architecture.width];
     if found == expected {
         return Ok(());
     }
     Err(Defect::Shape {
-        tensor: name,
+        tensor: name.clone(),
         found,
         expected,
     })

@@ -3,15 +3,24 @@
 use crate::checkpoint::anatomy::{
     Head, LayerNames, Linear, Mlp, Names, PoolingNames, PoolingQkv, Position, PrefixRows, Qkv,
 };
-use crate::checkpoint::architectures::{Architecture, MlpKind, Pool, PositionRows};
+use crate::checkpoint::architectures::{Architecture, Class, MlpKind, Pool, PositionRows};
 use crate::checkpoint::error::Defect;
 use crate::checkpoint::families::sole_linear;
 use crate::checkpoint::tensors::Tensors;
 
 /// What the names of a model's own tensors start with.
 const OWN: [&str; 11] = [
-    "cls_token", "reg_token", "dist_token", "pos_embed", "patch_embed.", "norm_pre.", "norm.", "fc_norm.",
-    "rope.freqs", "head_dist.", "blocks.",
+    "cls_token",
+    "reg_token",
+    "dist_token",
+    "pos_embed",
+    "patch_embed.",
+    "norm_pre.",
+    "norm.",
+    "fc_norm.",
+    "rope.freqs",
+    "head_dist.",
+    "blocks.",
 ];
 
 /// Names of the tensors, each after `start`, of a model that is built as `architecture` says.
@@ -25,12 +34,19 @@ pub(super) fn names(
     architecture: &Architecture,
 ) -> Result<Names, Defect> {
     let name = |name: &str| format!("{start}{name}");
-    expect(tensors, start, architecture)?;
+    let naflex = architecture.class == Class::Naflex;
+    let embedding = if naflex {
+        name("embeds.")
+    } else {
+        start.into()
+    };
+    let embedded = |name: &str| format!("{embedding}{name}");
+    expect(tensors, start, &embedding, architecture)?;
     let norm = |base: &str| {
         let has = tensors.has(&format!("{start}{base}.weight"));
         has.then(|| format!("{start}{base}"))
     };
-    let tokens = ["cls_token", "dist_token", "reg_token"].map(name);
+    let tokens = ["cls_token", "dist_token", "reg_token"].map(embedded);
     let head = match sole_linear(tensors, &name("head."))? {
         None => Head::None,
         Some(head) if architecture.distilled => {
@@ -40,17 +56,32 @@ pub(super) fn names(
         Some(head) => Head::Linear(head),
     };
     let mut own = OWN.map(name).to_vec();
+    if naflex {
+        own.push(embedding.clone());
+    }
     if architecture.pool == Pool::Map {
         own.push(name("attn_pool."));
     }
     Ok(Names {
-        patch: Linear::find(tensors, "", &name("patch_embed.proj")),
-        prefix: tokens.into_iter().filter(|name| tensors.has(name)).collect(),
+        patch: Linear::find(
+            tensors,
+            "",
+            &embedded(if naflex { "proj" } else { "patch_embed.proj" }),
+        ),
+        patch_side: architecture.patch_size,
+        prefix: tokens
+            .into_iter()
+            .filter(|name| tensors.has(name))
+            .collect(),
         position: match architecture.table {
             PositionRows::None => None,
             rows => Some(Position {
-                name: name("pos_embed"),
-                rows: if rows == PositionRows::All { PrefixRows::All } else { PrefixRows::None },
+                name: embedded("pos_embed"),
+                rows: if rows == PositionRows::All {
+                    PrefixRows::All
+                } else {
+                    PrefixRows::None
+                },
             }),
         },
         pre_norm: norm("norm_pre"),
@@ -68,7 +99,12 @@ pub(super) fn names(
 }
 
 /// Checks that the tokens and norms are those of the architecture.
-fn expect(tensors: &Tensors<'_>, start: &str, architecture: &Architecture) -> Result<(), Defect> {
+fn expect(
+    tensors: &Tensors<'_>,
+    start: &str,
+    embedding: &str,
+    architecture: &Architecture,
+) -> Result<(), Defect> {
     let norm = |base: &str| {
         if architecture.norms_by_arguments {
             tensors.has(&format!("{start}{base}.weight"))
@@ -77,17 +113,21 @@ fn expect(tensors: &Tensors<'_>, start: &str, architecture: &Architecture) -> Re
         }
     };
     let parts = [
-        ("cls_token", architecture.class_token),
-        ("reg_token", architecture.registers > 0),
-        ("dist_token", architecture.distilled),
-        ("pos_embed", architecture.table != PositionRows::None),
-        ("norm_pre.weight", norm("norm_pre")),
-        ("norm.weight", norm("norm")),
-        ("fc_norm.weight", norm("fc_norm")),
+        (embedding, "cls_token", architecture.class_token),
+        (embedding, "reg_token", architecture.registers > 0),
+        (embedding, "dist_token", architecture.distilled),
+        (
+            embedding,
+            "pos_embed",
+            architecture.table != PositionRows::None,
+        ),
+        (start, "norm_pre.weight", norm("norm_pre")),
+        (start, "norm.weight", norm("norm")),
+        (start, "fc_norm.weight", norm("fc_norm")),
     ];
     let mut missing = Vec::new();
     let mut unknown = Vec::new();
-    for (base, expected) in parts {
+    for (start, base, expected) in parts {
         let name = format!("{start}{base}");
         match (tensors.has(&name), expected) {
             (true, false) => unknown.push(name),

@@ -27,7 +27,9 @@ const DEFAULTS: Defaults = Defaults {
 ///
 /// # Errors
 /// [`Defect::Config`] if it is no object.
-pub(in crate::checkpoint::families) fn pretrained(config: Object<'_>) -> Result<Object<'_>, Defect> {
+pub(in crate::checkpoint::families) fn pretrained(
+    config: Object<'_>,
+) -> Result<Object<'_>, Defect> {
     match config.get("pretrained_cfg") {
         Some(_) => config.inner("pretrained_cfg", "pretrained_cfg."),
         None => Ok(config),
@@ -52,11 +54,14 @@ pub(in crate::checkpoint::families) fn of_config(
 /// # Errors
 /// [`Defect::Unsupported`] for a filter or crop that the kernels do not have.
 pub(super) fn of_table(pixels: &Pixels, size: usize) -> Result<Found, Defect> {
-    let lacks = |what: &str| Defect::Unsupported(format!("the published weights were evaluated with {what}"));
+    let lacks = |what: &str| {
+        Defect::Unsupported(format!("the published weights were evaluated with {what}"))
+    };
     let interpolation = filter(&pixels.interpolation)
         .ok_or_else(|| lacks(&format!("the filter {}", pixels.interpolation)))?;
     let side = resized(size, pixels.crop);
-    let resize = mode(&pixels.crop_mode, side).ok_or_else(|| lacks(&format!("the crop {}", pixels.crop_mode)))?;
+    let resize = mode(&pixels.crop_mode, side)
+        .ok_or_else(|| lacks(&format!("the crop {}", pixels.crop_mode)))?;
     Ok(Found {
         mean: Some(pixels.mean),
         std: Some(pixels.std),
@@ -97,15 +102,14 @@ fn preprocessing(
     let name = of.text("crop_mode")?.unwrap_or("center");
     let resize = match side {
         None => None,
-        Some(side) => Some(
-            mode(name, side).ok_or_else(|| of.wrong("crop_mode", &name, "center or squash"))?,
-        ),
+        Some(side) => {
+            Some(mode(name, side).ok_or_else(|| of.wrong("crop_mode", &name, "center or squash"))?)
+        }
     };
     let interpolation = match of.text("interpolation")? {
         None => defaults.map(|defaults| defaults.interpolation),
         Some(name) => Some(
-            filter(name)
-                .ok_or_else(|| of.wrong("interpolation", &name, "bilinear or bicubic"))?,
+            filter(name).ok_or_else(|| of.wrong("interpolation", &name, "bilinear or bicubic"))?,
         ),
     };
     Ok(Found {

@@ -27,7 +27,9 @@ impl Family for Transformers {
     }
 
     fn recognizes(&self, tensors: &Tensors<'_>) -> bool {
-        tensors.names().any(|name| name.contains("embeddings.patch_embedding"))
+        tensors
+            .names()
+            .any(|name| name.contains("embeddings.patch_embedding"))
     }
 
     fn describe(&self, source: &Source<'_>) -> Result<Described, Defect> {
@@ -68,7 +70,12 @@ impl Family for Transformers {
 
     fn preprocessing(&self, source: &Source<'_>, size: usize) -> Result<Found, Defect> {
         let usual = model(source)?.processor;
-        preprocessing::read(source.preprocessor, usual, size, source.image_size.is_some())
+        preprocessing::read(
+            source.preprocessor,
+            usual,
+            size,
+            source.image_size.is_some(),
+        )
     }
 }
 
@@ -100,9 +107,9 @@ fn activation(tower: Object<'_>, model: &Model, names: &Names) -> Result<Activat
     match tower.text("hidden_act")? {
         None => Ok(model.activation),
         Some("gelu" | "gelu_python") => Ok(ActivationName::Gelu),
-        Some("gelu_pytorch_tanh" | "gelu_new" | "gelu_fast" | "gelu_accurate" | "gelu_python_tanh") => {
-            Ok(ActivationName::GeluTanh)
-        }
+        Some(
+            "gelu_pytorch_tanh" | "gelu_new" | "gelu_fast" | "gelu_accurate" | "gelu_python_tanh",
+        ) => Ok(ActivationName::GeluTanh),
         Some("quick_gelu") => Ok(ActivationName::QuickGelu),
         Some("silu" | "swish") => Ok(ActivationName::Silu),
         Some(other) => Err(Defect::Unsupported(format!(
@@ -157,7 +164,12 @@ fn labels(described: &mut Described, source: &Source<'_>) -> Result<(), Defect> 
     if described.anatomy.facts.output == OutputKind::Embedding {
         return Ok(());
     }
-    let classes = source.tensors.shape(&classifier.weight)?.first().copied().unwrap_or(0);
+    let classes = source
+        .tensors
+        .shape(&classifier.weight)?
+        .first()
+        .copied()
+        .unwrap_or(0);
     let Some(value) = source.config.get("id2label") else {
         return Ok(());
     };

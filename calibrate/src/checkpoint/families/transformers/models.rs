@@ -165,7 +165,10 @@ pub(super) fn find(model_type: &str) -> Result<&'static Model, Defect> {
         Some((name, feature)) => format!("transformers' {name} has {feature}"),
         None => {
             let known: Vec<&str> = TABLE.iter().map(|model| model.model_type).collect();
-            format!("transformers' model_type {model_type:?}; supported are {}", known.join(", "))
+            format!(
+                "transformers' model_type {model_type:?}; supported are {}",
+                known.join(", ")
+            )
         }
     }))
 }

@@ -20,7 +20,7 @@ struct Processor {
 }
 
 /// The classes, with the defaults that transformers documents.
-const PROCESSORS: [Processor; 6] = [
+static PROCESSORS: [Processor; 6] = [
     Processor {
         name: "ViT",
         colours: Stated::INCEPTION,
@@ -99,8 +99,14 @@ pub(super) fn side(of: Object<'_>, usual: &str) -> Result<Option<usize>, Defect>
         return Ok(None);
     }
     let processor = processor(of, usual)?;
-    let crops = of.flag("do_center_crop")?.or(processor.map(|processor| processor.crops));
-    let field = if crops == Some(true) { "crop_size" } else { "size" };
+    let crops = of
+        .flag("do_center_crop")?
+        .or(processor.map(|processor| processor.crops));
+    let field = if crops == Some(true) {
+        "crop_size"
+    } else {
+        "size"
+    };
     let [height, width] = sides(of, field)?;
     let default = processor.map(|processor| if processor.crops { 224 } else { processor.size });
     Ok(match of.get(field) {
@@ -113,7 +119,14 @@ pub(super) fn side(of: Object<'_>, usual: &str) -> Result<Option<usize>, Defect>
 fn sides(of: Object<'_>, field: &'static str) -> Result<[Option<usize>; 2], Defect> {
     match of.get(field) {
         Some(Value::Object(_)) => {
-            let sides = of.inner(field, if field == "size" { "size." } else { "crop_size." })?;
+            let sides = of.inner(
+                field,
+                if field == "size" {
+                    "size."
+                } else {
+                    "crop_size."
+                },
+            )?;
             Ok([sides.size("height")?, sides.size("width")?])
         }
         _ => Ok([of.size(field)?; 2]),
@@ -149,10 +162,12 @@ pub(super) fn read(of: Object<'_>, usual: &str, size: usize, asked: bool) -> Res
         Some(n) => return Err(of.wrong("resample", &n, "2 (bilinear) or 3 (bicubic)")),
     };
     let (mean, std) = if of.flag("do_normalize")?.unwrap_or(true) {
-        let colours = processor.map(|processor| processor.colours).unwrap_or_default();
+        let colours = processor.map(|processor| &processor.colours);
         (
-            of.colours("image_mean")?.or(colours.mean),
-            of.colours("image_std")?.or(colours.std),
+            of.colours("image_mean")?
+                .or(colours.and_then(|colours| colours.mean)),
+            of.colours("image_std")?
+                .or(colours.and_then(|colours| colours.std)),
         )
     } else {
         (Some([0.0; 3]), Some([1.0; 3]))
@@ -205,7 +220,10 @@ fn resize(
         Some(_) => of_side(of.size("size")?.unwrap_or(size)),
     };
     if crops {
-        let side = sides(of, "crop_size")?.into_iter().flatten().find(|side| *side != size);
+        let side = sides(of, "crop_size")?
+            .into_iter()
+            .flatten()
+            .find(|side| *side != size);
         return match side {
             None => Ok(Some(resize)),
             // The crop for images of another size is the user's to say.
@@ -299,7 +317,10 @@ mod tests {
         assert_eq!(clip.mean, Stated::CLIP.mean);
         assert_eq!(clip.resize, Some(ResizeMode::ShortestSide(224)));
         let dinov3 = read(r#"{"image_processor_type": "DINOv3ViTImageProcessorFast"}"#).unwrap();
-        assert_eq!((dinov3.mean, dinov3.resize), (Stated::IMAGENET.mean, Some(exact(224))));
+        assert_eq!(
+            (dinov3.mean, dinov3.resize),
+            (Stated::IMAGENET.mean, Some(exact(224)))
+        );
         let other = read(r#"{"image_processor_type": "ViTHybridImageProcessor"}"#).unwrap();
         assert_eq!((other.mean, other.interpolation), (None, None));
         assert!(other.resize.is_none());
@@ -345,7 +366,10 @@ mod tests {
     #[test]
     fn the_side_of_a_processors_images_is_that_of_its_last_step() {
         for (json, expected) in [
-            (r#"{"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}}"#, Some(224)),
+            (
+                r#"{"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}}"#,
+                Some(224),
+            ),
             (r#"{"size": {"height": 384, "width": 384}}"#, Some(384)),
             (r#"{"size": {"shortest_edge": 384}}"#, None),
             (r#"{"do_resize": true}"#, Some(224)),

@@ -1,0 +1,122 @@
+//! What a command says of an image: its most likely classes, or its embedding.
+
+use crate::ranking::{Ranked, Ranking, rank};
+use mergevit_runtime::Output;
+use serde::Serialize;
+use std::fmt;
+
+/// Bytes of a class besides its label: number, probability, keys.
+const CLASS: usize = 128;
+
+/// Bytes of a number of an embedding.
+const NUMBER: usize = 24;
+
+/// An image's answer, to be kept beyond the engine's next run. Filling it does not allocate.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    top: Vec<Ranked>,
+    /// Classes that there are.
+    ranked: usize,
+    embedding: Vec<f32>,
+}
+
+impl Answer {
+    /// Room for the `top` most likely classes.
+    pub(crate) fn classes(top: usize) -> Self {
+        Self {
+            top: vec![Ranked::default(); top],
+            ranked: 0,
+            embedding: Vec::new(),
+        }
+    }
+
+    /// Room for an embedding of `columns` numbers.
+    pub(crate) fn embedding(columns: usize) -> Self {
+        Self {
+            top: Vec::new(),
+            ranked: 0,
+            embedding: vec![0.0; columns],
+        }
+    }
+
+    /// Most bytes that it prints, with labels of at most `label` bytes.
+    pub(crate) fn bound(&self, label: usize) -> usize {
+        self.top.len() * (CLASS + label) + self.embedding.len() * NUMBER
+    }
+
+    /// Takes the answer of the batch's first image.
+    pub(crate) fn take(&mut self, output: &Output<'_>) {
+        match output.unit_embedding(0) {
+            Some(embedding) if !self.embedding.is_empty() => {
+                self.embedding.copy_from_slice(embedding);
+            }
+            _ => self.ranked = rank(output, 0, &mut self.top),
+        }
+    }
+
+    /// As records have it; `labels` names classes.
+    pub(crate) fn view<'a>(&'a self, labels: &'a [String]) -> AnswerView<'a> {
+        match self.embedding.is_empty() {
+            true => AnswerView::Top(Ranking {
+                labels,
+                top: &self.top[..self.ranked],
+            }),
+            false => AnswerView::Embedding(Numbers(&self.embedding)),
+        }
+    }
+}
+
+/// A field of a record: `"top": [...]` or `"embedding": [...]`. Formatting and serializing do not allocate.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AnswerView<'a> {
+    Top(Ranking<'a>),
+    Embedding(Numbers<'a>),
+}
+
+impl fmt::Display for AnswerView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Top(ranking) => ranking.fmt(f),
+            Self::Embedding(numbers) => numbers.fmt(f),
+        }
+    }
+}
+
+/// A vector: every number as few digits as tell it from its neighbours.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Numbers<'a>(&'a [f32]);
+
+/// `0.03125 -0.25 0.5`
+impl fmt::Display for Numbers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, number) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { " " };
+            write!(f, "{separator}{number:?}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_embedding_is_a_list_of_numbers_that_read_back_the_same() {
+        let numbers = [0.03125f32, -0.1, 1.0e-9, f32::MIN_POSITIVE, -3.402_823_5e38];
+        let mut answer = Answer::embedding(numbers.len());
+        answer.embedding.copy_from_slice(&numbers);
+        let view = answer.view(&[]);
+        let read: Vec<f32> = view
+            .to_string()
+            .split(' ')
+            .map(|number| number.parse().expect("a number"))
+            .collect();
+        assert_eq!(read, numbers);
+        let json = serde_json::to_string(&view).expect("it serializes");
+        assert!(json.starts_with("{\"embedding\":[0.03125,-0.1,"), "{json}");
+        assert!(json.len() <= answer.bound(0));
+    }
+}

@@ -1,0 +1,1 @@
+"""Checkpoints with random weights, and what the libraries that read them compute."""

@@ -1,0 +1,134 @@
+// What a linear layer makes of its sums, eight neighbouring columns of a row at a time: `GemmParams`, and an epilogue
+// for each module.
+//
+// Of a gated MLP's eight columns, four are gates and four are values: gates are in even columns. Neighbours that rotate
+// as a pair are together as well. So no lane needs what another has.
+#pragma once
+#include "numerics.cuh"
+
+struct GemmParams {
+    const i8 *input;       // (M, K)
+    const i8 *weights;     // (N, K)
+    const float *scale;    // (N)
+    const float *bias;     // (N)
+    void *output;          // (M, N) i8, half as many columns of i8 or f16, or the residual stream f16
+    const float *position; // embed: (T, N), or null where none are added
+    const float *rotation; // rotate: (M, R D), cosine and sine of each pair of columns
+    u32 *sizes;            // embed: (B, T), set to 1, or null
+    int4 *partial;         // splits > 1: (tiles, splits, BM x BN) sums in the lanes' own order
+    u32 *arrived;          // splits > 1: (tiles), zero before and after
+    u32 rows;              // M
+    u32 outputs;           // N
+    u32 inputs;            // K
+    u32 batch;             // embed: B
+    u32 patches;           // embed: rows of an image
+    u32 prefix;            // embed: P, rows of an image before its patches
+    u32 rotated;           // rotate: 2 A, columns of queries and keys
+    u32 rotation_row;      // rotate: R D
+    u32 halves;            // gate: 1 for f16, 0 for i8
+    float inverse_scale;   // activate: one over the output's step
+    float zero_point;      // activate
+    Activation activation; // activate, gate
+    u32 padding;
+};
+
+enum Epilogue { REQUANTIZE, ROTATE, ACTIVATE, GATE, RESIDUAL, EMBED };
+
+// Eight neighbouring outputs quantized to 8 bits.
+DEVICE void store_bytes(const GemmParams &p, const float (&y)[8], u32 row, u32 column) {
+    u32 q[8];
+#pragma unroll
+    for (u32 i = 0; i < 8; i++) q[i] = sat8(y[i]);
+    uint2 bytes = make_uint2(pack4(q[0], q[1], q[2], q[3]), pack4(q[4], q[5], q[6], q[7]));
+    *(uint2 *)((i8 *)p.output + (u64)row * p.outputs + column) = bytes;
+}
+
+// Turns four pairs of a query's or a key's columns. Of the table's row, they are at the same place in each head, or
+// in each of queries and keys.
+DEVICE void rotate(const GemmParams &p, float (&y)[8], u32 row, u32 column) {
+    if (column >= p.rotated) return;
+    const float4 *table = (const float4 *)(p.rotation + (u64)row * p.rotation_row + column % p.rotation_row);
+#pragma unroll
+    for (u32 i = 0; i < 8; i += 4) {
+        float4 turn = table[i / 4];
+        float a = y[i], b = y[i + 1], c = y[i + 2], d = y[i + 3];
+        y[i] = __fmaf_rn(a, turn.x, -__fmul_rn(b, turn.y));
+        y[i + 1] = __fmaf_rn(b, turn.x, __fmul_rn(a, turn.y));
+        y[i + 2] = __fmaf_rn(c, turn.z, -__fmul_rn(d, turn.w));
+        y[i + 3] = __fmaf_rn(d, turn.z, __fmul_rn(c, turn.w));
+    }
+}
+
+// Four gates times four values.
+DEVICE void gate(const GemmParams &p, const float (&y)[8], u32 row, u32 column) {
+    float x[4];
+#pragma unroll
+    for (u32 i = 0; i < 4; i++) x[i] = __fmul_rn(activate(p.activation, y[2 * i]), y[2 * i + 1]);
+    u64 at = ((u64)row * p.outputs + column) / 2;
+    if (p.halves)
+        *(uint2 *)((u16 *)p.output + at) = make_uint2(half_pair(x[0], x[1]), half_pair(x[2], x[3]));
+    else
+        *(u32 *)((i8 *)p.output + at) = pack4(sat8(x[0]), sat8(x[1]), sat8(x[2]), sat8(x[3]));
+}
+
+DEVICE void add_to_residual(const GemmParams &p, const float (&y)[8], u32 row, u32 column) {
+    uint4 *at = (uint4 *)((u16 *)p.output + (u64)row * p.outputs + column);
+    uint4 x = *at;
+    u32 *pair = (u32 *)&x;
+#pragma unroll
+    for (u32 i = 0; i < 4; i++)
+        pair[i] = half_pair(__fadd_rn(low_half(pair[i]), y[2 * i]),
+                            __fadd_rn(high_half(pair[i]), y[2 * i + 1]));
+    *at = x;
+}
+
+// A patch's row of the residual stream: behind its image's prefix, and those of the images before.
+DEVICE void embed(const GemmParams &p, float (&y)[8], u32 row, u32 column) {
+    u32 at = row + (row / p.patches + 1) * p.prefix, tokens = p.patches + p.prefix;
+    if (p.position) {
+        const float4 *position = (const float4 *)(p.position + (u64)(at % tokens) * p.outputs + column);
+#pragma unroll
+        for (u32 i = 0; i < 8; i += 4) {
+            float4 x = position[i / 4];
+            y[i] = __fadd_rn(y[i], x.x);
+            y[i + 1] = __fadd_rn(y[i + 1], x.y);
+            y[i + 2] = __fadd_rn(y[i + 2], x.z);
+            y[i + 3] = __fadd_rn(y[i + 3], x.w);
+        }
+    }
+    *(uint4 *)((u16 *)p.output + (u64)at * p.outputs + column) = make_uint4(
+        half_pair(y[0], y[1]), half_pair(y[2], y[3]), half_pair(y[4], y[5]), half_pair(y[6], y[7]));
+}
+
+// What the patch embedding writes beside its rows: those of the prefix, of `columns` columns from n0 on, and a size
+// of 1 for every token.
+template <u32 THREADS>
+DEVICE void start_tokens(const GemmParams &p, u32 n0, u32 columns) {
+    u32 tokens = p.patches + p.prefix, first = blockIdx.x * THREADS + threadIdx.x, step = gridDim.x * THREADS;
+    for (u32 i = first; i < p.batch * p.prefix * columns; i += step) {
+        u32 row = i / columns, column = n0 + i % columns, image = row / p.prefix, token = row % p.prefix;
+        ((u16 *)p.output)[(u64)(image * tokens + token) * p.outputs + column] =
+            float_to_half(p.position[(u64)token * p.outputs + column]);
+    }
+    if (p.sizes && blockIdx.y == 0)
+        for (u32 i = first; i < p.batch * tokens; i += step) p.sizes[i] = 1;
+}
+
+// Eight neighbouring outputs of one row.
+template <Epilogue E>
+DEVICE void finish(const GemmParams &p, float (&y)[8], u32 row, u32 column) {
+    if constexpr (E == ROTATE) rotate(p, y, row, column);
+    if constexpr (E == ACTIVATE) {
+#pragma unroll
+        for (u32 i = 0; i < 8; i++)
+            y[i] = __fmaf_rn(activate(p.activation, y[i]), p.inverse_scale, p.zero_point);
+    }
+    if constexpr (E == GATE)
+        gate(p, y, row, column);
+    else if constexpr (E == RESIDUAL)
+        add_to_residual(p, y, row, column);
+    else if constexpr (E == EMBED)
+        embed(p, y, row, column);
+    else
+        store_bytes(p, y, row, column);
+}
