@@ -222,6 +222,25 @@ impl Checkpoint {
     }
 }
 
+/// The tensors of a pickle, with their shapes and values, beside the storages that it refers to: for the fuzzers.
+///
+/// # Errors
+/// As [`Checkpoint::parse`].
+#[cfg(fuzzing)]
+pub fn read_pickle(
+    pickle: &[u8],
+    storages: &[(&str, &[u8])],
+    key: Option<&str>,
+) -> Result<Vec<(Vec<usize>, Vec<f32>)>, Defect> {
+    let tensors = files::read_pickle(pickle, storages, key)?.tensors;
+    let read = |name| {
+        let shape = tensors.shape(name)?;
+        let values = tensors.values(name, &shape)?;
+        Ok((shape, values))
+    };
+    tensors.names().map(read).collect()
+}
+
 /// The files that a checkpoint at `path` is read from, as far as they can be found.
 pub(crate) fn sources(path: &Path) -> Vec<PathBuf> {
     let folder = files::folder(path);

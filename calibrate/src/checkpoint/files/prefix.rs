@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(views.len(), 3);
         assert_eq!(names(&views[0]), ["module.model.a", "module.model.b.c"]);
         assert_eq!(names(&views[2]), ["a", "b.c"]);
-        assert_eq!(views[2].prefix(), "module.model.");
+        assert_eq!(views[2].full_name("a"), "module.model.a");
         let error = views[2].shape("d").unwrap_err().to_string();
         assert!(error.contains("module.model.d"), "{error}");
     }

@@ -131,11 +131,6 @@ impl<'a> TensorSet<'a> {
         format!("{}{name}", self.prefix)
     }
 
-    /// What was stripped off all names.
-    pub(in crate::checkpoint) fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
     /// Full names of the tensors that no view with this prefix shows.
     pub(in crate::checkpoint) fn outside(&self) -> &[String] {
         &self.outside

@@ -27,6 +27,8 @@ POOL = 1_048_583
 @contextlib.contextmanager
 def uninitialised():
     """Skips the libraries' own random initialisation, which `randomize` overwrites."""
+    # For what they draw in another way, such as the angles of learned rotary positions.
+    torch.manual_seed(0)
     names = ("normal_", "uniform_", "erfinv_", "trunc_normal_")
     saved = {name: torch.Tensor.__dict__.get(name) for name in names}
     for name in names:
@@ -42,17 +44,17 @@ class Noise:
     """Standard normal numbers of a seed, by tensor name: the same for every tensor of that name and size."""
 
     def __init__(self, seed):
-        generator = torch.Generator().manual_seed(seed)
-        self.pool = torch.randn(POOL, generator=generator)
-        # Its own opposite too: a tiled matrix then has no row sums that grow with the width.
-        self.pool = (self.pool - self.pool.mean()) / self.pool.std()
+        self.pool = torch.randn(POOL, generator=torch.Generator().manual_seed(seed))
 
-    def like(self, name, shape):
-        count = math.prod(shape)
-        start = zlib.crc32(name.encode()) % POOL
-        need = start + count
-        tiled = self.pool.repeat(-(-need // POOL))[start:need] if need > POOL else self.pool[start:need]
-        return tiled.reshape(shape).clone()
+    def like(self, name, shape, factor=1.0):
+        """A tensor of numbers of standard deviation `factor`."""
+        drawn = torch.empty(math.prod(shape))
+        start, at = zlib.crc32(name.encode()) % POOL, 0
+        while at < drawn.numel():
+            piece = self.pool[start : start + drawn.numel() - at]
+            torch.mul(piece, factor, out=drawn[at : at + piece.numel()])
+            start, at = 0, at + piece.numel()
+        return drawn.reshape(shape)
 
 
 def is_norm(module):
@@ -71,6 +73,9 @@ def norms(model):
 def value(name, shape, noise, in_norm):
     """A tensor of the size that its place in a transformer asks for."""
     last = name.rsplit(".", 1)[-1]
+    if len(shape) > 1 and not is_token(name):
+        factor = HIDDEN_FACTOR if any(part in name for part in HIDDEN) else 1.0
+        return noise.like(name, shape, factor / math.sqrt(math.prod(shape[1:])))
     drawn = noise.like(name, shape)
     if in_norm and last in ("weight", "gamma", "scale"):
         return outlying(1.0 + 0.25 * drawn.clamp(-2, 2), name)
@@ -81,10 +86,7 @@ def value(name, shape, noise, in_norm):
         return drawn
     if is_token(name):
         return STREAM * drawn
-    if len(shape) == 1:
-        return 0.2 * drawn
-    factor = HIDDEN_FACTOR if any(part in name for part in HIDDEN) else 1.0
-    return factor * drawn / math.sqrt(math.prod(shape[1:]))
+    return 0.2 * drawn
 
 
 def is_layer_scale(name):
@@ -125,5 +127,5 @@ def randomize(model, seed):
             drawn *= STREAM
             # Outlier channels of the residual stream.
             drawn[:: max(drawn.shape[0] // OUTLIERS, 1)] *= OUTLIER_FACTOR
-        parameter.copy_(drawn.reshape(parameter.shape))
+        parameter.data = drawn
     return model.eval()
