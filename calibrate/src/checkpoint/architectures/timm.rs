@@ -291,7 +291,10 @@ mod tests {
         assert_ne!(dino.pixels.mean, plain.pixels.mean);
         let alias = find("vit_base_patch16_224_dino").unwrap();
         assert_eq!(alias.pixels.mean, dino.pixels.mean);
-        assert_eq!(find("vit_base_patch16_224_sam").unwrap().pixels.mean, [0.5; 3]);
+        assert_eq!(
+            find("vit_base_patch16_224_sam").unwrap().pixels.mean,
+            [0.5; 3]
+        );
         let eva = find("eva02_base_patch14_448").unwrap();
         assert_eq!((eva.class, eva.mlp), (Class::Eva, MlpKind::Split));
         assert!(matches!(
