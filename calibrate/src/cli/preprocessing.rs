@@ -53,7 +53,7 @@ impl From<Filter> for Interpolation {
 
 impl PreprocessingArgs {
     /// What was stated.
-    pub(super) fn stated(&self) -> Stated<'_> {
+    pub(super) fn stated(&self) -> Stated {
         let recipe = match self.preprocessing {
             None => Stated::default(),
             Some(Recipe::Imagenet) => Stated::IMAGENET,
