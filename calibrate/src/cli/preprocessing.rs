@@ -61,8 +61,6 @@ impl PreprocessingArgs {
             Some(Recipe::Clip) => Stated::CLIP,
         };
         Stated {
-            architecture: None,
-            image_size: None,
             mean: self.mean.or(recipe.mean),
             std: self.std.or(recipe.std),
             crop: self.crop.or(recipe.crop),
