@@ -124,7 +124,7 @@ fn family() -> Vec<ModelConfig> {
     ]
 }
 
-const CALIBRATION: usize = 48;
+const CALIBRATION: usize = 32;
 const TEST: usize = 16;
 
 /// Images with structure: a few waves of random direction and colour, and noise.
@@ -132,14 +132,7 @@ fn images(model: &ModelConfig, count: usize, seed: u64) -> Vec<u8> {
     let (size, mut random) = (model.image_size, Random(seed));
     let mut pixels = Vec::with_capacity(count * model.image_bytes());
     for _ in 0..count {
-        let mut waves = || {
-            [
-                random.unit(),
-                random.unit(),
-                3.0 * random.unit(),
-                60.0 * random.unit(),
-            ]
-        };
+        let mut waves = || [random.unit(), random.unit(), 3.0 * random.unit(), 60.0 * random.unit()];
         let waves: Vec<[f32; 4]> = (0..9).map(|_| waves()).collect();
         for at in 0..size * size {
             let (y, x) = ((at / size) as f32, (at % size) as f32);
@@ -173,9 +166,41 @@ fn engine(checkpoint: &Checkpoint) -> Engine {
     let writer = pack::build(checkpoint, &packed, schedules, source).expect("a valid pack");
     let bytes = writer.to_bytes().expect("a valid pack");
     let pack = Pack::from_memory(bytes).expect("a valid pack");
-    Engine::new(pack).expect("the processor runs every pack")
+    Engine::options().build(pack).expect("the processor runs every pack")
 }
 
+/// How near INT8 comes to full precision.
+struct Nearness {
+    /// Least cosine of the outputs, over the images.
+    cosine: f64,
+    /// Share of the tokens left that stand for as many patches.
+    sizes: f64,
+}
+
+/// Compares under the schedule `r{r}`.
+fn compare(checkpoint: &Checkpoint, engine: &mut Engine, pixels: &[u8], r: usize) -> Nearness {
+    let merge = vec![r; checkpoint.model.depth];
+    let real = Forward::new(checkpoint).classify(pixels, &merge);
+    engine.set_schedule(&format!("r{r}")).expect("the pack has it");
+    let (mut cosines, mut same, mut tokens) = (Vec::new(), 0, 0);
+    let images = pixels.chunks_exact(checkpoint.model.image_bytes());
+    for (pixels, real) in images.zip(&real) {
+        let output = engine.classify_pixels(pixels).expect("one image");
+        let vector = output.embedding(0).unwrap_or(output.logits());
+        cosines.push(cosine(vector, &real.logits));
+        assert_eq!(output.sizes().len(), real.sizes.len());
+        let pairs = output.sizes().iter().zip(&real.sizes);
+        same += pairs.filter(|(a, b)| a == b).count();
+        tokens += real.sizes.len();
+    }
+    Nearness {
+        cosine: cosines.into_iter().fold(1.0, f64::min),
+        sizes: same as f64 / tokens as f64,
+    }
+}
+
+/// Of merging, the sizes that are left are compared: where two pairs of tokens are about as similar, rounding the keys
+/// may let the other merge. In random networks such ties are common.
 #[test]
 fn int8_follows_full_precision_in_every_family() {
     let mut failures = Vec::new();
@@ -184,25 +209,16 @@ fn int8_follows_full_precision_in_every_family() {
         let checkpoint = Checkpoint::random_of(model, 3).expect("a valid model");
         let mut engine = engine(&checkpoint);
         let pixels = images(&checkpoint.model, TEST, 99);
-        let merge = |r: usize| vec![r; checkpoint.model.depth];
-        let real = Forward::new(&checkpoint).classify(&pixels, &merge(0));
-        let merged = Forward::new(&checkpoint).classify(&pixels, &merge(6));
-        let (mut least, mut same) = (1.0f64, 0);
-        for (i, pixels) in pixels
-            .chunks_exact(checkpoint.model.image_bytes())
-            .enumerate()
-        {
-            engine.set_schedule("r0").expect("the pack has it");
-            let output = engine.classify_pixels(pixels).expect("one image");
-            let vector = output.embedding(0).unwrap_or(output.logits());
-            least = least.min(cosine(vector, &real[i].logits));
-            engine.set_schedule("r6").expect("the pack has it");
-            let output = engine.classify_pixels(pixels).expect("one image");
-            same += usize::from(output.sizes() == merged[i].sizes);
-        }
-        println!("{name}: least cosine {least:.4}, the same sizes in {same} of {TEST}");
-        if least < 0.99 {
-            failures.push(format!("{name}: cosine {least}"));
+        let whole = compare(&checkpoint, &mut engine, &pixels, 0);
+        let merged = compare(&checkpoint, &mut engine, &pixels, 6);
+        println!(
+            "{name}: cosine {:.4}, merged {:.4} with {:.1} % of sizes equal",
+            whole.cosine,
+            merged.cosine,
+            100.0 * merged.sizes
+        );
+        if whole.cosine < 0.99 || merged.cosine < 0.97 || merged.sizes < 0.9 {
+            failures.push(name);
         }
     }
     assert!(failures.is_empty(), "{failures:?}");

@@ -1,4 +1,4 @@
-//! Checkpoints whose names or sizes mislead: gaps between layers, absurd layer numbers, heads of another width.
+//! Checkpoints whose names or sizes mislead: gaps between layers, absurd layer numbers, widths of another architecture.
 
 use mergevit_calibrate::checkpoint::{Checkpoint, Defect, Stated};
 use safetensors::{Dtype, tensor::TensorView};
@@ -66,6 +66,10 @@ fn torchvision(width: usize) -> Shapes {
         .collect()
 }
 
+/// One head of 64 channels.
+const CONFIG: &str =
+    r#"{"architecture": "vit_tiny_patch16_224", "model_args": {"embed_dim": 64, "num_heads": 1}}"#;
+
 fn parse(shapes: &Shapes, config: Option<&str>) -> Result<Checkpoint, Defect> {
     let raw: Vec<(&String, &Vec<usize>, Vec<u8>)> = shapes
         .iter()
@@ -87,13 +91,13 @@ fn a_gap_between_layers_is_named_as_missing() {
         let start = format!("blocks.{gap}.");
         let mut shapes = timm(64, 4);
         shapes.retain(|name, _| !name.starts_with(&start));
-        let error = parse(&shapes, None).expect_err("a layer is missing");
+        let error = parse(&shapes, Some(CONFIG)).expect_err("a layer is missing");
         let Defect::Names { missing, unknown } = &error else {
             panic!("{error}");
         };
         assert!(unknown.is_empty(), "{error}");
-        // The biases of queries, keys and values may be absent.
-        assert_eq!(missing.len(), 11, "{error}");
+        // Biases are expected where the first layer has them.
+        assert_eq!(missing.len(), if gap == 0 { 8 } else { 12 }, "{error}");
         assert!(
             missing.iter().all(|name| name.starts_with(&start)),
             "{error}"
@@ -103,35 +107,53 @@ fn a_gap_between_layers_is_named_as_missing() {
 
 #[test]
 fn absurd_layer_numbers_are_refused_in_a_short_error() {
-    for layer in [48, 1 << 40, usize::MAX] {
+    for layer in [64, 1 << 40, usize::MAX] {
         let mut shapes = timm(64, 1);
         shapes.insert(format!("blocks.{layer}.x"), vec![1]);
-        let error = parse(&shapes, None).expect_err("too many layers");
+        let error = parse(&shapes, Some(CONFIG)).expect_err("too many layers");
         assert!(matches!(error, Defect::Unsupported(_)), "{error}");
         assert!(error.to_string().contains(&layer.to_string()), "{error}");
     }
     let mut shapes = timm(64, 1);
     shapes.extend((0..20_000).map(|layer| (format!("blocks.{layer}.x"), vec![0])));
-    let error = parse(&shapes, None).expect_err("too many layers");
+    let error = parse(&shapes, Some(CONFIG)).expect_err("too many layers");
     assert!(error.to_string().len() < 200, "{error}");
 }
 
 #[test]
-fn widths_of_published_models_with_other_heads_need_a_stated_number() {
-    for width in [1280, 1408] {
-        for (shapes, what) in [
-            (timm(width, 1), "timm"),
-            (torchvision(width), "torchvision"),
-        ] {
-            let error = parse(&shapes, None).expect_err(what);
-            assert!(
-                matches!(&error, Defect::Unsupported(text) if text.contains("16 heads")),
-                "{error}"
-            );
-        }
+fn heads_are_told_by_a_name_or_asked_for() {
+    for shapes in [timm(768, 1), torchvision(768)] {
+        let error = parse(&shapes, None).expect_err("no architecture");
+        assert!(matches!(error, Defect::Unstated { .. }), "{error}");
+        assert!(error.hint().unwrap().contains("--architecture"));
     }
-    let stated = parse(&timm(1280, 1), Some(r#"{"model_args": {"num_heads": 20}}"#)).unwrap();
-    assert_eq!(stated.model.heads, 20);
-    assert_eq!(parse(&torchvision(768), None).unwrap().model.heads, 12);
-    assert!(matches!(parse(&timm(96, 1), None), Err(Defect::Model(_))));
+    let named = |name: &str| format!(r#"{{"architecture": "{name}"}}"#);
+    let heads = |shapes: &Shapes, name: &str| {
+        parse(shapes, Some(&named(name))).map(|found| (found.model.heads, found.model.head_width))
+    };
+    assert_eq!(heads(&torchvision(768), "vit_b_16").unwrap(), (12, 64));
+    // Heads of 80 channels are stored in 96.
+    assert_eq!(heads(&torchvision(1280), "vit_h_14").unwrap(), (16, 96));
+    assert_eq!(
+        heads(&timm(1280, 1), "vit_huge_patch14_224").unwrap(),
+        (16, 96)
+    );
+    // The name of a model of another width says nothing of the heads.
+    for (shapes, name) in [
+        (torchvision(1024), "vit_b_16"),
+        (timm(1024, 1), "vit_base_patch16_224"),
+    ] {
+        let error = heads(&shapes, name).expect_err("another width").to_string();
+        assert!(
+            error.contains("1024 channels") && error.contains("num_heads"),
+            "{error}"
+        );
+    }
+    let stated = r#"{"architecture": "vit_base_patch16_224", "model_args": {"embed_dim": 1280, "num_heads": 20}}"#;
+    assert_eq!(parse(&timm(1280, 1), Some(stated)).unwrap().model.heads, 20);
+    let odd = r#"{"architecture": "vit_tiny_patch16_224", "model_args": {"embed_dim": 96}}"#;
+    assert!(matches!(
+        parse(&timm(96, 1), Some(odd)),
+        Err(Defect::Model(_))
+    ));
 }

@@ -6,31 +6,36 @@ use common::{data, run, set};
 use mergevit_calibrate::checkpoint::{Checkpoint, Defect, Stated};
 use mergevit_runtime::{Interpolation, ResizeMode};
 
+/// The model, and nothing of its images.
+const MODEL: &str = r#"{"architecture": "vit_tiny_patch16_224",
+    "model_args": {"embed_dim": 128, "num_heads": 2}}"#;
+
 #[test]
 fn weights_without_a_configuration_are_asked_about() {
     let weights = std::fs::read(data("garments/model.safetensors")).unwrap();
-    let error = Checkpoint::parse(&weights, None, None).unwrap_err();
+    let unknown = Checkpoint::parse(&weights, None, None).unwrap_err();
+    assert!(matches!(unknown, Defect::Unstated { .. }), "{unknown}");
+    let config = Some(MODEL.as_bytes());
+    let error = Checkpoint::parse(&weights, config, None).unwrap_err();
     let Defect::Preprocessing { missing } = &error else {
         panic!("{error}");
     };
     assert_eq!(missing, &["mean", "std", "crop", "interpolation"]);
-    let empty = Checkpoint::parse(&weights, Some(br#"{"num_classes": 10}"#), None).unwrap_err();
-    assert!(matches!(empty, Defect::Preprocessing { .. }), "{empty}");
 
     let partly = Stated {
         crop: None,
         ..Stated::CLIP
     };
-    let error = Checkpoint::parse_with(&weights, None, None, &partly).unwrap_err();
+    let error = Checkpoint::parse_with(&weights, config, None, &partly).unwrap_err();
     assert!(matches!(&error, Defect::Preprocessing { missing } if missing == &["crop"]));
-    let known = Checkpoint::parse_with(&weights, None, None, &Stated::INCEPTION).unwrap();
+    let known = Checkpoint::parse_with(&weights, config, None, &Stated::INCEPTION).unwrap();
     assert_eq!((known.mean, known.std), ([0.5; 3], [0.5; 3]));
     let preprocessing = known.model.preprocessing;
     assert_eq!(preprocessing.interpolation, Interpolation::Bicubic);
     let side = (known.model.image_size as f64 / 0.9) as usize;
     assert_eq!(preprocessing.resize, ResizeMode::ShortestSide(side));
     let pixels = partly.at_model_resolution();
-    assert!(Checkpoint::parse_with(&weights, None, None, &pixels).is_ok());
+    assert!(Checkpoint::parse_with(&weights, config, None, &pixels).is_ok());
 }
 
 #[test]
@@ -39,6 +44,7 @@ fn the_program_asks_and_takes_the_answer() {
     std::fs::create_dir(folder.path().join("bare")).unwrap();
     let weights = folder.path().join("bare/model.safetensors");
     std::fs::copy(data("garments/model.safetensors"), &weights).unwrap();
+    std::fs::write(folder.path().join("bare/config.json"), MODEL).unwrap();
     let images = set("calibration");
     let pack = format!("pack --checkpoint %bare --images {images} --limit 2 --output %m.mvit");
     let refused = run(folder.path(), &pack);
@@ -67,18 +73,4 @@ fn the_program_asks_and_takes_the_answer() {
     let refused = run(folder.path(), &format!("{pack} {stated}"));
     let errors = String::from_utf8_lossy(&refused.stderr);
     assert!(errors.contains("names.txt: label 1"), "{errors}");
-}
-
-#[test]
-fn weights_in_another_form_are_named() {
-    for (name, what) in [
-        ("model.safetensors.index.json", "join the shards"),
-        ("pytorch_model.bin", "save_file"),
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(name), "{}").unwrap();
-        let error = Checkpoint::load(folder.path()).unwrap_err();
-        assert!(error.to_string().contains(name), "{error}");
-        assert!(error.defect.hint().unwrap().contains(what));
-    }
 }

@@ -15,7 +15,8 @@
 //   as the values come in the same order: `ldmatrix.trans` moves pairs of channels of just those tokens to
 //   the lane, and two byte permutations separate even from odd channels.
 //
-// Bytes: 3 T A read, T A written an image, once more from L2 for each further block of queries.
+// Bytes: 3 T A read, T A written an image; keys and values once more from L2 for each further block of queries, and
+// keys twice as often in tiles.
 // Operations: 3 T^2 A multiply-accumulates, and some 20 a score for exp2. Orin Nano Super, ViT-B/16 at
 // batch 1: 0.09 GMAC, 5 us on Tensor Cores; 0.47 M scores, 12 us of exp2 on 8 SMs.
 //

@@ -17,9 +17,6 @@ typedef unsigned long long u64;
 constexpr u32 WARP = 32;
 constexpr u32 ALL = 0xffffffffu;
 
-// Channels of one attention head.
-constexpr u32 HEAD_WIDTH = 64;
-
 DEVICE constexpr u32 ceil_div(u32 a, u32 b) { return (a + b - 1) / b; }
 DEVICE constexpr u32 round_up(u32 a, u32 b) { return ceil_div(a, b) * b; }
 

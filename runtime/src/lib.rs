@@ -60,6 +60,9 @@
 //! Image files come in through the feature `image`: `image::decode` reads PNG, JPEG, WebP and BMP, and gives a
 //! frame.
 //!
+//! **A model classifies, or it embeds.** Where a pack has no classifier, [`Output::embedding`] and
+//! [`Output::unit_embedding`] are its answer. With text embeddings in it, classes are scored by their cosine too.
+//!
 //! **Every backend gives the same bits.** The scalar reference, each SIMD instruction set and the CUDA kernels compute
 //! the same logits from the same pack and frame, so what was measured on a workstation is what the board does.
 //! [`backends`] lists what this machine can run, and why it cannot run the rest; [`Engine::backend`] names what does.

@@ -159,10 +159,10 @@ fn impossible_models_are_refused_by_field() {
         ("model.norm", |c| c.norm = Normalization::None),
         ("model.classes", |c| c.classes = 65_537),
         ("model.attention_pooling", |c| {
-            c.pooling = Pooling::Attention
+            c.pooling = Pooling::Attention;
         }),
         ("model.attention_pooling", |c| {
-            c.attention_pooling = Some(POOLING)
+            c.attention_pooling = Some(POOLING);
         }),
         ("model.attention_pooling.head_width", |c| {
             c.pooling = Pooling::Attention;

@@ -25,9 +25,14 @@ pub(crate) fn config() -> ModelConfig {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
+        Self::of(&config())
+    }
+
+    /// A folder with a random pack of this configuration.
+    pub(crate) fn of(config: &ModelConfig) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let fixture = Self { folder };
-        testing::writer(&config(), &[0, 3], 7)
+        testing::writer(config, &[0, 3], 7)
             .finish(&fixture.path("m.mvit"))
             .expect("the pack is written");
         fixture

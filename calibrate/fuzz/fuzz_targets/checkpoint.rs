@@ -7,7 +7,8 @@
 
 #![no_main]
 
-use mergevit_calibrate::checkpoint::{Checkpoint, Defect, Stated, Weights};
+use mergevit_calibrate::checkpoint::{Checkpoint, Defect, Stated};
+use mergevit_runtime::{Mlp, Normalization, RotaryKind};
 
 const MAX_VALUES: u32 = 1 << 18;
 
@@ -31,43 +32,67 @@ fn safetensors(header: &[u8], values: &[u8]) -> Vec<u8> {
 fn check(checkpoint: &Checkpoint) {
     let model = &checkpoint.model;
     model.validate().expect("an imported model is valid");
-    let (width, mlp, classes) = (model.width, model.mlp_width, model.classes);
-    let tokens = (model.image_size / model.patch_size).pow(2) + usize::from(model.class_token);
-    let Weights {
-        patch_weight,
-        patch_bias,
-        position,
-        blocks,
-        final_norm_gain,
-        final_norm_bias,
-        head_weight,
-        head_bias,
-    } = &checkpoint.weights;
+    let weights = &checkpoint.weights;
+    let (width, attention, mlp) = (model.width, model.attention_width(), model.mlp_row());
+    let pairs = model.head_width / 2;
+    let classes = if model.head { model.classes } else { 0 };
     let mut tensors = vec![
-        (patch_weight, width * 3 * model.patch_size.pow(2)),
-        (patch_bias, width),
-        (position, tokens * width),
-        (final_norm_gain, width),
-        (final_norm_bias, width),
-        (head_weight, classes * width),
-        (head_bias, classes),
+        (&weights.patch_weight, width * 3 * model.patch_size.pow(2)),
+        (&weights.patch_bias, width),
+        (&weights.position, model.tokens() * width),
+        (&weights.head_weight, classes * model.pooled_width()),
+        (&weights.head_bias, classes),
     ];
-    assert_eq!(blocks.len(), model.depth);
-    for block in blocks {
+    let mut norms = vec![
+        (weights.pre_norm.as_ref(), model.pre_norm, width),
+        (weights.token_norm.as_ref(), model.token_norm, width),
+        (
+            weights.final_norm.as_ref(),
+            model.final_norm != Normalization::None,
+            width,
+        ),
+    ];
+    let shared = model.rotary == RotaryKind::Shared;
+    assert_eq!(weights.rotary.len(), if shared { 3 * pairs } else { 0 });
+    assert_eq!(weights.blocks.len(), model.depth);
+    for block in &weights.blocks {
         tensors.extend([
-            (&block.norm1_gain, width),
-            (&block.norm1_bias, width),
-            (&block.qkv_weight, 3 * width * width),
-            (&block.qkv_bias, 3 * width),
-            (&block.proj_weight, width * width),
+            (&block.qkv_weight, 3 * attention * width),
+            (&block.qkv_bias, 3 * attention),
+            (&block.proj_weight, width * attention),
             (&block.proj_bias, width),
-            (&block.norm2_gain, width),
-            (&block.norm2_bias, width),
-            (&block.fc1_weight, mlp * width),
-            (&block.fc1_bias, mlp),
+            (&block.fc1_weight, model.fc1_outputs() * width),
+            (&block.fc1_bias, model.fc1_outputs()),
             (&block.fc2_weight, width * mlp),
             (&block.fc2_bias, width),
         ]);
+        norms.extend([
+            (Some(&block.norm1), true, width),
+            (Some(&block.norm2), true, width),
+            (block.inner_norm.as_ref(), model.mlp == Mlp::GatedNorm, mlp),
+        ]);
+        let own = model.rotary == RotaryKind::PerLayer;
+        assert_eq!(block.rotary.len(), if own { 3 * model.heads * pairs } else { 0 });
+    }
+    assert_eq!(weights.pooling.is_some(), model.attention_pooling.is_some());
+    if let (Some(pooling), Some(shape)) = (&weights.pooling, &model.attention_pooling) {
+        let (attention, mlp) = (shape.width(), shape.mlp_row());
+        tensors.extend([
+            (&pooling.query, attention),
+            (&pooling.key_value_weight, 2 * attention * width),
+            (&pooling.key_value_bias, 2 * attention),
+            (&pooling.proj_weight, width * attention),
+            (&pooling.proj_bias, width),
+            (&pooling.fc1_weight, mlp * width),
+            (&pooling.fc1_bias, mlp),
+            (&pooling.fc2_weight, width * mlp),
+            (&pooling.fc2_bias, width),
+        ]);
+        norms.push((Some(&pooling.norm), true, width));
+    }
+    for (norm, present, len) in norms {
+        assert_eq!(norm.is_some(), present);
+        tensors.extend(norm.into_iter().flat_map(|norm| [(&norm.gain, len), (&norm.bias, len)]));
     }
     for (tensor, len) in tensors {
         assert_eq!(tensor.len(), len);

@@ -15,13 +15,13 @@ pub struct CheckpointError {
     pub defect: Defect,
 }
 
-/// Weights in another form than one safetensors file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Others {
-    /// Several safetensors files with an index.
-    Shards,
-    /// PyTorch's own format.
-    Pickle,
+/// A set of tensors that a file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// What names it: the keys that lead to it, or what its names start with.
+    pub key: String,
+    /// Tensors in it that weights could be.
+    pub tensors: usize,
 }
 
 /// A defect of a checkpoint's content.
@@ -48,16 +48,57 @@ pub enum Defect {
         /// What it must be.
         expected: String,
     },
-    /// There is no model.safetensors, but weights in another form.
-    #[error("no model.safetensors, only {name}")]
-    Instead {
-        /// The file that is there.
-        name: &'static str,
-        /// What it is.
-        others: Others,
+    /// A file of weights could not be read.
+    #[error("{0}")]
+    Unread(#[source] std::io::Error),
+    /// A folder has no weights under a known name.
+    #[error("no model.safetensors, pytorch_model.bin or index of one; there is {found}")]
+    Folder {
+        /// What it has instead.
+        found: String,
+        /// What to do about it.
+        advice: &'static str,
     },
+    /// The file is one of several that make a model.
+    #[error("it is one of {shards} shards, and a model needs all of them")]
+    Shard {
+        /// How many there are.
+        shards: usize,
+    },
+    /// A shard is not there.
+    #[error("{index} names this shard, and it is not there")]
+    NoShard {
+        /// Name of the index.
+        index: String,
+    },
+    /// The index of the shards is wrong, or contradicts them.
+    #[error("{0}")]
+    Index(String),
+    /// Two tensors have one name.
+    #[error("two tensors are named {0}")]
+    Twice(String),
+    /// The file has several sets of tensors that could be meant.
+    #[error("it has several sets of weights: {}", listed(.0))]
+    Choice(Vec<Candidate>),
+    /// The file has no weights where the user says.
+    #[error("it has no weights at {}; there are: {}", key.escape_debug(), listed(found))]
+    Key {
+        /// Where the user says.
+        key: String,
+        /// What there is.
+        found: Vec<Candidate>,
+    },
+    /// The pickle of a PyTorch file refers to code, and none of it is run.
+    #[error("its pickle needs {0}, which is code and no tensor; nothing in it was run")]
+    Code(String),
+    /// The pickle of a PyTorch file is damaged, or holds no tensors.
+    #[error("its pickle is not one of tensors: {0}")]
+    Pickle(String),
+    /// A PyTorch file is damaged.
+    #[error("not a whole PyTorch file: {0}")]
+    Archive(String),
     /// The weights are a file of another kind.
-    #[error("{found}, expected a safetensors file")]
+    #[error("{found}, expected a safetensors file, or one that torch.save writes")]
     Foreign {
         /// What it is.
         found: &'static str,
@@ -101,8 +142,8 @@ pub enum Defect {
         /// The shape it must have.
         expected: Vec<usize>,
     },
-    /// A tensor's type is none of F32, F16, BF16.
-    #[error("tensor {tensor}: type {found}, expected F32, F16 or BF16")]
+    /// A tensor's type is none of F32, F16, BF16, F64.
+    #[error("tensor {tensor}: type {found}, expected F32, F16, BF16 or F64")]
     Type {
         /// Its name.
         tensor: String,
@@ -148,10 +189,32 @@ impl Defect {
     /// What the user can try, if anything.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Io { .. } => Some(
-                "a checkpoint is a folder with model.safetensors and config.json, or the file beside its \
-                 config.json",
+            Self::Io { .. } => Some("the file belongs to the checkpoint; correct it, or remove it"),
+            Self::Unread(_) => Some(
+                "a checkpoint is a folder with model.safetensors or pytorch_model.bin and config.json, or the file \
+                 beside its config.json",
             ),
+            Self::Shard { .. } => Some("give the folder, or the file that ends with .index.json"),
+            Self::NoShard { .. } => {
+                Some("copy or download this file too, into the folder of the index")
+            }
+            Self::Index(_) => {
+                Some("copy or download the index and all shards again, from one place")
+            }
+            Self::Twice(_) => Some("save the model again"),
+            Self::Choice(_) => Some(
+                "say which with --weights-key NAME; an average over time (EMA) is often the better one, and the \
+                 model's author says which was evaluated",
+            ),
+            Self::Key { .. } => Some("give one of these names to --weights-key"),
+            Self::Code(_) => Some(
+                "if you trust the file, save its tensors alone, in Python: import torch; \
+                 m = torch.load('OLD', weights_only=False); torch.save(m.state_dict(), 'NEW'), or \
+                 torch.save(m['state_dict'], 'NEW') if m is a dictionary",
+            ),
+            Self::Pickle(_) => {
+                Some("save the tensors alone, in Python: torch.save(model.state_dict(), 'NEW')")
+            }
             Self::Preprocessing { .. } => Some(
                 "the model's card or training code says it; state it with --mean, --std, --crop and \
                  --interpolation, or name a recipe: --preprocessing imagenet, inception or clip",
@@ -170,18 +233,10 @@ impl Defect {
             Self::Unstated { .. } => {
                 Some("put the config.json that the library wrote beside the weights")
             }
-            Self::Instead { others, .. } => Some(match others {
-                Others::Shards => {
-                    "join the shards in Python: from transformers import AutoModelForImageClassification as M; \
-                     M.from_pretrained('OLD').save_pretrained('NEW', max_shard_size='100GB')"
-                }
-                Others::Pickle => {
-                    "convert it in Python: from safetensors.torch import save_file; import torch; \
-                     save_file(torch.load('pytorch_model.bin', weights_only=True), 'model.safetensors')"
-                }
-            }),
-            Self::Foreign { advice, .. } => Some(advice),
-            Self::Cut { .. } | Self::Format(_) => Some("copy or download the file again"),
+            Self::Foreign { advice, .. } | Self::Folder { advice, .. } => Some(advice),
+            Self::Cut { .. } | Self::Format(_) | Self::Archive(_) => {
+                Some("copy or download the file again")
+            }
             Self::Naming { .. } => {
                 Some("export the model from timm, transformers, torchvision or open_clip")
             }
@@ -200,7 +255,18 @@ impl Defect {
     /// Whether the file with the tensors is at fault.
     pub(super) fn is_in_weights(&self) -> bool {
         match self {
-            Self::Format(_)
+            Self::Unread(_)
+            | Self::Folder { .. }
+            | Self::Shard { .. }
+            | Self::NoShard { .. }
+            | Self::Index(_)
+            | Self::Twice(_)
+            | Self::Choice(_)
+            | Self::Key { .. }
+            | Self::Code(_)
+            | Self::Pickle(_)
+            | Self::Archive(_)
+            | Self::Format(_)
             | Self::Foreign { .. }
             | Self::Cut { .. }
             | Self::Naming { .. }
@@ -209,7 +275,6 @@ impl Defect {
             | Self::Type { .. }
             | Self::NonFinite { .. } => true,
             Self::Io { .. }
-            | Self::Instead { .. }
             | Self::Config { .. }
             | Self::Preprocessing { .. }
             | Self::Unstated { .. }
@@ -217,6 +282,24 @@ impl Defect {
             | Self::Model(_) => false,
         }
     }
+}
+
+/// The most sets of tensors that a message names.
+const MAX_LISTED: usize = 12;
+
+fn listed(found: &[Candidate]) -> String {
+    let one = |found: &Candidate| {
+        let key = found.key.escape_debug();
+        format!("{key} ({} tensors)", found.tensors)
+    };
+    if found.is_empty() {
+        return "none".into();
+    }
+    let mut list: Vec<String> = found.iter().take(MAX_LISTED).map(one).collect();
+    if found.len() > MAX_LISTED {
+        list.push(format!("{} more", found.len() - MAX_LISTED));
+    }
+    list.join(", ")
 }
 
 fn names(missing: &[String], unknown: &[String]) -> String {

@@ -5,12 +5,14 @@ use super::anatomy::{
 };
 use super::error::Defect;
 use super::tensors::Tensors;
+use mergevit_runtime::Normalization;
 use std::collections::BTreeSet;
 
-/// The names of all tensors of a model with `depth` layers. A norm's bias may be absent.
+/// The names of all tensors of a model.
 struct Inventory {
-    required: BTreeSet<String>,
-    optional: BTreeSet<String>,
+    names: BTreeSet<String>,
+    /// What a norm's tensors are called after its name.
+    norm: &'static [&'static str],
 }
 
 impl Inventory {
@@ -30,17 +32,21 @@ impl Inventory {
             own: _,
         } = &anatomy.names;
         let mut all = Self {
-            required: BTreeSet::new(),
-            optional: BTreeSet::new(),
+            names: BTreeSet::new(),
+            norm: match anatomy.facts.norm {
+                Normalization::Rms => &["weight"],
+                Normalization::Layer | Normalization::None => &["weight", "bias"],
+            },
         };
         all.linear("", patch);
-        all.required.extend(prefix.iter().cloned());
-        all.required.extend(position.iter().map(|position| position.name.clone()));
+        all.names.extend(prefix.iter().cloned());
+        all.names
+            .extend(position.iter().map(|position| position.name.clone()));
         for norm in [pre_norm, token_norm, final_norm].into_iter().flatten() {
             all.norm("", norm);
         }
         if let Some(Rotary::Mixed { tensor, .. }) = &anatomy.facts.rotary {
-            all.required.insert(tensor.clone());
+            all.names.insert(tensor.clone());
         }
         for index in 0..depth {
             all.block(&layer.replace("{}", &index.to_string()), block);
@@ -52,7 +58,7 @@ impl Inventory {
             Head::None => {}
             Head::Linear(linear) => all.linear("", linear),
             Head::Averaged(linears) => linears.iter().for_each(|linear| all.linear("", linear)),
-            Head::Transposed(name) => drop(all.required.insert(name.clone())),
+            Head::Transposed(name) => drop(all.names.insert(name.clone())),
         }
         all
     }
@@ -60,12 +66,13 @@ impl Inventory {
     fn linear(&mut self, start: &str, linear: &Linear) {
         let names = [Some(&linear.weight), linear.bias.as_ref()];
         let names = names.into_iter().flatten();
-        self.required.extend(names.map(|name| format!("{start}{name}")));
+        self.names
+            .extend(names.map(|name| format!("{start}{name}")));
     }
 
     fn norm(&mut self, start: &str, name: &str) {
-        self.required.insert(format!("{start}{name}.weight"));
-        self.optional.insert(format!("{start}{name}.bias"));
+        let names = self.norm.iter().map(|part| format!("{start}{name}.{part}"));
+        self.names.extend(names);
     }
 
     fn block(&mut self, start: &str, names: &LayerNames) {
@@ -79,13 +86,14 @@ impl Inventory {
                 value,
             } => {
                 let names = [weight, query, value].map(|name| format!("{start}{name}"));
-                self.required.extend(names);
+                self.names.extend(names);
             }
             Qkv::Split(linears) => linears.iter().for_each(|linear| self.linear(start, linear)),
         }
         self.linear(start, &names.proj);
         let scales = [&names.scale1, &names.scale2].into_iter().flatten();
-        self.required.extend(scales.map(|name| format!("{start}{name}")));
+        self.names
+            .extend(scales.map(|name| format!("{start}{name}")));
         let (inner, norm) = match &names.mlp {
             Mlp::Plain { fc1, fc2 } => (vec![fc1, fc2], &None),
             Mlp::Packed { fc1, norm, fc2 } => (vec![fc1, fc2], norm),
@@ -96,14 +104,16 @@ impl Inventory {
                 fc2,
             } => (vec![gate, value, fc2], norm),
         };
-        inner.into_iter().for_each(|linear| self.linear(start, linear));
+        inner
+            .into_iter()
+            .for_each(|linear| self.linear(start, linear));
         if let Some(norm) = norm {
             self.norm(start, norm);
         }
     }
 
     fn pooling(&mut self, names: &PoolingNames) {
-        self.required.insert(names.latent.clone());
+        self.names.insert(names.latent.clone());
         match &names.attention {
             PoolingQkv::Fused(linear) => self.linear("", linear),
             PoolingQkv::Query { query, key_value } => {
@@ -116,10 +126,6 @@ impl Inventory {
         }
         self.norm("", &names.norm);
     }
-
-    fn has(&self, name: &str) -> bool {
-        self.required.contains(name) || self.optional.contains(name)
-    }
 }
 
 /// Checks that a file has every tensor of a model with `depth` layers and no other of the model's own.
@@ -127,21 +133,35 @@ impl Inventory {
 ///
 /// # Errors
 /// [`Defect::Names`] with every name that is missing or has no meaning.
-pub(super) fn check(tensors: &Tensors<'_>, anatomy: &Anatomy, depth: usize) -> Result<Vec<String>, Defect> {
+pub(super) fn check(
+    tensors: &Tensors<'_>,
+    anatomy: &Anatomy,
+    depth: usize,
+) -> Result<Vec<String>, Defect> {
     let all = Inventory::of(anatomy, depth);
-    let missing = all.required.iter().filter(|name| !tensors.has(name));
+    let missing = all.names.iter().filter(|name| !tensors.has(name));
     let missing: Vec<String> = missing.cloned().collect();
-    let mut others: Vec<&str> = tensors.names().filter(|name| !all.has(name)).collect();
+    let mut others: Vec<&str> = tensors
+        .names()
+        .filter(|name| !all.names.contains(*name))
+        .collect();
     others.sort_unstable();
-    let is_own = |name: &&str| anatomy.names.own.iter().any(|start| name.starts_with(start.as_str()));
+    let is_own = |name: &&str| {
+        anatomy
+            .names
+            .own
+            .iter()
+            .any(|start| name.starts_with(start.as_str()))
+    };
     let (unknown, others): (Vec<&str>, Vec<&str>) = others.into_iter().partition(is_own);
     let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<Vec<_>>();
     if missing.is_empty() && unknown.is_empty() {
         Ok(owned(others))
     } else {
+        let full = |names: Vec<String>| names.iter().map(|name| tensors.full_name(name)).collect();
         Err(Defect::Names {
-            missing,
-            unknown: owned(unknown),
+            missing: full(missing),
+            unknown: full(owned(unknown)),
         })
     }
 }

@@ -14,7 +14,7 @@ mod error;
 mod families;
 mod family;
 mod file;
-mod foreign;
+mod files;
 mod inventory;
 mod json;
 mod preprocessing;
@@ -22,23 +22,30 @@ mod random;
 mod tensors;
 mod weights;
 
-pub use error::{CheckpointError, Defect, Others};
+pub use error::{Candidate, CheckpointError, Defect};
 pub use preprocessing::Stated;
 pub use weights::{Affine, Block, PoolingWeights, Weights};
 
-use families::{Files, Imported};
-use file::TensorFile;
+use families::{Documents, Imported};
+use files::{Files, Taken};
 use json::Document;
 use mergevit_runtime::{ModelConfig, input_file};
-use std::path::Path;
-use xxhash_rust::xxh3::xxh3_64;
+use std::path::{Path, PathBuf};
+
+/// The files that describe a model: its shape, and how its images are prepared; open_clip writes the last one instead
+/// of both.
+const CONFIGURATION: [&str; 3] = [
+    "config.json",
+    "preprocessor_config.json",
+    "open_clip_config.json",
+];
 
 /// A checkpoint in one canonical layout. Matrices are row-major, (outputs, inputs).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     /// Name of the folder or file it was imported from, or of the random architecture.
     pub name: String,
-    /// Hash of the weights file, `xxh3-64:...`.
+    /// Hash of the weights' files, and of the place in them, `xxh3-64:...`.
     pub hash: String,
     /// Architecture, labels, preprocessing.
     pub model: ModelConfig,
@@ -57,8 +64,9 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Imports a Hugging Face style folder, or its `model.safetensors` with `config.json` beside it. The
-    /// naming (timm, transformers, torchvision) is detected.
+    /// Imports a folder as Hugging Face, timm and open_clip ship it, or a file of weights with `config.json` beside it:
+    /// safetensors or what `torch.save` writes, in one file or in shards with an index. The naming (timm, transformers,
+    /// torchvision) is detected.
     ///
     /// # Errors
     /// [`CheckpointError`] for whatever is unreadable, missing, left over, of a wrong shape or type, not finite
@@ -67,31 +75,44 @@ impl Checkpoint {
         Self::load_with(path, &Stated::default())
     }
 
-    /// [`Checkpoint::load`] with preprocessing that the configuration does not state, or not as it should be.
+    /// [`Checkpoint::load`] with what the files do not say, or not as they should.
     ///
     /// # Errors
     /// As [`Checkpoint::load`].
-    pub fn load_with(path: impl AsRef<Path>, stated: &Stated<'_>) -> Result<Self, CheckpointError> {
+    pub fn load_with(path: impl AsRef<Path>, stated: &Stated) -> Result<Self, CheckpointError> {
         let path = path.as_ref();
-        let (folder, weights) = if path.is_dir() {
-            (path, path.join("model.safetensors"))
-        } else {
-            (path.parent().unwrap_or(Path::new("")), path.into())
-        };
+        let files = Files::open(path)?;
+        let taken = files.tensors(stated.weights_key.as_deref())?;
         let fail = |defect: Defect| CheckpointError {
             path: if defect.is_in_weights() {
-                weights.clone()
+                files.path().into()
             } else {
                 path.into()
             },
             defect,
         };
-        let bytes = read_weights(&weights).map_err(fail)?;
-        let config = read_optional(&folder.join("config.json")).map_err(fail)?;
-        let preprocessor = read_optional(&folder.join("preprocessor_config.json")).map_err(fail)?;
-        let mut checkpoint =
-            Self::parse_with(&bytes, config.as_deref(), preprocessor.as_deref(), stated)
-                .map_err(fail)?;
+        let [config, preprocessor, open_clip] =
+            CONFIGURATION.map(|name| read_optional(&files::folder(path).join(name)));
+        let preprocessor = preprocessor.map_err(fail)?;
+        let config = match config.map_err(fail)? {
+            None => open_clip.map_err(fail)?,
+            config => config,
+        };
+        let hash = files.hash(taken.key.as_deref());
+        let imported = Self::import(
+            &taken,
+            hash,
+            config.as_deref(),
+            preprocessor.as_deref(),
+            stated,
+        );
+        let mut checkpoint = imported.map_err(fail)?;
+        let chosen = taken
+            .key
+            .as_deref()
+            .filter(|_| stated.weights_key.is_none());
+        let chosen = chosen.map(|key| format!("the weights are those at {key}"));
+        checkpoint.warnings.splice(0..0, chosen);
         let named = path.canonicalize().unwrap_or_else(|_| path.into());
         if let Some(name) = named.file_name() {
             checkpoint.name = name.to_string_lossy().into_owned();
@@ -99,34 +120,44 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Imports a checkpoint from the contents of its files.
+    /// Imports a checkpoint from the contents of its files, the weights being in one.
     ///
     /// # Errors
     /// As [`Checkpoint::load`].
     pub fn parse(
-        safetensors: &[u8],
+        weights: &[u8],
         config: Option<&[u8]>,
         preprocessor: Option<&[u8]>,
     ) -> Result<Self, Defect> {
-        Self::parse_with(safetensors, config, preprocessor, &Stated::default())
+        Self::parse_with(weights, config, preprocessor, &Stated::default())
     }
 
-    /// [`Checkpoint::parse`] with preprocessing that the configuration does not state, or not as it should be.
+    /// [`Checkpoint::parse`] with what the files do not say, or not as they should.
     ///
     /// # Errors
     /// As [`Checkpoint::load`].
     pub fn parse_with(
-        safetensors: &[u8],
+        weights: &[u8],
         config: Option<&[u8]>,
         preprocessor: Option<&[u8]>,
-        stated: &Stated<'_>,
+        stated: &Stated,
     ) -> Result<Self, Defect> {
-        foreign::check(safetensors)?;
-        let file = TensorFile::parse(safetensors)?;
-        let config = Document::parse("config.json", config)?;
-        let preprocessor = Document::parse("preprocessor_config.json", preprocessor)?;
-        let files = Files {
-            tensors: &file,
+        let taken = files::read(weights, stated.weights_key.as_deref())?;
+        let hash = files::hash([weights], taken.key.as_deref());
+        Self::import(&taken, hash, config, preprocessor, stated)
+    }
+
+    fn import(
+        taken: &Taken<'_>,
+        hash: String,
+        config: Option<&[u8]>,
+        preprocessor: Option<&[u8]>,
+        stated: &Stated,
+    ) -> Result<Self, Defect> {
+        let [config_name, preprocessor_name, _] = CONFIGURATION;
+        let config = Document::parse(config_name, config)?;
+        let preprocessor = Document::parse(preprocessor_name, preprocessor)?;
+        let documents = Documents {
             config: config.root(),
             preprocessor: preprocessor.root(),
         };
@@ -135,10 +166,10 @@ impl Checkpoint {
             mean,
             std,
             warnings,
-        } = families::import(&files, stated)?;
+        } = families::import(&taken.tensors, &documents, stated)?;
         Ok(Self {
             name: assembled.model.architecture.clone(),
-            hash: format!("xxh3-64:{:016x}", xxh3_64(safetensors)),
+            hash,
             model: assembled.model,
             mean,
             std,
@@ -191,25 +222,33 @@ impl Checkpoint {
     }
 }
 
-/// Reads the weights, or says which others are there instead.
-fn read_weights(path: &Path) -> Result<Vec<u8>, Defect> {
-    let instead = [
-        ("model.safetensors.index.json", Others::Shards),
-        ("pytorch_model.bin", Others::Pickle),
-    ];
-    match read(path) {
-        Err(Defect::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-            let beside = |name: &str| path.with_file_name(name).exists();
-            match instead.into_iter().find(|(name, _)| beside(name)) {
-                Some((name, others)) => Err(Defect::Instead { name, others }),
-                None => Err(Defect::Io {
-                    name: "model.safetensors".into(),
-                    source,
-                }),
-            }
-        }
-        other => other,
-    }
+/// The tensors of a pickle, with their shapes and values, beside the storages that it refers to: for the fuzzers.
+///
+/// # Errors
+/// As [`Checkpoint::parse`].
+#[cfg(fuzzing)]
+pub fn read_pickle(
+    pickle: &[u8],
+    storages: &[(&str, &[u8])],
+    key: Option<&str>,
+) -> Result<Vec<(Vec<usize>, Vec<f32>)>, Defect> {
+    let tensors = files::read_pickle(pickle, storages, key)?.tensors;
+    let read = |name| {
+        let shape = tensors.shape(name)?;
+        let values = tensors.values(name, &shape)?;
+        Ok((shape, values))
+    };
+    tensors.names().map(read).collect()
+}
+
+/// The files that a checkpoint at `path` is read from, as far as they can be found.
+pub(crate) fn sources(path: &Path) -> Vec<PathBuf> {
+    let folder = files::folder(path);
+    let configuration = CONFIGURATION.map(|name| folder.join(name));
+    files::weights(path)
+        .into_iter()
+        .chain(configuration)
+        .collect()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Defect> {

@@ -8,10 +8,13 @@ use super::error::Defect;
 use mergevit_runtime::{Interpolation, Preprocessing, ResizeMode};
 
 /// What a user states of a checkpoint, over what its files say.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Stated<'a> {
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stated {
+    /// Where in its files the weights are, if they hold several sets: keys joined by dots, as in `state_dict_ema`, or
+    /// what the tensors' names start with. One dot is all that is outermost.
+    pub weights_key: Option<String>,
     /// Name of the architecture, as its library has it.
-    pub architecture: Option<&'a str>,
+    pub architecture: Option<String>,
     /// Side of the images in pixels: a position table for another one is resampled.
     pub image_size: Option<usize>,
     /// Mean of each colour, of pixels in 0 to 1.
@@ -24,7 +27,7 @@ pub struct Stated<'a> {
     pub interpolation: Option<Interpolation>,
 }
 
-impl Stated<'_> {
+impl Stated {
     /// The recipe of torchvision's first weights, as `ViT_B_16_Weights.IMAGENET1K_V1.transforms()` documents it.
     pub const IMAGENET: Self = Self::all(
         [0.485, 0.456, 0.406],
@@ -46,6 +49,7 @@ impl Stated<'_> {
 
     const fn all(mean: [f32; 3], std: [f32; 3], crop: f64, interpolation: Interpolation) -> Self {
         Self {
+            weights_key: None,
             architecture: None,
             image_size: None,
             mean: Some(mean),
@@ -92,7 +96,7 @@ impl Found {
     ///
     /// # Errors
     /// [`Defect::Preprocessing`] with all that neither says.
-    pub(super) fn complete(self, stated: &Stated<'_>, size: usize) -> Result<Known, Defect> {
+    pub(super) fn complete(self, stated: &Stated, size: usize) -> Result<Known, Defect> {
         let crop = stated
             .crop
             .map(|crop| ResizeMode::ShortestSide(resized(size, crop)));

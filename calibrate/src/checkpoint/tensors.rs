@@ -22,14 +22,19 @@ impl<'a> Tensors<'a> {
         self.file.names()
     }
 
-    /// Whether there is a tensor of this name.
+    /// Whether there is a tensor of this name, even of a type that is not read: reading it is then an error.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.file.has(name)
+        self.file.has(name) || self.file.mistyped(name).is_some()
     }
 
     /// Whether the name of any tensor starts so.
     pub(super) fn has_start(&self, start: &str) -> bool {
-        self.names().any(|name| name.starts_with(start))
+        self.file.has_prefix(start)
+    }
+
+    /// The name that the file has for what goes as `name` here.
+    pub(super) fn full_name(&self, name: &str) -> String {
+        self.file.full_name(name)
     }
 
     /// The shape of a tensor.
@@ -57,7 +62,7 @@ impl<'a> Tensors<'a> {
         if shape.last() != Some(&width) {
             let rows = shape.iter().rev().skip(1).product();
             return Err(Defect::Shape {
-                tensor: name.into(),
+                tensor: self.full_name(name),
                 expected: vec![1, rows, width],
                 found: shape,
             });

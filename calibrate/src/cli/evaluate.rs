@@ -1,11 +1,11 @@
 //! `evaluate`: how good a pack is.
 
 use super::args;
+use super::checkpoint::CheckpointArgs;
 use super::console::{Console, warn};
 use super::error::CommandError;
 use super::images::{ClassFoldersName, Images, ImagesOptions};
 use super::output::{self, Input};
-use super::preprocessing::PreprocessingArgs;
 use super::progress::Progress;
 use crate::checkpoint::Checkpoint;
 use crate::dataset::Batch;
@@ -38,7 +38,7 @@ pub(super) struct EvaluateArgs {
     #[arg(long, value_name = "N", value_parser = args::images, allow_negative_numbers = true)]
     limit: Option<usize>,
     #[command(flatten)]
-    preprocessing: PreprocessingArgs,
+    stated: CheckpointArgs,
     /// How sub-folders of a folder of images become classes
     #[arg(long, value_enum, default_value_t = ClassFoldersName::All)]
     class_folders: ClassFoldersName,
@@ -122,7 +122,7 @@ pub(super) fn run(args: &EvaluateArgs, console: Console) -> Result<(), CommandEr
     // Crop and filter are the pack's.
     let checkpoint = args.checkpoint.as_deref();
     let checkpoint = checkpoint
-        .map(|path| args.preprocessing.load_for_pixels(path))
+        .map(|path| args.stated.load_for_pixels(path))
         .transpose()?;
     if let Some(checkpoint) = &checkpoint {
         check_origin(&args.model, pack, checkpoint)?;

@@ -1,9 +1,9 @@
 //! `forward`: logits or embeddings of given pixels, for comparison with other implementations.
 
 use super::args;
+use super::checkpoint::CheckpointArgs;
 use super::error::CommandError;
 use super::output::{self, Input};
-use super::preprocessing::PreprocessingArgs;
 use crate::fp32::Forward;
 use clap::Args;
 use mergevit_runtime::{
@@ -40,7 +40,7 @@ pub(super) struct ForwardArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "checkpoint")]
     schedule: Option<String>,
     #[command(flatten)]
-    preprocessing: PreprocessingArgs,
+    stated: CheckpointArgs,
     /// Output: `logits` f32 (N, classes), or of a model that embeds `embedding` f32 (N, D) as the network gives it, and
     /// `sizes` i32 (N, tokens left); - is standard output
     #[arg(long, short, value_name = "G.safetensors")]
@@ -103,7 +103,7 @@ fn check_merge(args: &ForwardArgs, model: &ModelConfig) -> Result<(), CommandErr
 }
 
 fn full_precision(args: &ForwardArgs, path: &Path) -> Result<Results, CommandError> {
-    let checkpoint = args.preprocessing.load_for_pixels(path)?;
+    let checkpoint = args.stated.load_for_pixels(path)?;
     check_merge(args, &checkpoint.model)?;
     let pixels = read_pixels(&args.pixels, checkpoint.model.image_size)?;
     let merge = vec![usize::from(args.merge.unwrap_or(0)); checkpoint.model.depth];

@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted.
 
 mod args;
+mod checkpoint;
 mod completions;
 mod console;
 mod error;

@@ -2,6 +2,7 @@
 
 use super::error::CommandError;
 use super::interrupt::uninterrupted;
+use crate::checkpoint;
 use mergevit_runtime::{OutputError, OutputFile};
 use std::io::{self, ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -21,18 +22,8 @@ impl Input {
 
     /// The files of a checkpoint.
     pub(super) fn checkpoint(option: &'static str, path: &Path) -> Vec<Self> {
-        let folder = if path.is_dir() {
-            path
-        } else {
-            path.parent().unwrap_or(Path::new(""))
-        };
-        let names = [
-            "model.safetensors",
-            "config.json",
-            "preprocessor_config.json",
-        ];
-        let files = names.map(|name| folder.join(name));
-        let all = files.into_iter().chain([path.into()]);
+        let files = checkpoint::sources(path).into_iter();
+        let all = files.chain([path.into()]);
         all.map(|path| Self { option, path }).collect()
     }
 

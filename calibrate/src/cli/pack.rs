@@ -1,12 +1,12 @@
 //! `pack`: from a checkpoint to a pack.
 
 use super::args;
+use super::checkpoint::CheckpointArgs;
 use super::console::{Console, warn};
 use super::error::CommandError;
 use super::evaluate::{engine, measure};
 use super::images::{ClassFoldersName, Images, ImagesOptions};
 use super::output::{self, Input};
-use super::preprocessing::PreprocessingArgs;
 use super::progress::Progress;
 use super::summary::summary;
 use crate::checkpoint::Checkpoint;
@@ -34,7 +34,7 @@ const PERCENTILE: f64 = 99.99;
 /// Prints the pack's path, and nothing else, on standard output.
 #[derive(Clone, Debug, Args)]
 pub(super) struct PackArgs {
-    /// The checkpoint: a folder with model.safetensors and config.json, or the file
+    /// The checkpoint: a folder with config.json and model.safetensors, shards or pytorch_model.bin, or the file of weights
     #[arg(long, short, value_name = "DIR-or-FILE")]
     #[arg(required_unless_present = "random_weights")]
     checkpoint: Option<PathBuf>,
@@ -90,7 +90,7 @@ pub(super) struct PackArgs {
     #[arg(value_parser = args::temperature, allow_negative_numbers = true)]
     temperature: Option<f32>,
     #[command(flatten)]
-    preprocessing: PreprocessingArgs,
+    stated: CheckpointArgs,
     /// How its sub-folders become classes; those of the calibration set mean nothing
     #[arg(long, value_enum, default_value_t = ClassFoldersName::All, requires = "measure")]
     class_folders: ClassFoldersName,
@@ -196,7 +196,7 @@ impl PackArgs {
     /// The checkpoint, with the labels that the user gives it.
     fn load(&self) -> Result<Checkpoint, CommandError> {
         let mut checkpoint = match (&self.checkpoint, &self.random_weights) {
-            (Some(path), _) => self.preprocessing.load(path)?,
+            (Some(path), _) => self.stated.load(path)?,
             (None, Some(architecture)) => Checkpoint::random(architecture, self.seed)?,
             (None, None) => unreachable!("clap requires one of them"),
         };
@@ -299,11 +299,8 @@ pub(super) fn run(args: &PackArgs, console: Console) -> Result<(), CommandError>
     let provenance = provenance(&checkpoint, set, statistics.images, observer);
     let mut writer = build(&checkpoint, &model, schedules, provenance)?;
     if let Some(texts) = &texts {
-        writer = writer.with_text_embeddings(
-            texts.zero_shot,
-            texts.names.clone(),
-            &texts.vectors,
-        )?;
+        writer =
+            writer.with_text_embeddings(texts.zero_shot, texts.names.clone(), &texts.vectors)?;
     }
     if let Some(images) = measured {
         let schedules = measure_pack(&checkpoint, &writer, images, console)?;

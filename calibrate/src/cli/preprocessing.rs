@@ -1,21 +1,13 @@
-//! Options that state what a checkpoint's files do not.
+//! Options that state how a checkpoint's images are prepared.
 
-use super::console::warn;
-use crate::checkpoint::{Checkpoint, CheckpointError, Stated};
+use crate::checkpoint::Stated;
 use clap::{Args, ValueEnum};
 use mergevit_runtime::Interpolation;
-use std::path::Path;
 
 /// What the checkpoint's files do not say, or say wrongly
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "The checkpoint, where its files do not state it")]
+#[command(next_help_heading = "Preprocessing, where the checkpoint's files do not state it")]
 pub(super) struct PreprocessingArgs {
-    /// Name of the model, as timm, torchvision or open_clip has it, of weights without a config.json
-    #[arg(long, value_name = "NAME")]
-    architecture: Option<String>,
-    /// Side of the model's images, if it is to be another: positions are resampled as the library does
-    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    image_size: Option<u32>,
     /// A published recipe; the options below change parts of it
     #[arg(long, value_enum, value_name = "RECIPE")]
     preprocessing: Option<Recipe>,
@@ -60,24 +52,8 @@ impl From<Filter> for Interpolation {
 }
 
 impl PreprocessingArgs {
-    /// Imports a checkpoint, and says on standard error what the user should know of it.
-    ///
-    /// # Errors
-    /// As [`Checkpoint::load_with`].
-    pub(super) fn load(&self, path: &Path) -> Result<Checkpoint, CheckpointError> {
-        load(path, &self.stated())
-    }
-
-    /// [`PreprocessingArgs::load`] for pixels that come at the model's resolution: crop and filter are not asked for.
-    ///
-    /// # Errors
-    /// As [`Checkpoint::load_with`].
-    pub(super) fn load_for_pixels(&self, path: &Path) -> Result<Checkpoint, CheckpointError> {
-        load(path, &self.stated().at_model_resolution())
-    }
-
     /// What was stated.
-    fn stated(&self) -> Stated<'_> {
+    pub(super) fn stated(&self) -> Stated<'_> {
         let recipe = match self.preprocessing {
             None => Stated::default(),
             Some(Recipe::Imagenet) => Stated::IMAGENET,
@@ -85,22 +61,15 @@ impl PreprocessingArgs {
             Some(Recipe::Clip) => Stated::CLIP,
         };
         Stated {
-            architecture: self.architecture.as_deref(),
-            image_size: self.image_size.map(|size| size as usize),
+            architecture: None,
+            image_size: None,
             mean: self.mean.or(recipe.mean),
             std: self.std.or(recipe.std),
             crop: self.crop.or(recipe.crop),
             interpolation: self.interpolation.map(Into::into).or(recipe.interpolation),
+            ..recipe
         }
     }
-}
-
-fn load(path: &Path, stated: &Stated<'_>) -> Result<Checkpoint, CheckpointError> {
-    let checkpoint = Checkpoint::load_with(path, stated)?;
-    for warning in &checkpoint.warnings {
-        warn(&format!("warning: {}: {warning}\n", path.display()));
-    }
-    Ok(checkpoint)
 }
 
 fn three(text: &str, fits: impl Fn(f32) -> bool, expected: &str) -> Result<[f32; 3], String> {

@@ -4,7 +4,7 @@ use super::Random;
 use super::linear::{Head, Linear};
 use super::operation::{AnyOperation, Operation};
 use super::suite::Case;
-use super::tokens::{Attention, Merging, Norm, Patchify, Pooled};
+use super::tokens::{Attention, Merging, Norm, Patchify, PoolAttention, Pooled, Rotary};
 use mergevit_kernels::ops::{Capacity, HEAD_WIDTH, Merge, Pooling};
 
 const IMAGE_SIZE: usize = 224;
@@ -38,7 +38,8 @@ pub(crate) const CAPACITY: Capacity = Capacity {
 
 type OperationCase = Case<AnyOperation>;
 
-/// Every case, at batch 1: ViT-B/16 without merging, its last layer where every layer merges, and ViT-Ti/16.
+/// Every case, at batch 1: ViT-B/16 without merging, its last layer where every layer merges, what other families of
+/// its size do differently, and ViT-Ti/16.
 pub(crate) fn all() -> Vec<OperationCase> {
     let patchify = case("patchify", "224/16".into(), |random| {
         Patchify::new(random, IMAGE_SIZE, PATCH_SIZE)
@@ -55,8 +56,33 @@ pub(crate) fn all() -> Vec<OperationCase> {
         kept,
         Pooling::Mean { first: 1 },
     ));
+    cases.extend(families());
     cases.extend(tiny());
     cases
+}
+
+/// Rotary positions, gated MLPs of two thirds of the usual width, their inner norm, attention pooling.
+fn families() -> Vec<OperationCase> {
+    let (width, heads) = (BASE_WIDTH, BASE_WIDTH / HEAD_WIDTH);
+    let gated = 8 * width / 3;
+    vec![
+        case("rotary", format!("{TOKENS}x{HEAD_WIDTH}"), |random| {
+            Rotary::new(random, TOKENS, HEAD_WIDTH)
+        }),
+        product("qkv_rotate", [TOKENS, 3 * width, width], Linear::rotate),
+        product("fc1_gate", [TOKENS, 2 * gated, width], Linear::gate),
+        product(
+            "fc1_gate_half",
+            [TOKENS, 2 * gated, width],
+            Linear::gate_half,
+        ),
+        norm("rms_norm", [TOKENS, gated], Norm::rms),
+        case(
+            "pool_attention",
+            format!("{TOKENS}x{heads}x{HEAD_WIDTH}"),
+            move |random| PoolAttention::new(random, TOKENS, heads),
+        ),
+    ]
 }
 
 /// ViT-Ti/16 alone, without `patchify`, which does not depend on the width.

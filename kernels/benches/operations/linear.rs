@@ -7,7 +7,7 @@ use bytemuck::cast_slice_mut;
 use half::f16;
 use mergevit_kernels::Kernels;
 use mergevit_kernels::math::Activation;
-use mergevit_kernels::ops::{Embed, Epilogue};
+use mergevit_kernels::ops::{Embed, Epilogue, HEAD_WIDTH, Rotation};
 
 /// Typical size of a product of two operands from [`Random::i8s`].
 const PRODUCT: f32 = 6000.0;
@@ -27,6 +27,12 @@ fn weight_bytes(outputs: usize, inputs: usize) -> usize {
 enum Output {
     Requantize(Vec<i8>),
     Gelu(Vec<i8>),
+    Rotate {
+        table: Vec<f32>,
+        output: Vec<i8>,
+    },
+    Gate(Vec<i8>),
+    GateHalf(Vec<f16>),
     Residual {
         start: Vec<f16>,
         residual: Vec<f16>,
@@ -67,6 +73,27 @@ impl Linear {
         Self::new(random, shape, 2.0, output)
     }
 
+    /// Queries and keys turned, then to i8; all heads share a table.
+    pub(crate) fn rotate(random: &mut Random, shape: [usize; 3]) -> Self {
+        let output = Output::Rotate {
+            table: random.f32s(shape[0] * HEAD_WIDTH, 1.0),
+            output: vec![0; shape[0] * shape[1]],
+        };
+        Self::new(random, shape, 40.0, output)
+    }
+
+    /// A gate through SiLU times a value, then to i8.
+    pub(crate) fn gate(random: &mut Random, shape: [usize; 3]) -> Self {
+        let output = Output::Gate(vec![0; shape[0] * shape[1] / 2]);
+        Self::new(random, shape, 8.0, output)
+    }
+
+    /// A gate through SiLU times a value, to f16.
+    pub(crate) fn gate_half(random: &mut Random, shape: [usize; 3]) -> Self {
+        let output = Output::GateHalf(vec![f16::ZERO; shape[0] * shape[1] / 2]);
+        Self::new(random, shape, 2.0, output)
+    }
+
     /// Added to the residual stream. Run after run it grows, but stays finite: a sum that is 2048 times what is
     /// added no longer changes.
     pub(crate) fn residual(random: &mut Random, shape: [usize; 3]) -> Self {
@@ -90,7 +117,11 @@ impl Measured for Linear {
     fn work(&self) -> Work {
         let (outputs, inputs) = (self.weights.outputs, self.weights.inputs);
         let output = match &self.output {
-            Output::Requantize(output) | Output::Gelu(output) => output.len(),
+            Output::Requantize(output) | Output::Gelu(output) | Output::Gate(output) => {
+                output.len()
+            }
+            Output::Rotate { table, output } => size_of_val(&table[..]) + output.len(),
+            Output::GateHalf(output) => size_of_val(&output[..]),
             Output::Residual { residual, .. } => 2 * size_of_val(&residual[..]),
             Output::Embed { position, residual } => {
                 size_of_val(&position[..]) + size_of_val(&residual[..])
@@ -104,7 +135,11 @@ impl Measured for Linear {
 
     fn results(&mut self) -> Vec<&mut [u8]> {
         vec![match &mut self.output {
-            Output::Requantize(output) | Output::Gelu(output) => cast_slice_mut(output),
+            Output::Requantize(output)
+            | Output::Gelu(output)
+            | Output::Rotate { output, .. }
+            | Output::Gate(output) => cast_slice_mut(output),
+            Output::GateHalf(output) => cast_slice_mut(output),
             Output::Residual { residual, .. } | Output::Embed { residual, .. } => {
                 cast_slice_mut(residual)
             }
@@ -126,6 +161,23 @@ impl Operation for Linear {
                 activation: &Activation::GELU,
                 inverse_scale: 31.0,
                 zero_point: -117.0,
+                output,
+            },
+            Output::Rotate { table, output } => Epilogue::Rotate {
+                rotation: Rotation {
+                    table,
+                    heads: self.weights.outputs / (3 * HEAD_WIDTH),
+                    head_width: HEAD_WIDTH,
+                    shared: true,
+                },
+                output,
+            },
+            Output::Gate(output) => Epilogue::Gate {
+                activation: &Activation::SILU,
+                output,
+            },
+            Output::GateHalf(output) => Epilogue::GateHalf {
+                activation: &Activation::SILU,
                 output,
             },
             Output::Residual { residual, .. } => Epilogue::ResidualAdd { residual },

@@ -1,4 +1,4 @@
-//! Operations on pixels and tokens: patches, layer norms, attention, merging, pooling.
+//! Operations on pixels and tokens: patches, norms, positions, attention, merging, pooling.
 
 use super::Random;
 use super::operation::Operation;
@@ -62,8 +62,9 @@ impl Operation for Patchify {
     }
 }
 
-/// A layer norm to 8 bits, or to 16.
+/// A norm to 8 bits, or to 16.
 pub(crate) struct Norm {
+    kind: NormKind,
     gain: Vec<f32>,
     bias: Vec<f32>,
     input: Vec<f16>,
@@ -85,8 +86,16 @@ impl Norm {
         Self { low, ..norm }
     }
 
+    /// By the root mean square, to 8 bits; `shape` is (M, C).
+    pub(crate) fn rms(random: &mut Random, shape: [usize; 2]) -> Self {
+        let kind = NormKind::Rms;
+        let norm = Self::with_gain(random, shape, 40.0);
+        Self { kind, ..norm }
+    }
+
     fn with_gain(random: &mut Random, [rows, width]: [usize; 2], gain: f32) -> Self {
         Self {
+            kind: NormKind::Layer,
             gain: random.f32s(width, gain),
             bias: random.f32s(width, 20.0),
             input: random.f16s(rows * width, 1.0),
@@ -116,7 +125,7 @@ impl Measured for Norm {
 impl Operation for Norm {
     fn run(&mut self, kernels: &mut dyn Kernels) {
         let norm = LayerNorm {
-            kind: NormKind::Layer,
+            kind: self.kind,
             count: self.gain.len(),
             gain: &self.gain,
             bias: &self.bias,
@@ -183,6 +192,106 @@ impl Operation for Attention {
         };
         let sizes = self.sizes.as_deref();
         kernels.attention(&shape, &self.qkv, sizes, &mut self.context);
+    }
+}
+
+/// Attention of one constant query a head over one image.
+pub(crate) struct PoolAttention {
+    tokens: usize,
+    score_scale: Vec<f32>,
+    context_scale: Vec<f32>,
+    query: Vec<i8>,
+    key_value: Vec<i8>,
+    context: Vec<i8>,
+}
+
+impl PoolAttention {
+    pub(crate) fn new(random: &mut Random, tokens: usize, heads: usize) -> Self {
+        let width = heads * HEAD_WIDTH;
+        Self {
+            tokens,
+            score_scale: random.f32s(heads, 3e-4),
+            context_scale: (0..heads).map(|_| 1.5 + random.unit()).collect(),
+            query: random.i8s(width, false),
+            key_value: random.i8s(tokens * 2 * width, false),
+            context: vec![0; width],
+        }
+    }
+}
+
+impl Measured for PoolAttention {
+    fn work(&self) -> Work {
+        let scales = bytes(&self.score_scale) + bytes(&self.context_scale);
+        let operands = scales + bytes(&self.query) + bytes(&self.key_value);
+        Work {
+            macs: 0,
+            bytes: operands + bytes(&self.context),
+        }
+    }
+
+    fn results(&mut self) -> Vec<&mut [u8]> {
+        vec![cast_slice_mut(&mut self.context)]
+    }
+}
+
+impl Operation for PoolAttention {
+    fn run(&mut self, kernels: &mut dyn Kernels) {
+        let shape = ops::Attention {
+            batch: 1,
+            tokens: self.tokens,
+            heads: self.score_scale.len(),
+            head_width: HEAD_WIDTH,
+            score_scale: &self.score_scale,
+            context_scale: &self.context_scale,
+        };
+        let (query, key_value) = (&self.query, &self.key_value);
+        kernels.pool_attention(&shape, query, key_value, None, &mut self.context);
+    }
+}
+
+/// Cosines and sines of one image's tokens, on the grid of patches behind a class token.
+pub(crate) struct Rotary {
+    tokens: usize,
+    head_width: usize,
+    frequencies: Vec<f32>,
+    table: Vec<f32>,
+}
+
+impl Rotary {
+    pub(crate) fn new(random: &mut Random, tokens: usize, head_width: usize) -> Self {
+        Self {
+            tokens,
+            head_width,
+            frequencies: random.f32s(head_width / 2 * 3, 0.2),
+            table: vec![0.0; tokens * head_width],
+        }
+    }
+}
+
+impl Measured for Rotary {
+    fn work(&self) -> Work {
+        Work {
+            macs: 0,
+            bytes: bytes(&self.frequencies) + bytes(&self.table),
+        }
+    }
+
+    fn results(&mut self) -> Vec<&mut [u8]> {
+        vec![cast_slice_mut(&mut self.table)]
+    }
+}
+
+impl Operation for Rotary {
+    fn run(&mut self, kernels: &mut dyn Kernels) {
+        let shape = ops::Rotary {
+            batch: 1,
+            tokens: self.tokens,
+            prefix: 1,
+            head_width: self.head_width,
+            frequencies: &self.frequencies,
+        };
+        let side = (self.tokens - 1).isqrt();
+        kernels.rotary(&shape, Positions::Grid { side }, &mut self.table);
     }
 }
 

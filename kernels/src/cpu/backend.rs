@@ -3,7 +3,7 @@
 use super::attention::{AttentionScratch, attention, pool_attention};
 use super::error::MakeError;
 use super::isa::Isa;
-use super::layer_norm::layer_norm;
+use super::layer_norm::{Wide, layer_norm};
 use super::linear::linear;
 use super::merge::{MergeScratch, merge};
 use super::panel::panel_bytes;
@@ -15,7 +15,6 @@ use crate::ops::{
     Attention, Capacity, Epilogue, Kernels, LayerNorm, LinearWeights, Merge, MergeInput,
     MergeOutput, Patchify, Pool, Positions, Rotary,
 };
-use crate::reference;
 use half::f16;
 
 /// Every operation on one instruction set.
@@ -93,15 +92,18 @@ impl<I: Isa> Kernels for Cpu<I> {
     }
 
     fn layer_norm(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [i8]) {
-        layer_norm(self.isa, &mut self.team, norm, input, output);
+        let output = SharedMut::new(output);
+        layer_norm(self.isa, &mut self.team, norm, input, &output);
     }
 
     fn layer_norm_half(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [f16]) {
-        layer_norm(self.isa, &mut self.team, norm, input, output);
+        let output = SharedMut::new(output);
+        layer_norm(self.isa, &mut self.team, norm, input, &output);
     }
 
     fn layer_norm_real(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [f32]) {
-        layer_norm(self.isa, &mut self.team, norm, input, output);
+        let output = SharedMut::new(output);
+        layer_norm(self.isa, &mut self.team, norm, input, &output);
     }
 
     fn layer_norm_wide(
@@ -111,8 +113,11 @@ impl<I: Isa> Kernels for Cpu<I> {
         high: &mut [i8],
         low: &mut [i8],
     ) {
-        // One or two rows an image: the judge's own code is fast enough.
-        reference::layer_norm_wide(norm, input, high, low);
+        let output = Wide {
+            high: SharedMut::new(high),
+            low: SharedMut::new(low),
+        };
+        layer_norm(self.isa, &mut self.team, norm, input, &output);
     }
 
     fn attention(

@@ -2,7 +2,7 @@
 
 use super::isa::{Isa, MAX_LANES};
 use super::shared::SharedMut;
-use super::simd_math::{activate, sat8};
+use super::simd_math::{Activator, sat8};
 use crate::math::Activation;
 use crate::ops::{Embed, Rotation};
 use half::f16;
@@ -10,9 +10,30 @@ use half::f16;
 /// What happens to a vector of `LANES` output channels, starting at `n`, of token row `m`. Each channel is made of
 /// `PARTS` neighbouring columns.
 pub(super) trait Finish<const PARTS: usize>: Sync {
+    /// Vectors that many calls of `row` need.
+    type Ready<I: Isa>: Copy;
+
+    fn ready<I: Isa>(&self, isa: I) -> Self::Ready<I>;
+
     /// # Safety
     /// No other thread writes these elements.
-    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, y: [I::F32; PARTS]);
+    unsafe fn row<I: Isa>(
+        &self,
+        isa: I,
+        ready: &Self::Ready<I>,
+        m: usize,
+        n: usize,
+        y: [I::F32; PARTS],
+    );
+}
+
+/// A [`Finish`] without vectors of its own.
+macro_rules! nothing_ready {
+    () => {
+        type Ready<I: Isa> = ();
+
+        fn ready<I: Isa>(&self, _: I) {}
+    };
 }
 
 /// See [`crate::ops::Epilogue::Requantize`].
@@ -33,8 +54,10 @@ impl<'a> Requantize<'a> {
 }
 
 impl Finish<1> for Requantize<'_> {
+    nothing_ready!();
+
     #[inline(always)]
-    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, [y]: [I::F32; 1]) {
+    unsafe fn row<I: Isa>(&self, isa: I, _: &(), m: usize, n: usize, [y]: [I::F32; 1]) {
         let at = m * self.stride + n;
         // SAFETY: the caller's.
         let to = unsafe { self.output.part(at..at + I::LANES) };
@@ -74,8 +97,10 @@ impl<'a> Rotate<'a> {
 }
 
 impl Finish<1> for Rotate<'_> {
+    nothing_ready!();
+
     #[inline(always)]
-    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, [y]: [I::F32; 1]) {
+    unsafe fn row<I: Isa>(&self, isa: I, _: &(), m: usize, n: usize, [y]: [I::F32; 1]) {
         let width = self.rotation.head_width;
         let y = if n < self.turned {
             let table = n / width % self.tables;
@@ -85,7 +110,7 @@ impl Finish<1> for Rotate<'_> {
             y
         };
         // SAFETY: the caller's.
-        unsafe { self.requantize.row(isa, m, n, [y]) };
+        unsafe { self.requantize.row(isa, &(), m, n, [y]) };
     }
 }
 
@@ -98,15 +123,29 @@ pub(super) struct Activate<'a> {
 }
 
 impl Finish<1> for Activate<'_> {
+    type Ready<I: Isa> = Activator<I>;
+
     #[inline(always)]
-    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, [y]: [I::F32; 1]) {
+    fn ready<I: Isa>(&self, isa: I) -> Activator<I> {
+        Activator::new(isa, &self.activation)
+    }
+
+    #[inline(always)]
+    unsafe fn row<I: Isa>(
+        &self,
+        isa: I,
+        ready: &Activator<I>,
+        m: usize,
+        n: usize,
+        [y]: [I::F32; 1],
+    ) {
         let (scale, zero) = (
             isa.splat_f32(self.inverse_scale),
             isa.splat_f32(self.zero_point),
         );
-        let y = isa.fma(activate(isa, &self.activation, y), scale, zero);
+        let y = isa.fma(ready.apply(isa, y), scale, zero);
         // SAFETY: the caller's.
-        unsafe { self.requantize.row(isa, m, n, [y]) };
+        unsafe { self.requantize.row(isa, &(), m, n, [y]) };
     }
 }
 
@@ -117,11 +156,25 @@ pub(super) struct Gate<'a> {
 }
 
 impl Finish<2> for Gate<'_> {
+    type Ready<I: Isa> = Activator<I>;
+
     #[inline(always)]
-    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, [gate, value]: [I::F32; 2]) {
-        let y = isa.mul(activate(isa, &self.activation, gate), value);
+    fn ready<I: Isa>(&self, isa: I) -> Activator<I> {
+        Activator::new(isa, &self.activation)
+    }
+
+    #[inline(always)]
+    unsafe fn row<I: Isa>(
+        &self,
+        isa: I,
+        ready: &Activator<I>,
+        m: usize,
+        n: usize,
+        [gate, value]: [I::F32; 2],
+    ) {
+        let y = isa.mul(ready.apply(isa, gate), value);
         // SAFETY: the caller's.
-        unsafe { self.requantize.row(isa, m, n, [y]) };
+        unsafe { self.requantize.row(isa, &(), m, n, [y]) };
     }
 }
 
@@ -132,11 +185,25 @@ pub(super) struct GateHalf<'a> {
 }
 
 impl Finish<2> for GateHalf<'_> {
+    type Ready<I: Isa> = Activator<I>;
+
     #[inline(always)]
-    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, [gate, value]: [I::F32; 2]) {
-        let y = isa.mul(activate(isa, &self.activation, gate), value);
+    fn ready<I: Isa>(&self, isa: I) -> Activator<I> {
+        Activator::new(isa, &self.activation)
+    }
+
+    #[inline(always)]
+    unsafe fn row<I: Isa>(
+        &self,
+        isa: I,
+        ready: &Activator<I>,
+        m: usize,
+        n: usize,
+        [gate, value]: [I::F32; 2],
+    ) {
+        let y = isa.mul(ready.apply(isa, gate), value);
         // SAFETY: the caller's.
-        unsafe { self.half.row(isa, m, n, [y]) };
+        unsafe { self.half.row(isa, &(), m, n, [y]) };
     }
 }
 
@@ -158,8 +225,10 @@ impl<'a> Half<'a> {
 }
 
 impl Finish<1> for Half<'_> {
+    nothing_ready!();
+
     #[inline(always)]
-    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, [y]: [I::F32; 1]) {
+    unsafe fn row<I: Isa>(&self, isa: I, _: &(), m: usize, n: usize, [y]: [I::F32; 1]) {
         let at = m * self.stride + n;
         // SAFETY: the caller's.
         isa.store_f16(y, unsafe { self.output.part(at..at + I::LANES) });
@@ -184,8 +253,10 @@ impl<'a> ResidualAdd<'a> {
 }
 
 impl Finish<1> for ResidualAdd<'_> {
+    nothing_ready!();
+
     #[inline(always)]
-    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, [y]: [I::F32; 1]) {
+    unsafe fn row<I: Isa>(&self, isa: I, _: &(), m: usize, n: usize, [y]: [I::F32; 1]) {
         let at = m * self.stride + n;
         // SAFETY: the caller's.
         let x = unsafe { self.residual.part(at..at + I::LANES) };
@@ -230,8 +301,10 @@ impl<'a> Position<'a> {
 }
 
 impl Finish<1> for Position<'_> {
+    nothing_ready!();
+
     #[inline(always)]
-    unsafe fn row<I: Isa>(&self, isa: I, m: usize, n: usize, [y]: [I::F32; 1]) {
+    unsafe fn row<I: Isa>(&self, isa: I, _: &(), m: usize, n: usize, [y]: [I::F32; 1]) {
         let patches = self.tokens - self.first;
         let (image, token) = (m / patches, m % patches + self.first);
         let position = isa.load_f32(&self.position[token * self.stride + n..]);

@@ -5,6 +5,7 @@ use super::shared::SharedMut;
 use super::simd_math::sat8;
 use super::threads::Team;
 use crate::ops::{LayerNorm, NormKind, ROW_ALIGN};
+use crate::reference::WIDE_MAX;
 use half::f16;
 
 /// Accumulators of the canonical row sum; see [`crate::reference::tree_sum`].
@@ -13,84 +14,128 @@ const ACCUMULATORS: usize = 256;
 /// Channels of a task: some 10 microseconds of work.
 const TASK: usize = 16 * 768;
 
-/// What a normalized value is rounded to.
-pub(super) trait Output: Copy + Send {
-    /// Writes a vector of values to as many elements.
-    fn store<I: Isa>(isa: I, y: I::F32, to: &mut [Self]);
+/// What normalized values are rounded to, and where they go.
+pub(super) trait Output: Sync {
+    /// Elements in all.
+    fn len(&self) -> usize;
+
+    /// Writes the vector of elements from `at` on.
+    ///
+    /// # Safety
+    /// No other thread writes these elements.
+    unsafe fn store<I: Isa>(&self, isa: I, at: usize, y: I::F32);
 }
 
-impl Output for i8 {
-    #[inline(always)]
-    fn store<I: Isa>(isa: I, y: I::F32, to: &mut [i8]) {
-        isa.store_i8(sat8(isa, y), to);
+/// An [`Output`] to one slice.
+macro_rules! output {
+    ($element:ty, |$isa:ident, $y:ident, $to:ident| $store:expr) => {
+        impl Output for SharedMut<'_, $element> {
+            fn len(&self) -> usize {
+                self.len()
+            }
+
+            #[inline(always)]
+            unsafe fn store<I: Isa>(&self, $isa: I, at: usize, $y: I::F32) {
+                // SAFETY: the caller's.
+                let $to = unsafe { self.part(at..at + I::LANES) };
+                $store;
+            }
+        }
+    };
+}
+
+output!(i8, |isa, y, to| isa.store_i8(sat8(isa, y), to));
+output!(f16, |isa, y, to| isa.store_f16(y, to));
+output!(f32, |isa, y, to| isa.store_f32(y, to));
+
+/// 16 bits in two bytes, `256 * high + low`.
+pub(super) struct Wide<'a> {
+    pub(super) high: SharedMut<'a, i8>,
+    pub(super) low: SharedMut<'a, i8>,
+}
+
+impl Output for Wide<'_> {
+    fn len(&self) -> usize {
+        assert_eq!(self.high.len(), self.low.len());
+        self.high.len()
     }
-}
 
-impl Output for f16 {
     #[inline(always)]
-    fn store<I: Isa>(isa: I, y: I::F32, to: &mut [f16]) {
-        isa.store_f16(y, to);
-    }
-}
-
-impl Output for f32 {
-    #[inline(always)]
-    fn store<I: Isa>(isa: I, y: I::F32, to: &mut [f32]) {
-        isa.store_f32(y, to);
+    unsafe fn store<I: Isa>(&self, isa: I, at: usize, y: I::F32) {
+        let y = isa.max(y, isa.splat_f32(-WIDE_MAX));
+        let q = isa.to_i32(isa.min(y, isa.splat_f32(WIDE_MAX)));
+        // The integer nearest to q / 256, ties up: the quarter of a step decides ties alone, and all is exact.
+        let (step, tie) = (isa.splat_f32(1.0 / 256.0), isa.splat_f32(0.25 / 256.0));
+        let high = isa.to_i32(isa.fma(isa.to_f32(q), step, tie));
+        // SAFETY: the caller's.
+        unsafe {
+            isa.store_i8(high, self.high.part(at..at + I::LANES));
+            // What is left of q is its low byte, read as signed.
+            isa.store_i8(q, self.low.part(at..at + I::LANES));
+        }
     }
 }
 
 /// Normalizes every row of `input` (M, L).
-pub(super) fn layer_norm<I: Isa, T: Output>(
+pub(super) fn layer_norm<I: Isa>(
     isa: I,
     team: &mut Team,
     norm: &LayerNorm<'_>,
     input: &[f16],
-    output: &mut [T],
+    output: &impl Output,
 ) {
     let width = norm.gain.len();
     assert_eq!(input.len(), output.len());
     assert!(width.is_multiple_of(ROW_ALIGN) && norm.bias.len() == width);
     assert!((1..=width).contains(&norm.count));
     let rows = input.len() / width;
-    let output = SharedMut::new(output);
     let task_rows = TASK.div_ceil(width);
     team.run(rows.div_ceil(task_rows), &|_, task| {
-        let range = task * task_rows * width..((task + 1) * task_rows).min(rows) * width;
-        // SAFETY: one task a range of rows.
-        let output = unsafe { output.part(range.clone()) };
         isa.vectorize(
             #[inline(always)]
             || {
-                let rows = input[range].chunks_exact(width);
-                for (row, output) in rows.zip(output.chunks_exact_mut(width)) {
-                    normalize(isa, norm, row, output);
+                for row in task * task_rows..((task + 1) * task_rows).min(rows) {
+                    let at = row * width;
+                    // SAFETY: one task a range of rows.
+                    unsafe { normalize(isa, norm, &input[at..at + width], output, at) };
                 }
             },
         );
     });
 }
 
+/// Normalizes one row, whose elements of the output start at `at`.
+///
+/// # Safety
+/// No other thread writes these elements.
 #[inline(always)]
-fn normalize<I: Isa, T: Output>(isa: I, norm: &LayerNorm<'_>, row: &[f16], output: &mut [T]) {
+unsafe fn normalize<I: Isa>(
+    isa: I,
+    norm: &LayerNorm<'_>,
+    row: &[f16],
+    output: &impl Output,
+    at: usize,
+) {
     let vectors = row
         .chunks_exact(I::LANES)
-        .zip(output.chunks_exact_mut(I::LANES))
         .zip(norm.gain.chunks_exact(I::LANES))
-        .zip(norm.bias.chunks_exact(I::LANES));
+        .zip(norm.bias.chunks_exact(I::LANES))
+        .enumerate();
     if norm.kind == NormKind::None {
-        for (((x, to), gain), bias) in vectors {
-            let (gain, bias) = (isa.load_f32(gain), isa.load_f32(bias));
-            T::store(isa, isa.fma(isa.load_f16(x), gain, bias), to);
+        for (i, ((x, gain), bias)) in vectors {
+            let y = isa.fma(isa.load_f16(x), isa.load_f32(gain), isa.load_f32(bias));
+            // SAFETY: the caller's.
+            unsafe { output.store(isa, at + i * I::LANES, y) };
         }
         return;
     }
     let (mean, rstd) = moments(isa, norm, &row[..norm.count]);
     let (mean, rstd) = (isa.splat_f32(mean), isa.splat_f32(rstd));
-    for (((x, to), gain), bias) in vectors {
+    for (i, ((x, gain), bias)) in vectors {
         let x = isa.mul(isa.sub(isa.load_f16(x), mean), rstd);
         let y = isa.fma(x, isa.load_f32(gain), isa.load_f32(bias));
-        T::store(isa, y, to);
+        // SAFETY: the caller's.
+        unsafe { output.store(isa, at + i * I::LANES, y) };
     }
 }
 

@@ -214,6 +214,7 @@ unsafe fn epilogue<I: Isa, F: Finish<PARTS>, const PARTS: usize>(
     finish: &F,
 ) {
     let isa = job.isa;
+    let ready = finish.ready(isa);
     for c in (0..CHANNELS).step_by(I::LANES) {
         let zero = isa.splat_f32(0.0);
         let (mut scale, mut bias) = ([zero; PARTS], [zero; PARTS]);
@@ -238,7 +239,7 @@ unsafe fn epilogue<I: Isa, F: Finish<PARTS>, const PARTS: usize>(
                     y[part] = isa.fma(acc, scale[part], bias[part]);
                 }
                 // SAFETY: the caller's.
-                unsafe { finish.row(isa, m, n0 + c, y) };
+                unsafe { finish.row(isa, &ready, m, n0 + c, y) };
             }
         }
     }

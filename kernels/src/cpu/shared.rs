@@ -25,6 +25,10 @@ impl<'a, T> SharedMut<'a, T> {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
     /// The part `range` of the slice; out of range panics.
     ///
     /// # Safety

@@ -1,7 +1,7 @@
 //! The elementwise functions of [`crate::math`], on vectors, operation by operation the same.
 
 use super::isa::Isa;
-use crate::math::{Activation, COSINE_POLY, EXP2_FLOOR, EXP2_POLY, SINE_POLY};
+use crate::math::{ACTIVATION_TERMS, Activation, COSINE_POLY, EXP2_FLOOR, EXP2_POLY, SINE_POLY};
 
 /// [`crate::math::sat8`]: an i8 in every lane's low byte.
 #[inline(always)]
@@ -10,13 +10,39 @@ pub(super) fn sat8<I: Isa>(isa: I, x: I::F32) -> I::I32 {
     isa.to_i32(isa.min(low, isa.splat_f32(127.0)))
 }
 
-/// [`Activation::apply`].
-#[inline(always)]
-pub(super) fn activate<I: Isa>(isa: I, activation: &Activation, x: I::F32) -> I::F32 {
-    let a = isa.min(isa.abs(x), isa.splat_f32(activation.limit));
-    let t = isa.fma(a, isa.splat_f32(activation.map), isa.splat_f32(-1.0));
-    let q = horner(isa, &activation.poly, t);
-    isa.fnma(a, q, isa.max(x, isa.splat_f32(0.0)))
+/// An [`Activation`] as vectors, which stay in registers or on the stack over many values.
+#[derive(Clone, Copy)]
+pub(super) struct Activator<I: Isa> {
+    limit: I::F32,
+    map: I::F32,
+    poly: [I::F32; ACTIVATION_TERMS],
+}
+
+impl<I: Isa> Activator<I> {
+    #[inline(always)]
+    pub(super) fn new(isa: I, activation: &Activation) -> Self {
+        let mut poly = [isa.splat_f32(0.0); ACTIVATION_TERMS];
+        for (vector, &c) in poly.iter_mut().zip(&activation.poly) {
+            *vector = isa.splat_f32(c);
+        }
+        Self {
+            limit: isa.splat_f32(activation.limit),
+            map: isa.splat_f32(activation.map),
+            poly,
+        }
+    }
+
+    /// [`Activation::apply`].
+    #[inline(always)]
+    pub(super) fn apply(&self, isa: I, x: I::F32) -> I::F32 {
+        let a = isa.min(isa.abs(x), self.limit);
+        let t = isa.fma(a, self.map, isa.splat_f32(-1.0));
+        let mut q = self.poly[ACTIVATION_TERMS - 1];
+        for &c in self.poly[..ACTIVATION_TERMS - 1].iter().rev() {
+            q = isa.fma(q, t, c);
+        }
+        isa.fnma(a, q, isa.max(x, isa.splat_f32(0.0)))
+    }
 }
 
 /// [`crate::math::cos_sin`].

@@ -80,7 +80,7 @@ pub fn layer_norm_real(norm: &LayerNorm<'_>, input: &[f16], output: &mut [f32]) 
 }
 
 /// Largest 16-bit activation: one more and its high byte, rounded, would be 128.
-const WIDE_MAX: f32 = 32_639.0;
+pub(crate) const WIDE_MAX: f32 = 32_639.0;
 
 /// Splits `clamp(rne(y), -32639, 32639)` into `256 * high + low` with both in i8.
 #[expect(

@@ -1,6 +1,6 @@
 //! What a model computes: a few facts, independent of each other, that cover the published Vision Transformers.
 //!
-//! `kernels/NUMERICS.md` says what each operation means bit for bit, `plan/build.rs` puts them in order.
+//! `kernels/NUMERICS.md` says what each operation means bit for bit, `plan/build/` puts them in order.
 
 use super::preprocessing::Preprocessing;
 use super::{ConfigError, check, check_label, check_text, in_range};

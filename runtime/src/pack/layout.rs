@@ -562,6 +562,42 @@ mod tests {
         }
     }
 
+    /// Code and name of each section that a row of FORMAT.md's table stands for: `52, 53 | PoolKeyValueScale, -Bias`.
+    fn documented(row: &str) -> Vec<(u32, String)> {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let codes = cells[1]
+            .split(", ")
+            .map(|code| code.parse().expect("a code"));
+        let mut names: Vec<String> = Vec::new();
+        for name in cells[2].split(", ") {
+            names.push(match name.strip_prefix('-') {
+                None => name.into(),
+                Some(end) => {
+                    let before = names.last().expect("a name before");
+                    let word = before.rfind(char::is_uppercase).expect("words");
+                    format!("{}{end}", &before[..word])
+                }
+            });
+        }
+        codes.zip(names).collect()
+    }
+
+    #[test]
+    fn the_format_lists_every_section() {
+        let format = include_str!("../../FORMAT.md");
+        let (_, table) = format.split_once("| code | name |").expect("the table");
+        let (table, _) = table.split_once("\n\n").expect("its end");
+        let rows = table.lines().filter(|row| {
+            let code = row.trim_start_matches("| ");
+            code.starts_with(|c: char| c.is_ascii_digit())
+        });
+        let documented: Vec<_> = rows.flat_map(documented).collect();
+        let tensors = TensorKind::all().map(SectionKind::Tensor);
+        let kinds = std::iter::once(SectionKind::Metadata).chain(tensors);
+        let expected: Vec<_> = kinds.map(|kind| (kind.code(), kind.to_string())).collect();
+        assert_eq!(documented, expected);
+    }
+
     #[test]
     fn codes_round_trip() {
         for kind in TensorKind::all() {

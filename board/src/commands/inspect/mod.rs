@@ -1,6 +1,6 @@
 //! `mergevit inspect`: what a pack holds.
 
-mod model;
+mod facts;
 mod report;
 mod text;
 

@@ -32,7 +32,7 @@ fn summary(report: &Report<'_>) -> Vec<(&'static str, String)> {
         ("hash", report.hash.clone()),
         ("format", format!("version {}", report.format_version)),
     ];
-    lines.extend(super::model::lines(report.model, report.parameters));
+    lines.extend(super::facts::lines(report.model, report.parameters));
     lines.push(("normalization", normalization(report.provenance)));
     let activations = format!("{} quantized", report.quantized_activations);
     lines.push(("activations", activations));

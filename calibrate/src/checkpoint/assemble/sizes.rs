@@ -1,7 +1,9 @@
 //! The sizes of a model, from the shapes of the tensors that carry them.
 
 use super::heads::Heads;
-use crate::checkpoint::anatomy::{Anatomy, Head, Linear, Mlp, PoolingNames, Position, PrefixRows, Qkv};
+use crate::checkpoint::anatomy::{
+    Anatomy, Head, Linear, Mlp, PoolingNames, Position, PrefixRows, Qkv,
+};
 use crate::checkpoint::described::Size;
 use crate::checkpoint::error::Defect;
 use crate::checkpoint::tensors::Tensors;
@@ -53,7 +55,11 @@ impl Sizes {
     ///
     /// # Errors
     /// [`Defect::Names`], [`Defect::Shape`], [`Defect::Unsupported`].
-    pub(super) fn read(tensors: &Tensors<'_>, anatomy: &Anatomy, size: Size) -> Result<Self, Defect> {
+    pub(super) fn read(
+        tensors: &Tensors<'_>,
+        anatomy: &Anatomy,
+        size: Size,
+    ) -> Result<Self, Defect> {
         let Anatomy { facts, names } = anatomy;
         let [width, patch_size] = match names.patch_side {
             None => patch(tensors, &names.patch.weight)?,
@@ -63,7 +69,9 @@ impl Sizes {
         let first = names.layer.replace("{}", "0");
         let in_layer = |name: &str| outputs(tensors, &format!("{first}{name}"));
         let channels = match &names.block.qkv {
-            Qkv::Fused(Linear { weight, .. }) | Qkv::FusedOddBias { weight, .. } => in_layer(weight)? / 3,
+            Qkv::Fused(Linear { weight, .. }) | Qkv::FusedOddBias { weight, .. } => {
+                in_layer(weight)? / 3
+            }
             Qkv::Split([query, ..]) => in_layer(&query.weight)?,
         };
         let mlp_width = match &names.block.mlp {

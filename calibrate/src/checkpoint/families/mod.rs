@@ -32,9 +32,8 @@ const FAMILIES: [&dyn Family; 4] = [
     &timm::Timm,
 ];
 
-/// What a checkpoint is imported from.
-pub(super) struct Files<'a> {
-    pub(super) tensors: &'a TensorFile<'a>,
+/// The configuration files of a checkpoint.
+pub(super) struct Documents<'a> {
     pub(super) config: Object<'a>,
     pub(super) preprocessor: Object<'a>,
 }
@@ -52,27 +51,35 @@ pub(super) struct Imported {
 ///
 /// # Errors
 /// [`Defect`] for whatever is missing, contradicts itself or is not supported.
-pub(super) fn import(files: &Files<'_>, stated: &Stated) -> Result<Imported, Defect> {
-    let tensors = Tensors::new(files.tensors);
-    let family = recognize(&tensors)?;
+pub(super) fn import(
+    all: &TensorFile<'_>,
+    files: &Documents<'_>,
+    stated: &Stated,
+) -> Result<Imported, Defect> {
+    let (family, view) = recognize(all)?;
+    let tensors = Tensors::new(&view);
     let source = Source {
         tensors: &tensors,
         config: files.config,
         preprocessor: files.preprocessor,
-        architecture: stated.architecture,
+        architecture: stated.architecture.as_deref(),
         image_size: stated.image_size,
     };
     let described = family.describe(&source)?;
     let mut assembled = assemble::assemble(&tensors, &described)?;
     let size = assembled.model.image_size;
     let found = family.preprocessing(&source, size)?;
-    let Known { mean, std, preprocessing } = found.complete(stated, size)?;
+    let Known {
+        mean,
+        std,
+        preprocessing,
+    } = found.complete(stated, size)?;
     check_std(&std, files.config)?;
     assembled.model.preprocessing = preprocessing;
     assembled.model.validate()?;
     let mut warnings = described.warnings;
     warnings.extend(described.size.warning(size));
-    warnings.extend(unused(&assembled.unused));
+    warnings.extend(unused(&view, &assembled.unused));
     Ok(Imported {
         assembled,
         mean,
@@ -81,30 +88,46 @@ pub(super) fn import(files: &Files<'_>, stated: &Stated) -> Result<Imported, Def
     })
 }
 
-/// The family that a file belongs to.
+/// The family that a file belongs to, and the view of its tensors, behind the prefixes of wrappers, that it knows.
 ///
 /// # Errors
 /// [`Defect::Naming`] if no family knows its names.
-fn recognize(tensors: &Tensors<'_>) -> Result<&'static dyn Family, Defect> {
-    let family = FAMILIES.into_iter().find(|family| family.recognizes(tensors));
-    family.ok_or_else(|| {
-        let mut first: Vec<&str> = tensors.names().collect();
-        first.sort_unstable();
-        first.truncate(5);
-        Defect::Naming {
+fn recognize<'a>(file: &TensorFile<'a>) -> Result<(&'static dyn Family, TensorFile<'a>), Defect> {
+    let of = |view: &TensorFile<'_>| {
+        let tensors = Tensors::new(view);
+        FAMILIES
+            .into_iter()
+            .find(|family| family.recognizes(&tensors))
+    };
+    let mut views = file.views().into_iter();
+    if let Some((family, view)) = views.find_map(|view| Some((of(&view)?, view))) {
+        return Ok((family, view));
+    }
+    // A wrapper with tensors of its own: the one part that is a model.
+    let mut starts: Vec<String> = file
+        .names()
+        .filter_map(|name| Some(name.split_once('.')?.0.into()))
+        .collect();
+    starts.dedup();
+    let parts = starts
+        .iter()
+        .map(|start| file.stripped(&format!("{start}.")));
+    let mut known = parts.filter_map(|view| Some((of(&view)?, view)));
+    match (known.next(), known.next()) {
+        (Some(only), None) => Ok(only),
+        _ => Err(Defect::Naming {
             known: FAMILIES.map(Family::name).join(", "),
-            first: first.join(", "),
-        }
-    })
+            first: file.names().take(5).collect::<Vec<_>>().join(", "),
+        }),
+    }
 }
 
-/// Names the tensors that are not part of the model, by what their names start with.
-fn unused(names: &[String]) -> Option<String> {
-    let start = |name: &String| name.split('.').next().unwrap_or_default().to_owned();
-    let mut starts: Vec<String> = names.iter().map(start).collect();
-    starts.dedup();
-    let (count, starts) = (names.len(), starts.join(", "));
-    (count > 0).then(|| format!("{count} tensors are not part of the model and ignored: {starts}"))
+/// Names the tensors that are not part of the model: those of the view, and those outside it.
+fn unused(view: &TensorFile<'_>, names: &[String]) -> Option<String> {
+    let names: std::collections::BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let used = view.names().filter(|name| !names.contains(name));
+    let unused = view.unused(&used.map(str::to_owned).collect());
+    (!unused.is_empty()).then(|| format!("not part of the model and ignored: {unused}"))
 }
 
 /// The one linear layer among the tensors whose names begin with `start`: a head may be wrapped as
@@ -113,10 +136,15 @@ fn unused(names: &[String]) -> Option<String> {
 /// # Errors
 /// [`Defect::Unsupported`] for several layers.
 fn sole_linear(tensors: &Tensors<'_>, start: &str) -> Result<Option<Linear>, Defect> {
-    let mut names: Vec<&str> = tensors.names().filter(|name| name.starts_with(start)).collect();
+    let mut names: Vec<&str> = tensors
+        .names()
+        .filter(|name| name.starts_with(start))
+        .collect();
     names.sort_unstable();
     let base = |name: &str| {
-        let base = name.strip_suffix(".weight").or_else(|| name.strip_suffix(".bias"));
+        let base = name
+            .strip_suffix(".weight")
+            .or_else(|| name.strip_suffix(".bias"));
         base.map(str::to_owned)
     };
     let Some(first) = names.first() else {

@@ -6,6 +6,10 @@ use super::tile::{STEP, Tile};
 /// Most parts that K is split into.
 pub const MAX_SPLITS: u32 = 8;
 
+/// Most scratch space for sums of parts that is worth having: outputs that would need more fill every device as they
+/// are.
+const MAX_PARTIAL_BYTES: usize = 64 << 20;
+
 /// (M, N, K) of a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
@@ -53,7 +57,7 @@ impl Tiling {
         let all = Tile::ALL
             .into_iter()
             .flat_map(|tile| [1, 2, 3, 4, 6, 8].map(|splits| Self { tile, splits }));
-        all.filter(|tiling| tiling.fits(shape))
+        all.filter(|tiling| tiling.fits(shape) && tiling.partial_bytes(shape) <= MAX_PARTIAL_BYTES)
     }
 
     /// The tiling that should take the least time on a device.
@@ -93,5 +97,34 @@ impl Tiling {
         let reduce = if self.splits > 1 { sums / 8 + 1500 } else { 0 };
         let rounds = per_sm.div_ceil(tile.resident().into());
         per_sm * (steps * step + sums / 16 + reduce) + rounds * 800
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::{MAX_BATCH, MAX_INNER, MAX_TOKENS, MAX_WIDTH};
+
+    /// Long sums of many rows would gain a little from parts, at the price of gigabytes.
+    #[test]
+    fn scratch_space_is_bounded() {
+        for rows in [197, 2305, MAX_BATCH * MAX_TOKENS] {
+            for (outputs, inputs) in [
+                (768, 3072),
+                (MAX_WIDTH, MAX_INNER),
+                (2 * MAX_INNER, MAX_WIDTH),
+            ] {
+                let shape = Shape {
+                    rows: rows as u32,
+                    outputs: outputs as u32,
+                    inputs: inputs as u32,
+                };
+                for target in [Target::ORIN_NANO, Target::AGX_ORIN] {
+                    let candidates = Tiling::candidates(&shape, &target);
+                    let most = candidates.iter().map(|tiling| tiling.partial_bytes(&shape));
+                    assert!(most.max() <= Some(MAX_PARTIAL_BYTES), "{shape:?}");
+                }
+            }
+        }
     }
 }

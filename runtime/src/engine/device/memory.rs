@@ -2,6 +2,7 @@
 
 use super::super::executor::plan;
 use super::inbox::Inbox;
+use super::lower::head_width;
 use super::tilings::{Layer, Tilings};
 use super::weights::ALIGN;
 use crate::pack::Pack;
@@ -22,6 +23,8 @@ struct Needs {
     arrived: usize,
     /// A similarity, or a partner, for each A token.
     matching: usize,
+    /// Pooled vectors in f16.
+    pooled: usize,
     pixels: usize,
     outputs: usize,
     sizes: usize,
@@ -57,14 +60,22 @@ impl Needs {
             }
             match op {
                 Op::Attention(op) => {
-                    let block = attention_shared_bytes(op.tokens as u32);
+                    let head_width = head_width(op.head_width);
+                    let block = attention_shared_bytes(op.tokens as u32, head_width);
                     most(&mut self.block, block as usize);
                 }
+                Op::PoolAttention(op) => {
+                    let head_width = head_width(op.head_width);
+                    let block = attention_shared_bytes(op.tokens as u32, head_width);
+                    most(&mut self.block, block as usize);
+                }
+                Op::FinalNorm(op) => most(&mut self.pooled, op.input.len),
                 Op::Merge(MergeOp { shape, .. }) => {
                     let sources = shape.batch * shape.tokens.div_ceil(2);
                     most(&mut self.matching, sources * size_of::<u32>());
                     most(&mut self.arrived, shape.batch * size_of::<u32>());
-                    let block = merge_match_shared_bytes(shape.tokens as u32);
+                    let head_width = head_width(shape.head_width);
+                    let block = merge_match_shared_bytes(shape.tokens as u32, head_width);
                     most(&mut self.block, block as usize);
                 }
                 _ => {}
@@ -85,6 +96,8 @@ pub(super) struct Addresses {
     pub(super) similarity: Address,
     /// (B, ceil(T / 2)) u32
     pub(super) partner: Address,
+    /// (B, V) f16, where nobody reads it
+    pub(super) pooled: Address,
     /// (B, S, S, 3) u8
     pub(super) pixels: Address,
     /// (B, outputs) f32, where the host sees them
@@ -140,10 +153,19 @@ impl Memory {
             needs.arrived,
             needs.matching,
             needs.matching,
+            needs.pooled,
         ];
         let aligned = |bytes: &usize| bytes.next_multiple_of(ALIGN);
         let mut next = device.allocate(scratch.iter().map(aligned).sum())?;
-        let [arena, log2_size, partial, arrived, similarity, partner] = scratch.map(|bytes| {
+        let [
+            arena,
+            log2_size,
+            partial,
+            arrived,
+            similarity,
+            partner,
+            pooled,
+        ] = scratch.map(|bytes| {
             let address = next;
             next = next.offset(aligned(&bytes));
             address
@@ -162,6 +184,7 @@ impl Memory {
                 arrived,
                 similarity,
                 partner,
+                pooled,
                 pixels: pixels.address,
                 host_outputs: host,
                 host_sizes: host.offset(sizes),

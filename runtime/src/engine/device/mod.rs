@@ -8,7 +8,6 @@ mod frames;
 mod inbox;
 mod lower;
 mod memory;
-mod supported;
 mod tilings;
 mod tune;
 mod weights;
@@ -63,7 +62,6 @@ impl Accelerator {
         options: &EngineOptions,
     ) -> Result<Self, DeviceError> {
         let (max_batch, max_frame) = (options.max_batch, options.max_frame);
-        supported::check(pack.config(), &*device)?;
         let weights = DeviceWeights::upload(pack, &mut *device)?;
         let tilings = Tilings::new(device.target(), options.tune);
         let memory = Memory::new(pack, max_batch, &tilings, &mut *device)?;

@@ -14,10 +14,12 @@ pub(super) struct DeviceWeights {
     addresses: Box<[Address]>,
 }
 
-/// The tensors of a pack: index of the section, bytes.
+/// The tensors of a pack that launches read: index of the section, bytes. Text embeddings, which may be large, are the
+/// host's.
 fn tensors(pack: &Pack) -> impl Iterator<Item = (usize, &[u8])> {
     let tensors = pack.layout().tensors().enumerate();
-    tensors.map(|(position, (kind, layer))| {
+    let read = tensors.filter(|(_, (kind, _))| *kind != TensorKind::TextEmbedding);
+    read.map(|(position, (kind, layer))| {
         let bytes = match kind.dtype() {
             DType::I8 => pack.tensor_i8(kind, layer).map(bytemuck::cast_slice),
             _ => pack.tensor_f32(kind, layer).map(bytemuck::cast_slice),

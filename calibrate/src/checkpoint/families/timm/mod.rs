@@ -45,7 +45,8 @@ impl Family for Timm {
         };
         let classes = classes(source.tensors)?;
         let stated = config.size("num_classes")?;
-        match stated.filter(|stated| Some(*stated) != classes && (*stated > 0 || classes.is_some())) {
+        match stated.filter(|stated| Some(*stated) != classes && (*stated > 0 || classes.is_some()))
+        {
             Some(stated) => described.warnings.push(format!(
                 "config.json states {stated} classes, the head has {}; its labels are left out",
                 classes.unwrap_or(0)
@@ -130,11 +131,14 @@ pub(super) fn describe(
     let headless = matches!(names.head, Head::None);
     if architecture.distilled && headless {
         return Err(Defect::Unsupported(
-            "it has a distillation token and no heads; the mean of both tokens is not supported".into(),
+            "it has a distillation token and no heads; the mean of both tokens is not supported"
+                .into(),
         ));
     }
     if names.token_norm.is_some() && names.final_norm.is_some() {
-        return Err(Defect::Unsupported("it has norms before and after the pooling".into()));
+        return Err(Defect::Unsupported(
+            "it has norms before and after the pooling".into(),
+        ));
     }
     Ok(Described {
         anatomy: Anatomy {
@@ -182,7 +186,11 @@ pub(super) fn set_pool(architecture: &mut Architecture, pool: &str) -> Result<()
 }
 
 /// Checks the number of register tokens.
-fn registers(tensors: &Tensors<'_>, names: &Names, architecture: &Architecture) -> Result<(), Defect> {
+fn registers(
+    tensors: &Tensors<'_>,
+    names: &Names,
+    architecture: &Architecture,
+) -> Result<(), Defect> {
     let Some(name) = names.prefix.iter().find(|name| name.ends_with("reg_token")) else {
         return Ok(());
     };

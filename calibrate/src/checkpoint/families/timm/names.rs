@@ -10,8 +10,17 @@ use crate::checkpoint::tensors::Tensors;
 
 /// What the names of a model's own tensors start with.
 const OWN: [&str; 11] = [
-    "cls_token", "reg_token", "dist_token", "pos_embed", "patch_embed.", "norm_pre.", "norm.", "fc_norm.",
-    "rope.freqs", "head_dist.", "blocks.",
+    "cls_token",
+    "reg_token",
+    "dist_token",
+    "pos_embed",
+    "patch_embed.",
+    "norm_pre.",
+    "norm.",
+    "fc_norm.",
+    "rope.freqs",
+    "head_dist.",
+    "blocks.",
 ];
 
 /// Names of the tensors, each after `start`, of a model that is built as `architecture` says.
@@ -26,7 +35,11 @@ pub(super) fn names(
 ) -> Result<Names, Defect> {
     let name = |name: &str| format!("{start}{name}");
     let naflex = architecture.class == Class::Naflex;
-    let embedding = if naflex { name("embeds.") } else { start.into() };
+    let embedding = if naflex {
+        name("embeds.")
+    } else {
+        start.into()
+    };
     let embedded = |name: &str| format!("{embedding}{name}");
     expect(tensors, start, &embedding, architecture)?;
     let norm = |base: &str| {
@@ -50,14 +63,25 @@ pub(super) fn names(
         own.push(name("attn_pool."));
     }
     Ok(Names {
-        patch: Linear::find(tensors, "", &embedded(if naflex { "proj" } else { "patch_embed.proj" })),
+        patch: Linear::find(
+            tensors,
+            "",
+            &embedded(if naflex { "proj" } else { "patch_embed.proj" }),
+        ),
         patch_side: architecture.patch_size,
-        prefix: tokens.into_iter().filter(|name| tensors.has(name)).collect(),
+        prefix: tokens
+            .into_iter()
+            .filter(|name| tensors.has(name))
+            .collect(),
         position: match architecture.table {
             PositionRows::None => None,
             rows => Some(Position {
                 name: embedded("pos_embed"),
-                rows: if rows == PositionRows::All { PrefixRows::All } else { PrefixRows::None },
+                rows: if rows == PositionRows::All {
+                    PrefixRows::All
+                } else {
+                    PrefixRows::None
+                },
             }),
         },
         pre_norm: norm("norm_pre"),
@@ -92,7 +116,11 @@ fn expect(
         (embedding, "cls_token", architecture.class_token),
         (embedding, "reg_token", architecture.registers > 0),
         (embedding, "dist_token", architecture.distilled),
-        (embedding, "pos_embed", architecture.table != PositionRows::None),
+        (
+            embedding,
+            "pos_embed",
+            architecture.table != PositionRows::None,
+        ),
         (start, "norm_pre.weight", norm("norm_pre")),
         (start, "norm.weight", norm("norm")),
         (start, "fc_norm.weight", norm("fc_norm")),

@@ -18,7 +18,12 @@ pub(super) struct Ends {
 
 /// Starts of the names of layers, after that of the model; the last is what version 5 writes for ViT-MSN.
 const LAYERS: [&str; 6] = [
-    "encoder.layer.{}.", "layers.{}.", "layer.{}.", "model.layer.{}.", "encoder.layers.{}.", "encoder.layer.{}.",
+    "encoder.layer.{}.",
+    "layers.{}.",
+    "layer.{}.",
+    "model.layer.{}.",
+    "encoder.layers.{}.",
+    "encoder.layer.{}.",
 ];
 
 /// Finds the names of a model.
@@ -27,20 +32,40 @@ const LAYERS: [&str; 6] = [
 /// [`Defect::Unsupported`] for a class that is not supported.
 pub(super) fn find(tensors: &Tensors<'_>, model: &Model) -> Result<Ends, Defect> {
     let embeds = |start: &&&str| tensors.has_start(&format!("{start}embeddings."));
-    let start = model.starts.iter().find(embeds).copied().unwrap_or(model.starts[0]);
+    let start = model
+        .starts
+        .iter()
+        .find(embeds)
+        .copied()
+        .unwrap_or(model.starts[0]);
     let name = |name: &str| format!("{start}{name}");
     let layer = LAYERS
         .iter()
         .enumerate()
-        .map(|(index, layer)| if index + 1 < LAYERS.len() { name(layer) } else { (*layer).into() })
+        .map(|(index, layer)| {
+            if index + 1 < LAYERS.len() {
+                name(layer)
+            } else {
+                (*layer).into()
+            }
+        })
         .find(|layer| tensors.has_start(&layer.replace("{}.", "")) && numbered(tensors, layer))
         .unwrap_or_else(|| name(LAYERS[0]));
-    let tokens = ["cls_token", "class_embedding", "distillation_token", "register_tokens"];
+    let tokens = [
+        "cls_token",
+        "class_embedding",
+        "distillation_token",
+        "register_tokens",
+    ];
     let embeddings = tokens.map(|token| name(&format!("embeddings.{token}")));
     let table = ["position_embeddings", "position_embedding.weight"]
         .map(|table| name(&format!("embeddings.{table}")));
-    let patch = ["patch_embeddings.projection", "patch_embeddings", "patch_embedding"]
-        .map(|patch| name(&format!("embeddings.{patch}")));
+    let patch = [
+        "patch_embeddings.projection",
+        "patch_embeddings",
+        "patch_embedding",
+    ]
+    .map(|patch| name(&format!("embeddings.{patch}")));
     let patch = patch
         .into_iter()
         .find(|base| tensors.has(&format!("{base}.weight")))
@@ -54,13 +79,23 @@ pub(super) fn find(tensors: &Tensors<'_>, model: &Model) -> Result<Ends, Defect>
     let mut own = embeddings.to_vec();
     own.extend(table.clone());
     own.extend(["patch_embedding", "layer_norm"].map(|base| name(&format!("embeddings.{base}"))));
-    own.extend([layer.split("{}").next().unwrap_or_default().to_owned(), pre_norm.clone()]);
+    own.extend([
+        layer.split("{}").next().unwrap_or_default().to_owned(),
+        pre_norm.clone(),
+    ]);
     let names = Names {
         patch: Linear::find(tensors, "", &patch),
         patch_side: None,
-        prefix: embeddings.into_iter().filter(|token| tensors.has(token)).collect(),
+        prefix: embeddings
+            .into_iter()
+            .filter(|token| tensors.has(token))
+            .collect(),
         position: has_table.then(|| Position {
-            name: table.iter().find(|table| tensors.has(table)).unwrap_or(&table[0]).clone(),
+            name: table
+                .iter()
+                .find(|table| tensors.has(table))
+                .unwrap_or(&table[0])
+                .clone(),
             rows,
         }),
         pre_norm: (model.kind == Kind::Clip).then_some(pre_norm),
@@ -94,7 +129,10 @@ fn tokens_are_there(tensors: &Tensors<'_>, model: &Model, start: &str) -> Result
         Kind::Clip => &["class_embedding"],
         Kind::Ijepa | Kind::Siglip => &[],
     };
-    let mut needed: Vec<String> = tokens.iter().map(|token| format!("{start}embeddings.{token}")).collect();
+    let mut needed: Vec<String> = tokens
+        .iter()
+        .map(|token| format!("{start}embeddings.{token}"))
+        .collect();
     if model.model_type == "dinov2_with_registers" {
         needed.push(format!("{start}embeddings.register_tokens"));
     }
@@ -111,19 +149,51 @@ fn tokens_are_there(tensors: &Tensors<'_>, model: &Model, start: &str) -> Result
 /// Names inside a layer, by those of the first one, which start with `first`.
 fn block(tensors: &Tensors<'_>, first: &str) -> LayerNames {
     let has = |base: &str| tensors.has(&format!("{first}{base}.weight"));
-    let pick = |bases: &[&'static str]| bases.iter().find(|base| has(base)).copied().unwrap_or(bases[0]);
+    let pick = |bases: &[&'static str]| {
+        bases
+            .iter()
+            .find(|base| has(base))
+            .copied()
+            .unwrap_or(bases[0])
+    };
     let linear = |bases: &[&'static str]| Linear::find(tensors, first, pick(bases));
-    let scale = |name: &str| tensors.has(&format!("{first}{name}")).then(|| name.to_owned());
-    let projection = |old: &'static str, new: &'static str, clip: &'static str| linear(&[old, new, clip]);
-    let fc2 = linear(&["output.dense", "mlp.fc2", "mlp.down_proj", "mlp.weights_out"]);
+    let scale = |name: &str| {
+        tensors
+            .has(&format!("{first}{name}"))
+            .then(|| name.to_owned())
+    };
+    let projection =
+        |old: &'static str, new: &'static str, clip: &'static str| linear(&[old, new, clip]);
+    let fc2 = linear(&[
+        "output.dense",
+        "mlp.fc2",
+        "mlp.down_proj",
+        "mlp.weights_out",
+    ]);
     LayerNames {
         norm1: pick(&["layernorm_before", "norm1", "layer_norm1"]).into(),
         qkv: Qkv::Split([
-            projection("attention.attention.query", "attention.q_proj", "self_attn.q_proj"),
-            projection("attention.attention.key", "attention.k_proj", "self_attn.k_proj"),
-            projection("attention.attention.value", "attention.v_proj", "self_attn.v_proj"),
+            projection(
+                "attention.attention.query",
+                "attention.q_proj",
+                "self_attn.q_proj",
+            ),
+            projection(
+                "attention.attention.key",
+                "attention.k_proj",
+                "self_attn.k_proj",
+            ),
+            projection(
+                "attention.attention.value",
+                "attention.v_proj",
+                "self_attn.v_proj",
+            ),
         ]),
-        proj: projection("attention.output.dense", "attention.o_proj", "self_attn.out_proj"),
+        proj: projection(
+            "attention.output.dense",
+            "attention.o_proj",
+            "self_attn.out_proj",
+        ),
         scale1: scale("layer_scale1.lambda1"),
         norm2: pick(&["layernorm_after", "norm2", "layer_norm2"]).into(),
         mlp: if has("mlp.gate_proj") {
@@ -150,7 +220,12 @@ fn block(tensors: &Tensors<'_>, first: &str) -> LayerNames {
 }
 
 /// Finds what follows the layers: the class that was saved is told by its head.
-fn ends(tensors: &Tensors<'_>, model: &Model, start: &str, mut names: Names) -> Result<Ends, Defect> {
+fn ends(
+    tensors: &Tensors<'_>,
+    model: &Model,
+    start: &str,
+    mut names: Names,
+) -> Result<Ends, Defect> {
     let name = |name: &str| format!("{start}{name}");
     let has_base = |base: &str| tensors.has(&format!("{base}.weight"));
     let classifier = sole_linear(tensors, "classifier.")?;
@@ -164,7 +239,8 @@ fn ends(tensors: &Tensors<'_>, model: &Model, start: &str, mut names: Names) -> 
     let pooling = match (model.kind, &classifier) {
         (Kind::Deit, None) if has_base("cls_classifier") && has_base("distillation_classifier") => {
             names.head = Head::Averaged(
-                ["cls_classifier", "distillation_classifier"].map(|base| Linear::find(tensors, "", base)),
+                ["cls_classifier", "distillation_classifier"]
+                    .map(|base| Linear::find(tensors, "", base)),
             );
             Pooling::ClassAndDistillation
         }

@@ -20,7 +20,7 @@ struct Processor {
 }
 
 /// The classes, with the defaults that transformers documents.
-const PROCESSORS: [Processor; 6] = [
+static PROCESSORS: [Processor; 6] = [
     Processor {
         name: "ViT",
         colours: Stated::INCEPTION,
@@ -162,12 +162,12 @@ pub(super) fn read(of: Object<'_>, usual: &str, size: usize, asked: bool) -> Res
         Some(n) => return Err(of.wrong("resample", &n, "2 (bilinear) or 3 (bicubic)")),
     };
     let (mean, std) = if of.flag("do_normalize")?.unwrap_or(true) {
-        let colours = processor
-            .map(|processor| processor.colours)
-            .unwrap_or_default();
+        let colours = processor.map(|processor| &processor.colours);
         (
-            of.colours("image_mean")?.or(colours.mean),
-            of.colours("image_std")?.or(colours.std),
+            of.colours("image_mean")?
+                .or(colours.and_then(|colours| colours.mean)),
+            of.colours("image_std")?
+                .or(colours.and_then(|colours| colours.std)),
         )
     } else {
         (Some([0.0; 3]), Some([1.0; 3]))

@@ -1,14 +1,39 @@
-//! Files that are mistaken for safetensors, by their first bytes.
+//! Files that are mistaken for weights, by their first bytes.
 
-use super::error::Defect;
-use mergevit_runtime::foreign::{self, Kind};
+use crate::checkpoint::error::Defect;
 
-const CONVERT: &str = "convert it in Python: from safetensors.torch import save_file; import torch; \
-                       state = torch.load('OLD', weights_only=True); \
-                       save_file({k: v.contiguous() for k, v in state.items()}, 'model.safetensors')";
+const CONVERT: &str = "write it again in Python: import torch; \
+                       torch.save(torch.load('OLD', weights_only=True), 'NEW')";
 const EXPORT: &str = "export the PyTorch model with safetensors.torch.save_file instead";
-const RESTORE: &str = "name the checkpoint that the pack was made of";
-const CHOOSE: &str = "name a checkpoint";
+const DOWNLOAD: &str = "download the file itself; this is an answer of the server";
+
+/// First bytes, what they mean, and what to do.
+const KNOWN: [(&[u8], &str, &str); 11] = [
+    (
+        b"version https://git-lfs",
+        "a pointer of Git LFS",
+        "fetch the file itself: git lfs pull",
+    ),
+    // The number that torch.save wrote first until version 1.6, in a pickle of its own.
+    (
+        b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.",
+        "a file of PyTorch before version 1.6",
+        CONVERT,
+    ),
+    (b"\x80\x02", "a pickle without an archive", CONVERT),
+    (b"\x80\x03", "a pickle without an archive", CONVERT),
+    (b"\x80\x04", "a pickle without an archive", CONVERT),
+    (b"\x80\x05", "a pickle without an archive", CONVERT),
+    (
+        b"\x89HDF\r\n\x1a\n",
+        "an HDF5 file, as Keras writes",
+        EXPORT,
+    ),
+    (b"GGUF", "a GGUF file", EXPORT),
+    (b"\x08\x07\x12", "an ONNX file", EXPORT),
+    (b"<", "an HTML or XML page", DOWNLOAD),
+    (b"{", "JSON without tensors", DOWNLOAD),
+];
 
 /// Names what `bytes` are instead of safetensors.
 ///
@@ -21,13 +46,11 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Defect> {
             advice: "copy or download it again",
         });
     }
-    if let Some(foreign) = foreign::recognize(bytes)
-        && foreign.kind != Kind::Safetensors
+    // A header's length looks like a magic number about never: its high bytes are zeros.
+    if let Some((_, found, advice)) = KNOWN.iter().find(|(start, ..)| bytes.starts_with(start))
+        && !is_header(bytes)
     {
-        return Err(Defect::Foreign {
-            found: foreign.name,
-            advice: foreign.advice(advice(foreign.kind)),
-        });
+        return Err(Defect::Foreign { found, advice });
     }
     match promised(bytes) {
         Some(expected) if expected > bytes.len() as u64 => Err(Defect::Cut {
@@ -38,18 +61,16 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Defect> {
     }
 }
 
-fn advice(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Zip | Kind::Pickle => CONVERT,
-        Kind::Model => EXPORT,
-        Kind::Pack => RESTORE,
-        _ => CHOOSE,
-    }
+/// Whether a JSON object follows the length of the header.
+fn is_header(bytes: &[u8]) -> bool {
+    bytes.get(8) == Some(&b'{') && bytes.get(5..8) == Some(&[0; 3])
 }
 
 /// Bytes of the whole file, as far as the header's length and tensors say.
 fn promised(bytes: &[u8]) -> Option<u64> {
-    foreign::recognize(bytes).filter(|found| found.kind == Kind::Safetensors)?;
+    if !is_header(bytes) {
+        return None;
+    }
     let (length, rest) = bytes.split_first_chunk::<8>()?;
     let length = u64::from_le_bytes(*length);
     let header = usize::try_from(length).ok().and_then(|n| rest.get(..n));
@@ -75,14 +96,17 @@ mod tests {
                 b"version https://git-lfs.github.com/spec/v1",
                 "git lfs pull",
             ),
-            (b"PK\x03\x04 archive/data.pkl", "save_file"),
-            (b"\x80\x02}q\0(X", "pickle"),
+            (
+                b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.",
+                "before version 1.6",
+            ),
+            (b"\x80\x02}q\0(X", "weights_only=True"),
+            (b"\x80\x05}q\0(X", "pickle"),
             (b"\x89HDF\r\n\x1a\n", "HDF5"),
             (b"GGUF\x03\0\0\0", "GGUF"),
             (b"\x08\x07\x12\x07pytorch", "ONNX"),
             (b"<!DOCTYPE html>", "HTML"),
-            (b"{\"error\": \"no access\"}", "server's answer"),
-            (b"\x89MVIT\r\n\x1a\x01", "the pack was made of"),
+            (b"{\"error\": \"no access\"}", "answer of the server"),
         ] {
             let error = check(bytes).unwrap_err();
             let text = format!("{error} {}", error.hint().unwrap());
