@@ -53,7 +53,7 @@ impl From<Filter> for Interpolation {
 
 impl PreprocessingArgs {
     /// What was stated.
-    pub(super) fn stated(&self) -> Stated<'_> {
+    pub(super) fn stated(&self) -> Stated {
         let recipe = match self.preprocessing {
             None => Stated::default(),
             Some(Recipe::Imagenet) => Stated::IMAGENET,
@@ -61,8 +61,6 @@ impl PreprocessingArgs {
             Some(Recipe::Clip) => Stated::CLIP,
         };
         Stated {
-            architecture: None,
-            image_size: None,
             mean: self.mean.or(recipe.mean),
             std: self.std.or(recipe.std),
             crop: self.crop.or(recipe.crop),

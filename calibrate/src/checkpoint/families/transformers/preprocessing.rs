@@ -10,7 +10,7 @@ use serde_json::Value;
 struct Processor {
     /// The name before `ImageProcessor` or `FeatureExtractor`.
     name: &'static str,
-    colours: Stated<'static>,
+    colours: Stated,
     interpolation: Interpolation,
     /// Before the crop; one side or the shorter one.
     size: usize,
