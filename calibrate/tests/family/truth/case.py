@@ -45,7 +45,7 @@ class Case:
 
     name: str
     write: object
-    # A word of the message, where the checkpoint must be refused because nothing in it tells what it means.
+    # A word of the message (or none in particular), where the checkpoint must be refused: what it means is not told, or not run.
     asks_for: str | None = None
 
 

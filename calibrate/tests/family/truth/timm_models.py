@@ -156,6 +156,26 @@ FEATURES = {
     "dinov3-gated": ("vit_huge_plus_patch16_dinov3", ROPE),
     "perception-core": ("vit_pe_core_tiny_patch16_384", ROPE),
     "perception-spatial": ("vit_pe_spatial_tiny_patch16_512", ROPE),
+    # Arguments that change what is computed, though no tensor tells of them.
+    "argument-tanh-gelu": ("vit_tiny_patch16_224", {**SMALL, "act_layer": "gelu_tanh"}),
+    "argument-relu": ("vit_tiny_patch16_224", {**SMALL, "act_layer": "relu"}),
+    "argument-rms-norm": ("vit_tiny_patch16_224", {**SMALL, "norm_layer": "rmsnorm"}),
+    "argument-float-norm": ("vit_tiny_patch16_224", {**SMALL, "norm_layer": "layernormfp32"}),
+    "argument-image-sides": ("vit_tiny_patch16_224", {**SMALL, "img_size": [64, 64]}),
+    "argument-dynamic-size": ("vit_tiny_patch16_224", {**SMALL, "dynamic_img_size": True}),
+    "argument-dropout": ("vit_tiny_patch16_224", {**SMALL, "drop_rate": 0.1, "drop_path_rate": 0.1}),
+    "argument-no-class-position": ("vit_tiny_patch16_224", {**SMALL, "no_embed_class": True}),
+    "argument-temperature": ("vit_small_patch16_rope_224", {**ROPE, "rope_temperature": 20.0}),
+    "argument-rotate-half": ("vit_small_patch16_rope_224", {**ROPE, "rope_rotate_half": True}),
+    "argument-grid-offset": ("vit_small_patch16_rope_224", {**ROPE, "rope_grid_offset": 0.5}),
+    "argument-grid-indexing": ("vit_small_patch16_rope_224", {**ROPE, "rope_grid_indexing": "xy"}),
+    "argument-reference-grid": ("eva02_tiny_patch14_224", {**ROPE, "img_size": 70, "ref_feat_shape": (8, 8)}),
+    "argument-no-rope": ("eva02_tiny_patch14_224", {**ROPE, "img_size": 70, "use_rot_pos_emb": False}),
+    "argument-no-table": ("eva02_tiny_patch14_224", {**ROPE, "img_size": 70, "use_abs_pos_emb": False}),
+    "argument-post-norm": ("eva02_tiny_patch14_224", {**ROPE, "img_size": 70, "use_post_norm": True}),
+    "argument-eva-registers": ("vit_small_patch16_dinov3", {**ROPE, "num_reg_tokens": 2}),
+    "argument-eva-class-token": ("vit_small_patch16_dinov3", {**ROPE, "global_pool": "token", "num_classes": 0}),
+    "argument-eva-qk-norm": ("eva02_tiny_patch14_224", {**ROPE, "img_size": 70, "qk_norm": True}),
     "res-post-norm": ("vit_base_patch16_rpn_224", SMALL),
     "parallel": ("vit_small_patch16_18x2_224", SMALL),
     "beit": ("beit_base_patch16_224", SMALL),
@@ -171,6 +191,14 @@ def missing(folder):
     return truth(model, "model")
 
 
+def grey(folder):
+    """Images of one channel."""
+    model = create("vit_tiny_patch16_224", **SMALL, in_chans=1)
+    save(model, folder / "model")
+    return question(model, "model")
+
+
 def cases():
     found = [Case(f"timm/{name}", writer(base, **over)) for name, (base, over) in FEATURES.items()]
-    return [*found, Case("timm/unknown-architecture", missing, asks_for="vit_tiny_patch16_imagined_224")]
+    unknown = Case("timm/unknown-architecture", missing, asks_for="vit_tiny_patch16_imagined_224")
+    return [*found, unknown, Case("timm/grey", grey, asks_for="")]

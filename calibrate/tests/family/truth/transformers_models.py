@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 
 import torch
 import transformers
@@ -28,6 +29,11 @@ TEXT = {
 
 def logits(output):
     return "logits", output.logits
+
+
+def headless(output):
+    """What a class for classification gives for no classes."""
+    return "embedding", output.logits
 
 
 def pooled(output):
@@ -133,6 +139,10 @@ MODELS = {
     "vit-gelu-tanh": Model("ViTForImageClassification", config("ViTConfig", hidden_act="gelu_pytorch_tanh")),
     "vit-gelu-new": Model("ViTForImageClassification", config("ViTConfig", hidden_act="gelu_new")),
     "vit-silu": Model("ViTForImageClassification", config("ViTConfig", hidden_act="silu")),
+    "vit-gelu-fast": Model("ViTForImageClassification", config("ViTConfig", hidden_act="gelu_fast")),
+    "vit-mish": Model("ViTForImageClassification", config("ViTConfig", hidden_act="mish")),
+    "vit-patch-size-list": Model("ViTForImageClassification", config("ViTConfig", patch_size=[8, 8])),
+    "vit-no-classes": Model("ViTForImageClassification", config("ViTConfig", num_labels=0), headless),
     "vit-relu": Model("ViTForImageClassification", config("ViTConfig", hidden_act="relu")),
     "vit-epsilon": Model("ViTForImageClassification", config("ViTConfig", layer_norm_eps=1e-3)),
     "vit-image-size-list": Model("ViTForImageClassification", config("ViTConfig", image_size=[32, 32])),
@@ -143,6 +153,9 @@ MODELS = {
     "dinov2": DINOV2("Dinov2ForImageClassification", config("Dinov2Config", SMALL)),
     "dinov2-headless": DINOV2("Dinov2Model", config("Dinov2Config", SMALL), pooled),
     "dinov2-swiglu": DINOV2("Dinov2ForImageClassification", config("Dinov2Config", SMALL, use_swiglu_ffn=True)),
+    "dinov2-mlp-ratio": DINOV2("Dinov2ForImageClassification", config("Dinov2Config", SMALL, mlp_ratio=3)),
+    "dinov2-no-qkv-bias": DINOV2("Dinov2ForImageClassification", config("Dinov2Config", SMALL, qkv_bias=False)),
+    "dinov2-no-classes": DINOV2("Dinov2ForImageClassification", config("Dinov2Config", SMALL, num_labels=0), headless),
     "dinov2-patch-14": DINOV2("Dinov2Model", config("Dinov2Config", SMALL, patch_size=14, image_size=70), pooled),
     "dinov2-registers": DINOV2(
         "Dinov2WithRegistersForImageClassification", config("Dinov2WithRegistersConfig", SMALL)
@@ -157,12 +170,17 @@ MODELS = {
     ),
     "dinov3-biases": DINOV3("DINOv3ViTModel", config("DINOv3ViTConfig", key_bias=True, mlp_bias=False)),
     "dinov3-theta": DINOV3("DINOv3ViTModel", config("DINOv3ViTConfig", rope_theta=10.0, image_size=64)),
+    "dinov3-no-query-bias": DINOV3("DINOv3ViTModel", config("DINOv3ViTConfig", query_bias=False, proj_bias=False)),
+    "dinov3-tanh-gelu": DINOV3("DINOv3ViTModel", config("DINOv3ViTConfig", hidden_act="gelu_pytorch_tanh")),
+    "dinov3-gated-gelu": DINOV3("DINOv3ViTModel", config("DINOv3ViTConfig", use_gated_mlp=True)),
     "clip-vision": CLIP("CLIPVisionModel", config("CLIPVisionConfig", CLIP_VISION), pooled),
     "clip-vision-gelu": CLIP("CLIPVisionModel", config("CLIPVisionConfig", CLIP_VISION, hidden_act="gelu"), pooled),
     "clip-projection": CLIP("CLIPVisionModelWithProjection", config("CLIPVisionConfig", CLIP_VISION), image_embeds),
     "clip-classification": CLIP("CLIPForImageClassification", CLIP_TOWERS),
     "siglip-vision": SIGLIP("SiglipVisionModel", config("SiglipVisionConfig"), pooled),
     "siglip-so400m": SIGLIP("SiglipVisionModel", config("SiglipVisionConfig", SO400M), pooled),
+    "siglip-gelu": SIGLIP("SiglipVisionModel", config("SiglipVisionConfig", hidden_act="gelu"), pooled),
+    "siglip-epsilon": SIGLIP("SiglipVisionModel", config("SiglipVisionConfig", layer_norm_eps=1e-4), pooled),
     "siglip-classification": SIGLIP("SiglipForImageClassification", SIGLIP_TOWERS),
     "vit-msn": Model("ViTMSNForImageClassification", config("ViTMSNConfig")),
     "vit-msn-headless": Model("ViTMSNModel", config("ViTMSNConfig"), class_token),
@@ -228,6 +246,44 @@ def resampled(name, size):
     return write_resampled
 
 
+def processed(changes, folder, name="vit"):
+    """A processor's file with fields changed, or absent where the change is None."""
+    kind = MODELS[name]
+    truth = write(kind, folder)
+    path = folder / "model/preprocessor_config.json"
+    fields = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({field: value for field, value in fields.items() if value is not None}))
+    return truth
+
+
+def as_it_says(mean, std, changes, folder):
+    """Another normalization than the usual, by the processor's own fields."""
+    truth = processed(changes, folder)
+    model = MODELS["vit"].create()
+    with torch.no_grad():
+        truth.output = model(normalized(truth.pixels, mean, std)).logits
+    return truth
+
+
+def grey(folder):
+    """Images of one channel."""
+    model = Model("ViTForImageClassification", config("ViTConfig", num_channels=1)).create()
+    model.save_pretrained(folder / "model")
+    return Truth("model", random_pixels(32), None, options=("--preprocessing", "inception"))
+
+
+def timm_wrapper(folder):
+    """A timm model in transformers' wrapper for it."""
+    wrapped = {"architecture": "vit_tiny_patch16_224", "model_args": {"depth": 2, "embed_dim": 128, "num_heads": 2}}
+    kind = Model("TimmWrapperForImageClassification", lambda: transformers.TimmWrapperConfig(num_labels=10, **wrapped))
+    model = kind.create()
+    model.save_pretrained(folder / "model")
+    pixels = random_pixels(224, 2)
+    with torch.no_grad():
+        output = model(normalized(pixels, (0.5,) * 3, (0.5,) * 3)).logits
+    return Truth("model", pixels, output, options=("--preprocessing", "inception"))
+
+
 def oblong(folder):
     """Images that are no squares."""
     Model("ViTForImageClassification", config("ViTConfig", image_size=[32, 48])).create().save_pretrained(folder / "model")
@@ -241,6 +297,16 @@ def cases():
         "vit-mae": masked_encoder,
         "clip": towers("CLIPModel", CLIP_TOWERS, image_features, "CLIPImageProcessor"),
         "siglip": towers("SiglipModel", SIGLIP_TOWERS, image_features, "SiglipImageProcessor"),
+        "timm-wrapper": timm_wrapper,
+        "clip-no-mean": functools.partial(processed, {"image_mean": None, "image_std": None}, name="clip-vision"),
+        "processor-mean": functools.partial(
+            as_it_says, (0.4, 0.5, 0.6), (0.2,) * 3, {"image_mean": [0.4, 0.5, 0.6], "image_std": [0.2] * 3}
+        ),
+        "processor-no-normalization": functools.partial(as_it_says, (0,) * 3, (1,) * 3, {"do_normalize": False}),
+        "processor-no-rescaling": functools.partial(as_it_says, (1 / 510,) * 3, (1 / 510,) * 3, {"do_rescale": False}),
+        "processor-other-scale": functools.partial(
+            as_it_says, (0.25,) * 3, (0.25,) * 3, {"rescale_factor": 1 / 127.5}
+        ),
         "vit-resampled": resampled("vit", 48),
         "deit-resampled": resampled("deit", 48),
         "dinov2-resampled": resampled("dinov2", 56),
@@ -251,4 +317,5 @@ def cases():
     }
     found = {name: functools.partial(write, model) for name, model in MODELS.items()}
     right = [Case(f"transformers/{name}", write) for name, write in {**found, **special}.items()]
-    return [*right, Case("transformers/vit-oblong", oblong, asks_for="image_size")]
+    refused = {"vit-oblong": (oblong, "image_size"), "vit-grey": (grey, "")}
+    return right + [Case(f"transformers/{name}", write, asks_for=word) for name, (write, word) in refused.items()]
