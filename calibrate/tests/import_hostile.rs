@@ -97,7 +97,7 @@ fn a_gap_between_layers_is_named_as_missing() {
         };
         assert!(unknown.is_empty(), "{error}");
         // Biases are expected where the first layer has them.
-        assert_eq!(missing.len(), if gap == 0 { 8 } else { 12 }, "{error}");
+        assert_eq!(missing.len(), 12, "{error}");
         assert!(
             missing.iter().all(|name| name.starts_with(&start)),
             "{error}"

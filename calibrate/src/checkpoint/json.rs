@@ -58,11 +58,6 @@ pub(super) struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// What precedes a field's name in errors.
-    pub(super) fn path(&self) -> &'static str {
-        self.path
-    }
-
     /// Whether it has no fields, as that of an absent file.
     pub(super) fn is_empty(&self) -> bool {
         self.value.as_object().is_none_or(serde_json::Map::is_empty)

@@ -69,17 +69,27 @@ impl<'a> Tensors<'a> {
         self.values(name, &shape)
     }
 
+    /// The numbers of layers in the names, `{}` standing for it in `layer`.
+    fn layers(&self, layer: &str) -> impl Iterator<Item = usize> {
+        let (before, after) = layer.split_once("{}").unwrap_or((layer, "."));
+        self.names().filter_map(move |name| {
+            let (number, _) = name.strip_prefix(before)?.split_once(after)?;
+            number.parse().ok()
+        })
+    }
+
+    /// What the names of the first layer start with: it tells which tensors all layers have.
+    pub(super) fn first_layer(&self, layer: &str) -> String {
+        let first = self.layers(layer).min().unwrap_or(0);
+        layer.replace("{}", &first.to_string())
+    }
+
     /// Layers that the names number after `start`, up to the highest, so that one missing below it is missed.
     ///
     /// # Errors
     /// [`Defect::Unsupported`] for too many layers, or none.
     pub(super) fn depth(&self, layer: &str) -> Result<usize, Defect> {
-        let (before, after) = layer.split_once("{}").unwrap_or((layer, "."));
-        let number = |name: &str| {
-            let (number, _) = name.strip_prefix(before)?.split_once(after)?;
-            number.parse::<usize>().ok()
-        };
-        let last = self.names().filter_map(number).max();
+        let last = self.layers(layer).max();
         match last {
             // Bounded first, because every absent layer costs a list of names.
             Some(last) if last >= MAX_LAYERS => Err(Defect::Unsupported(format!(

@@ -220,7 +220,7 @@ fn refuse(tensors: &Tensors<'_>, vision: Object<'_>) -> Result<(), Defect> {
 
 fn names(tensors: &Tensors<'_>, start: &str) -> Names {
     let name = |name: &str| format!("{start}{name}");
-    let first = name("transformer.resblocks.0.");
+    let first = tensors.first_layer(&name("transformer.resblocks.{}."));
     let linear = |base: &str| Linear::find(tensors, &first, base);
     let scale = |base: &str| {
         tensors

@@ -92,7 +92,7 @@ impl Family for Torchvision {
 }
 
 fn names(tensors: &Tensors<'_>) -> Result<Names, Defect> {
-    let first = LAYER.replace("{}", "0");
+    let first = tensors.first_layer(LAYER);
     let linear = |base: &str| Linear::find(tensors, &first, base);
     // Before version 0.14.
     let old = tensors.has(&format!("{first}mlp.linear_1.weight"));

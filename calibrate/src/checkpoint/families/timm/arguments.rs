@@ -89,7 +89,7 @@ pub(super) fn apply(architecture: &mut Architecture, arguments: Object<'_>) -> R
                 architecture.pool_prefix = flag(arguments, name)?;
             }
             "act_layer" => {
-                architecture.activation = activation(arguments.text(name)?.unwrap_or_default())?
+                architecture.activation = activation(arguments.text(name)?.unwrap_or_default())?;
             }
             _ if is_off(name, value) => {}
             _ => return Err(refused(name, value)),

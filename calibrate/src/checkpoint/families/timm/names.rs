@@ -86,7 +86,11 @@ pub(super) fn names(
         },
         pre_norm: norm("norm_pre"),
         layer: name("blocks.{}."),
-        block: block(tensors, &name("blocks.0."), architecture.mlp),
+        block: block(
+            tensors,
+            &tensors.first_layer(&name("blocks.{}.")),
+            architecture.mlp,
+        ),
         token_norm: norm("norm"),
         pooling: match architecture.pool {
             Pool::Map => Some(pooling(tensors, start, architecture)),

@@ -99,7 +99,7 @@ pub(super) fn find(tensors: &Tensors<'_>, model: &Model) -> Result<Ends, Defect>
             rows,
         }),
         pre_norm: (model.kind == Kind::Clip).then_some(pre_norm),
-        block: block(tensors, &layer.replace("{}", "0")),
+        block: block(tensors, &tensors.first_layer(&layer)),
         layer,
         token_norm: None,
         pooling: None,
