@@ -141,9 +141,12 @@ fn a_benchmark_checks_embeddings() {
 }
 
 #[test]
-fn every_model_is_inspected() {
+fn every_model_is_inspected_and_estimated() {
     for (name, config) in testing::family() {
         let fixture = Fixture::of(&config);
+        let mut estimate = mergevit();
+        estimate.args(["bench", "--estimate", "agx-orin", "--json", "--model"]);
+        check_schema(&finish(estimate.arg(fixture.model())).code(0).json());
         let mut command = mergevit();
         command.arg("inspect").arg(fixture.model());
         let shown = finish(&mut command).code(0).stdout();

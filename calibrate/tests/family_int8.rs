@@ -132,7 +132,14 @@ fn images(model: &ModelConfig, count: usize, seed: u64) -> Vec<u8> {
     let (size, mut random) = (model.image_size, Random(seed));
     let mut pixels = Vec::with_capacity(count * model.image_bytes());
     for _ in 0..count {
-        let mut waves = || [random.unit(), random.unit(), 3.0 * random.unit(), 60.0 * random.unit()];
+        let mut waves = || {
+            [
+                random.unit(),
+                random.unit(),
+                3.0 * random.unit(),
+                60.0 * random.unit(),
+            ]
+        };
         let waves: Vec<[f32; 4]> = (0..9).map(|_| waves()).collect();
         for at in 0..size * size {
             let (y, x) = ((at / size) as f32, (at % size) as f32);
@@ -166,7 +173,9 @@ fn engine(checkpoint: &Checkpoint) -> Engine {
     let writer = pack::build(checkpoint, &packed, schedules, source).expect("a valid pack");
     let bytes = writer.to_bytes().expect("a valid pack");
     let pack = Pack::from_memory(bytes).expect("a valid pack");
-    Engine::options().build(pack).expect("the processor runs every pack")
+    Engine::options()
+        .build(pack)
+        .expect("the processor runs every pack")
 }
 
 /// How near INT8 comes to full precision.
@@ -181,7 +190,9 @@ struct Nearness {
 fn compare(checkpoint: &Checkpoint, engine: &mut Engine, pixels: &[u8], r: usize) -> Nearness {
     let merge = vec![r; checkpoint.model.depth];
     let real = Forward::new(checkpoint).classify(pixels, &merge);
-    engine.set_schedule(&format!("r{r}")).expect("the pack has it");
+    engine
+        .set_schedule(&format!("r{r}"))
+        .expect("the pack has it");
     let (mut cosines, mut same, mut tokens) = (Vec::new(), 0, 0);
     let images = pixels.chunks_exact(checkpoint.model.image_bytes());
     for (pixels, real) in images.zip(&real) {

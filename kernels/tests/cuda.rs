@@ -138,13 +138,14 @@ fn attention_over_tiles() {
         (96, [224, 225]),
         (128, [160, 161]),
     ] {
-        for tokens in tokens.into_iter().chain([384, 577]) {
+        for tokens in tokens.into_iter().chain([384, 577, 1025]) {
             let seed = (head_width + tokens) as u64;
             check_attention::<Cuda>(seed, (1, tokens), (1, head_width), 3e-4);
             check_pool_attention::<Cuda>(seed, (2, tokens), (2, head_width), 3e-4);
         }
     }
     check_attention::<Cuda>(1, (2, 353), (2, 64), 3e-4);
+    check_attention::<Cuda>(1, (1, 2305), (1, 128), 3e-4);
 }
 
 /// One block a group of sources, or several groups a block, and up to 16 tiles of targets.

@@ -30,12 +30,18 @@ fn engines(device: Box<dyn Device>, pack: impl Fn() -> Pack, max_batch: usize) -
     ]
 }
 
-/// Those of the family that every test of this file takes.
+/// A few of the family.
+fn some(names: &[&str], depth: usize) -> impl Iterator<Item = ModelConfig> {
+    let mut family = testing::family();
+    family.retain(|(name, _)| names.contains(name));
+    assert_eq!(family.len(), names.len(), "{names:?}");
+    let models = family.into_iter();
+    models.map(move |(_, config)| ModelConfig { depth, ..config })
+}
+
+/// Those of the family that most tests of this file take.
 fn models(depth: usize) -> impl Iterator<Item = ModelConfig> {
-    let few = ["plain", "no prefix, mean", "gated, inner norm"];
-    let family = testing::family().into_iter();
-    let few = family.filter(move |(name, _)| few.contains(name));
-    few.map(move |(_, config)| ModelConfig { depth, ..config })
+    some(&["plain", "no prefix, mean", "gated, inner norm"], depth)
 }
 
 /// Bits of the logits and embeddings, sizes, classes with their probabilities.
@@ -155,7 +161,14 @@ fn written(engine: &mut Engine, pixels: &[u8]) -> (Vec<Written>, Bits) {
 
 #[test]
 fn every_operation_leaves_what_it_leaves_on_the_processor() {
-    for config in models(3) {
+    let names = [
+        "plain",
+        "class and mean",
+        "gated, inner norm",
+        "rotary, per layer",
+        "headless, attention pooling",
+    ];
+    for config in some(&names, 3) {
         let order = BlockOrder::default();
         let mut engines = engines(device(order), || uneven(&config), 2);
         let pixels = Random(5).bytes(2 * config.image_bytes());

@@ -72,7 +72,10 @@ fn check(checkpoint: &Checkpoint) {
             (block.inner_norm.as_ref(), model.mlp == Mlp::GatedNorm, mlp),
         ]);
         let own = model.rotary == RotaryKind::PerLayer;
-        assert_eq!(block.rotary.len(), if own { 3 * model.heads * pairs } else { 0 });
+        assert_eq!(
+            block.rotary.len(),
+            if own { 3 * model.heads * pairs } else { 0 }
+        );
     }
     assert_eq!(weights.pooling.is_some(), model.attention_pooling.is_some());
     if let (Some(pooling), Some(shape)) = (&weights.pooling, &model.attention_pooling) {
@@ -92,7 +95,10 @@ fn check(checkpoint: &Checkpoint) {
     }
     for (norm, present, len) in norms {
         assert_eq!(norm.is_some(), present);
-        tensors.extend(norm.into_iter().flat_map(|norm| [(&norm.gain, len), (&norm.bias, len)]));
+        tensors.extend(
+            norm.into_iter()
+                .flat_map(|norm| [(&norm.gain, len), (&norm.bias, len)]),
+        );
     }
     for (tensor, len) in tensors {
         assert_eq!(tensor.len(), len);

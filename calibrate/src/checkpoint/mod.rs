@@ -233,7 +233,7 @@ pub fn read_pickle(
     key: Option<&str>,
 ) -> Result<Vec<(Vec<usize>, Vec<f32>)>, Defect> {
     let tensors = files::read_pickle(pickle, storages, key)?.tensors;
-    let read = |name| {
+    let read = |name: &str| -> Result<_, Defect> {
         let shape = tensors.shape(name)?;
         let values = tensors.values(name, &shape)?;
         Ok((shape, values))

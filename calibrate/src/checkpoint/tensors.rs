@@ -1,6 +1,5 @@
 //! Tensors by name, as families and assembly ask for them.
 
-use super::anatomy::Linear;
 use super::error::Defect;
 use super::file::TensorFile;
 use mergevit_runtime::limits::MAX_LAYERS;
@@ -68,24 +67,6 @@ impl<'a> Tensors<'a> {
             });
         }
         self.values(name, &shape)
-    }
-
-    /// A matrix (outputs, inputs) and its bias, zeros if it has none. `start` is before both names.
-    ///
-    /// # Errors
-    /// As [`Tensors::values`].
-    pub(super) fn linear(
-        &self,
-        start: &str,
-        linear: &Linear,
-        [outputs, inputs]: [usize; 2],
-    ) -> Result<(Vec<f32>, Vec<f32>), Defect> {
-        let weight = self.values(&format!("{start}{}", linear.weight), &[outputs, inputs])?;
-        let bias = match &linear.bias {
-            Some(bias) => self.values(&format!("{start}{bias}"), &[outputs])?,
-            None => vec![0.0; outputs],
-        };
-        Ok((weight, bias))
     }
 
     /// Layers that the names number after `start`, up to the highest, so that one missing below it is missed.

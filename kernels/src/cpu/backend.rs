@@ -65,11 +65,16 @@ impl<I: Isa> Kernels for Cpu<I> {
         // A row of patches reads `patch_size` whole pixel rows.
         let side = shape.image_size / shape.patch_size;
         let patches = SharedMut::new(patches);
+        let isa = self.isa;
         let part = rows / side;
         self.team.run(shape.batch * side, &|_, task| {
             // SAFETY: one task a row of patches.
             let to = unsafe { patches.part(task * part..(task + 1) * part) };
-            patch_row(shape, &pixels[task * (image / side)..][..image / side], to);
+            let from = &pixels[task * (image / side)..][..image / side];
+            isa.vectorize(
+                #[inline(always)]
+                || patch_row(shape, from, to),
+            );
         });
     }
 
@@ -172,6 +177,7 @@ impl<I: Isa> Kernels for Cpu<I> {
 }
 
 /// One row of patches from its `patch_size` rows of pixels.
+#[inline(always)]
 fn patch_row(shape: &Patchify, pixels: &[u8], to: &mut [i8]) {
     let run = 3 * shape.patch_size;
     for (x, patch) in to.chunks_exact_mut(shape.row()).enumerate() {

@@ -6,6 +6,7 @@
 mod error;
 mod foreign;
 mod header;
+mod kind;
 mod layout;
 mod map;
 mod origin;
@@ -18,8 +19,9 @@ mod writer;
 
 pub use error::{Defect, PackError, SectionName, UnknownSchedule, UnknownSection};
 pub use header::VERSION;
+pub use kind::{DType, TensorKind};
 pub(crate) use layout::Layout;
-pub use layout::{DType, SectionKind, TensorKind};
+pub use layout::SectionKind;
 pub use origin::PackChanged;
 pub use parts::{Linear, LinearTensors, Norm, NormTensors};
 pub use reader::Section;

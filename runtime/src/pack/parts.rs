@@ -1,6 +1,6 @@
 //! Which tensors belong together: the one map from layers of a model to tensors of a pack.
 
-use super::layout::TensorKind;
+use super::kind::TensorKind;
 use crate::config::{ModelConfig, Normalization};
 
 /// A linear layer.

@@ -9,7 +9,8 @@ use super::foreign;
 use super::header::{
     ENTRY_SIZE, Entry, HEADER_SIZE, Header, MAGIC, MAX_SECTIONS, MIN_SECTIONS, VERSION,
 };
-use super::layout::{DType, Layout, SectionKind};
+use super::kind::DType;
+use super::layout::{Layout, SectionKind};
 use super::values;
 use crate::aligned::ALIGN;
 use crate::config::Metadata;

@@ -1,7 +1,8 @@
 //! Checks of tensor values, in loops that the compiler turns into vector instructions.
 
 use super::error::{Defect, SectionName};
-use super::layout::{SectionKind, TensorKind};
+use super::kind::TensorKind;
+use super::layout::SectionKind;
 use crate::config::ModelConfig;
 use crate::limits::MAX_MAGNITUDE;
 

@@ -2,7 +2,8 @@
 
 use super::error::{Defect, SectionName};
 use super::header::{ENTRY_SIZE, Entry, HEADER_SIZE, Header};
-use super::layout::{DType, Layout, SectionKind, TensorKind};
+use super::kind::{DType, TensorKind};
+use super::layout::{Layout, SectionKind};
 use super::{Pack, reader};
 use crate::aligned::{ALIGN, AlignedBytes};
 use crate::config::{

@@ -99,8 +99,6 @@ def refusal(model, module):
         return "a norm of the patch embedding before the positions"
     if hasattr(model, "embeds") and model.embeds.pos_embed_type != "learned":
         return f"{model.embeds.pos_embed_type} positions"
-    if model.embed_dim % 64:
-        return f"a width of {model.embed_dim}, no multiple of 64"
     if attention.head_dim > 128:
         return f"heads of {attention.head_dim} channels, more than 128"
     if model.global_pool not in ("token", "avg", "map"):

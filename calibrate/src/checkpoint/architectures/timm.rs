@@ -221,7 +221,6 @@ static TABLE: LazyLock<Table> =
 
 /// The architecture's name without a tag, and the tag.
 fn split(name: &str) -> (&str, Option<&str>) {
-    let name = TABLE.aliases.get(name).map_or(name, String::as_str);
     match name.split_once('.') {
         Some((name, tag)) => (name, Some(tag)),
         None => (name, None),
@@ -229,7 +228,8 @@ fn split(name: &str) -> (&str, Option<&str>) {
 }
 
 pub(super) fn find(name: &str) -> Result<Architecture, Defect> {
-    let (bare, tag) = split(name);
+    let alias = TABLE.aliases.get(name);
+    let (bare, tag) = split(alias.map_or(name, String::as_str));
     let Some(row) = TABLE.architectures.get(bare) else {
         return Err(unknown(
             "timm",
@@ -247,6 +247,8 @@ pub(super) fn find(name: &str) -> Result<Architecture, Defect> {
         match found.tags.get(tag) {
             Some(Some(pixels)) => found.pixels = pixels.clone(),
             Some(None) => {}
+            // Some old names stand for tags that are gone.
+            None if alias.is_some() => {}
             None => {
                 let tags = found.tags.keys().map(String::as_str);
                 return Err(unknown(&format!("the weights of timm's {bare}"), tag, tags));
@@ -270,7 +272,7 @@ mod tests {
             match row {
                 Row::Refused { refused } => assert!(refused.len() > 5, "{name}"),
                 Row::Supported(row) => {
-                    assert!(row.width.is_multiple_of(64) && row.heads > 0, "{name}");
+                    assert!(row.width >= 64 && row.heads > 0, "{name}");
                     assert_ne!(row.norm, Normalization::None, "{name}");
                     assert!(matches!(
                         row.pixels.interpolation.as_str(),
@@ -289,6 +291,10 @@ mod tests {
         assert_ne!(dino.pixels.mean, plain.pixels.mean);
         let alias = find("vit_base_patch16_224_dino").unwrap();
         assert_eq!(alias.pixels.mean, dino.pixels.mean);
+        assert_eq!(
+            find("vit_base_patch16_224_sam").unwrap().pixels.mean,
+            [0.5; 3]
+        );
         let eva = find("eva02_base_patch14_448").unwrap();
         assert_eq!((eva.class, eva.mlp), (Class::Eva, MlpKind::Split));
         assert!(matches!(
@@ -311,7 +317,6 @@ mod tests {
             ("naflexvit_base_patch16_parfac_gap", "factorized positions"),
             ("samvit_base_patch16", "windowed attention"),
             ("vit_small_patch16_18x2_224", "in parallel"),
-            ("test_vit4", "no multiple of 64"),
         ] {
             let error = find(name).unwrap_err().to_string();
             assert!(error.contains(what), "{name}: {error}");

@@ -1,7 +1,7 @@
 //! One encoder layer.
 
 use super::sizes::Sizes;
-use super::{affine, rotary, scale_rows};
+use super::{affine, linear, rotary, scale_rows};
 use crate::checkpoint::anatomy::{Anatomy, Linear, Mlp, Qkv, Rotary};
 use crate::checkpoint::error::Defect;
 use crate::checkpoint::tensors::Tensors;
@@ -31,7 +31,7 @@ pub(super) fn block(
     let halves = facts.rotary.as_ref().is_some_and(Rotary::halves);
     let (qkv_weight, qkv_bias) = qkv(tensors, &start, &names.block.qkv, sizes, halves)?;
     let proj_shape = [width, heads.channels()];
-    let (proj, mut proj_bias) = tensors.linear(&start, &names.block.proj, proj_shape)?;
+    let (proj, mut proj_bias) = linear(tensors, &start, &names.block.proj, proj_shape)?;
     let mut proj_weight = heads.columns(&proj);
     if let Some(scale) = &names.block.scale1 {
         let name = format!("{start}{scale}");
@@ -73,7 +73,7 @@ fn qkv(
     let channels = heads.channels();
     let fused = [3 * channels, width];
     let (weight, bias) = match names {
-        Qkv::Fused(linear) => tensors.linear(start, linear, fused)?,
+        Qkv::Fused(names) => linear(tensors, start, names, fused)?,
         Qkv::FusedOddBias {
             weight,
             query,
@@ -84,10 +84,10 @@ fn qkv(
             let bias = [part(query)?, keys, part(value)?].concat();
             (tensors.values(&format!("{start}{weight}"), &fused)?, bias)
         }
-        Qkv::Split(linears) => {
+        Qkv::Split(parts) => {
             let mut all = (Vec::new(), Vec::new());
-            for linear in linears {
-                let (weight, bias) = tensors.linear(start, linear, [channels, width])?;
+            for names in parts {
+                let (weight, bias) = linear(tensors, start, names, [channels, width])?;
                 all.0.extend(weight);
                 all.1.extend(bias);
             }
@@ -107,7 +107,7 @@ fn qkv(
 /// A block with the MLP's tensors alone.
 fn mlp(tensors: &Tensors<'_>, start: &str, names: &Mlp, sizes: &Sizes) -> Result<Block, Defect> {
     let (width, inner, row) = (sizes.width, sizes.mlp_width, sizes.mlp_row());
-    let read = |linear: &Linear, outputs| tensors.linear(start, linear, [outputs, width]);
+    let read = |names: &Linear, outputs| linear(tensors, start, names, [outputs, width]);
     let ((fc1_weight, fc1_bias), norm, fc2) = match names {
         Mlp::Plain { fc1, fc2 } => {
             let (mut weight, mut bias) = read(fc1, inner)?;
@@ -139,7 +139,7 @@ fn mlp(tensors: &Tensors<'_>, start: &str, names: &Mlp, sizes: &Sizes) -> Result
         .as_ref()
         .map(|name| affine(tensors, &format!("{start}{name}"), inner, row))
         .transpose()?;
-    let (fc2_weight, fc2_bias) = tensors.linear(start, fc2, [width, inner])?;
+    let (fc2_weight, fc2_bias) = linear(tensors, start, fc2, [width, inner])?;
     Ok(Block {
         fc1_weight,
         fc1_bias,

@@ -1,8 +1,8 @@
 //! What follows the layers: norms, attention pooling, head.
 
-use super::affine;
 use super::block::pad_columns;
 use super::sizes::{PoolSizes, Sizes};
+use super::{affine, linear};
 use crate::checkpoint::anatomy::{Anatomy, Head, Linear, PoolingNames, PoolingQkv};
 use crate::checkpoint::error::Defect;
 use crate::checkpoint::file::check_finite;
@@ -47,13 +47,13 @@ pub(super) fn head(
     let (classes, pooled) = (sizes.classes, sizes.pooled_width);
     match head {
         Head::None => Ok((Vec::new(), Vec::new())),
-        Head::Linear(linear) => tensors.linear("", linear, [classes, pooled]),
+        Head::Linear(names) => linear(tensors, "", names, [classes, pooled]),
         // Half of each, side by side, on both tokens side by side.
         Head::Averaged(linears) => {
             let half = pooled / 2;
             let [first, second] = linears
                 .each_ref()
-                .map(|linear| tensors.linear("", linear, [classes, half]));
+                .map(|names| linear(tensors, "", names, [classes, half]));
             let (first, second) = (first?, second?);
             let rows = first.0.chunks_exact(half).zip(second.0.chunks_exact(half));
             let weight = rows.flat_map(|(a, b)| a.iter().chain(b)).map(|w| w / 2.0);
@@ -89,7 +89,7 @@ pub(super) fn pooling(
             names.latent
         )));
     }
-    let read = |linear: &Linear, shape| tensors.linear("", linear, shape);
+    let read = |names: &Linear, shape| linear(tensors, "", names, shape);
     let (query_weight, query_bias, key_value) = match &names.attention {
         PoolingQkv::Fused(linear) => {
             let (mut weight, mut bias) = read(linear, [3 * channels, width])?;

@@ -9,7 +9,7 @@ mod resample;
 mod rotary;
 mod sizes;
 
-use super::anatomy::{Anatomy, Head, Names, Rotary};
+use super::anatomy::{Anatomy, Head, Linear, Names, Rotary};
 use super::described::Described;
 use super::error::Defect;
 use super::file::check_finite;
@@ -158,6 +158,21 @@ fn patch_weight(tensors: &Tensors<'_>, names: &Names, sizes: &Sizes) -> Result<V
         (0..3 * pixels).map(value).collect::<Vec<f32>>()
     };
     Ok(matrix.chunks_exact(3 * pixels).flat_map(channel).collect())
+}
+
+/// A matrix (outputs, inputs) and its bias, zeros if it has none. `start` is before both names.
+fn linear(
+    tensors: &Tensors<'_>,
+    start: &str,
+    names: &Linear,
+    [outputs, inputs]: [usize; 2],
+) -> Result<(Vec<f32>, Vec<f32>), Defect> {
+    let weight = tensors.values(&format!("{start}{}", names.weight), &[outputs, inputs])?;
+    let bias = match &names.bias {
+        Some(bias) => tensors.values(&format!("{start}{bias}"), &[outputs])?,
+        None => vec![0.0; outputs],
+    };
+    Ok((weight, bias))
 }
 
 /// A norm of `width` channels, padded with zeros to `stored`.

@@ -164,4 +164,88 @@ fn sole_linear(tensors: &Tensors<'_>, start: &str) -> Result<Option<Linear>, Def
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use safetensors::tensor::{Dtype, TensorView};
+
+    /// A file of tensors of these names and shapes, all zeros.
+    fn file(tensors: &[(&str, &[usize])]) -> Vec<u8> {
+        let zeros = vec![0; 4096];
+        let view = |shape: &[usize]| {
+            let bytes = 4 * shape.iter().product::<usize>();
+            TensorView::new(Dtype::F32, shape.to_vec(), &zeros[..bytes]).unwrap()
+        };
+        let views = tensors.iter().map(|(name, shape)| (*name, view(shape)));
+        safetensors::serialize(views, None).unwrap()
+    }
+
+    #[test]
+    fn families_are_told_by_names_behind_any_wrapper() {
+        for (names, family, first) in [
+            (
+                &["blocks.0.norm1.weight"][..],
+                "timm",
+                "blocks.0.norm1.weight",
+            ),
+            (&["module.model.blocks.0.x"], "timm", "blocks.0.x"),
+            (&["model.blocks.0.x", "loss.weight"], "timm", "blocks.0.x"),
+            (
+                &["vit.embeddings.patch_embeddings.projection.weight"],
+                "transformers",
+                "vit.embeddings.patch_embeddings.projection.weight",
+            ),
+            (
+                &["encoder.layers.encoder_layer_0.ln_1.weight"],
+                "torchvision",
+                "encoder.layers.encoder_layer_0.ln_1.weight",
+            ),
+            (
+                &["visual.trunk.blocks.0.x"],
+                "open_clip",
+                "visual.trunk.blocks.0.x",
+            ),
+            (
+                &["visual.conv1.weight", "visual.transformer.resblocks.0.x"],
+                "open_clip",
+                "visual.conv1.weight",
+            ),
+        ] {
+            let tensors: Vec<(&str, &[usize])> =
+                names.iter().map(|name| (*name, &[1][..])).collect();
+            let bytes = file(&tensors);
+            let parsed = TensorFile::parse(&bytes).unwrap();
+            let (found, view) = recognize(&parsed).unwrap();
+            assert_eq!((found.name(), view.has(first)), (family, true), "{names:?}");
+        }
+        // Two models in one file: which is meant?
+        let bytes = file(&[("student.blocks.0.x", &[1]), ("teacher.blocks.0.x", &[1])]);
+        let two = TensorFile::parse(&bytes).unwrap();
+        assert!(matches!(recognize(&two), Err(Defect::Naming { .. })));
+    }
+
+    #[test]
+    fn a_head_is_one_linear_layer_however_it_is_wrapped() {
+        let matrix: &[usize] = &[2, 3];
+        let sole = |tensors: &[(&str, &[usize])]| {
+            let bytes = file(tensors);
+            let parsed = TensorFile::parse(&bytes).unwrap();
+            let found = sole_linear(&Tensors::new(&parsed), "head.");
+            found.map(|found| found.map(|linear| (linear.weight, linear.bias)))
+        };
+        let named =
+            |weight: &str, bias: Option<&str>| Some((weight.into(), bias.map(str::to_owned)));
+        assert_eq!(sole(&[("x", &[1])]).unwrap(), None);
+        let plain = sole(&[("head.weight", matrix), ("head.bias", &[2])]).unwrap();
+        assert_eq!(plain, named("head.weight", Some("head.bias")));
+        let wrapped = sole(&[("head.1.weight", matrix)]).unwrap();
+        assert_eq!(wrapped, named("head.1.weight", None));
+        for several in [
+            &[("head.0.weight", matrix), ("head.2.weight", matrix)][..],
+            &[("head.weight", &[2])],
+            &[("head.scale", &[2])],
+        ] {
+            let error = sole(several).unwrap_err().to_string();
+            assert!(error.contains("several layers"), "{error}");
+        }
+    }
+}

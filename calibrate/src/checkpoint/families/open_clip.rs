@@ -90,8 +90,10 @@ fn start(tensors: &Tensors<'_>) -> Option<&'static str> {
 /// `open_clip.timm_model.TimmModel`.
 fn of_timm(tensors: &Tensors<'_>, trunk: &str, vision: Object<'_>) -> Result<Described, Defect> {
     let mut architecture = architectures::timm(trunk)?;
-    // An empty pool leaves the trunk's.
-    if let Some(pool) = vision.text("timm_pool")?.filter(|pool| !pool.is_empty()) {
+    // An empty pool leaves the trunk's, if a projection follows; else there is none.
+    let projects = matches!(vision.text("timm_proj")?, Some("linear" | "mlp"));
+    let pool = vision.text("timm_pool")?.unwrap_or("avg");
+    if !(pool.is_empty() && projects) {
         timm::set_pool(&mut architecture, pool)?;
     }
     let mut described = timm::describe(tensors, "visual.trunk.", trunk, &architecture)?;

@@ -2,16 +2,20 @@
 
 use super::super::executor::plan;
 use super::inbox::Inbox;
-use super::lower::head_width;
 use super::tilings::{Layer, Tilings};
 use super::weights::ALIGN;
 use crate::pack::Pack;
 use crate::plan::{MergeOp, Op, Plan};
 use mergevit_kernels::cuda::{
-    Address, Best, Device, DeviceError, DeviceErrorKind, Shared, attention_shared_bytes,
+    Address, Best, Device, DeviceError, DeviceErrorKind, HeadWidth, Shared, attention_shared_bytes,
     merge_match_shared_bytes,
 };
 use mergevit_kernels::math::log2_table;
+
+/// A width of heads as kernels are compiled for it.
+pub(super) fn head_width(channels: usize) -> HeadWidth {
+    HeadWidth::of(channels).expect("a valid pack's heads have a width that kernels take")
+}
 
 /// Bytes of each array: the most that any plan needs.
 #[derive(Clone, Copy, Debug, Default)]

@@ -35,7 +35,7 @@ pub(super) fn read<'a>(bytes: &'a [u8], key: Option<&str>) -> Result<Taken<'a>, 
 /// # Errors
 /// As [`read`].
 #[cfg(any(test, fuzzing))]
-pub(super) fn read_pickle<'a>(
+pub(in crate::checkpoint) fn read_pickle<'a>(
     pickle: &'a [u8],
     storages: &[(&'a str, &'a [u8])],
     key: Option<&str>,

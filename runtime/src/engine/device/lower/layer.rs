@@ -1,7 +1,8 @@
 //! The operations of a layer.
 
+use super::super::memory::head_width;
 use super::super::tilings::Layer;
-use super::{Lowering, head_width};
+use super::Lowering;
 use crate::config::RotaryKind;
 use crate::pack::TensorKind as Kind;
 use crate::plan::{

@@ -14,9 +14,7 @@ use super::weights::DeviceWeights;
 use crate::pack::{Norm, Pack, TensorKind as Kind};
 use crate::plan::{EmbedOp, FinalOutput, Op, PatchifyOp, Plan, ResetSizesOp, Span, Step};
 use mergevit_kernels::cuda::gemm::{Epilogue, Operands};
-use mergevit_kernels::cuda::{
-    self, Address, HeadWidth, Launch, NormParams, PatchifyParams, Target, gemm,
-};
+use mergevit_kernels::cuda::{self, Address, Launch, NormParams, PatchifyParams, Target, gemm};
 
 /// The launches of a plan, step by step, on a device of this shape. Their addresses mean nothing: this is for
 /// estimates and reports.
@@ -162,9 +160,4 @@ impl Lowering<'_> {
     fn at(&self, span: Span) -> Address {
         self.addresses.arena.offset(span.offset)
     }
-}
-
-/// A width of heads as kernels are compiled for it.
-pub(super) fn head_width(channels: usize) -> HeadWidth {
-    HeadWidth::of(channels).expect("a valid pack's heads have a width that kernels take")
 }
