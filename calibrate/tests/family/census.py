@@ -61,13 +61,18 @@ def chosen(every, sample, only):
     return names
 
 
-def summarise(verdicts):
+def feature(reason, every):
+    """What a refusal is for, without what differs between names: themselves, tensors, numbers."""
+    words = [word for word in reason.removeprefix("unsupported model: ").split() if word not in every]
+    return re.sub(r"\(.*?\)|[0-9]+", "", " ".join(words))[:100].strip()
+
+
+def summarise(verdicts, every):
     counts = collections.Counter(verdict.word for verdict in verdicts.values())
     reasons = collections.defaultdict(list)
     for name, verdict in verdicts.items():
         if verdict.word == "refused":
-            # Numbers and tensors differ between names; the feature does not.
-            reasons[re.sub(r"\(.*?\)|[0-9]+", "", verdict.detail)[:100].strip()].append(name)
+            reasons[feature(verdict.detail, every)].append(name)
     print(f"\n{len(verdicts)} names: " + ", ".join(f"{count} {word}" for word, count in counts.most_common()))
     for reason, names in sorted(reasons.items(), key=lambda item: -len(item[1])):
         print(f"{len(names):4d} refused: {reason}\n       as {', '.join(names[:4])}")
@@ -106,7 +111,7 @@ def main():
             for name, verdict, seconds in task.result():
                 verdicts[name] = verdict
                 print(f"{verdict.word:9s} {name:48s} {seconds:5.1f} s  {verdict.detail[:110]}", flush=True)
-    counts = summarise({name: verdicts[name] for name in names})
+    counts = summarise({name: verdicts[name] for name in names}, every)
     print(f"in {time.monotonic() - start:.0f} s")
     bad = any(verdict.is_bad for verdict in verdicts.values())
     return 1 if bad or counts["right"] < args.at_least else 0

@@ -40,7 +40,7 @@ TRUNKS = {
     "timm-mlp": {"timm_model_name": "vit_tiny_patch16_224", "timm_pool": "token", "timm_proj": "mlp"},
     "timm-classifier": {"timm_model_name": "vit_tiny_patch16_224", "timm_pool": "token", "timm_proj": ""},
     "timm-eva02": {"timm_model_name": "eva02_base_patch16_clip_224", "timm_pool": "token", "timm_proj": ""},
-    "timm-perception": {"timm_model_name": "vit_pe_core_tiny_patch16_384", "timm_pool": "", "timm_proj": ""},
+    "timm-perception": {"timm_model_name": "vit_pe_core_tiny_patch16_384", "timm_pool": "map", "timm_proj": None},
 }
 
 

@@ -45,6 +45,9 @@ def create(name, seed=0, **arguments):
         except TypeError:
             # Families of several stages take no depth.
             model = timm.create_model(name, **arguments)
+        except AssertionError:
+            # Grouped heads are listed for each block of the full depth.
+            model = timm.create_model(name, **{"depth": DEPTH, "num_kv_heads": 2, **arguments})
     return randomize(model, seed)
 
 
