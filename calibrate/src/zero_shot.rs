@@ -58,7 +58,7 @@ pub enum TextEmbeddingsError {
 
 fn wrong<T>(
     what: &'static str,
-    found: impl ToString,
+    found: impl std::fmt::Display,
     expected: impl Into<String>,
 ) -> Result<T, TextEmbeddingsError> {
     Err(TextEmbeddingsError::Content {

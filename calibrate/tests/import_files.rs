@@ -11,7 +11,10 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// The shipped model: names, shapes and f16 values.
-type Model = Vec<(String, Vec<usize>, Vec<u8>)>;
+type Model = Vec<Tensor>;
+
+/// Name, shape, bytes.
+type Tensor = (String, Vec<usize>, Vec<u8>);
 
 fn model() -> Model {
     let bytes = std::fs::read(data("garments/model.safetensors")).unwrap();
@@ -35,10 +38,8 @@ fn renamed(name: impl Fn(&str) -> String) -> Model {
         .collect()
 }
 
-fn safetensors(model: &[(String, Vec<usize>, Vec<u8>)]) -> Vec<u8> {
-    let view = |(name, shape, data): &'_ (String, Vec<usize>, Vec<u8>)| {
-        (name.clone(), shape.clone(), data.clone())
-    };
+fn safetensors(model: &[Tensor]) -> Vec<u8> {
+    let view = |(name, shape, data): &'_ Tensor| (name.clone(), shape.clone(), data.clone());
     let owned: Vec<_> = model.iter().map(view).collect();
     let views = owned.iter().map(|(name, shape, data)| {
         (
@@ -49,17 +50,17 @@ fn safetensors(model: &[(String, Vec<usize>, Vec<u8>)]) -> Vec<u8> {
     safetensors::serialize(views, None).unwrap()
 }
 
-fn add(pickle: &mut Pickle, model: &[(String, Vec<usize>, Vec<u8>)]) {
+fn add(pickle: &mut Pickle, model: &[Tensor]) {
     for (name, shape, data) in model {
         pickle.half(name, shape, data);
     }
 }
 
-fn bin(model: &[(String, Vec<usize>, Vec<u8>)]) -> Vec<u8> {
+fn bin(model: &[Tensor]) -> Vec<u8> {
     Pickle::file(|pickle| add(pickle, model))
 }
 
-fn index(shards: &[(&str, &[(String, Vec<usize>, Vec<u8>)])]) -> Vec<u8> {
+fn index(shards: &[(&str, &[Tensor])]) -> Vec<u8> {
     let names = shards.iter().flat_map(|(file, tensors)| {
         tensors
             .iter()

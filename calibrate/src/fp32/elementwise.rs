@@ -48,7 +48,7 @@ fn sigmoid(x: f32) -> f32 {
 /// `0.5 (1 + tanh(y)) = sigmoid(2 y)`, with y = sqrt(2 / pi) (x + 0.044715 x^3).
 #[inline(always)]
 fn gelu_tanh(x: f32) -> f32 {
-    const SLOPE: f32 = 1.595_769_1;
+    const SLOPE: f32 = 1.595_769;
     x * sigmoid(SLOPE * (x + 0.044_715 * x * x * x))
 }
 

@@ -39,18 +39,7 @@ pub(super) fn find(tensors: &Tensors<'_>, model: &Model) -> Result<Ends, Defect>
         .copied()
         .unwrap_or(model.starts[0]);
     let name = |name: &str| format!("{start}{name}");
-    let layer = LAYERS
-        .iter()
-        .enumerate()
-        .map(|(index, layer)| {
-            if index + 1 < LAYERS.len() {
-                name(layer)
-            } else {
-                (*layer).into()
-            }
-        })
-        .find(|layer| tensors.has_start(&layer.replace("{}.", "")) && numbered(tensors, layer))
-        .unwrap_or_else(|| name(LAYERS[0]));
+    let layer = find_layers(tensors, start);
     let tokens = [
         "cls_token",
         "class_embedding",
@@ -109,6 +98,18 @@ pub(super) fn find(tensors: &Tensors<'_>, model: &Model) -> Result<Ends, Defect>
     };
     tokens_are_there(tensors, model, start)?;
     ends(tensors, model, start, names)
+}
+
+/// What the names of the layers start with, their number as `{}`.
+fn find_layers(tensors: &Tensors<'_>, start: &str) -> String {
+    // The last stands for itself, whatever the other names start with.
+    let (last, others) = LAYERS.split_last().expect("there are several");
+    let mut all = others
+        .iter()
+        .map(|layer| format!("{start}{layer}"))
+        .chain([(*last).to_owned()]);
+    all.find(|layer| tensors.has_start(&layer.replace("{}.", "")) && numbered(tensors, layer))
+        .unwrap_or_else(|| format!("{start}{}", LAYERS[0]))
 }
 
 /// Whether a layer of this start has a number.
