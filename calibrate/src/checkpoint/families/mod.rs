@@ -77,6 +77,14 @@ pub(super) fn import(
     check_std(&std, files.config)?;
     assembled.model.preprocessing = preprocessing;
     assembled.model.validate()?;
+    if !assembled.model.head
+        && let Some(name) = view.outside().iter().find(|name| is_linear_head(name))
+    {
+        return Err(Defect::Unsupported(format!(
+            "a classifier beside the model's tensors, {name}: nothing says what it is given; rename it to what \
+             the library calls its own, or leave it out for the embedding"
+        )));
+    }
     let mut warnings = described.warnings;
     warnings.extend(described.size.warning(size));
     warnings.extend(unused(&view, &assembled.unused));
@@ -120,6 +128,18 @@ fn recognize<'a>(file: &TensorFile<'a>) -> Result<(&'static dyn Family, TensorFi
             first: file.names().take(5).collect::<Vec<_>>().join(", "),
         }),
     }
+}
+
+/// Whether a tensor outside the model is by its name a classifier on it, as in `backbone.*` with `head.weight`.
+fn is_linear_head(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('.').collect();
+    let numbered = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let layer = match *parts.as_slice() {
+        [layer, "weight"] => layer,
+        [layer, number, "weight"] if numbered(number) => layer,
+        _ => return false,
+    };
+    ["head", "heads", "fc", "classifier", "linear"].contains(&layer)
 }
 
 /// Names the tensors that are not part of the model: those of the view, and those outside it.
@@ -177,6 +197,21 @@ mod tests {
         };
         let views = tensors.iter().map(|(name, shape)| (*name, view(shape)));
         safetensors::serialize(views, None).unwrap()
+    }
+
+    #[test]
+    fn classifiers_beside_a_backbone_are_seen() {
+        for name in ["head.weight", "fc.1.weight", "classifier.weight"] {
+            assert!(is_linear_head(name), "{name}");
+        }
+        for name in [
+            "head.mlp.0.weight",
+            "text_projection.weight",
+            "head.bias",
+            "logit_scale",
+        ] {
+            assert!(!is_linear_head(name), "{name}");
+        }
     }
 
     #[test]

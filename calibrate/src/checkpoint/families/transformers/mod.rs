@@ -14,9 +14,10 @@ use crate::checkpoint::family::Family;
 use crate::checkpoint::json::Object;
 use crate::checkpoint::preprocessing::Found;
 use crate::checkpoint::tensors::Tensors;
-use mergevit_runtime::{ActivationName, Normalization, OutputKind};
+use mergevit_runtime::{ActivationName, Normalization, OutputKind, Pooling};
 use models::{Kind, Model};
 use names::Ends;
+use serde_json::Value;
 
 /// `transformers.models`.
 pub(super) struct Transformers;
@@ -37,9 +38,12 @@ impl Family for Transformers {
         let tower = tower(model, source.config)?;
         let Ends {
             mut names,
-            pooling,
+            mut pooling,
             output,
         } = names::find(source.tensors, model)?;
+        if matches!(names.head, Head::None) && is_classifier(source.config) {
+            pooling = without_classes(model, pooling)?;
+        }
         let heads = tower.size("num_attention_heads")?.unwrap_or(model.heads);
         if let Some(pooling) = &mut names.pooling {
             pooling.heads = heads;
@@ -87,6 +91,27 @@ fn model(source: &Source<'_>) -> Result<&'static Model, Defect> {
         option: "its config.json",
     })?;
     models::find(name)
+}
+
+/// Whether the class that was saved is one that classifies.
+fn is_classifier(config: Object<'_>) -> bool {
+    let classes = config.get("architectures").and_then(Value::as_array);
+    let first = classes.and_then(|classes| classes.first()?.as_str());
+    first.is_some_and(|class| class.ends_with("ForImageClassification"))
+}
+
+/// What a class that classifies pools if it has no classes (`num_labels` 0): no tensor tells it from the plain model.
+fn without_classes(model: &Model, pooling: Pooling) -> Result<Pooling, Defect> {
+    match model.kind {
+        Kind::Vit | Kind::Deit => Ok(pooling),
+        Kind::Dinov2 => Ok(Pooling::ClassAndMean),
+        Kind::Ijepa | Kind::Dinov3 | Kind::Clip | Kind::Siglip => {
+            Err(Defect::Unsupported(format!(
+                "{} for image classification without classes",
+                model.model_type
+            )))
+        }
+    }
 }
 
 /// The object that describes the image tower.
