@@ -112,6 +112,12 @@ pub(super) fn run(args: &EvaluateArgs, console: Console) -> Result<(), CommandEr
         console,
     };
     let images = Images::open(&args.images, pack.config(), &options)?;
+    if args.checkpoint.is_none() && !pack.config().classifies() {
+        return Err(CommandError::Usage(
+            "the model gives embeddings, and no classes: give --checkpoint to compare with those of full precision"
+                .into(),
+        ));
+    }
     if args.checkpoint.is_none() && !images.is_labelled() {
         return Err(CommandError::Usage(format!(
             "--images {}: the set has no labels, so there is nothing to compare answers with; give labels, or \

@@ -66,7 +66,12 @@ impl Images {
         model: &ModelConfig,
         options: &ImagesOptions,
     ) -> Result<Self, CommandError> {
-        let mut dataset = Dataset::open_with(spec, &model.labels, model.classes, options.folders)?;
+        // Without classes there is nothing that folders could name.
+        let folders = match model.classifies() {
+            true => options.folders,
+            false => ClassFolders::Ignored,
+        };
+        let mut dataset = Dataset::open_with(spec, &model.labels, model.scores(), folders)?;
         if let Some(limit) = options.limit {
             dataset.limit(limit);
         }

@@ -260,6 +260,11 @@ impl PackArgs {
             strict: self.strict,
             console,
         };
+        if !model.classifies() {
+            return Err(CommandError::Usage(format!(
+                "--measure {spec}: the model gives embeddings, and no classes of which some could be right"
+            )));
+        }
         let images = Images::open(spec, model, &options)?;
         if !images.is_labelled() {
             return Err(CommandError::Usage(format!(

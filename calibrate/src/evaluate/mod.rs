@@ -1,8 +1,10 @@
 //! How good a pack is: accuracy, agreement with full precision, noise inside the network.
 
+mod cosine;
 mod snr;
 mod tally;
 
+pub use cosine::{Cosines, cosine};
 pub use snr::{LayerNoise, Place, residual_noise};
 pub use tally::{ClassTally, Tally, argmax, standard_error};
 
@@ -33,7 +35,12 @@ impl<'a> Evaluation<'a> {
         if let Some(name) = schedule {
             engine.set_schedule(name)?;
         }
-        let classes = engine.pack().config().scores();
+        let model = engine.pack().config();
+        let classes = if model.classifies() {
+            model.scores()
+        } else {
+            0
+        };
         let schedules = engine
             .pack()
             .schedules()
@@ -66,32 +73,44 @@ impl<'a> Evaluation<'a> {
             let found = pixels.len();
             return Err(RunError::Pixels { found, image });
         }
-        let mut decisions = vec![None; labels.len()];
+        let classifies = self.engine.pack().config().classifies();
+        let mut real = vec![None; labels.len()];
         if let Some(checkpoint) = self.checkpoint {
             let forward = Forward::new(checkpoint);
             let pack = self.engine.pack();
             let images = pixels.par_chunks_exact(image);
-            let logits: Vec<Vec<f32>> = images
+            let outputs: Vec<Real> = images
                 .map(|pixels| {
                     let output = forward.run(pixels, &[], &mut ()).logits;
-                    let logits = scores(pack, output);
+                    let logits = classifies.then(|| scores(pack, &output));
                     done();
-                    logits
+                    Real { output, logits }
                 })
                 .collect();
-            for ((logits, label), decision) in logits.iter().zip(labels).zip(&mut decisions) {
-                self.full.count(logits, *label, None);
-                *decision = Some(argmax(logits));
+            for ((output, label), real) in outputs.into_iter().zip(labels).zip(&mut real) {
+                if let Some(logits) = &output.logits {
+                    self.full.count(logits, *label, None);
+                }
+                *real = Some(output);
             }
         }
         let batch = self.engine.max_batch();
         for (schedule, tally) in &mut self.schedules {
             self.engine.set_schedule(&schedule.name)?;
-            let facts = labels.chunks(batch).zip(decisions.chunks(batch));
-            for (pixels, (labels, decisions)) in pixels.chunks(batch * image).zip(facts) {
+            let facts = labels.chunks(batch).zip(real.chunks(batch));
+            for (pixels, (labels, real)) in pixels.chunks(batch * image).zip(facts) {
                 let output = self.engine.classify_pixels(pixels)?;
-                for (index, (label, decision)) in labels.iter().zip(decisions).enumerate() {
-                    tally.count(output.image_logits(index), *label, *decision);
+                for (index, (label, real)) in labels.iter().zip(real).enumerate() {
+                    if let (Some(own), Some(real)) = (output.embedding(index), real) {
+                        tally.compare(cosine(own, &real.output));
+                    }
+                    if classifies {
+                        let logits = real.as_ref().and_then(|real| real.logits.as_ref());
+                        let decision = logits.map(|logits| argmax(logits));
+                        tally.count(output.image_logits(index), *label, decision);
+                    } else {
+                        tally.count_image();
+                    }
                     done();
                 }
             }
@@ -183,14 +202,23 @@ impl<'a> Evaluation<'a> {
     }
 }
 
+/// What full precision gives for one image.
+#[derive(Clone)]
+struct Real {
+    /// The network's output: logits or an embedding.
+    output: Vec<f32>,
+    /// The scores of the classes, if there are classes.
+    logits: Option<Vec<f32>>,
+}
+
 /// The scores of the classes, given what the network gives: itself, or its cosine with each class's text embedding.
-fn scores(pack: &Pack, output: Vec<f32>) -> Vec<f32> {
+fn scores(pack: &Pack, output: &[f32]) -> Vec<f32> {
     let texts = pack.tensor_f32(TensorKind::TextEmbedding, None);
     let (Some(zero_shot), Some(texts)) = (pack.config().zero_shot, texts) else {
-        return output;
+        return output.to_vec();
     };
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-    let inverse = 1.0 / dot(&output, &output).sqrt().max(f32::MIN_POSITIVE);
-    let score = |text: &[f32]| zero_shot.scale * dot(&output, text) * inverse + zero_shot.bias;
+    let inverse = 1.0 / dot(output, output).sqrt().max(f32::MIN_POSITIVE);
+    let score = |text: &[f32]| zero_shot.scale * dot(output, text) * inverse + zero_shot.bias;
     texts.chunks_exact(output.len()).map(score).collect()
 }

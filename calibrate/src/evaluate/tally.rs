@@ -1,5 +1,6 @@
 //! Counting correct answers.
 
+use super::cosine::Cosines;
 use serde::Serialize;
 
 /// A label among this many best classes counts as found.
@@ -36,7 +37,7 @@ pub struct ClassTally {
 }
 
 /// Correct answers of one classifier over a data set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tally {
     images: u64,
     labelled: u64,
@@ -45,6 +46,7 @@ pub struct Tally {
     compared: u64,
     agreeing: u64,
     classes: Vec<ClassTally>,
+    cosines: Cosines,
 }
 
 fn fraction(part: u64, whole: u64) -> Option<f64> {
@@ -68,6 +70,7 @@ impl Tally {
             compared: 0,
             agreeing: 0,
             classes: vec![ClassTally::default(); classes],
+            cosines: Cosines::default(),
         }
     }
 
@@ -88,6 +91,21 @@ impl Tally {
             self.compared += 1;
             self.agreeing += u64::from(argmax(logits) == reference);
         }
+    }
+
+    /// Counts one image that is not classified.
+    pub fn count_image(&mut self) {
+        self.images += 1;
+    }
+
+    /// Adds the cosine of an image's embedding with the reference's.
+    pub fn compare(&mut self, cosine: f64) {
+        self.cosines.add(cosine);
+    }
+
+    /// The cosines of embeddings with the reference's.
+    pub fn cosines(&self) -> &Cosines {
+        &self.cosines
     }
 
     /// Images seen.

@@ -1,7 +1,7 @@
 //! A report as one self-contained page.
 
 use super::results::Report;
-use super::table::{Table, accuracy, classes, facts, noise};
+use super::table::{Table, accuracy, classes, embeddings, facts, noise};
 use std::fmt::Write;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em}\
@@ -51,7 +51,8 @@ pub fn html(report: &Report) -> String {
         let _ = writeln!(page, "<dt>{name}</dt><dd>{}</dd>", escape(&value));
     }
     page.push_str("</dl>\n<p>After ± stands the standard error.</p>\n");
-    for table in [accuracy(report), noise(report), classes(report)] {
+    let tables = [accuracy, embeddings, noise, classes];
+    for table in tables.map(|table| table(report)) {
         if !table.rows.is_empty() {
             section(&mut page, &table);
         }

@@ -37,6 +37,11 @@ pub struct ScheduleReport {
     pub agreement: Option<f64>,
     /// Its standard error.
     pub agreement_standard_error: Option<f64>,
+    /// Mean cosine of the embeddings with those of full precision without merging; none without a checkpoint, or if the
+    /// model gives none.
+    pub cosine: Option<f64>,
+    /// The smallest of these cosines.
+    pub cosine_least: Option<f64>,
     /// Billions of multiply-accumulates per image.
     pub gmac: f64,
     /// One per class.
@@ -125,6 +130,8 @@ impl Report {
                     agreement_standard_error: tally
                         .agreement()
                         .map(|p| standard_error(p, tally.compared())),
+                    cosine: tally.cosines().mean(),
+                    cosine_least: tally.cosines().least(),
                     gmac: evaluation.gmac(schedule),
                     classes: classes(tally, full, &pack.config().labels),
                 })

@@ -1,6 +1,6 @@
 //! The tables of a report, which text and page both show.
 
-use super::results::Report;
+use super::results::{Report, ScheduleReport};
 use crate::evaluate::{LayerNoise, Place};
 
 /// Text, row by row. The first column names the row; numbers follow.
@@ -24,7 +24,24 @@ fn measured(fraction: Option<f64>, error: Option<f64>) -> String {
     }
 }
 
-/// Accuracy and cost: full precision if there is a checkpoint, then each schedule.
+/// How near embeddings are to those of full precision; no rows unless the model gives embeddings.
+pub(super) fn embeddings(report: &Report) -> Table {
+    let cosine = |cosine: f64| format!("{cosine:.5}");
+    let row = |schedule: &ScheduleReport| {
+        let mean = cosine(schedule.cosine?);
+        let least = cosine(schedule.cosine_least?);
+        let gmac = format!("{:.3}", schedule.gmac);
+        Some(vec![schedule.name.clone(), mean, least, gmac])
+    };
+    let header = ["schedule", "cosine with FP32", "least", "GMAC"];
+    Table {
+        title: "Embeddings, INT8 against FP32",
+        header: header.map(String::from).into(),
+        rows: report.schedules.iter().filter_map(row).collect(),
+    }
+}
+
+/// Accuracy and cost: full precision if there is a checkpoint, then each schedule; no rows of a model that only embeds.
 pub(super) fn accuracy(report: &Report) -> Table {
     let header = [
         "schedule",
@@ -44,7 +61,8 @@ pub(super) fn accuracy(report: &Report) -> Table {
             "-".into(),
         ]
     });
-    let schedules = report.schedules.iter().map(|schedule| {
+    let classifying = report.schedules.iter().filter(|s| !s.classes.is_empty());
+    let schedules = classifying.map(|schedule| {
         let merged: usize = schedule.merge.iter().map(|&r| usize::from(r)).sum();
         vec![
             schedule.name.clone(),

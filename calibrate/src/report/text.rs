@@ -1,7 +1,7 @@
 //! A report for the terminal.
 
 use super::results::Report;
-use super::table::{Table, accuracy, noise};
+use super::table::{Table, accuracy, embeddings, noise};
 use std::fmt::Write;
 
 /// What was measured, accuracy and noise. Lines end with a newline.
@@ -13,7 +13,7 @@ pub fn text(report: &Report) -> String {
         report.count(),
         report.backend
     );
-    for table in [accuracy(report), noise(report)] {
+    for table in [accuracy(report), embeddings(report), noise(report)] {
         if !table.rows.is_empty() {
             text.push('\n');
             write_table(&mut text, &table);
