@@ -1,39 +1,24 @@
 //! Files that are mistaken for weights, by their first bytes.
 
 use crate::checkpoint::error::Defect;
+use mergevit_runtime::foreign::{Foreign, Kind, recognize};
 
 const CONVERT: &str = "write it again in Python: import torch; \
                        torch.save(torch.load('OLD', weights_only=True), 'NEW')";
 const EXPORT: &str = "export the PyTorch model with safetensors.torch.save_file instead";
-const DOWNLOAD: &str = "download the file itself; this is an answer of the server";
+const OTHER: &str = "give the file that holds the weights: safetensors, or what torch.save writes";
 
-/// First bytes, what they mean, and what to do.
-const KNOWN: [(&[u8], &str, &str); 11] = [
-    (
-        b"version https://git-lfs",
-        "a pointer of Git LFS",
-        "fetch the file itself: git lfs pull",
-    ),
-    // The number that torch.save wrote first until version 1.6, in a pickle of its own.
-    (
-        b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.",
-        "a file of PyTorch before version 1.6",
-        CONVERT,
-    ),
-    (b"\x80\x02", "a pickle without an archive", CONVERT),
-    (b"\x80\x03", "a pickle without an archive", CONVERT),
-    (b"\x80\x04", "a pickle without an archive", CONVERT),
-    (b"\x80\x05", "a pickle without an archive", CONVERT),
-    (
-        b"\x89HDF\r\n\x1a\n",
-        "an HDF5 file, as Keras writes",
-        EXPORT,
-    ),
-    (b"GGUF", "a GGUF file", EXPORT),
-    (b"\x08\x07\x12", "an ONNX file", EXPORT),
-    (b"<", "an HTML or XML page", DOWNLOAD),
-    (b"{", "JSON without tensors", DOWNLOAD),
-];
+/// What torch.save wrote first until version 1.6: a number, in a pickle of its own.
+const LEGACY: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
+
+/// What to do about a file that holds no weights as they are read here.
+fn advice(foreign: &Foreign) -> &'static str {
+    foreign.advice(match foreign.kind {
+        Kind::Pickle => CONVERT,
+        Kind::Model => EXPORT,
+        _ => OTHER,
+    })
+}
 
 /// Names what `bytes` are instead of safetensors.
 ///
@@ -46,11 +31,21 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Defect> {
             advice: "copy or download it again",
         });
     }
+    if bytes.starts_with(LEGACY) {
+        return Err(Defect::Foreign {
+            found: "a file of PyTorch before version 1.6",
+            advice: CONVERT,
+        });
+    }
     // A header's length looks like a magic number about never: its high bytes are zeros.
-    if let Some((_, found, advice)) = KNOWN.iter().find(|(start, ..)| bytes.starts_with(start))
+    if let Some(foreign) = recognize(bytes)
+        && foreign.kind != Kind::Safetensors
         && !is_header(bytes)
     {
-        return Err(Defect::Foreign { found, advice });
+        return Err(Defect::Foreign {
+            found: foreign.name,
+            advice: advice(&foreign),
+        });
     }
     match promised(bytes) {
         Some(expected) if expected > bytes.len() as u64 => Err(Defect::Cut {
@@ -106,7 +101,8 @@ mod tests {
             (b"GGUF\x03\0\0\0", "GGUF"),
             (b"\x08\x07\x12\x07pytorch", "ONNX"),
             (b"<!DOCTYPE html>", "HTML"),
-            (b"{\"error\": \"no access\"}", "answer of the server"),
+            (b"{\"error\": \"no access\"}", "a server's answer"),
+            (b"\x89PNG\r\n\x1a\n", "the file that holds the weights"),
         ] {
             let error = check(bytes).unwrap_err();
             let text = format!("{error} {}", error.hint().unwrap());
