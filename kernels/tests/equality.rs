@@ -68,16 +68,21 @@ const SHAPES: Shapes = Shapes {
 suite!(SHAPES, linear: Cpu, others: Cpu);
 
 proptest! {
+    // Each case is some forty linear layers.
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    #[test]
+    fn activation_of_random_shape(seed: u64, rows in 1usize..30, n in 1usize..3, k in 1usize..3) {
+        check_activation::<Cpu>(seed, rows, 64 * n, 64 * k);
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
     fn linear_of_random_shape(seed: u64, rows in 1usize..90, n in 1usize..6, k in 1usize..9, e in -12i32..4) {
         check_linear::<Cpu>(seed, rows, 64 * n, 64 * k, 10f32.powi(e));
-    }
-
-    #[test]
-    fn activation_of_random_shape(seed: u64, rows in 1usize..30, n in 1usize..3, k in 1usize..3) {
-        check_activation::<Cpu>(seed, rows, 64 * n, 64 * k);
     }
 
     #[test]
