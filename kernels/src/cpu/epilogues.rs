@@ -149,61 +149,33 @@ impl Finish<1> for Activate<'_> {
     }
 }
 
-/// See [`crate::ops::Epilogue::Gate`].
-pub(super) struct Gate<'a> {
+/// The activated gate times the value, then what `then` does: [`crate::ops::Epilogue::Gate`] and
+/// [`crate::ops::Epilogue::GateHalf`].
+pub(super) struct Gate<F> {
     pub(super) activation: Activation,
-    pub(super) requantize: Requantize<'a>,
+    pub(super) then: F,
 }
 
-impl Finish<2> for Gate<'_> {
-    type Ready<I: Isa> = Activator<I>;
+impl<F: Finish<1>> Finish<2> for Gate<F> {
+    type Ready<I: Isa> = (Activator<I>, F::Ready<I>);
 
     #[inline(always)]
-    fn ready<I: Isa>(&self, isa: I) -> Activator<I> {
-        Activator::new(isa, &self.activation)
+    fn ready<I: Isa>(&self, isa: I) -> Self::Ready<I> {
+        (Activator::new(isa, &self.activation), self.then.ready(isa))
     }
 
     #[inline(always)]
     unsafe fn row<I: Isa>(
         &self,
         isa: I,
-        ready: &Activator<I>,
+        (activator, ready): &Self::Ready<I>,
         m: usize,
         n: usize,
         [gate, value]: [I::F32; 2],
     ) {
-        let y = isa.mul(ready.apply(isa, gate), value);
+        let y = isa.mul(activator.apply(isa, gate), value);
         // SAFETY: the caller's.
-        unsafe { self.requantize.row(isa, &(), m, n, [y]) };
-    }
-}
-
-/// See [`crate::ops::Epilogue::GateHalf`].
-pub(super) struct GateHalf<'a> {
-    pub(super) activation: Activation,
-    pub(super) half: Half<'a>,
-}
-
-impl Finish<2> for GateHalf<'_> {
-    type Ready<I: Isa> = Activator<I>;
-
-    #[inline(always)]
-    fn ready<I: Isa>(&self, isa: I) -> Activator<I> {
-        Activator::new(isa, &self.activation)
-    }
-
-    #[inline(always)]
-    unsafe fn row<I: Isa>(
-        &self,
-        isa: I,
-        ready: &Activator<I>,
-        m: usize,
-        n: usize,
-        [gate, value]: [I::F32; 2],
-    ) {
-        let y = isa.mul(ready.apply(isa, gate), value);
-        // SAFETY: the caller's.
-        unsafe { self.half.row(isa, &(), m, n, [y]) };
+        unsafe { self.then.row(isa, ready, m, n, [y]) };
     }
 }
 

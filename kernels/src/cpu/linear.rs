@@ -5,9 +5,7 @@
 //! transposed in registers so that the epilogue sees rows of tokens, as everything else does. Where gates and
 //! values alternate, a block takes every second weight row, so that a gate and its value meet in the same lane.
 
-use super::epilogues::{
-    Activate, Finish, Gate, GateHalf, Half, Position, Requantize, ResidualAdd, Rotate,
-};
+use super::epilogues::{Activate, Finish, Gate, Half, Position, Requantize, ResidualAdd, Rotate};
 use super::isa::{Block, CHANNELS, Flip, Isa, MAX_LANES, Sign, Sums};
 use super::panel::interleave;
 use super::shared::SharedMut;
@@ -71,14 +69,14 @@ pub(super) fn linear<I: Isa>(
         Epilogue::Gate { activation, output } => {
             let finish = Gate {
                 activation: *activation,
-                requantize: Requantize::new(output, rows, outputs / 2),
+                then: Requantize::new(output, rows, outputs / 2),
             };
             run(team, job, &finish);
         }
         Epilogue::GateHalf { activation, output } => {
-            let finish = GateHalf {
+            let finish = Gate {
                 activation: *activation,
-                half: Half::new(output, rows, outputs / 2),
+                then: Half::new(output, rows, outputs / 2),
             };
             run(team, job, &finish);
         }
