@@ -13,7 +13,6 @@ mod described;
 mod error;
 mod families;
 mod family;
-mod file;
 mod files;
 mod inventory;
 mod json;

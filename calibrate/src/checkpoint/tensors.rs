@@ -1,18 +1,18 @@
 //! Tensors by name, as families and assembly ask for them.
 
 use super::error::Defect;
-use super::file::TensorFile;
+use super::files::TensorSet;
 use mergevit_runtime::limits::MAX_LAYERS;
 
 /// The tensors of a file.
 #[derive(Clone, Copy)]
 pub(super) struct Tensors<'a> {
-    file: &'a TensorFile<'a>,
+    file: &'a TensorSet<'a>,
 }
 
 impl<'a> Tensors<'a> {
     /// The tensors of `file`.
-    pub(super) fn new(file: &'a TensorFile<'a>) -> Self {
+    pub(super) fn new(file: &'a TensorSet<'a>) -> Self {
         Self { file }
     }
 

@@ -5,7 +5,7 @@ use super::sizes::{PoolSizes, Sizes};
 use super::{affine, linear};
 use crate::checkpoint::anatomy::{Anatomy, Head, Linear, PoolingNames, PoolingQkv};
 use crate::checkpoint::error::Defect;
-use crate::checkpoint::file::check_finite;
+use crate::checkpoint::files::check_finite;
 use crate::checkpoint::tensors::Tensors;
 use crate::checkpoint::weights::PoolingWeights;
 use mergevit_kernels::ops::ROW_ALIGN;

@@ -12,7 +12,7 @@ mod sizes;
 use super::anatomy::{Anatomy, Head, Linear, Names, Rotary};
 use super::described::Described;
 use super::error::Defect;
-use super::file::check_finite;
+use super::files::check_finite;
 use super::inventory;
 use super::tensors::Tensors;
 use super::weights::{Affine, Weights};

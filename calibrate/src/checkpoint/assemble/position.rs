@@ -4,7 +4,7 @@ use super::resample::resample;
 use super::sizes::Sizes;
 use crate::checkpoint::anatomy::{Anatomy, PrefixRows};
 use crate::checkpoint::error::Defect;
-use crate::checkpoint::file::check_finite;
+use crate::checkpoint::files::check_finite;
 use crate::checkpoint::tensors::Tensors;
 
 /// (T, C)

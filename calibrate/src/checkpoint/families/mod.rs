@@ -19,7 +19,7 @@ use super::assemble::{self, Assembled};
 use super::described::{Source, check_std};
 use super::error::Defect;
 use super::family::Family;
-use super::file::TensorFile;
+use super::files::TensorSet;
 use super::json::Object;
 use super::preprocessing::{Known, Stated};
 use super::tensors::Tensors;
@@ -52,7 +52,7 @@ pub(super) struct Imported {
 /// # Errors
 /// [`Defect`] for whatever is missing, contradicts itself or is not supported.
 pub(super) fn import(
-    all: &TensorFile<'_>,
+    all: &TensorSet<'_>,
     files: &Documents<'_>,
     stated: &Stated,
 ) -> Result<Imported, Defect> {
@@ -100,8 +100,8 @@ pub(super) fn import(
 ///
 /// # Errors
 /// [`Defect::Naming`] if no family knows its names.
-fn recognize<'a>(file: &TensorFile<'a>) -> Result<(&'static dyn Family, TensorFile<'a>), Defect> {
-    let of = |view: &TensorFile<'_>| {
+fn recognize<'a>(file: &TensorSet<'a>) -> Result<(&'static dyn Family, TensorSet<'a>), Defect> {
+    let of = |view: &TensorSet<'_>| {
         let tensors = Tensors::new(view);
         FAMILIES
             .into_iter()
@@ -143,7 +143,7 @@ fn is_linear_head(name: &str) -> bool {
 }
 
 /// Names the tensors that are not part of the model: those of the view, and those outside it.
-fn unused(view: &TensorFile<'_>, names: &[String]) -> Option<String> {
+fn unused(view: &TensorSet<'_>, names: &[String]) -> Option<String> {
     let names: std::collections::BTreeSet<&str> = names.iter().map(String::as_str).collect();
     let used = view.names().filter(|name| !names.contains(name));
     let unused = view.unused(&used.map(str::to_owned).collect());
@@ -248,13 +248,13 @@ mod tests {
             let tensors: Vec<(&str, &[usize])> =
                 names.iter().map(|name| (*name, &[1][..])).collect();
             let bytes = file(&tensors);
-            let parsed = TensorFile::parse(&bytes).unwrap();
+            let parsed = TensorSet::parse(&bytes).unwrap();
             let (found, view) = recognize(&parsed).unwrap();
             assert_eq!((found.name(), view.has(first)), (family, true), "{names:?}");
         }
         // Two models in one file: which is meant?
         let bytes = file(&[("student.blocks.0.x", &[1]), ("teacher.blocks.0.x", &[1])]);
-        let two = TensorFile::parse(&bytes).unwrap();
+        let two = TensorSet::parse(&bytes).unwrap();
         assert!(matches!(recognize(&two), Err(Defect::Naming { .. })));
     }
 
@@ -263,7 +263,7 @@ mod tests {
         let matrix: &[usize] = &[2, 3];
         let sole = |tensors: &[(&str, &[usize])]| {
             let bytes = file(tensors);
-            let parsed = TensorFile::parse(&bytes).unwrap();
+            let parsed = TensorSet::parse(&bytes).unwrap();
             let found = sole_linear(&Tensors::new(&parsed), "head.");
             found.map(|found| found.map(|linear| (linear.weight, linear.bias)))
         };
