@@ -1,44 +1,21 @@
 //! INT8 follows full precision in every member of the model family: random weights in which every tensor matters and
 //! some channels stand out, with and without merging.
 
+use mergevit_calibrate::evaluate::cosine;
 use mergevit_calibrate::{Checkpoint, Forward, Observation, Quantizer, pack};
-use mergevit_kernels::testing::Random;
+use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{
-    ActivationName, AttentionPooling, Engine, Interpolation, Mlp, ModelConfig, Normalization,
-    OutputKind, Pack, Pooling, Preprocessing, ResizeMode, RotaryKind, Schedule,
+    ActivationName, AttentionPooling, Engine, Mlp, ModelConfig, Normalization, OutputKind, Pack,
+    Pooling, RotaryKind, Schedule,
 };
 
 /// A plain ViT of 64 patches, two layers of 128 channels.
 fn plain() -> ModelConfig {
     ModelConfig {
         architecture: "plain".into(),
-        image_size: 64,
-        patch_size: 8,
-        width: 128,
-        depth: 2,
-        heads: 2,
-        head_width: 64,
         mlp_width: 256,
-        mlp: Mlp::Plain,
-        activation: ActivationName::Gelu,
-        prefix: 1,
-        norm: Normalization::Layer,
-        pre_norm: false,
-        rotary: RotaryKind::None,
-        pooling: Pooling::ClassToken,
-        token_norm: false,
-        final_norm: Normalization::Layer,
-        attention_pooling: None,
-        head: true,
-        output: OutputKind::Logits,
-        classes: 100,
-        epsilon: 1e-6,
         labels: Vec::new(),
-        zero_shot: None,
-        preprocessing: Preprocessing {
-            resize: ResizeMode::ShortestSide(64),
-            interpolation: Interpolation::Bicubic,
-        },
+        ..testing::model(64, 8, 2, 2, 100)
     }
 }
 
@@ -151,14 +128,6 @@ fn images(model: &ModelConfig, count: usize, seed: u64) -> Vec<u8> {
         }
     }
     pixels
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| -> f64 {
-        let pairs = a.iter().zip(b);
-        pairs.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
-    };
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 /// An INT8 engine made from the checkpoint, with schedules r0 and r6.
