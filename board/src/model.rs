@@ -158,8 +158,3 @@ pub(crate) fn place(engine: &Engine) -> String {
         }
     }
 }
-
-/// Whether a schedule merges nothing.
-pub(crate) fn is_unmerged(schedule: &Schedule) -> bool {
-    schedule.merge.iter().all(|&r| r == 0)
-}

@@ -102,9 +102,9 @@ pub mod words;
 pub mod format {}
 
 pub use config::{
-    Accuracy, ActivationName, ActivationQuantization, AttentionPooling, ConfigError, Interpolation,
-    Mlp, ModelConfig, Normalization, OutputKind, Pooling, Preprocessing, Provenance, ResizeMode,
-    RotaryKind, Schedule, ZeroShot,
+    Accuracy, ActivationName, ActivationQuantization, AttentionPooling, Cascade, Confidence,
+    ConfigError, Interpolation, MergingEffect, Mlp, ModelConfig, Normalization, OutputKind,
+    Pooling, Preprocessing, Provenance, ResizeMode, RotaryKind, Schedule, ScoreKind, ZeroShot,
 };
 pub use engine::{
     Backend, BackendStatus, Engine, EngineOptions, LoadError, Output, Prediction, RunError, Top,

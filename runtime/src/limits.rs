@@ -18,6 +18,9 @@ pub const MAX_TEXT: usize = 256;
 /// Most merge schedules of one pack: choosing among a few is common; a sweep over r = 0..=31 fits twice.
 pub const MAX_SCHEDULES: usize = 64;
 
+/// Most cascades of one pack: a few agreements, each over a few schedules.
+pub const MAX_CASCADES: usize = 16;
+
 /// Most entries of the informative activation list: 8 quantized activations a layer, as many of the attention
 /// pooling, and 4 beside them.
 pub const MAX_QUANTIZATIONS: usize = 8 * (MAX_LAYERS + 1) + 4;

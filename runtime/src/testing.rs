@@ -3,7 +3,7 @@
 use crate::aligned::AlignedBytes;
 use crate::config::{
     ActivationName, AttentionPooling, Interpolation, Mlp, ModelConfig, Normalization, OutputKind,
-    Pooling, Preprocessing, Provenance, ResizeMode, RotaryKind, Schedule, ZeroShot,
+    Pooling, Preprocessing, Provenance, ResizeMode, RotaryKind, Schedule, ScoreKind, ZeroShot,
 };
 use crate::pack::{DType, Pack, PackWriter, SectionKind, TensorKind};
 use crate::plan::Plan;
@@ -45,6 +45,7 @@ pub fn model(
         head: true,
         output: OutputKind::Logits,
         classes,
+        score_kind: ScoreKind::Softmax,
         epsilon: 1e-6,
         labels: (0..classes).map(|class| format!("class {class}")).collect(),
         zero_shot: None,

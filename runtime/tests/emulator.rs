@@ -126,11 +126,7 @@ fn schedules_and_batches_in_no_order() {
 
 /// A pack with schedules that stop merging before the last layer, whose last sizes are read again.
 fn uneven(config: &ModelConfig) -> Pack {
-    let schedule = |name: &str, merge: [u16; 3]| Schedule {
-        name: name.into(),
-        merge: merge.into(),
-        accuracy: None,
-    };
+    let schedule = |name: &str, merge: [u16; 3]| Schedule::new(name, merge.into());
     let schedules = vec![
         schedule("early", [5, 0, 0]),
         schedule("late", [0, 0, 7]),

@@ -241,11 +241,7 @@ fn impossible_zero_shot_classifiers_are_refused_by_field() {
 
 #[test]
 fn impossible_schedules_are_refused_by_field() {
-    let schedule = |name: &str, merge: &[u16]| Schedule {
-        name: name.into(),
-        merge: merge.into(),
-        accuracy: None,
-    };
+    let schedule = |name: &str, merge: &[u16]| Schedule::new(name, merge.into());
     let r0 = || schedule("r0", &[0]);
     for (field, schedules) in [
         ("schedules", vec![]),

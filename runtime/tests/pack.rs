@@ -144,6 +144,7 @@ fn a_pack_can_be_rewritten_with_measured_schedules() {
             agreement: 0.9,
             top1_fp32: Some(0.8),
         }),
+        ..Schedule::default()
     };
     let quantization = ActivationQuantization {
         layer: Some(0),

@@ -155,11 +155,7 @@ proptest! {
         merge in prop::collection::vec(prop_oneof![0u16..40, Just(u16::MAX)], 64),
         batch in 1usize..=32,
     ) {
-        let schedule = Schedule {
-            name: "any".into(),
-            merge: merge[..config.depth].into(),
-            accuracy: None,
-        };
+        let schedule = Schedule::new("any", merge[..config.depth].into());
         // Models of no usual proportions: buffers may not fit into each other's places.
         check(&config, &schedule, batch, 1.35);
     }

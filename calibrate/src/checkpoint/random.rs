@@ -6,7 +6,7 @@ use mergevit_kernels::ops::HEAD_WIDTH;
 use mergevit_kernels::testing::Random;
 use mergevit_runtime::{
     ActivationName, AttentionPooling, Interpolation, Mlp, ModelConfig, Normalization, OutputKind,
-    Pooling, Preprocessing, ResizeMode, RotaryKind,
+    Pooling, Preprocessing, ResizeMode, RotaryKind, ScoreKind,
 };
 
 /// About normal: the sum of four uniform values (Irwin-Hall), which never exceeds 3.5 deviations.
@@ -73,6 +73,7 @@ pub(super) fn model(architecture: &str) -> Result<ModelConfig, Defect> {
         output: OutputKind::Logits,
         classes: 1000,
         epsilon: 1e-6,
+        score_kind: ScoreKind::Softmax,
         labels: Vec::new(),
         zero_shot: None,
         preprocessing: Preprocessing {

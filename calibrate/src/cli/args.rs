@@ -59,11 +59,8 @@ pub(super) fn merge(text: &str) -> Result<u16, String> {
 pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
     let (name, list) = text.split_once('=').ok_or("expected NAME=R0,R1,...")?;
     let r = |r: &str| merge(r).map_err(|error| format!("{r:?} in {list:?}: {error}"));
-    Ok(Schedule {
-        name: name.into(),
-        merge: list.split(',').map(r).collect::<Result<_, _>>()?,
-        accuracy: None,
-    })
+    let merge = list.split(',').map(r).collect::<Result<_, _>>()?;
+    Ok(Schedule::new(name, merge))
 }
 
 /// Parses a percentage of an activation's values.

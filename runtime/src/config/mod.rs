@@ -1,19 +1,25 @@
 //! What a pack says about its model, beside the weights: the JSON metadata section.
 
+mod cascade;
+mod measured;
 mod model;
 mod preprocessing;
+mod schedule;
 
+pub use cascade::Cascade;
+pub use measured::{Accuracy, Confidence, MergingEffect};
 pub use model::{
     ActivationName, AttentionPooling, Mlp, ModelConfig, Normalization, OutputKind, Pooling,
-    RotaryKind, ZeroShot,
+    RotaryKind, ScoreKind, ZeroShot,
 };
 pub use preprocessing::{Interpolation, Preprocessing, ResizeMode};
+pub use schedule::Schedule;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
 
-use crate::limits::{MAX_QUANTIZATIONS, MAX_SCALES, MAX_SCHEDULES, MAX_TEXT};
+use crate::limits::{MAX_CASCADES, MAX_QUANTIZATIONS, MAX_SCALES, MAX_SCHEDULES, MAX_TEXT};
 
 /// A field of the configuration that is not what it must be.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -70,89 +76,37 @@ fn check_text(field: impl FnOnce() -> String, text: &str) -> Result<(), ConfigEr
     }
 }
 
+/// A name that is said on a command line.
+fn check_name(field: impl FnOnce() -> String, name: &str) -> Result<(), ConfigError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if name.is_empty() || name.len() > MAX_TEXT || !name.chars().all(plain) {
+        return refuse(
+            field(),
+            &format!("{name:?}"),
+            format!("1 to {MAX_TEXT} letters, digits, '.', '_' or '-'"),
+        );
+    }
+    Ok(())
+}
+
+/// Fractions, each with its field.
+fn check_fractions(
+    path: impl Fn(&str) -> String,
+    fractions: &[(&str, f64)],
+) -> Result<(), ConfigError> {
+    let is_none = |(_, x): &&(&str, f64)| !(0.0..=1.0).contains(x);
+    match fractions.iter().find(is_none) {
+        Some((name, x)) => refuse(path(name), x, "a fraction from 0 to 1"),
+        None => Ok(()),
+    }
+}
+
 /// The name of a class: text that shows something.
 pub(crate) fn check_label(field: impl FnOnce() -> String, label: &str) -> Result<(), ConfigError> {
     if label.trim().is_empty() {
         return refuse(field(), &format!("{label:?}"), "a name");
     }
     check_text(field, label)
-}
-
-/// Accuracy measured on a labelled set. Fractions, 0 to 1.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Accuracy {
-    /// Name of the set.
-    pub dataset: String,
-    /// Images measured.
-    pub images: u64,
-    /// Fraction whose first class is right.
-    pub top1: f64,
-    /// Fraction whose first five classes hold the right one.
-    pub top5: f64,
-    /// Fraction with the same first class as the FP32 checkpoint without merging.
-    pub agreement: f64,
-    /// The FP32 checkpoint's `top1` on the same images, without merging.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub top1_fp32: Option<f64>,
-}
-
-/// How many tokens each layer merges.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Schedule {
-    /// Unique name of letters, digits, `.`, `_` and `-`: `r8`.
-    pub name: String,
-    /// r of each layer. A layer merges fewer where fewer can be merged
-    /// ([`Merge::limit`](mergevit_kernels::ops::Merge::limit)).
-    pub merge: Vec<u16>,
-    /// Measured accuracy, if any was measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accuracy: Option<Accuracy>,
-}
-
-impl Schedule {
-    /// The same r in each of `depth` layers, named `r{r}`, with no accuracy.
-    pub fn constant(r: u16, depth: usize) -> Self {
-        Self {
-            name: format!("r{r}"),
-            merge: vec![r; depth],
-            accuracy: None,
-        }
-    }
-
-    fn validate(&self, index: usize, depth: usize) -> Result<(), ConfigError> {
-        let field = |name: &str| format!("schedules[{index}].{name}");
-        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        if self.name.is_empty() || self.name.len() > MAX_TEXT || !self.name.chars().all(plain) {
-            return refuse(
-                field("name"),
-                &format!("{:?}", self.name),
-                format!("1 to {MAX_TEXT} letters, digits, '.', '_' or '-'"),
-            );
-        }
-        if self.merge.len() != depth {
-            return refuse(
-                field("merge"),
-                &format!("{} layers", self.merge.len()),
-                format!("{depth} layers"),
-            );
-        }
-        let Some(accuracy) = &self.accuracy else {
-            return Ok(());
-        };
-        check_text(|| field("accuracy.dataset"), &accuracy.dataset)?;
-        let fractions = [
-            ("accuracy.top1", accuracy.top1),
-            ("accuracy.top5", accuracy.top5),
-            ("accuracy.agreement", accuracy.agreement),
-            ("accuracy.top1_fp32", accuracy.top1_fp32.unwrap_or(0.0)),
-        ];
-        match fractions.iter().find(|(_, x)| !(0.0..=1.0).contains(x)) {
-            Some((name, x)) => refuse(field(name), &x, "a fraction from 0 to 1"),
-            None => Ok(()),
-        }
-    }
 }
 
 /// Where a pack came from.
@@ -216,6 +170,8 @@ pub struct ActivationQuantization {
 pub(crate) struct Metadata {
     pub(crate) model: ModelConfig,
     pub(crate) schedules: Vec<Schedule>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) cascades: Vec<Cascade>,
     pub(crate) provenance: Provenance,
     #[serde(default)]
     pub(crate) quantization: Vec<ActivationQuantization>,
@@ -237,6 +193,10 @@ impl Metadata {
                     "a name not used before",
                 );
             }
+        }
+        in_range("cascades", self.cascades.len(), 0, MAX_CASCADES)?;
+        for index in 0..self.cascades.len() {
+            cascade::validate(&self.cascades, index, &self.schedules, &self.model)?;
         }
         self.provenance.validate()?;
         in_range(

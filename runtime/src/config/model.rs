@@ -136,6 +136,23 @@ pub enum OutputKind {
     Embedding,
 }
 
+/// What scores say of classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScoreKind {
+    /// One class is right: the softmax of the scores over all classes.
+    #[default]
+    Softmax,
+    /// Any number of classes is right: the logistic function of each score.
+    Sigmoid,
+}
+
+impl ScoreKind {
+    fn is_softmax(&self) -> bool {
+        *self == Self::Softmax
+    }
+}
+
 /// How an embedding meets the text embeddings of class names: the logit of a class is
 /// `scale * cosine + bias`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -196,6 +213,9 @@ pub struct ModelConfig {
     pub output: OutputKind,
     /// Outputs of the network: of the linear layer, or without it the pooled vector's channels.
     pub classes: usize,
+    /// How scores become probabilities.
+    #[serde(default, skip_serializing_if = "ScoreKind::is_softmax")]
+    pub score_kind: ScoreKind,
     /// Added to the variance in every norm.
     pub epsilon: f32,
     /// Class names: one a class, or none at all. A model that classifies by text embeddings has one each.

@@ -30,7 +30,7 @@ pub use sigbus::explain_bus_errors;
 pub use writer::{PackWriter, WriteError};
 
 use crate::aligned::AlignedBytes;
-use crate::config::{ActivationQuantization, Metadata, ModelConfig, Provenance, Schedule};
+use crate::config::{ActivationQuantization, Cascade, Metadata, ModelConfig, Provenance, Schedule};
 use mergevit_kernels::math::{ACTIVATION_TERMS, Activation};
 use origin::Origin;
 use std::path::{Path, PathBuf};
@@ -168,6 +168,11 @@ impl Pack {
     /// At least one, with unique names.
     pub fn schedules(&self) -> &[Schedule] {
         &self.contents.metadata.schedules
+    }
+
+    /// The cascades of its schedules.
+    pub fn cascades(&self) -> &[Cascade] {
+        &self.contents.metadata.cascades
     }
 
     /// The place in [`schedules`](Self::schedules) of the one of this name.

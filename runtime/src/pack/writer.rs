@@ -7,7 +7,8 @@ use super::layout::{Layout, SectionKind};
 use super::{Pack, reader};
 use crate::aligned::{ALIGN, AlignedBytes};
 use crate::config::{
-    ActivationQuantization, ConfigError, Metadata, ModelConfig, Provenance, Schedule, ZeroShot,
+    ActivationQuantization, Cascade, ConfigError, Metadata, ModelConfig, Provenance, Schedule,
+    ZeroShot,
 };
 use crate::output_file::{OutputError, OutputFile};
 use std::borrow::Cow;
@@ -99,6 +100,7 @@ impl<'a> PackWriter<'a> {
         let metadata = Metadata {
             model: config,
             schedules,
+            cascades: Vec::new(),
             provenance,
             quantization: Vec::new(),
         };
@@ -131,6 +133,13 @@ impl<'a> PackWriter<'a> {
     #[must_use]
     pub fn with_schedules(mut self, schedules: Vec<Schedule>) -> Self {
         self.metadata.schedules = schedules;
+        self
+    }
+
+    /// Replaces the cascades; checked when the pack is written.
+    #[must_use]
+    pub fn with_cascades(mut self, cascades: Vec<Cascade>) -> Self {
+        self.metadata.cascades = cascades;
         self
     }
 

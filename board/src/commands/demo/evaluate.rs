@@ -59,7 +59,10 @@ pub(super) fn evaluate(
     for run in &mut runs {
         run.times.sort_by(f64::total_cmp);
     }
-    let unmerged = schedules.iter().position(model::is_unmerged).unwrap_or(0);
+    let unmerged = schedules
+        .iter()
+        .position(mergevit_runtime::Schedule::is_unmerged)
+        .unwrap_or(0);
     let baseline = runs[unmerged].clone();
     let results = schedules.iter().zip(runs);
     Ok(results

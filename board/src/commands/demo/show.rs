@@ -33,7 +33,7 @@ struct FrameRecord<'a> {
 
 /// Shows some frames under the first schedule that merges.
 pub(super) fn show(engine: &mut Engine, samples: &[Sample], json: bool) -> Result<(), Failure> {
-    let merges = |s: &&Schedule| !model::is_unmerged(s);
+    let merges = |s: &&Schedule| !s.is_unmerged();
     if let Some(schedule) = engine.pack().schedules().iter().find(merges) {
         let name = schedule.name.clone();
         model::set_schedule(engine, &name)?;
