@@ -1,12 +1,12 @@
 //! How good a pack is: accuracy, agreement with full precision, noise inside the network.
 
-pub mod answers;
+pub mod outputs;
 mod cosine;
 mod difference;
 mod snr;
 mod tally;
 
-pub use answers::Answers;
+pub use outputs::Outputs;
 pub use cosine::{Cosines, cosine};
 pub use difference::Difference;
 pub use snr::{LayerNoise, Place, residual_noise};

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 /// The outputs of one network for N images, and the scores of the classes.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Answers {
+pub struct Outputs {
     images: usize,
     /// (N, outputs): logits or embeddings.
     outputs: Vec<f32>,
@@ -18,7 +18,7 @@ pub struct Answers {
     logits: Vec<f32>,
 }
 
-impl Answers {
+impl Outputs {
     /// Images, N.
     pub fn images(&self) -> usize {
         self.images
@@ -40,7 +40,7 @@ impl Answers {
         (!logits.is_empty()).then(|| argmax(logits))
     }
 
-    /// How far these answers are from `truth`, which is of the same images.
+    /// How far these outputs are from `truth`, which is of the same images.
     pub fn difference(&self, truth: &Self) -> Difference {
         let mut difference = Difference::default();
         for image in 0..self.images {
@@ -52,12 +52,12 @@ impl Answers {
         difference
     }
 
-    /// Answers of these scores, one row an image.
+    /// Outputs of these scores, one row an image.
     #[cfg(test)]
     pub(crate) fn of_logits(rows: impl Iterator<Item = Vec<f32>>) -> Self {
-        let mut answers = Self::default();
-        rows.for_each(|logits| answers.push(&logits, &logits));
-        answers
+        let mut outputs = Self::default();
+        rows.for_each(|logits| outputs.push(&logits, &logits));
+        outputs
     }
 
     fn push(&mut self, output: &[f32], logits: &[f32]) {
@@ -72,7 +72,7 @@ fn row(all: &[f32], images: usize, image: usize) -> &[f32] {
     &all[image * width..][..width]
 }
 
-/// Answers of a pack under one of its schedules to images at model resolution, `pixels` u8 (N, S, S, 3). Calls `done`
+/// Outputs of a pack under one of its schedules to images at model resolution, `pixels` u8 (N, S, S, 3). Calls `done`
 /// after each image.
 ///
 /// # Errors
@@ -82,22 +82,22 @@ pub fn quantized(
     schedule: &str,
     pixels: &[u8],
     done: &dyn Fn(),
-) -> Result<Answers, RunError> {
+) -> Result<Outputs, RunError> {
     engine.set_schedule(schedule)?;
     let batch = engine.max_batch() * engine.pack().config().image_bytes();
-    let mut answers = Answers::default();
+    let mut outputs = Outputs::default();
     for pixels in pixels.chunks(batch) {
         let output = engine.classify_pixels(pixels)?;
         for image in 0..output.batch() {
             let logits = output.image_logits(image);
-            answers.push(output.embedding(image).unwrap_or(logits), logits);
+            outputs.push(output.embedding(image).unwrap_or(logits), logits);
             done();
         }
     }
-    Ok(answers)
+    Ok(outputs)
 }
 
-/// Answers of a checkpoint in full precision under `schedule`, as [`quantized`]; `pack` is one made of it, and has the
+/// Outputs of a checkpoint in full precision under `schedule`, as [`quantized`]; `pack` is one made of it, and has the
 /// classes' vectors where it gives embeddings. Calls `done`, from any thread, after each image.
 pub fn full_precision(
     checkpoint: &Checkpoint,
@@ -105,7 +105,7 @@ pub fn full_precision(
     schedule: &Schedule,
     pixels: &[u8],
     done: &(dyn Fn() + Sync),
-) -> Answers {
+) -> Outputs {
     let forward = Forward::new(checkpoint);
     let merge: Vec<usize> = schedule.merge.iter().map(|&r| r.into()).collect();
     let images = pixels.par_chunks_exact(checkpoint.model.image_bytes());
@@ -118,25 +118,25 @@ pub fn full_precision(
             Real { output, logits }
         })
         .collect();
-    let mut answers = Answers::default();
+    let mut outputs = Outputs::default();
     for Real { output, logits } in &each {
-        answers.push(output, logits.as_deref().unwrap_or(&[]));
+        outputs.push(output, logits.as_deref().unwrap_or(&[]));
     }
-    answers
+    outputs
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answers(logits: &[[f32; 2]]) -> Answers {
-        Answers::of_logits(logits.iter().map(|logits| logits.to_vec()))
+    fn outputs(logits: &[[f32; 2]]) -> Outputs {
+        Outputs::of_logits(logits.iter().map(|logits| logits.to_vec()))
     }
 
     #[test]
-    fn answers_are_compared_image_by_image() {
-        let truth = answers(&[[3.0, 1.0], [0.0, 2.0]]);
-        let own = answers(&[[1.0, 3.0], [0.0, 2.0]]);
+    fn outputs_are_compared_image_by_image() {
+        let truth = outputs(&[[3.0, 1.0], [0.0, 2.0]]);
+        let own = outputs(&[[1.0, 3.0], [0.0, 2.0]]);
         assert_eq!((own.images(), own.decision(0)), (2, Some(1)));
         let difference = own.difference(&truth);
         assert_eq!(difference.images(), 2);
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn without_classes_there_are_no_decisions() {
-        let mut embeddings = Answers::default();
+        let mut embeddings = Outputs::default();
         embeddings.push(&[1.0, 0.0], &[]);
         assert_eq!(embeddings.decision(0), None);
         assert_eq!(embeddings.difference(&embeddings).agreement(), None);
