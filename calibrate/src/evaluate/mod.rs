@@ -1,9 +1,11 @@
 //! How good a pack is: accuracy, agreement with full precision, noise inside the network.
 
+mod answers;
 mod cosine;
 mod snr;
 mod tally;
 
+pub use answers::{Answer, Answers};
 pub use cosine::{Cosines, cosine};
 pub use snr::{LayerNoise, Place, residual_noise};
 pub use tally::{ClassTally, Tally, argmax, standard_error};
