@@ -67,6 +67,8 @@ pub struct Batch {
     pub pixels: Vec<u8>,
     /// (N) their classes.
     pub labels: Vec<Option<usize>>,
+    /// (N) their places in the set.
+    pub places: Vec<usize>,
     /// Why other images of the range are not among them.
     pub skipped: Vec<DatasetError>,
 }
@@ -127,6 +129,18 @@ impl Dataset {
     /// The folder's or image file's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What image `index` is called: its path in a folder, its number in a file of many.
+    ///
+    /// # Panics
+    /// If `index` is not below [`Dataset::len`].
+    pub fn image_name(&self, index: usize) -> String {
+        assert!(index < self.len);
+        match &self.source {
+            Source::Folder(folder) => folder.path(index).display().to_string(),
+            Source::Idx(_) => format!("{}[{index}]", self.name),
+        }
     }
 
     /// Images in use.
@@ -215,6 +229,7 @@ impl Dataset {
     pub fn batch(&self, range: Range<usize>, model: &ModelConfig) -> Batch {
         let geometry = geometry(model);
         let size = model.image_bytes();
+        let first = range.start;
         let mut pixels = vec![0; range.len() * size];
         let results: Vec<Result<Option<usize>, DatasetError>> = pixels
             .par_chunks_exact_mut(size)
@@ -226,12 +241,13 @@ impl Dataset {
                 })
             })
             .collect();
-        let (mut labels, mut skipped) = (Vec::new(), Vec::new());
+        let (mut labels, mut places, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
         for (at, result) in results.into_iter().enumerate() {
             match result {
                 Ok(label) => {
                     pixels.copy_within(at * size..(at + 1) * size, labels.len() * size);
                     labels.push(label);
+                    places.push(first + at);
                 }
                 Err(error) => skipped.push(error),
             }
@@ -240,6 +256,7 @@ impl Dataset {
         Batch {
             pixels,
             labels,
+            places,
             skipped,
         }
     }
