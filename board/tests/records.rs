@@ -4,30 +4,12 @@ mod common;
 #[path = "common/schema.rs"]
 mod schema;
 
-use common::{
-    Finished, Fixture, HEIGHT, WIDTH, finish, finish_with_input, mergevit, raw_frames, text,
-};
+use common::{Fixture, HEIGHT, WIDTH, finish, finish_with_input, mergevit, raw_frames, text};
 use mergevit_kernels::frame::PixelFormat;
+use schema::events;
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-
-fn parse_schema() -> Value {
-    serde_json::from_str(include_str!("../records.schema.json")).expect("the schema is JSON")
-}
-
-/// The events of a program's lines, each of which is as the schema says.
-#[track_caller]
-fn events(finished: &Finished) -> Vec<String> {
-    let schema = parse_schema();
-    let check = |line: Value| {
-        if let Err(error) = schema::check(&schema, &schema, &line) {
-            panic!("{line}\n{error}");
-        }
-        line["event"].as_str().expect("an event").to_owned()
-    };
-    finished.json().into_iter().map(check).collect()
-}
 
 #[test]
 fn every_line_of_every_command_is_as_documented() {
@@ -80,7 +62,7 @@ fn an_undocumented_key_is_noticed() {
     let image = fixture.image("a.png", 30, 20, 1);
     let mut classify = fixture.command("classify");
     let mut line = finish(classify.arg("--json").arg(image)).code(0).json()[1].clone();
-    let schema = parse_schema();
+    let schema = schema::records();
     assert_eq!(schema::check(&schema, &schema, &line), Ok(()));
     line["colour"] = "red".into();
     assert!(schema::check(&schema, &schema, &line).is_err());

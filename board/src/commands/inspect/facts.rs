@@ -3,6 +3,7 @@
 use crate::output::Escaped;
 use mergevit_runtime::{
     ActivationName, Mlp, ModelConfig, Normalization, OutputKind, Pooling, ResizeMode, RotaryKind,
+    ScoreKind,
 };
 
 /// Name and value of each line.
@@ -111,12 +112,16 @@ fn pooling(model: &ModelConfig) -> String {
 
 fn output(model: &ModelConfig) -> String {
     let labels = model.labels.len();
-    match (model.output, model.zero_shot) {
+    let output = match (model.output, model.zero_shot) {
         (OutputKind::Logits, _) => format!("{} classes, {labels} labels", model.classes),
         (OutputKind::Embedding, None) => format!("embedding of {} channels", model.classes),
         (OutputKind::Embedding, Some(zero_shot)) => format!(
             "embedding of {} channels, {labels} classes by text embeddings, scale {}, bias {}",
             model.classes, zero_shot.scale, zero_shot.bias
         ),
+    };
+    match model.score_kind {
+        ScoreKind::Softmax => output,
+        ScoreKind::Sigmoid => format!("{output}, any number of them right"),
     }
 }

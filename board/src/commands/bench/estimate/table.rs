@@ -3,7 +3,7 @@
 use super::Estimate;
 use super::module::LAUNCH_US;
 use super::row::Row;
-use crate::output::{self, Table};
+use crate::output::{self, Escaped, Table};
 use std::fmt;
 
 const HEADINGS: [&str; 11] = [
@@ -63,6 +63,19 @@ impl fmt::Display for Estimate {
             module.memory_rate() / 1e9,
             output::microseconds(self.latency_us),
             self.frames_per_second,
+        )?;
+        let Some(second) = &self.second else {
+            return Ok(());
+        };
+        writeln!(
+            f,
+            "then {} in {} for {} of frames, as on {}: {} on average, {:.0} frames per second",
+            second.schedule,
+            output::microseconds(second.latency_us),
+            output::percent(second.second_run_rate, 1),
+            Escaped(&second.dataset),
+            output::microseconds(second.mean_latency_us),
+            second.mean_frames_per_second,
         )
     }
 }
