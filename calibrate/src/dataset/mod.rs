@@ -136,10 +136,10 @@ impl Dataset {
     /// # Panics
     /// If `index` is not below [`Dataset::len`].
     pub fn image_name(&self, index: usize) -> String {
-        assert!(index < self.len);
-        match &self.source {
-            Source::Folder(folder) => folder.path(index).display().to_string(),
-            Source::Idx(_) => format!("{}[{index}]", self.name),
+        let place = self.places[index];
+        match &*self.source {
+            Source::Folder(folder) => folder.path(place).display().to_string(),
+            Source::Idx(_) => format!("{}[{place}]", self.name),
         }
     }
 
