@@ -5,6 +5,7 @@ mod error;
 mod folder;
 mod idx;
 mod image;
+mod selection;
 mod spec;
 
 pub use self::image::Image;
@@ -17,24 +18,44 @@ use rayon::prelude::*;
 use spec::Spec;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 enum Source {
     Folder(folder::Folder),
     Idx(idx::Idx),
 }
 
-/// A data set. Images of a folder are decoded on demand.
+impl Source {
+    fn len(&self) -> usize {
+        match self {
+            Self::Folder(folder) => folder.len(),
+            Self::Idx(idx) => idx.len(),
+        }
+    }
+
+    /// `count` of `places`, or all: spread evenly over files, which are sorted by class; the first ones of an IDX file.
+    fn pick(&self, places: &[usize], count: usize) -> Vec<usize> {
+        match self {
+            Self::Folder(_) => selection::spread(places, count),
+            Self::Idx(_) => places[..count.min(places.len())].to_vec(),
+        }
+    }
+}
+
+/// A data set, or some of its images. Images of a folder are decoded on demand.
+#[derive(Clone)]
 pub struct Dataset {
     name: String,
-    source: Source,
-    len: usize,
+    source: Arc<Source>,
+    /// Images in use: their places in the source, ascending.
+    places: Vec<usize>,
 }
 
 impl std::fmt::Debug for Dataset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Dataset")
             .field("name", &self.name)
-            .field("len", &self.len)
+            .field("len", &self.len())
             .finish()
     }
 }
@@ -46,6 +67,8 @@ pub struct Batch {
     pub pixels: Vec<u8>,
     /// (N) their classes.
     pub labels: Vec<Option<usize>>,
+    /// (N) their places in the set.
+    pub places: Vec<usize>,
     /// Why other images of the range are not among them.
     pub skipped: Vec<DatasetError>,
 }
@@ -78,26 +101,26 @@ impl Dataset {
         let path = spec.path();
         let name = path.file_name().unwrap_or(path.as_os_str());
         let name = name.to_string_lossy().into_owned();
-        let (source, len) = match &spec {
+        let source = match &spec {
             Spec::Folder(path) => {
-                let folder = folder::Folder::open(path, labels, classes, folders)?;
-                let len = folder.len();
-                (Source::Folder(folder), len)
+                Source::Folder(folder::Folder::open(path, labels, classes, folders)?)
             }
             Spec::Idx(images, labels) => {
                 let labels = labels.as_deref();
                 let wanted = labels.filter(|_| folders != ClassFolders::Ignored);
-                let idx = idx::Idx::open(images, wanted, classes)?;
-                let len = idx.len();
-                (Source::Idx(idx), len)
+                Source::Idx(idx::Idx::open(images, wanted, classes)?)
             }
         };
-        Ok(Self { name, source, len })
+        Ok(Self {
+            name,
+            places: (0..source.len()).collect(),
+            source: Arc::new(source),
+        })
     }
 
     /// The class folders in the order that gave them their numbers; none if their names did.
     pub fn numbered_folders(&self) -> &[String] {
-        match &self.source {
+        match &*self.source {
             Source::Folder(folder) => folder.numbered(),
             Source::Idx(_) => &[],
         }
@@ -108,29 +131,55 @@ impl Dataset {
         &self.name
     }
 
-    /// Images in use.
-    pub fn len(&self) -> usize {
-        self.len
+    /// What image `index` is called: its path in a folder, its number in a file of many.
+    ///
+    /// # Panics
+    /// If `index` is not below [`Dataset::len`].
+    pub fn image_name(&self, index: usize) -> String {
+        let place = self.places[index];
+        match &*self.source {
+            Source::Folder(folder) => folder.path(place).display().to_string(),
+            Source::Idx(_) => format!("{}[{place}]", self.name),
+        }
     }
 
-    /// Never true: a set without images does not open.
+    /// Images in use.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether no images are in use: never of a set that was opened, only of a part that [`Dataset::split`] could give
+    /// none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.places.is_empty()
     }
 
     /// Uses at most `limit` images: the first of an IDX file, every n-th of a folder, whose images are
     /// sorted by class.
     pub fn limit(&mut self, limit: usize) {
-        match &mut self.source {
-            Source::Folder(folder) => folder.thin(limit),
-            Source::Idx(_) => {}
-        }
-        self.len = self.len.min(limit);
+        self.places = self.source.pick(&self.places, limit);
+    }
+
+    /// Parts of the images in use, of `counts` images, no image in two of them: the first is what
+    /// [`Dataset::limit`] would leave, the second the same of what is then left over, and so on. Of a set that has
+    /// fewer images than all counts together, every part is smaller in proportion, the first ones by less.
+    pub fn split(&self, counts: &[usize]) -> Vec<Self> {
+        let counts = selection::shares(self.len(), counts);
+        let mut rest = self.places.clone();
+        let parts = counts.into_iter().map(|count| {
+            let places = self.source.pick(&rest, count);
+            selection::remove(&mut rest, &places);
+            Self {
+                places,
+                ..self.clone()
+            }
+        });
+        parts.collect()
     }
 
     /// Whether images have labels.
     pub fn is_labelled(&self) -> bool {
-        match &self.source {
+        match &*self.source {
             Source::Folder(folder) => folder.is_labelled(),
             Source::Idx(idx) => idx.is_labelled(),
         }
@@ -152,10 +201,10 @@ impl Dataset {
         index: usize,
         use_it: impl FnOnce(Image) -> Result<T, DatasetError>,
     ) -> Result<T, DatasetError> {
-        assert!(index < self.len);
-        match &self.source {
-            Source::Folder(folder) => folder.with(index, use_it),
-            Source::Idx(idx) => use_it(idx.get(index)),
+        let place = self.places[index];
+        match &*self.source {
+            Source::Folder(folder) => folder.with(place, use_it),
+            Source::Idx(idx) => use_it(idx.get(place)),
         }
     }
 
@@ -180,6 +229,7 @@ impl Dataset {
     pub fn batch(&self, range: Range<usize>, model: &ModelConfig) -> Batch {
         let geometry = geometry(model);
         let size = model.image_bytes();
+        let first = range.start;
         let mut pixels = vec![0; range.len() * size];
         let results: Vec<Result<Option<usize>, DatasetError>> = pixels
             .par_chunks_exact_mut(size)
@@ -191,12 +241,13 @@ impl Dataset {
                 })
             })
             .collect();
-        let (mut labels, mut skipped) = (Vec::new(), Vec::new());
+        let (mut labels, mut places, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
         for (at, result) in results.into_iter().enumerate() {
             match result {
                 Ok(label) => {
                     pixels.copy_within(at * size..(at + 1) * size, labels.len() * size);
                     labels.push(label);
+                    places.push(first + at);
                 }
                 Err(error) => skipped.push(error),
             }
@@ -205,6 +256,7 @@ impl Dataset {
         Batch {
             pixels,
             labels,
+            places,
             skipped,
         }
     }
@@ -217,8 +269,8 @@ impl Dataset {
         index: usize,
     ) -> Result<(), DatasetError> {
         let refuse = |reason: String| DatasetError::Resize {
-            path: match &self.source {
-                Source::Folder(folder) => folder.path(index).into(),
+            path: match &*self.source {
+                Source::Folder(folder) => folder.path(self.places[index]).into(),
                 Source::Idx(_) => PathBuf::from(&self.name),
             },
             reason,
