@@ -50,7 +50,7 @@ fn fixture() -> Fixture {
         ece: 0.0175,
     });
     let writer = writer(&config()).with_schedules(schedules);
-    Fixture::with(writer.with_cascades(cascades))
+    Fixture::with(&writer.with_cascades(cascades))
 }
 
 /// How often each of the fixture's cascades runs its second schedule, and which schedule answers.
@@ -72,7 +72,7 @@ fn classify_gives_the_answer_that_counts_and_says_whose_it_is() {
     for (name, rate, schedule) in CASCADES {
         let finished = classify(name, true);
         assert_eq!(
-            events(&finished),
+            events(&finished.json()),
             ["start", "frame", "frame", "frame", "summary"]
         );
         let lines = finished.json();
@@ -118,7 +118,7 @@ fn the_live_loop_counts_second_runs() {
     };
     for (name, rate, schedule) in CASCADES {
         let finished = run(name, true);
-        assert_eq!(events(&finished).len(), 6);
+        assert_eq!(events(&finished.json()).len(), 6);
         let lines = finished.json();
         for (line, alone) in lines[1..5].iter().zip(&run(schedule, true).json()[1..5]) {
             assert_eq!(line["top"], alone["top"]);
@@ -152,7 +152,7 @@ fn bench_says_what_each_run_costs_and_both_on_average() {
         let mut command = fixture.command("bench");
         command.args(["--json", "--iterations", "2", "--batch", "3"]);
         let finished = under(&mut command, name).code(0);
-        assert_eq!(events(&finished), ["start", "bench"]);
+        assert_eq!(events(&finished.json()), ["start", "bench"]);
         let bench = &finished.json()[1];
         assert_eq!(
             (&bench["schedule"], &bench["check"]),
@@ -217,7 +217,7 @@ fn an_estimate_is_of_both_runs() {
     };
     let (first, then) = (latency("r3"), latency("r0"));
     let finished = estimate("always", true);
-    assert_eq!(events(&finished), ["estimate"]);
+    assert_eq!(events(&finished.json()), ["estimate"]);
     let line = &finished.json()[0];
     assert_eq!(line["latency_us"], first);
     assert_eq!(line["second"]["latency_us"], then);
@@ -248,7 +248,7 @@ fn inspect_shows_cascades_and_what_was_measured() {
         .code(0)
     };
     let finished = inspect(&["--json"]);
-    assert_eq!(events(&finished), ["pack"]);
+    assert_eq!(events(&finished.json()), ["pack"]);
     let pack = &finished.json()[0];
     let gmac = |index: usize| pack["schedules"][index]["gmac"].as_f64().expect("a number");
     assert_eq!(pack["cascades"][1]["name"], "always");
@@ -324,7 +324,7 @@ fn any_number_of_classes_may_be_right() {
         let top = |fixture: &Fixture, arguments: &[&str]| {
             let mut classify = fixture.command("classify");
             let finished = finish(classify.arg("--json").args(arguments).arg(&image)).code(0);
-            assert_eq!(events(&finished), ["start", "frame", "summary"]);
+            assert_eq!(events(&finished.json()), ["start", "frame", "summary"]);
             probabilities(&finished.json()[1])
         };
         let all = top(&softmax, &["--top", "5"]);

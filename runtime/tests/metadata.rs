@@ -304,7 +304,7 @@ fn impossible_cascades_are_refused_by_field() {
         }),
         ("threshold", "-1, expected", |c| c.threshold = -1.0),
         ("dataset", "expected no control characters", |c| {
-            c.dataset = "\u{1b}".into()
+            c.dataset = "\u{1b}".into();
         }),
         ("wanted_agreement", "1.5, expected a fraction", |c| {
             c.wanted_agreement = 1.5;

@@ -35,11 +35,11 @@ impl Fixture {
 
     /// A folder with a random pack of this configuration.
     pub(crate) fn of(config: &ModelConfig) -> Self {
-        Self::with(writer(config))
+        Self::with(&writer(config))
     }
 
     /// A folder with the pack that this writes.
-    pub(crate) fn with(writer: PackWriter<'_>) -> Self {
+    pub(crate) fn with(writer: &PackWriter<'_>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let fixture = Self { folder };
         let written = writer.finish(&fixture.path("m.mvit"));

@@ -1,7 +1,6 @@
 //! As much of JSON Schema as `records.schema.json` needs. A keyword that is not known here is a panic, so that the schema
 //! cannot say more than is checked.
 
-use crate::common::Finished;
 use serde_json::Value;
 
 /// What `records.schema.json` says.
@@ -11,15 +10,15 @@ pub(crate) fn records() -> Value {
 
 /// The events of a program's lines, each of which is as the schema says.
 #[track_caller]
-pub(crate) fn events(finished: &Finished) -> Vec<String> {
+pub(crate) fn events(lines: &[Value]) -> Vec<String> {
     let schema = records();
-    let check = |line: Value| {
-        if let Err(error) = check(&schema, &schema, &line) {
+    let check = |line| {
+        if let Err(error) = check(&schema, &schema, line) {
             panic!("{line}\n{error}");
         }
         line["event"].as_str().expect("an event").to_owned()
     };
-    finished.json().into_iter().map(check).collect()
+    lines.iter().map(check).collect()
 }
 
 /// Holds a value to a schema, or says where it differs.
