@@ -112,7 +112,7 @@ pub use config::{
 };
 pub use engine::{
     Backend, BackendStatus, Engine, EngineOptions, LoadError, Output, Prediction, RunError, Top,
-    backends,
+    backends, margin,
 };
 pub use mergevit_kernels::cuda::driver::OpenError;
 pub use mergevit_kernels::cuda::{DeviceError, DeviceErrorKind};

@@ -230,7 +230,7 @@ impl<'a> Output<'a> {
 }
 
 /// The largest of `logits` less the second largest; infinite unless there are two, and NaN if any is.
-fn margin(logits: &[f32]) -> f32 {
+pub fn margin(logits: &[f32]) -> f32 {
     if logits.len() < 2 {
         return f32::INFINITY;
     }
