@@ -7,10 +7,11 @@ mod naive;
 use mergevit_kernels::frame::{Frame, Geometry, Interpolation, PixelFormat, Resize, reference};
 use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{
-    Backend, Engine, EngineOptions, LoadError, ModelConfig, Output, OutputKind, Pooling, RunError,
-    TensorKind, backends, inspect,
+    Backend, EmbeddingClassifier, Engine, EngineOptions, LoadError, ModelConfig, Output,
+    OutputKind, Pooling, RunError, TensorKind, backends, inspect,
 };
 use naive::Naive;
+use std::collections::BTreeSet;
 
 fn options(backend: &str, threads: usize, max_batch: usize) -> EngineOptions {
     Engine::options()
@@ -81,7 +82,7 @@ fn every_backend_computes_the_network_written_out() {
 fn embeddings_are_what_scores_are_made_of() {
     let mut family = testing::family();
     family.retain(|(_, config)| config.output == OutputKind::Embedding);
-    assert!(family.iter().any(|(_, config)| config.zero_shot.is_some()));
+    let mut seen = BTreeSet::new();
     for (name, config) in family {
         let pixels = Random(3).bytes(3 * config.image_bytes());
         let mut engine = engine(&config, &[2], &options("cpu", 1, 3));
@@ -101,19 +102,29 @@ fn embeddings_are_what_scores_are_made_of() {
                     "{name}"
                 );
             }
-            let Some(zero_shot) = config.zero_shot else {
+            let Some(classifier) = config.classifier else {
                 assert_eq!(output.top(image).len(), 0, "{name}");
+                assert_eq!(output.is_unknown(image), None, "{name}");
                 continue;
             };
             let pack = testing::pack(&config, &[2], 21);
-            let text = pack.tensor_f32(TensorKind::TextEmbedding, None).unwrap();
-            let rows = text.chunks_exact(config.classes);
-            let expected = rows.map(|row| {
-                let products = row
-                    .iter()
-                    .zip(unit)
-                    .map(|(&a, &b)| f64::from(a) * f64::from(b));
-                f64::from(zero_shot.scale) * products.sum::<f64>() + f64::from(zero_shot.bias)
+            let tensor = |kind| pack.tensor_f32(kind, None).unwrap();
+            let row =
+                |kind, class: usize| &tensor(kind)[class * config.classes..][..config.classes];
+            let product = |a: &[f32], b: &[f32]| -> f64 {
+                let products = a.iter().zip(b);
+                products.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+            };
+            let expected = (0..config.labels.len()).map(|class| {
+                let vector = row(TensorKind::ClassVector, class);
+                match classifier {
+                    EmbeddingClassifier::Cosine { scale, bias } => {
+                        f64::from(scale) * product(unit, vector) + f64::from(bias)
+                    }
+                    EmbeddingClassifier::Linear => {
+                        product(raw, vector) + f64::from(tensor(TensorKind::ClassBias)[class])
+                    }
+                }
             });
             let expected: Vec<f64> = expected.collect();
             let logits = output.image_logits(image);
@@ -125,8 +136,17 @@ fn embeddings_are_what_scores_are_made_of() {
             let best = output.best(image);
             assert!((expected[best.class] - largest).abs() < 1e-3);
             assert_eq!(best.label, Some(&*config.labels[best.class]));
+            let is_unknown = config.unknown.then(|| {
+                let center = row(TensorKind::ClassCenter, best.class);
+                let threshold = tensor(TensorKind::ClassThreshold)[best.class];
+                product(unit, center) < f64::from(threshold)
+            });
+            assert_eq!(output.is_unknown(image), is_unknown, "{name}");
+            seen.insert((classifier.is_linear(), is_unknown));
         }
     }
+    let kinds = [(false, None), (true, Some(false)), (true, Some(true))];
+    assert_eq!(seen, BTreeSet::from(kinds), "near and far ones too");
     let config = testing::tiny();
     let pixels = vec![9; config.image_bytes()];
     let mut engine = engine(&config, &[0], &options("cpu", 1, 1));

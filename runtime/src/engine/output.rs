@@ -1,6 +1,7 @@
 //! What a run gives: views into the engine's memory, valid until the next run.
 
 use super::scores::Scores;
+use crate::classifier::Classifier;
 use crate::config::OutputKind;
 use crate::pack::Pack;
 use mergevit_kernels::cuda::Best;
@@ -28,13 +29,16 @@ pub struct Output<'a> {
     logits: &'a [f32],
     /// One a class, or none.
     labels: &'a [String],
+    /// What embeddings are classified by.
+    classifier: Option<Classifier<'a>>,
 }
 
 impl<'a> Output<'a> {
     pub(super) fn new(mut results: Results<'a>, scores: &'a mut Scores, pack: &'a Pack) -> Self {
         let config = pack.config();
         let embeds = config.output == OutputKind::Embedding;
-        let (unit, of_names) = scores.of(pack, results.outputs);
+        let classifier = Classifier::of(pack);
+        let (unit, of_names) = scores.of(config, classifier.as_ref(), results.outputs);
         if embeds {
             // What a device has picked are not classes.
             results.best = &[];
@@ -44,6 +48,7 @@ impl<'a> Output<'a> {
             embeddings: embeds.then_some((results.outputs, unit)),
             logits: if embeds { of_names } else { results.outputs },
             labels: &config.labels,
+            classifier,
         }
     }
 
@@ -52,7 +57,7 @@ impl<'a> Output<'a> {
         self.results.batch
     }
 
-    /// (B, classes). Empty where the model gives embeddings and has no text embeddings to name classes.
+    /// (B, classes). Empty where the model gives embeddings and the pack has no classifier of them.
     pub fn logits(&self) -> &'a [f32] {
         self.logits
     }
@@ -86,6 +91,17 @@ impl<'a> Output<'a> {
     /// If there is no such image in the batch.
     pub fn unit_embedding(&self, image: usize) -> Option<&'a [f32]> {
         self.embeddings.map(|(_, unit)| self.of_image(unit, image))
+    }
+
+    /// Whether an image is of none of the classes: its embedding is farther from the center of its best class than the
+    /// images of that class were that the pack was made with. `None` where the pack cannot tell.
+    ///
+    /// # Panics
+    /// If there is no such image in the batch.
+    pub fn is_unknown(&self, image: usize) -> Option<bool> {
+        let unit = self.unit_embedding(image)?;
+        let best = self.top(image).next()?;
+        self.classifier?.is_unknown(unit, best.class)
     }
 
     /// (T) of one image after the last layer.
@@ -240,6 +256,7 @@ mod tests {
             embeddings: None,
             logits,
             labels: &[],
+            classifier: None,
         }
     }
 

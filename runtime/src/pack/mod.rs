@@ -3,6 +3,7 @@
 //! `FORMAT.md` specifies the format. [`Pack::open`] maps a file and validates all of it, once; after that,
 //! access to its tensors cannot fail. [`PackWriter`] writes one, atomically.
 
+mod classes;
 mod error;
 mod foreign;
 mod header;
@@ -17,6 +18,7 @@ mod sigbus;
 mod values;
 mod writer;
 
+pub use classes::{Classes, Unknown};
 pub use error::{Defect, PackError, SectionName, UnknownSchedule, UnknownSection};
 pub use header::VERSION;
 pub use kind::{DType, TensorKind};

@@ -2,7 +2,8 @@
 
 use crate::output::Escaped;
 use mergevit_runtime::{
-    ActivationName, Mlp, ModelConfig, Normalization, OutputKind, Pooling, ResizeMode, RotaryKind,
+    ActivationName, EmbeddingClassifier, Mlp, ModelConfig, Normalization, OutputKind, Pooling,
+    ResizeMode, RotaryKind,
 };
 
 /// Name and value of each line.
@@ -111,12 +112,15 @@ fn pooling(model: &ModelConfig) -> String {
 
 fn output(model: &ModelConfig) -> String {
     let labels = model.labels.len();
-    match (model.output, model.zero_shot) {
-        (OutputKind::Logits, _) => format!("{} classes, {labels} labels", model.classes),
-        (OutputKind::Embedding, None) => format!("embedding of {} channels", model.classes),
-        (OutputKind::Embedding, Some(zero_shot)) => format!(
-            "embedding of {} channels, {labels} classes by text embeddings, scale {}, bias {}",
-            model.classes, zero_shot.scale, zero_shot.bias
-        ),
-    }
+    let embedding = format!("embedding of {} channels", model.classes);
+    let scored = match (model.output, model.classifier) {
+        (OutputKind::Logits, _) => return format!("{} classes, {labels} labels", model.classes),
+        (OutputKind::Embedding, None) => return embedding,
+        (OutputKind::Embedding, Some(EmbeddingClassifier::Linear)) => "by a linear layer".into(),
+        (OutputKind::Embedding, Some(EmbeddingClassifier::Cosine { scale, bias })) => {
+            format!("by cosine, scale {scale}, bias {bias}")
+        }
+    };
+    let or = if model.unknown { ", or unknown" } else { "" };
+    format!("{embedding}, {labels} classes {scored}{or}")
 }

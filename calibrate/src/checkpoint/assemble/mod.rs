@@ -104,7 +104,8 @@ fn model(anatomy: &Anatomy, sizes: &Sizes) -> ModelConfig {
         epsilon: facts.epsilon,
         score_kind: ScoreKind::Softmax,
         labels: Vec::new(),
-        zero_shot: None,
+        classifier: None,
+        unknown: false,
         preprocessing: super::described::no_preprocessing(sizes.side * sizes.patch_size),
     }
 }
