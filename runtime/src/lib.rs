@@ -84,6 +84,7 @@ pub mod aligned;
 mod classifier;
 pub mod config;
 mod engine;
+pub mod estimate;
 #[doc(hidden)]
 pub mod foreign;
 #[cfg(feature = "image")]

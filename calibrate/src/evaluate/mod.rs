@@ -1,10 +1,14 @@
 //! How good a pack is: accuracy, agreement with full precision, noise inside the network.
 
+pub mod answers;
 mod cosine;
+mod difference;
 mod snr;
 mod tally;
 
+pub use answers::Answers;
 pub use cosine::{Cosines, cosine};
+pub use difference::Difference;
 pub use snr::{LayerNoise, Place, residual_noise};
 pub use tally::{ClassTally, Tally, argmax, standard_error};
 
