@@ -2,7 +2,7 @@
 //! precision where it is compared with them, computes the same.
 
 use crate::config::EmbeddingClassifier;
-use crate::pack::{PRESENT, Pack, TensorKind};
+use crate::pack::{Classes, PRESENT, Pack, TensorKind};
 
 /// Sums that a dot product is spread over: what vector instructions of any machine divide.
 const SUMS: usize = 16;
@@ -67,6 +67,18 @@ impl<'a> Classifier<'a> {
             bias: tensor(TensorKind::ClassBias).unwrap_or(&[]),
             known,
         })
+    }
+
+    /// What a pack with `classes` of embeddings of `columns` numbers would have, if their directions have length 1.
+    pub fn new(classes: &'a Classes, columns: usize) -> Self {
+        let known = classes.unknown.as_ref();
+        Self {
+            kind: classes.kind,
+            columns,
+            vectors: &classes.vectors,
+            bias: &classes.bias,
+            known: known.map(|known| (&*known.centers, &*known.thresholds)),
+        }
     }
 
     /// Classes.
