@@ -7,11 +7,10 @@ mod naive;
 use mergevit_kernels::frame::{Frame, Geometry, Interpolation, PixelFormat, Resize, reference};
 use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{
-    Backend, EmbeddingClassifier, Engine, EngineOptions, LoadError, ModelConfig, Output,
-    OutputKind, Pooling, RunError, TensorKind, backends, inspect,
+    Backend, Classes, EmbeddingClassifier, Engine, EngineOptions, LoadError, ModelConfig, Output,
+    OutputKind, Pack, PackWriter, Pooling, RunError, TensorKind, Unknown, backends, inspect,
 };
 use naive::Naive;
-use std::collections::BTreeSet;
 
 fn options(backend: &str, threads: usize, max_batch: usize) -> EngineOptions {
     Engine::options()
@@ -82,7 +81,6 @@ fn every_backend_computes_the_network_written_out() {
 fn embeddings_are_what_scores_are_made_of() {
     let mut family = testing::family();
     family.retain(|(_, config)| config.output == OutputKind::Embedding);
-    let mut seen = BTreeSet::new();
     for (name, config) in family {
         let pixels = Random(3).bytes(3 * config.image_bytes());
         let mut engine = engine(&config, &[2], &options("cpu", 1, 3));
@@ -142,17 +140,44 @@ fn embeddings_are_what_scores_are_made_of() {
                 product(unit, center) < f64::from(threshold)
             });
             assert_eq!(output.is_unknown(image), is_unknown, "{name}");
-            seen.insert((classifier.is_linear(), is_unknown));
         }
     }
-    let kinds = [(false, None), (true, Some(false)), (true, Some(true))];
-    assert_eq!(seen, BTreeSet::from(kinds), "near and far ones too");
     let config = testing::tiny();
     let pixels = vec![9; config.image_bytes()];
     let mut engine = engine(&config, &[0], &options("cpu", 1, 1));
     let output = engine.classify_pixels(&pixels).unwrap();
     assert_eq!(output.embedding(0), None);
     assert_eq!(output.unit_embedding(0), None);
+}
+
+#[test]
+fn what_is_too_far_from_its_class_is_unknown() {
+    let mut family = testing::family();
+    family.retain(|(name, _)| *name == "own classes");
+    let (_, config) = family.pop().expect("one of the family");
+    let pack = testing::pack(&config, &[0], 21);
+    let tensor = |kind| pack.tensor_f32(kind, None).unwrap().to_vec();
+    let pixels = Random(3).bytes(2 * config.image_bytes());
+    for (threshold, expected) in [(-1.0, false), (1.0, true)] {
+        let classes = Classes {
+            labels: config.labels.clone(),
+            kind: config.classifier.unwrap(),
+            scores: config.score_kind,
+            vectors: tensor(TensorKind::ClassVector),
+            bias: tensor(TensorKind::ClassBias),
+            unknown: Some(Unknown {
+                centers: tensor(TensorKind::ClassCenter),
+                thresholds: vec![threshold; config.labels.len()],
+            }),
+        };
+        let writer = PackWriter::from_pack(&pack).with_classes(classes).unwrap();
+        let changed = Pack::from_memory(writer.to_bytes().unwrap()).unwrap();
+        let mut engine = options("cpu", 1, 2).build(changed).unwrap();
+        let output = engine.classify_pixels(&pixels).unwrap();
+        for image in 0..2 {
+            assert_eq!(output.is_unknown(image), Some(expected), "{threshold}");
+        }
+    }
 }
 
 /// 48 x 48 patches and a class token.

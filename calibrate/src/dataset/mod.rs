@@ -80,8 +80,8 @@ pub struct Batch {
     pub pixels: Vec<u8>,
     /// (N) their classes, the first of several.
     pub labels: Vec<Option<usize>>,
-    /// (N) which images of the set they are.
-    pub indices: Vec<usize>,
+    /// (N) their places in the set.
+    pub places: Vec<usize>,
     /// Why other images of the range are not among them.
     pub skipped: Vec<DatasetError>,
 }
@@ -170,6 +170,17 @@ impl Dataset {
     /// The folder's or image file's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What image `index` is called: its path in a folder, its number in a file of many.
+    ///
+    /// # Panics
+    /// If `index` is not below [`Dataset::len`].
+    pub fn image_name(&self, index: usize) -> String {
+        match self.path(index) {
+            Some(path) => path.display().to_string(),
+            None => format!("{}[{}]", self.name, self.places[index]),
+        }
     }
 
     /// Images in use.
@@ -292,6 +303,7 @@ impl Dataset {
     pub fn batch(&self, range: Range<usize>, model: &ModelConfig) -> Batch {
         let geometry = geometry(model);
         let size = model.image_bytes();
+        let first = range.start;
         let mut pixels = vec![0; range.len() * size];
         let results: Vec<Result<Option<usize>, DatasetError>> = pixels
             .par_chunks_exact_mut(size)
@@ -303,13 +315,13 @@ impl Dataset {
                 })
             })
             .collect();
-        let (mut labels, mut indices, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
-        for ((at, result), index) in results.into_iter().enumerate().zip(range) {
+        let (mut labels, mut places, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, result) in results.into_iter().enumerate() {
             match result {
                 Ok(label) => {
                     pixels.copy_within(at * size..(at + 1) * size, labels.len() * size);
                     labels.push(label);
-                    indices.push(index);
+                    places.push(first + at);
                 }
                 Err(error) => skipped.push(error),
             }
@@ -318,7 +330,7 @@ impl Dataset {
         Batch {
             pixels,
             labels,
-            indices,
+            places,
             skipped,
         }
     }

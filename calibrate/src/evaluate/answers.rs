@@ -1,155 +1,82 @@
-//! What networks answer to a set of images that fits memory.
+//! What a network answered, image by image.
 
-use super::difference::Difference;
 use super::tally::argmax;
-use super::{Real, scores};
-use crate::checkpoint::Checkpoint;
-use crate::fp32::Forward;
-use mergevit_runtime::{Engine, Pack, RunError, Schedule};
-use rayon::prelude::*;
 
-/// The outputs of one network for N images, and the scores of the classes.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Answers {
-    images: usize,
-    /// (N, outputs): logits or embeddings.
-    outputs: Vec<f32>,
-    /// (N, classes); nothing where there are no classes.
-    logits: Vec<f32>,
+/// One answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Answer {
+    /// The image's class, if it has a label.
+    pub label: Option<u32>,
+    /// The class with the largest score.
+    pub class: u32,
+    /// By how much its score exceeds the next: 0 of equals, infinite of a single class.
+    pub margin: f32,
 }
+
+impl Answer {
+    /// That of an image with these `logits` and this label.
+    pub fn new(logits: &[f32], label: Option<usize>) -> Self {
+        let class = argmax(logits);
+        let others = logits
+            .iter()
+            .enumerate()
+            .filter(|&(other, _)| other != class);
+        let second = others.fold(f32::NEG_INFINITY, |second, (_, &logit)| second.max(logit));
+        Self {
+            label: label.map(|label| label as u32),
+            class: class as u32,
+            margin: logits[class] - second,
+        }
+    }
+
+    /// Whether the answer is another class than the label.
+    pub fn is_wrong(&self) -> bool {
+        self.label.is_some_and(|label| label != self.class)
+    }
+}
+
+/// The answers of one network, in the order of its images: 16 bytes an image.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answers(Vec<Answer>);
 
 impl Answers {
-    /// Images, N.
-    pub fn images(&self) -> usize {
-        self.images
+    /// Adds that of the next image.
+    pub fn push(&mut self, answer: Answer) {
+        self.0.push(answer);
     }
 
-    /// (outputs) of one image, as the network gives them.
-    pub fn output(&self, image: usize) -> &[f32] {
-        row(&self.outputs, self.images, image)
+    /// All of them.
+    pub fn all(&self) -> &[Answer] {
+        &self.0
     }
 
-    /// (classes) scores of one image; empty where there are no classes.
-    pub fn logits(&self, image: usize) -> &[f32] {
-        row(&self.logits, self.images, image)
+    /// Label and answer of those images that have a label.
+    pub fn labelled(&self) -> impl Iterator<Item = (usize, usize)> {
+        let pair = |answer: &Answer| Some((answer.label? as usize, answer.class as usize));
+        self.0.iter().filter_map(pair)
     }
-
-    /// The class of one image; none where there are no classes.
-    pub fn decision(&self, image: usize) -> Option<usize> {
-        let logits = self.logits(image);
-        (!logits.is_empty()).then(|| argmax(logits))
-    }
-
-    /// How far these answers are from `truth`, which is of the same images.
-    pub fn difference(&self, truth: &Self) -> Difference {
-        let mut difference = Difference::default();
-        for image in 0..self.images {
-            difference.add(truth.output(image), self.output(image));
-            if let (Some(truth), Some(own)) = (truth.decision(image), self.decision(image)) {
-                difference.count(truth == own);
-            }
-        }
-        difference
-    }
-
-    /// Answers of these scores, one row an image.
-    #[cfg(test)]
-    pub(crate) fn of_logits(rows: impl Iterator<Item = Vec<f32>>) -> Self {
-        let mut answers = Self::default();
-        rows.for_each(|logits| answers.push(&logits, &logits));
-        answers
-    }
-
-    fn push(&mut self, output: &[f32], logits: &[f32]) {
-        self.images += 1;
-        self.outputs.extend_from_slice(output);
-        self.logits.extend_from_slice(logits);
-    }
-}
-
-fn row(all: &[f32], images: usize, image: usize) -> &[f32] {
-    let width = all.len() / images;
-    &all[image * width..][..width]
-}
-
-/// Answers of a pack under one of its schedules to images at model resolution, `pixels` u8 (N, S, S, 3). Calls `done`
-/// after each image.
-///
-/// # Errors
-/// [`RunError`]: the pack has no such schedule, or a device fails.
-pub fn quantized(
-    engine: &mut Engine,
-    schedule: &str,
-    pixels: &[u8],
-    done: &dyn Fn(),
-) -> Result<Answers, RunError> {
-    engine.set_schedule(schedule)?;
-    let batch = engine.max_batch() * engine.pack().config().image_bytes();
-    let mut answers = Answers::default();
-    for pixels in pixels.chunks(batch) {
-        let output = engine.classify_pixels(pixels)?;
-        for image in 0..output.batch() {
-            let logits = output.image_logits(image);
-            answers.push(output.embedding(image).unwrap_or(logits), logits);
-            done();
-        }
-    }
-    Ok(answers)
-}
-
-/// Answers of a checkpoint in full precision under `schedule`, as [`quantized`]; `pack` is one made of it, and has the
-/// classes' vectors where it gives embeddings. Calls `done`, from any thread, after each image.
-pub fn full_precision(
-    checkpoint: &Checkpoint,
-    pack: &Pack,
-    schedule: &Schedule,
-    pixels: &[u8],
-    done: &(dyn Fn() + Sync),
-) -> Answers {
-    let forward = Forward::new(checkpoint);
-    let merge: Vec<usize> = schedule.merge.iter().map(|&r| r.into()).collect();
-    let images = pixels.par_chunks_exact(checkpoint.model.image_bytes());
-    let each: Vec<Real> = images
-        .map(|pixels| {
-            let output = forward.run(pixels, &merge, &mut ()).logits;
-            let classifies = pack.config().classifies();
-            let logits = classifies.then(|| scores(pack, &output));
-            done();
-            Real { output, logits }
-        })
-        .collect();
-    let mut answers = Answers::default();
-    for Real { output, logits } in &each {
-        answers.push(output, logits.as_deref().unwrap_or(&[]));
-    }
-    answers
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answers(logits: &[[f32; 2]]) -> Answers {
-        Answers::of_logits(logits.iter().map(|logits| logits.to_vec()))
+    #[test]
+    fn the_margin_is_that_of_the_two_largest() {
+        let answer = Answer::new(&[1.0, 4.0, 3.5], Some(2));
+        assert_eq!(
+            (answer.class, answer.margin, answer.is_wrong()),
+            (1, 0.5, true)
+        );
+        assert_eq!(Answer::new(&[2.0, 2.0], None).margin, 0.0);
+        assert_eq!(Answer::new(&[2.0], Some(0)).margin, f32::INFINITY);
     }
 
     #[test]
-    fn answers_are_compared_image_by_image() {
-        let truth = answers(&[[3.0, 1.0], [0.0, 2.0]]);
-        let own = answers(&[[1.0, 3.0], [0.0, 2.0]]);
-        assert_eq!((own.images(), own.decision(0)), (2, Some(1)));
-        let difference = own.difference(&truth);
-        assert_eq!(difference.images(), 2);
-        assert_eq!(difference.agreement(), Some(0.5));
-        let db = difference.signal_to_noise_db().unwrap();
-        assert!((db - 10.0 * (14.0f64 / 8.0).log10()).abs() < 1e-12);
-    }
-
-    #[test]
-    fn without_classes_there_are_no_decisions() {
-        let mut embeddings = Answers::default();
-        embeddings.push(&[1.0, 0.0], &[]);
-        assert_eq!(embeddings.decision(0), None);
-        assert_eq!(embeddings.difference(&embeddings).agreement(), None);
+    fn images_without_labels_are_left_out_of_pairs() {
+        let mut answers = Answers::default();
+        answers.push(Answer::new(&[0.0, 1.0], None));
+        answers.push(Answer::new(&[0.0, 1.0], Some(0)));
+        assert_eq!(answers.labelled().collect::<Vec<_>>(), [(0, 1)]);
     }
 }

@@ -1,14 +1,16 @@
 //! How good a pack is: accuracy, agreement with full precision, noise inside the network.
 
-pub mod answers;
+mod answers;
 mod cosine;
 mod difference;
+pub mod outputs;
 mod snr;
 mod tally;
 
-pub use answers::Answers;
+pub use answers::{Answer, Answers};
 pub use cosine::{Cosines, cosine};
 pub use difference::Difference;
+pub use outputs::Outputs;
 pub use snr::{LayerNoise, Place, residual_noise};
 pub use tally::{ClassTally, Tally, argmax, standard_error};
 

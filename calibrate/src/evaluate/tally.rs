@@ -1,5 +1,6 @@
 //! Counting correct answers.
 
+use super::answers::{Answer, Answers};
 use super::cosine::Cosines;
 use serde::Serialize;
 
@@ -47,6 +48,7 @@ pub struct Tally {
     agreeing: u64,
     classes: Vec<ClassTally>,
     cosines: Cosines,
+    answers: Answers,
 }
 
 fn fraction(part: u64, whole: u64) -> Option<f64> {
@@ -71,6 +73,7 @@ impl Tally {
             agreeing: 0,
             classes: vec![ClassTally::default(); classes],
             cosines: Cosines::default(),
+            answers: Answers::default(),
         }
     }
 
@@ -78,6 +81,7 @@ impl Tally {
     /// that the reference chose, if there is a reference.
     pub fn count(&mut self, logits: &[f32], label: Option<usize>, reference: Option<usize>) {
         self.images += 1;
+        self.answers.push(Answer::new(logits, label));
         if let Some(label) = label {
             let rank = rank(logits, label);
             let first = u64::from(rank == 0);
@@ -106,6 +110,11 @@ impl Tally {
     /// The cosines of embeddings with the reference's.
     pub fn cosines(&self) -> &Cosines {
         &self.cosines
+    }
+
+    /// Every answer, image by image; none of images that were not classified.
+    pub fn answers(&self) -> &Answers {
+        &self.answers
     }
 
     /// Images seen.

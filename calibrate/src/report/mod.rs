@@ -8,7 +8,11 @@ mod text;
 
 pub use html::html;
 pub use json::json;
-pub use results::{ClassReport, Report, ScheduleReport};
+pub use results::{
+    CascadeReport, ClassReport, ConfusedPair, Confusion, Fault, FrontBasis, FrontPoint, Made,
+    ModelFacts, NAMED_PAIRS, ReliabilityBin, Report, ScheduleReport, ScoredClass, TABLE_CLASSES,
+    WorstImage,
+};
 pub(crate) use table::Table;
 pub use text::text;
 pub(crate) use text::write_table;

@@ -1,6 +1,6 @@
 //! The threshold of a cascade: below which margin a frame runs again.
 
-use crate::evaluate::Answers;
+use crate::evaluate::Outputs;
 use thiserror::Error;
 
 /// Too few images to promise so high an agreement.
@@ -44,7 +44,7 @@ pub fn margin(scores: &[f32]) -> f32 {
 }
 
 /// Whether the first schedule's answer to `image` stands.
-fn is_sure(first: &Answers, image: usize, threshold: f32) -> bool {
+fn is_sure(first: &Outputs, image: usize, threshold: f32) -> bool {
     // False of no number.
     margin(first.logits(image)) >= threshold
 }
@@ -58,7 +58,7 @@ fn is_sure(first: &Answers, image: usize, threshold: f32) -> bool {
 ///
 /// # Errors
 /// [`TooFew`]: not even without a disagreement would it be certain.
-pub fn threshold(first: &Answers, then: &Answers, agreement: f64) -> Result<f32, TooFew> {
+pub fn threshold(first: &Outputs, then: &Outputs, agreement: f64) -> Result<f32, TooFew> {
     // Differences of decimal fractions are a little off.
     const SLACK: f64 = 1e-9;
     let (images, risk) = (first.images(), 1.0 - agreement);
@@ -82,7 +82,7 @@ pub fn threshold(first: &Answers, then: &Answers, agreement: f64) -> Result<f32,
 }
 
 /// How a cascade with this threshold does on other images, of which `first` and `then` are the answers.
-pub fn outcome(first: &Answers, then: &Answers, threshold: f32) -> Outcome {
+pub fn outcome(first: &Outputs, then: &Outputs, threshold: f32) -> Outcome {
     let (mut same, mut again) = (0, 0);
     for image in 0..first.images() {
         let is_sure = is_sure(first, image, threshold);
@@ -102,9 +102,9 @@ mod tests {
     use super::*;
     use mergevit_kernels::testing::Random;
 
-    /// Answers of which image `i` has the margin `margins[i]`, for class 0 or, where it is below 0, class 1.
-    fn answers(margins: &[f32]) -> Answers {
-        Answers::of_logits(margins.iter().map(|&margin| vec![margin, 0.0]))
+    /// Outputs of which image `i` has the margin `margins[i]`, for class 0 or, where it is below 0, class 1.
+    fn answers(margins: &[f32]) -> Outputs {
+        Outputs::of_logits(margins.iter().map(|&margin| vec![margin, 0.0]))
     }
 
     #[test]
