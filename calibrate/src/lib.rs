@@ -48,6 +48,7 @@
 
 pub mod checkpoint;
 pub mod cli;
+pub mod confidence;
 pub mod dataset;
 #[cfg(test)]
 mod documented;
@@ -57,6 +58,8 @@ pub mod observe;
 pub mod pack;
 pub mod quantize;
 pub mod report;
+pub mod schedules;
+
 pub mod zero_shot;
 
 pub use checkpoint::Checkpoint;

@@ -313,3 +313,55 @@ fn a_compressed_file_is_read_no_further_than_its_header_says() {
         "{error}"
     );
 }
+
+#[test]
+fn parts_of_a_set_share_no_image() {
+    let root = tempfile::tempdir().unwrap();
+    for class in 0..3 {
+        for number in 0..8u8 {
+            let name = format!("{class}/{number}.png");
+            image(root.path(), &name, [10 * class + number, 0, 0]);
+        }
+    }
+    let whole = folder(root.path(), &[], 3).unwrap();
+    let red = |part: &Dataset| -> Vec<u8> {
+        let image = |index| part.get(index).unwrap().bytes[0];
+        (0..part.len()).map(image).collect()
+    };
+    for (counts, lengths) in [
+        ([6, 6, 3], [6, 6, 3]),
+        ([12, 9, 3], [12, 9, 3]),
+        ([40, 4, 4], [20, 2, 2]),
+    ] {
+        let parts = whole.split(&counts);
+        let mut limited = whole.clone();
+        limited.limit(lengths[0]);
+        assert_eq!(
+            red(&parts[0]),
+            red(&limited),
+            "the first is what a limit leaves"
+        );
+        let mut seen = Vec::new();
+        for (part, length) in parts.iter().zip(lengths) {
+            assert_eq!(part.len(), length);
+            // As many of each class, to one.
+            let of = |class| {
+                labels(part)
+                    .iter()
+                    .filter(|&&own| own == Some(class))
+                    .count()
+            };
+            assert!(
+                (0..3).all(|class| of(class).abs_diff(length / 3) <= 1),
+                "{counts:?}"
+            );
+            seen.extend(red(part));
+        }
+        let images = seen.len();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), images, "{counts:?}");
+    }
+    let none = whole.split(&[100, 1]);
+    assert_eq!((none[0].len(), none[1].is_empty()), (24, true));
+}

@@ -287,24 +287,26 @@ DEVICE u32 four_samples(const ResampleRowsParams &p, u32 y, u32 i) {
 
 extern "C" __global__ void __launch_bounds__(ROW_THREADS) resample_rows(PARAMS(ResampleRowsParams) p) {
     u32 y = blockIdx.x, length = 3 * p.width;
-    // As pixels, a row is one piece; as patches, a piece is one line of a patch.
-    u32 line = length, flip = 0, patches = 1, inner = 0;
+    // As pixels, a row is one piece; as patches, a piece is one line of a patch, and what is beyond the last whole one
+    // is nobody's.
+    u32 line = length, flip = 0, patches = 1, inner = 0, used_length = length;
     u8 *out = p.out + (u64)y * length;
     if (p.patch_size != 0) {
         line = 3 * p.patch_size;
         flip = 0x80808080;
         patches = p.width / p.patch_size;
+        used_length = patches * line;
         inner = y % p.patch_size;
         out = p.out + (u64)(y / p.patch_size * patches) * p.row_bytes;
     }
-    for (u32 i = 4 * threadIdx.x; i < length; i += 4 * ROW_THREADS) {
+    for (u32 i = 4 * threadIdx.x; i < used_length; i += 4 * ROW_THREADS) {
         u32 four = four_samples(p, y, i) ^ flip, at = i % line;
         u8 *piece = out + i / line * p.row_bytes + inner * line;
         if (line % 4 == 0) {
             *(u32 *)(piece + at) = four;
             continue;
         }
-        for (u32 end = min(i + 4, length), e = i; e < end; e++, four >>= 8) {
+        for (u32 end = min(i + 4, used_length), e = i; e < end; e++, four >>= 8) {
             piece[at++] = four;
             if (at == line) {
                 at = 0;

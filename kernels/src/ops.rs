@@ -336,7 +336,7 @@ impl Pool {
 pub struct Patchify {
     /// Images.
     pub batch: usize,
-    /// Side of the square image in pixels; a multiple of `patch_size`.
+    /// Side of the square image in pixels. Columns and rows beyond the last whole patch belong to none.
     pub image_size: usize,
     /// Side of the square patch in pixels.
     pub patch_size: usize,

@@ -118,6 +118,21 @@ fn rows_with_padding() {
     }
 }
 
+/// As in SigLIP's model for 384 pixels with patches of 14.
+#[test]
+fn what_is_beyond_the_last_whole_patch_is_in_none() {
+    let mut random = Random(4);
+    for (side, patch_size) in [(34, 14), (27, 7), (19, 4), (23, 8)] {
+        let geometry = square(Resize::ShortestSide(side), side, Interpolation::Bicubic);
+        let mut rig = Rig::new(geometry, (50, 50));
+        for (width, height) in [(50, 40), (33, 49)] {
+            let data = samples(&mut random, 3 * width * height);
+            let frame = Frame::packed(PixelFormat::Rgb, width, height, &data).unwrap();
+            rig.check(&frame, Some(patch_size));
+        }
+    }
+}
+
 #[test]
 fn sizes_larger_smaller_and_narrow() {
     let mut random = Random(3);

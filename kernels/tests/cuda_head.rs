@@ -45,6 +45,10 @@ fn patches_of_odd_lines_and_images() {
         (33, 11),
         (3, 1),
         (146, 73),
+        // Pixels that no patch has.
+        (20, 7),
+        (11, 4),
+        (35, 11),
     ] {
         check_patchify::<Cuda>(image_size, patch_size);
     }

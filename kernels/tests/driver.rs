@@ -63,6 +63,11 @@ fn use_device(device: &mut Driver) -> Result<(), DeviceError> {
     assert_eq!(bytes[..48], expected[..48]);
     assert_eq!(bytes[48..64], [7; 16]);
 
+    device.copy(address, 32, address.offset(64))?;
+    device.read(address.offset(64), &mut bytes[..40])?;
+    assert_eq!(bytes[..32], expected[..32]);
+    assert_eq!(bytes[32..40], [7; 8]);
+
     let launch: Launch = layer_norm(&LayerNormParams {
         rows: 5,
         norm: NormParams {
@@ -179,6 +184,7 @@ fn every_failure_is_an_error() {
         "cuMemsetD8Async",
         "cuMemcpyHtoDAsync_v2",
         "cuMemcpyDtoHAsync_v2",
+        "cuMemcpyDtoDAsync_v2",
         "cuMemHostGetDevicePointer_v2",
         "cuLaunchKernel",
         "cuStreamBeginCapture_v2",

@@ -82,6 +82,7 @@ compile_error!("packs are little endian and used in place");
 pub mod aligned;
 pub mod config;
 mod engine;
+pub mod estimate;
 #[doc(hidden)]
 pub mod foreign;
 #[cfg(feature = "image")]

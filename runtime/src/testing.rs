@@ -81,6 +81,17 @@ type Variant = (&'static str, fn(ModelConfig) -> ModelConfig);
 /// Every feature that a configuration can ask for, alone or as published models combine them.
 const FAMILY: &[Variant] = &[
     ("plain", |m| m),
+    ("pixels that no patch has", |m| {
+        let image_size = m.image_size + m.patch_size - 2;
+        ModelConfig {
+            image_size,
+            preprocessing: Preprocessing {
+                resize: ResizeMode::ShortestSide(image_size),
+                ..m.preprocessing
+            },
+            ..m
+        }
+    }),
     ("no prefix, mean", |m| ModelConfig {
         prefix: 0,
         pooling: Pooling::Mean,

@@ -135,7 +135,7 @@ fn impossible_models_are_refused_by_field() {
     };
     let changes: [(&str, Change); 35] = [
         ("model.image_size", |c| c.image_size = 0),
-        ("model.image_size", |c| c.image_size = 5),
+        ("model.image_size", |c| c.image_size = 1),
         ("model.image_size", |c| c.image_size = 2 * 65),
         ("model.image_size", |c| c.image_size = usize::MAX - 1),
         ("model.patch_size", |c| c.patch_size = 0),

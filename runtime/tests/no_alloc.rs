@@ -5,7 +5,9 @@ mod recorder;
 
 use mergevit_kernels::frame::{Frame, PixelFormat};
 use mergevit_runtime::testing::{self, Random};
-use mergevit_runtime::{Engine, EngineOptions, ModelConfig, OutputKind, backends, inspect};
+use mergevit_runtime::{
+    Cascade, Engine, EngineOptions, ModelConfig, OutputKind, Pack, backends, inspect,
+};
 use recorder::Recorder;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -66,20 +68,45 @@ fn models() -> Vec<ModelConfig> {
     resized.collect()
 }
 
+/// What engines are set to in turn.
+const NAMES: [&str; 6] = ["r0", "none", "r2", "some", "r5", "all"];
+
+/// A pack with three schedules. Of its cascades, if it classifies, one runs no image again, one some, one all.
+fn pack(config: &ModelConfig) -> Pack {
+    let cascades = [
+        ("none", f32::MIN_POSITIVE),
+        ("some", 0.5),
+        ("all", f32::MAX),
+    ];
+    let cascades = cascades.map(|(name, threshold)| Cascade {
+        name: name.into(),
+        first: "r5".into(),
+        then: "r0".into(),
+        threshold,
+        wanted_agreement: 0.99,
+        dataset: "random".into(),
+        images: 1,
+        agreement: 1.0,
+        second_runs: 0.5,
+    });
+    let mut writer = testing::writer(config, &[0, 2, 5], 1);
+    if config.classifies() {
+        writer = writer.with_cascades(cascades.into());
+    }
+    Pack::from_memory(writer.to_bytes().unwrap()).unwrap()
+}
+
 /// Engines for a model on everything that there is.
 fn engines(config: &ModelConfig, pixels: &[u8]) -> Vec<Engine> {
     let available = backends().filter(|backend| backend.available);
     let mut engines: Vec<Engine> = available
-        .map(|backend| {
-            let pack = testing::pack(config, &[0, 2, 5], 1);
-            options(backend.name, 4).build(pack).unwrap()
-        })
+        .map(|backend| options(backend.name, 4).build(pack(config)).unwrap())
         .collect();
     // Batches of 9 to 11 have no graph.
     for max_batch in [4, 12] {
-        let pack = testing::pack(config, &[0, 2, 5], 1);
         let device = Box::new(Recorder::new(usize::MAX).0);
-        let mut engine = inspect::on_device(pack, device, &options("auto", max_batch)).unwrap();
+        let mut engine =
+            inspect::on_device(pack(config), device, &options("auto", max_batch)).unwrap();
         // What an observer sees is reserved for the first.
         inspect::observe(&mut engine, pixels, &mut |_, _| {}).unwrap();
         engines.push(engine);
@@ -122,12 +149,21 @@ fn main() {
         };
         for mut engine in engines(config, &pixels) {
             let before = ALLOCATIONS.load(SeqCst);
-            let mut operations = 0;
+            let (mut operations, mut images, mut again) = (0, 0, 0);
             for turn in 0..turns {
-                engine.set_schedule(["r0", "r2", "r5"][turn % 3]).unwrap();
+                let name = NAMES[turn % NAMES.len()];
+                // An error would allocate.
+                let known = config.classifies() || name.starts_with('r');
+                engine
+                    .set_schedule(if known { name } else { "r0" })
+                    .unwrap();
                 let start = turn % (frames.len() - engine.max_batch());
                 let batch = &frames[start..][..1 + turn / 3 % engine.max_batch()];
                 let output = engine.classify(batch).unwrap();
+                if name == "some" {
+                    images += output.batch();
+                    again += output.second_runs();
+                }
                 let top = output.top(batch.len() - 1).take(5).count();
                 assert_eq!(top, classes.min(5));
                 assert_eq!(
@@ -142,6 +178,11 @@ fn main() {
             let allocations = ALLOCATIONS.load(SeqCst) - before;
             assert_eq!(allocations, 0, "{engine:?}");
             assert!(operations > turns);
+            // A recorder's logits are all zero.
+            let computes = engine.device().is_none();
+            if turns == MANY_FRAMES && computes {
+                assert!((1..images).contains(&again), "{again} of {images}");
+            }
             println!("{turns} frames without an allocation: {engine:?}");
         }
     }

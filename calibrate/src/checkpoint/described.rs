@@ -45,17 +45,16 @@ pub(super) struct Size {
 }
 
 impl Size {
-    /// Patches of `patch` pixels a side, for a model whose position table has `table` of them if it has one.
+    /// Side of the images in pixels, for patches of `patch` pixels a side and a position table of `table` of them a side
+    /// if there is one. What is beyond the last whole patch no token sees: the library's convolution leaves it out too.
     ///
     /// # Errors
-    /// [`Defect::Unsupported`] for a size that is no multiple of the patch, [`Defect::Unstated`] if nothing tells it.
-    pub(super) fn side(self, patch: usize, table: Option<usize>) -> Result<usize, Defect> {
-        let whole = |size: usize| match size / patch {
-            side if side > 0 && size.is_multiple_of(patch) => Ok(side),
-            side => Err(Defect::Unsupported(format!(
-                "images of {size} pixels are no multiple of patches of {patch}; the nearest below is \
-                 {}, as in --image-size {0}",
-                side.max(1) * patch
+    /// [`Defect::Unsupported`] for an image smaller than a patch, [`Defect::Unstated`] if nothing tells the size.
+    pub(super) fn pixels(self, patch: usize, table: Option<usize>) -> Result<usize, Defect> {
+        let whole = |size: usize| match size >= patch {
+            true => Ok(size),
+            false => Err(Defect::Unsupported(format!(
+                "images of {size} pixels are smaller than a patch of {patch}"
             ))),
         };
         let stated = self.stated;
@@ -73,10 +72,9 @@ impl Size {
             (None, Some(_)) if self.resamples && stated.is_some() => {
                 whole(stated.unwrap_or_default())
             }
-            // The library would drop the last pixels of such an image.
             (None, Some(table)) => match stated {
                 Some(size) if size / patch == table => whole(size),
-                _ => Ok(table),
+                _ => Ok(table * patch),
             },
         }
     }
@@ -127,22 +125,30 @@ mod tests {
         // Asked for, whatever the table.
         assert_eq!(
             size(Some(384), Some(224), false)
-                .side(16, Some(14))
+                .pixels(16, Some(14))
                 .unwrap(),
-            24
+            384
         );
         // The table wins over a configuration that a resize left behind.
-        assert_eq!(size(None, Some(224), false).side(16, Some(24)).unwrap(), 24);
-        assert_eq!(size(None, None, false).side(16, Some(14)).unwrap(), 14);
+        assert_eq!(
+            size(None, Some(224), false).pixels(16, Some(24)).unwrap(),
+            384
+        );
+        assert_eq!(size(None, None, false).pixels(16, Some(14)).unwrap(), 224);
         // A library that resamples by itself.
-        assert_eq!(size(None, Some(224), true).side(14, Some(37)).unwrap(), 16);
+        assert_eq!(
+            size(None, Some(224), true).pixels(14, Some(37)).unwrap(),
+            224
+        );
         // No table.
-        assert_eq!(size(None, Some(224), false).side(16, None).unwrap(), 14);
-        let open = size(None, None, false).side(16, None).unwrap_err();
+        assert_eq!(size(None, Some(224), false).pixels(16, None).unwrap(), 224);
+        let open = size(None, None, false).pixels(16, None).unwrap_err();
         assert!(open.to_string().contains("size of its images"), "{open}");
         // 27 patches of 14 pixels, and 6 that no patch sees.
-        let odd = size(None, Some(384), false).side(14, Some(27)).unwrap_err();
-        assert!(odd.to_string().contains("--image-size 378"), "{odd}");
-        assert!(size(Some(7), None, false).side(14, Some(16)).is_err());
+        assert_eq!(
+            size(None, Some(384), false).pixels(14, Some(27)).unwrap(),
+            384
+        );
+        assert!(size(Some(7), None, false).pixels(14, Some(16)).is_err());
     }
 }

@@ -110,16 +110,6 @@ impl Folder {
         self.files.len()
     }
 
-    /// Keeps `limit` files, spread evenly.
-    pub(super) fn thin(&mut self, limit: usize) {
-        let len = self.files.len();
-        if limit < len {
-            self.files = (0..limit)
-                .map(|i| self.files[i * len / limit].clone())
-                .collect();
-        }
-    }
-
     pub(super) fn is_labelled(&self) -> bool {
         self.files.iter().all(|(_, label)| label.is_some())
     }

@@ -5,6 +5,7 @@ mod error;
 mod folder;
 mod idx;
 mod image;
+mod selection;
 mod spec;
 
 pub use self::image::Image;
@@ -17,24 +18,44 @@ use rayon::prelude::*;
 use spec::Spec;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 enum Source {
     Folder(folder::Folder),
     Idx(idx::Idx),
 }
 
-/// A data set. Images of a folder are decoded on demand.
+impl Source {
+    fn len(&self) -> usize {
+        match self {
+            Self::Folder(folder) => folder.len(),
+            Self::Idx(idx) => idx.len(),
+        }
+    }
+
+    /// `count` of `places`, or all: spread evenly over files, which are sorted by class; the first ones of an IDX file.
+    fn pick(&self, places: &[usize], count: usize) -> Vec<usize> {
+        match self {
+            Self::Folder(_) => selection::spread(places, count),
+            Self::Idx(_) => places[..count.min(places.len())].to_vec(),
+        }
+    }
+}
+
+/// A data set, or some of its images. Images of a folder are decoded on demand.
+#[derive(Clone)]
 pub struct Dataset {
     name: String,
-    source: Source,
-    len: usize,
+    source: Arc<Source>,
+    /// Images in use: their places in the source, ascending.
+    places: Vec<usize>,
 }
 
 impl std::fmt::Debug for Dataset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Dataset")
             .field("name", &self.name)
-            .field("len", &self.len)
+            .field("len", &self.len())
             .finish()
     }
 }
@@ -80,26 +101,26 @@ impl Dataset {
         let path = spec.path();
         let name = path.file_name().unwrap_or(path.as_os_str());
         let name = name.to_string_lossy().into_owned();
-        let (source, len) = match &spec {
+        let source = match &spec {
             Spec::Folder(path) => {
-                let folder = folder::Folder::open(path, labels, classes, folders)?;
-                let len = folder.len();
-                (Source::Folder(folder), len)
+                Source::Folder(folder::Folder::open(path, labels, classes, folders)?)
             }
             Spec::Idx(images, labels) => {
                 let labels = labels.as_deref();
                 let wanted = labels.filter(|_| folders != ClassFolders::Ignored);
-                let idx = idx::Idx::open(images, wanted, classes)?;
-                let len = idx.len();
-                (Source::Idx(idx), len)
+                Source::Idx(idx::Idx::open(images, wanted, classes)?)
             }
         };
-        Ok(Self { name, source, len })
+        Ok(Self {
+            name,
+            places: (0..source.len()).collect(),
+            source: Arc::new(source),
+        })
     }
 
     /// The class folders in the order that gave them their numbers; none if their names did.
     pub fn numbered_folders(&self) -> &[String] {
-        match &self.source {
+        match &*self.source {
             Source::Folder(folder) => folder.numbered(),
             Source::Idx(_) => &[],
         }
@@ -115,36 +136,50 @@ impl Dataset {
     /// # Panics
     /// If `index` is not below [`Dataset::len`].
     pub fn image_name(&self, index: usize) -> String {
-        assert!(index < self.len);
-        match &self.source {
-            Source::Folder(folder) => folder.path(index).display().to_string(),
-            Source::Idx(_) => format!("{}[{index}]", self.name),
+        let place = self.places[index];
+        match &*self.source {
+            Source::Folder(folder) => folder.path(place).display().to_string(),
+            Source::Idx(_) => format!("{}[{place}]", self.name),
         }
     }
 
     /// Images in use.
     pub fn len(&self) -> usize {
-        self.len
+        self.places.len()
     }
 
-    /// Never true: a set without images does not open.
+    /// Whether no images are in use: never of a set that was opened, only of a part that [`Dataset::split`] could give
+    /// none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.places.is_empty()
     }
 
     /// Uses at most `limit` images: the first of an IDX file, every n-th of a folder, whose images are
     /// sorted by class.
     pub fn limit(&mut self, limit: usize) {
-        match &mut self.source {
-            Source::Folder(folder) => folder.thin(limit),
-            Source::Idx(_) => {}
-        }
-        self.len = self.len.min(limit);
+        self.places = self.source.pick(&self.places, limit);
+    }
+
+    /// Parts of the images in use, of `counts` images, no image in two of them: the first is what
+    /// [`Dataset::limit`] would leave, the second the same of what is then left over, and so on. Of a set that has
+    /// fewer images than all counts together, every part is smaller in proportion, the first ones by less.
+    pub fn split(&self, counts: &[usize]) -> Vec<Self> {
+        let counts = selection::shares(self.len(), counts);
+        let mut rest = self.places.clone();
+        let parts = counts.into_iter().map(|count| {
+            let places = self.source.pick(&rest, count);
+            selection::remove(&mut rest, &places);
+            Self {
+                places,
+                ..self.clone()
+            }
+        });
+        parts.collect()
     }
 
     /// Whether images have labels.
     pub fn is_labelled(&self) -> bool {
-        match &self.source {
+        match &*self.source {
             Source::Folder(folder) => folder.is_labelled(),
             Source::Idx(idx) => idx.is_labelled(),
         }
@@ -166,10 +201,10 @@ impl Dataset {
         index: usize,
         use_it: impl FnOnce(Image) -> Result<T, DatasetError>,
     ) -> Result<T, DatasetError> {
-        assert!(index < self.len);
-        match &self.source {
-            Source::Folder(folder) => folder.with(index, use_it),
-            Source::Idx(idx) => use_it(idx.get(index)),
+        let place = self.places[index];
+        match &*self.source {
+            Source::Folder(folder) => folder.with(place, use_it),
+            Source::Idx(idx) => use_it(idx.get(place)),
         }
     }
 
@@ -234,8 +269,8 @@ impl Dataset {
         index: usize,
     ) -> Result<(), DatasetError> {
         let refuse = |reason: String| DatasetError::Resize {
-            path: match &self.source {
-                Source::Folder(folder) => folder.path(index).into(),
+            path: match &*self.source {
+                Source::Folder(folder) => folder.path(self.places[index]).into(),
                 Source::Idx(_) => PathBuf::from(&self.name),
             },
             reason,

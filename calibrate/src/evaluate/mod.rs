@@ -2,11 +2,15 @@
 
 mod answers;
 mod cosine;
+mod difference;
+pub mod outputs;
 mod snr;
 mod tally;
 
 pub use answers::{Answer, Answers};
 pub use cosine::{Cosines, cosine};
+pub use difference::Difference;
+pub use outputs::Outputs;
 pub use snr::{LayerNoise, Place, residual_noise};
 pub use tally::{ClassTally, Tally, argmax, standard_error};
 

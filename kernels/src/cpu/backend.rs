@@ -67,10 +67,11 @@ impl<I: Isa> Kernels for Cpu<I> {
         let patches = SharedMut::new(patches);
         let isa = self.isa;
         let part = rows / side;
+        let line = shape.patch_size * 3 * shape.image_size;
         self.team.run(shape.batch * side, &|_, task| {
             // SAFETY: one task a row of patches.
             let to = unsafe { patches.part(task * part..(task + 1) * part) };
-            let from = &pixels[task * (image / side)..][..image / side];
+            let from = &pixels[task / side * image + task % side * line..][..line];
             isa.vectorize(
                 #[inline(always)]
                 || patch_row(shape, from, to),

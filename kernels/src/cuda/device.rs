@@ -80,6 +80,21 @@ pub trait Device: Send {
         Ok(())
     }
 
+    /// Copies within device memory, after everything that was asked before and before anything that is asked later.
+    /// The two ranges share no byte. Does not allocate.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device failed.
+    fn copy(&mut self, from: Address, bytes: usize, to: Address) -> Result<(), DeviceError> {
+        let mut piece = [0; 1024];
+        for start in (0..bytes).step_by(piece.len()) {
+            let piece = &mut piece[..(bytes - start).min(1024)];
+            self.read(from.offset(start), piece)?;
+            self.write(to.offset(start), piece)?;
+        }
+        Ok(())
+    }
+
     /// Starts one kernel. Does not allocate.
     ///
     /// # Errors

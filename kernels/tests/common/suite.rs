@@ -264,7 +264,7 @@ pub(crate) fn rotary_tables<S: Candidates>() {
 }
 
 pub(crate) fn patches_pooling_and_head<S: Candidates>(shapes: &Shapes) {
-    for (image_size, patch_size) in [(16, 8), (28, 14), (48, 16), (64, 32)] {
+    for (image_size, patch_size) in [(16, 8), (28, 14), (48, 16), (64, 32), (33, 14), (47, 16)] {
         check_patchify::<S>(image_size, patch_size);
     }
     for &(batch, tokens, width, classes) in shapes.ends {

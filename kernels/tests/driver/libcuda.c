@@ -228,6 +228,12 @@ int cuMemcpyDtoHAsync_v2(void *to, u64 from, size_t bytes, void *stream) {
     memcpy(to, (void *)from, bytes);
     return 0;
 }
+int cuMemcpyDtoDAsync_v2(u64 to, u64 from, size_t bytes, void *stream) {
+    ENTER_CONTEXT;
+    IS(stream, 's');
+    memcpy((void *)to, (void *)from, bytes);
+    return 0;
+}
 int cuStreamBeginCapture_v2(void *stream, int mode) {
     ENTER_CONTEXT;
     IS(stream, 's');

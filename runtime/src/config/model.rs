@@ -171,7 +171,8 @@ pub struct ZeroShot {
 pub struct ModelConfig {
     /// Name of the architecture, for people: `vit_base_patch16_224`.
     pub architecture: String,
-    /// Side of the square input in pixels; a multiple of `patch_size`.
+    /// Side of the square input in pixels. What is beyond the last whole patch, at the right and below, no token sees: a
+    /// convolution without padding leaves it out too.
     pub image_size: usize,
     /// Side of the square patch in pixels.
     pub patch_size: usize,
@@ -366,10 +367,10 @@ impl ModelConfig {
     fn validate_tokens(&self) -> Result<(), ConfigError> {
         in_range("model.patch_size", self.patch_size, 1, MAX_PATCH_SIZE)?;
         check(
-            self.image_size >= 1 && self.image_size.is_multiple_of(self.patch_size),
+            self.image_size >= self.patch_size,
             "model.image_size",
             &self.image_size,
-            || format!("a multiple of the patch size {}", self.patch_size),
+            || format!("at least the patch size {}", self.patch_size),
         )?;
         // Stated on the side so that nothing overflows.
         let max_side = MAX_PATCHES.isqrt();
@@ -380,7 +381,7 @@ impl ModelConfig {
             || {
                 format!(
                     "at most {} ({max_side} x {max_side} patches)",
-                    max_side * self.patch_size
+                    (max_side + 1) * self.patch_size - 1
                 )
             },
         )?;

@@ -52,7 +52,7 @@ pub enum LoadError {
     /// The operating system refused memory for the model, its batches or its frames.
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
-    /// No schedule of that name in the pack.
+    /// No schedule of that name in the pack, and no cascade.
     #[error(transparent)]
     UnknownSchedule(#[from] UnknownSchedule),
     /// No threads, or too many.
@@ -111,7 +111,7 @@ pub enum RunError {
     /// The device failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// No schedule of that name in the pack.
+    /// No schedule of that name in the pack, and no cascade.
     #[error(transparent)]
     UnknownSchedule(#[from] UnknownSchedule),
 }

@@ -1,6 +1,6 @@
 //! What runs a plan: the processor, or a device.
 
-use super::output::Results;
+use super::output::{Results, Run};
 use super::planned::PlannedLaunch;
 use super::view::ArenaView;
 use crate::config::{ModelConfig, Schedule};
@@ -17,6 +17,17 @@ pub(super) struct Job<'a> {
     pub(super) plan: &'a Plan,
     /// Index of the plan's schedule.
     pub(super) schedule: usize,
+}
+
+impl<'a> Job<'a> {
+    /// What it leaves.
+    pub(super) fn run(&self) -> Run<'a> {
+        let tokens = self.plan.sizes().len / size_of::<u32>() / self.plan.batch();
+        Run {
+            schedule: &self.pack.schedules()[self.schedule],
+            tokens,
+        }
+    }
 }
 
 /// Called after operations, with a look at the arena.
@@ -45,8 +56,15 @@ pub(super) trait Executor: Send {
     /// Turns frames, one an image, into what the next run classifies.
     fn preprocess(&mut self, job: &Job<'_>, frames: &[Frame<'_>]) -> Result<(), DeviceError>;
 
+    /// Makes these images of what was set last, in ascending order, what the next run classifies; `job` has as many.
+    /// They are in place once, after a run of the whole batch.
+    fn take_again(&mut self, job: &Job<'_>, images: &[usize]) -> Result<(), DeviceError>;
+
     /// Runs the network on what was set.
-    fn run(&mut self, job: &Job<'_>) -> Result<Results<'_>, DeviceError>;
+    fn run(&mut self, job: &Job<'_>) -> Result<(), DeviceError>;
+
+    /// What the last run has given, once it is done. `job` is what it ran.
+    fn results(&mut self, job: &Job<'_>) -> Result<Results<'_>, DeviceError>;
 
     /// Runs the network on pixels that were set, operation by operation. May allocate the first time.
     fn observe(

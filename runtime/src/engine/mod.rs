@@ -1,6 +1,7 @@
 //! The engine: a pack, a plan, and what runs it.
 
 mod backend;
+mod cascade;
 mod device;
 mod error;
 mod executor;
@@ -9,6 +10,7 @@ mod make;
 mod options;
 mod output;
 mod planned;
+mod prediction;
 mod scores;
 mod view;
 
@@ -16,19 +18,22 @@ pub use backend::{Backend, BackendStatus, backends};
 pub use device::launches;
 pub use error::{LoadError, RunError};
 pub use options::EngineOptions;
-pub use output::{Output, Prediction, Top};
+pub use output::Output;
 pub use planned::PlannedLaunch;
+pub use prediction::{Prediction, Top};
 pub use view::ArenaView;
 
-use crate::config::Schedule;
-use crate::pack::Pack;
+use crate::config::{Cascade, Schedule};
+use crate::pack::{Choice, Pack};
 use crate::plan::Plan;
+use cascade::SecondRun;
 use device::Accelerator;
 use executor::{Executor, Job, Observer, Timer, plan};
 use make::Made;
 use mergevit_kernels::cuda::Device;
 use mergevit_kernels::frame::Frame;
 use mergevit_kernels::memory::OutOfMemory;
+use output::Runs;
 use scores::Scores;
 use std::path::Path;
 
@@ -43,9 +48,11 @@ pub struct Engine {
     scores: Scores,
     /// Why it is not a CUDA device, if the choice was left to the engine.
     refusal: Option<LoadError>,
+    /// Of what runs, or of a cascade runs first.
     plan: Box<Plan>,
-    /// Index of the plan's schedule.
-    schedule: usize,
+    choice: Choice,
+    /// Where the pack has a cascade.
+    second: Option<SecondRun>,
     /// Whether there are pixels that the plan has not consumed.
     has_pixels: bool,
     max_batch: usize,
@@ -70,11 +77,11 @@ impl Engine {
     /// Reserves everything that any schedule and any batch up to the largest will need.
     fn new(pack: Pack, options: &EngineOptions) -> Result<Self, LoadError> {
         options.check()?;
-        let schedule = options.schedule_index(&pack)?;
+        let choice = options.choice(&pack)?;
         let Made { executor, refusal } = make::make(&pack, options)?;
         // Making it read the weights once more: for their sums, or for a device.
         pack.check_named()?;
-        let engine = Self::with_executor(pack, executor, schedule, options)?;
+        let engine = Self::with_executor(pack, executor, choice, options)?;
         Ok(Self { refusal, ..engine })
     }
 
@@ -85,24 +92,26 @@ impl Engine {
         options: &EngineOptions,
     ) -> Result<Self, LoadError> {
         options.check()?;
-        let schedule = options.schedule_index(&pack)?;
+        let choice = options.choice(&pack)?;
         let executor = Box::new(Accelerator::new(&pack, device, backend::CUDA, options)?);
         pack.check_named()?;
-        Ok(Self::with_executor(pack, executor, schedule, options)?)
+        Ok(Self::with_executor(pack, executor, choice, options)?)
     }
 
     fn with_executor(
         pack: Pack,
         executor: Box<dyn Executor>,
-        schedule: usize,
+        choice: Choice,
         options: &EngineOptions,
     ) -> Result<Self, OutOfMemory> {
+        let schedule = &pack.schedules()[choice.schedule];
         Ok(Self {
             scores: Scores::new(pack.config(), options.max_batch)?,
-            plan: Box::new(plan(pack.config(), &pack.schedules()[schedule], 1)),
+            plan: Box::new(plan(pack.config(), schedule, 1)),
             executor,
             refusal: None,
-            schedule,
+            choice,
+            second: SecondRun::new(&pack, options.max_batch)?,
             has_pixels: false,
             max_batch: options.max_batch,
             max_frame: options.max_frame,
@@ -146,9 +155,16 @@ impl Engine {
         self.max_batch
     }
 
-    /// The schedule that runs.
+    /// The schedule that runs; of a cascade, the first.
     pub fn schedule(&self) -> &Schedule {
-        &self.pack.schedules()[self.schedule]
+        &self.pack.schedules()[self.choice.schedule]
+    }
+
+    /// The cascade that runs, if one does.
+    pub fn cascade(&self) -> Option<&Cascade> {
+        self.choice
+            .cascade
+            .map(|index| &self.pack.cascades()[index])
     }
 
     /// The plan of the current schedule and of the last batch's size, at first 1.
@@ -156,23 +172,24 @@ impl Engine {
         &self.plan
     }
 
-    /// Changes the schedule, between frames. Pixels that were preprocessed and not run are dropped.
+    /// Changes to a schedule or to a cascade, between frames. Pixels that were preprocessed and not run are dropped.
     ///
     /// # Errors
-    /// [`RunError::UnknownSchedule`]; the schedule stays what it was.
+    /// [`RunError::UnknownSchedule`]; what runs stays what it was.
     pub fn set_schedule(&mut self, name: &str) -> Result<(), RunError> {
-        let index = self.pack.schedule_index(name)?;
-        self.replan(index, self.plan.batch());
+        let choice = self.pack.choice(name)?;
+        self.replan(choice, self.plan.batch());
         Ok(())
     }
 
     /// Plans again if anything differs. What the arena holds is then meaningless.
-    fn replan(&mut self, schedule: usize, batch: usize) {
+    fn replan(&mut self, choice: Choice, batch: usize) {
         self.has_pixels = false;
-        if (self.schedule, self.plan.batch()) != (schedule, batch) {
-            *self.plan = plan(self.pack.config(), &self.pack.schedules()[schedule], batch);
-            self.schedule = schedule;
+        if (self.choice.schedule, self.plan.batch()) != (choice.schedule, batch) {
+            let schedule = &self.pack.schedules()[choice.schedule];
+            *self.plan = plan(self.pack.config(), schedule, batch);
         }
+        self.choice = choice;
     }
 
     fn check_batch(&self, found: usize) -> Result<(), RunError> {
@@ -191,7 +208,7 @@ impl Engine {
         let job = Job {
             pack: &self.pack,
             plan: &self.plan,
-            schedule: self.schedule,
+            schedule: self.choice.schedule,
         };
         (&mut *self.executor, job, &mut self.scores)
     }
@@ -224,7 +241,12 @@ impl Engine {
         self.has_pixels = false;
         let (executor, job, scores) = self.job();
         let results = executor.observe(&job, observer)?;
-        Ok(Output::new(results, scores, job.pack))
+        Ok(Output::new(
+            results,
+            Runs::once(job.run()),
+            scores,
+            job.pack,
+        ))
     }
 
     /// See [`inspect::time_launches`](crate::inspect::time_launches).
@@ -253,7 +275,7 @@ impl Engine {
                 max,
             });
         }
-        self.replan(self.schedule, frames.len());
+        self.replan(self.choice, frames.len());
         let (executor, job, _) = self.job();
         executor.preprocess(&job, frames)?;
         self.has_pixels = true;
@@ -270,7 +292,7 @@ impl Engine {
         }
         let batch = pixels.len() / image;
         self.check_batch(batch)?;
-        self.replan(self.schedule, batch);
+        self.replan(self.choice, batch);
         let (executor, job, _) = self.job();
         executor.set_pixels(&job, pixels)?;
         self.has_pixels = true;
@@ -287,9 +309,31 @@ impl Engine {
         if !std::mem::take(&mut self.has_pixels) {
             return Err(RunError::NoPixels);
         }
-        let (executor, job, scores) = self.job();
-        let results = executor.run(&job)?;
-        Ok(Output::new(results, scores, job.pack))
+        let Self {
+            pack,
+            executor,
+            plan,
+            choice,
+            scores,
+            second,
+            ..
+        } = self;
+        let job = Job {
+            pack,
+            plan,
+            schedule: choice.schedule,
+        };
+        executor.run(&job)?;
+        let cascade = choice.cascade.map(|index| &pack.cascades()[index]);
+        match (cascade, second) {
+            (Some(cascade), Some(second)) => {
+                Ok(second.finish(cascade, &mut **executor, &job, scores)?)
+            }
+            _ => {
+                let results = executor.results(&job)?;
+                Ok(Output::new(results, Runs::once(job.run()), scores, pack))
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::backend::Backend;
 use super::error::LoadError;
-use crate::pack::Pack;
+use crate::pack::{Choice, Pack};
 use mergevit_kernels::frame::MAX_SIDE;
 use mergevit_kernels::ops::MAX_BATCH;
 
@@ -73,7 +73,7 @@ impl EngineOptions {
         self
     }
 
-    /// The merge schedule to start with, by name; the pack's first by default.
+    /// The merge schedule or the cascade to start with, by name; the pack's first schedule by default.
     pub fn schedule(mut self, name: impl Into<String>) -> Self {
         self.schedule = Some(name.into());
         self
@@ -103,11 +103,11 @@ impl EngineOptions {
         Ok(())
     }
 
-    /// Index of the schedule to start with.
-    pub(super) fn schedule_index(&self, pack: &Pack) -> Result<usize, LoadError> {
+    /// What to start with.
+    pub(super) fn choice(&self, pack: &Pack) -> Result<Choice, LoadError> {
         match &self.schedule {
-            None => Ok(0),
-            Some(name) => Ok(pack.schedule_index(name)?),
+            None => Ok(Choice::schedule(0)),
+            Some(name) => Ok(pack.choice(name)?),
         }
     }
 }

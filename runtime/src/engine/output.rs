@@ -1,10 +1,13 @@
 //! What a run gives: views into the engine's memory, valid until the next run.
 
+use super::prediction::{Prediction, Probabilities, Top};
 use super::scores::Scores;
-use crate::config::OutputKind;
+use crate::config::{OutputKind, Schedule, ScoreKind};
 use crate::pack::Pack;
 use mergevit_kernels::cuda::Best;
-use std::fmt;
+
+/// Best classes of an image that a device picks.
+pub(super) const BEST: usize = 8;
 
 /// The numbers of one batch, where an executor has left them.
 #[derive(Clone, Copy, Debug)]
@@ -12,26 +15,75 @@ pub(super) struct Results<'a> {
     pub(super) batch: usize,
     /// (B, outputs): logits, or embeddings.
     pub(super) outputs: &'a [f32],
-    /// (B, T)
+    /// (B, T); of two runs, one image after the other.
     pub(super) sizes: &'a [u32],
-    /// (B, K) largest outputs that a device has picked, largest first; or nothing.
+    /// (B, [`BEST`]) largest outputs that a device has picked, largest first; or nothing.
     pub(super) best: &'a [Best],
+}
+
+/// A schedule that has run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run<'a> {
+    pub(super) schedule: &'a Schedule,
+    /// Tokens an image that it leaves, T.
+    pub(super) tokens: usize,
+}
+
+/// Which run has the answer for which image.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Runs<'a> {
+    pub(super) first: Run<'a>,
+    /// What ran second, if anything did.
+    pub(super) second: Option<Run<'a>>,
+    /// Images that it ran, ascending.
+    pub(super) images: &'a [usize],
+}
+
+impl<'a> Runs<'a> {
+    /// One run of all images.
+    pub(super) const fn once(first: Run<'a>) -> Self {
+        Self {
+            first,
+            second: None,
+            images: &[],
+        }
+    }
+
+    /// The run whose answer counts, and where the image's sizes start among those of the batch.
+    fn of(&self, image: usize) -> (Run<'a>, usize) {
+        let again = self.images.partition_point(|&other| other < image);
+        match self.second {
+            Some(second) => {
+                let start = (image - again) * self.first.tokens + again * second.tokens;
+                let is_second = self.images.get(again) == Some(&image);
+                (if is_second { second } else { self.first }, start)
+            }
+            None => (self.first, image * self.first.tokens),
+        }
+    }
 }
 
 /// The result of one batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Output<'a> {
     results: Results<'a>,
+    runs: Runs<'a>,
     /// (B, outputs) and (B, outputs) of length 1, where the outputs are embeddings.
     embeddings: Option<(&'a [f32], &'a [f32])>,
     /// (B, classes); nothing where there are no classes.
     logits: &'a [f32],
     /// One a class, or none.
     labels: &'a [String],
+    score_kind: ScoreKind,
 }
 
 impl<'a> Output<'a> {
-    pub(super) fn new(mut results: Results<'a>, scores: &'a mut Scores, pack: &'a Pack) -> Self {
+    pub(super) fn new(
+        mut results: Results<'a>,
+        runs: Runs<'a>,
+        scores: &'a mut Scores,
+        pack: &'a Pack,
+    ) -> Self {
         let config = pack.config();
         let embeds = config.output == OutputKind::Embedding;
         let (unit, of_names) = scores.of(pack, results.outputs);
@@ -41,9 +93,11 @@ impl<'a> Output<'a> {
         }
         Self {
             results,
+            runs,
             embeddings: embeds.then_some((results.outputs, unit)),
             logits: if embeds { of_names } else { results.outputs },
             labels: &config.labels,
+            score_kind: config.score_kind,
         }
     }
 
@@ -52,13 +106,45 @@ impl<'a> Output<'a> {
         self.results.batch
     }
 
+    /// The schedule that one image's answer comes from: under a cascade, of the two the one whose answer counts.
+    ///
+    /// # Panics
+    /// If there is no such image in the batch.
+    pub fn schedule(&self, image: usize) -> &'a Schedule {
+        self.run(image).0.schedule
+    }
+
+    /// Whether the image ran twice: a cascade's first schedule was unsure of it.
+    ///
+    /// # Panics
+    /// If there is no such image in the batch.
+    pub fn ran_again(&self, image: usize) -> bool {
+        self.check(image);
+        self.runs.images.binary_search(&image).is_ok()
+    }
+
+    /// Images of the batch that ran twice: those that a cascade's first schedule was unsure of.
+    pub fn second_runs(&self) -> usize {
+        self.runs.images.len()
+    }
+
+    fn run(&self, image: usize) -> (Run<'a>, usize) {
+        self.check(image);
+        self.runs.of(image)
+    }
+
+    fn check(&self, image: usize) {
+        let batch = self.results.batch;
+        assert!(image < batch, "image {image} of a batch of {batch}");
+    }
+
     /// (B, classes). Empty where the model gives embeddings and has no text embeddings to name classes.
     pub fn logits(&self) -> &'a [f32] {
         self.logits
     }
 
     /// (B, T) after the last layer: how many patches each remaining token stands for. A token of the prefix counts
-    /// itself.
+    /// itself. Under a cascade, images whose answers come from different schedules have different T.
     pub fn sizes(&self) -> &'a [u32] {
         self.results.sizes
     }
@@ -69,6 +155,21 @@ impl<'a> Output<'a> {
     /// If there is no such image in the batch.
     pub fn image_logits(&self, image: usize) -> &'a [f32] {
         self.of_image(self.logits, image)
+    }
+
+    /// How sure the model is of one image: its largest logit less its second largest. Infinite where there are not two
+    /// classes. A cascade runs an image again unless its first schedule's margin reaches the threshold.
+    ///
+    /// # Panics
+    /// If there is no such image in the batch.
+    pub fn margin(&self, image: usize) -> f32 {
+        margin(self.image_logits(image))
+    }
+
+    /// The images whose margin does not reach a threshold, ascending. A margin that is no number reaches none.
+    pub(super) fn unsure(&self, threshold: f32) -> impl Iterator<Item = usize> {
+        let is_sure = move |image: &usize| self.margin(*image) >= threshold;
+        (0..self.batch()).filter(move |image| !is_sure(image))
     }
 
     /// One image's embedding as the network gives it; `None` where the network gives logits.
@@ -88,12 +189,13 @@ impl<'a> Output<'a> {
         self.embeddings.map(|(_, unit)| self.of_image(unit, image))
     }
 
-    /// (T) of one image after the last layer.
+    /// (T) of one image after the last layer of its [schedule](Self::schedule).
     ///
     /// # Panics
     /// If there is no such image in the batch.
     pub fn image_sizes(&self, image: usize) -> &'a [u32] {
-        self.of_image(self.results.sizes, image)
+        let (run, start) = self.run(image);
+        &self.results.sizes[start..][..run.tokens]
     }
 
     fn of_image<T>(&self, all: &'a [T], image: usize) -> &'a [T] {
@@ -111,185 +213,134 @@ impl<'a> Output<'a> {
     }
 
     /// One image's classes, most likely first, ties to the lower index; none where there are no classes. Does not
-    /// allocate. Each costs a pass over
-    /// the logits, unless the device has picked it: take the first few.
+    /// allocate. Each costs a pass over the logits, unless the device has picked it: take the first few.
     ///
     /// # Panics
     /// If there is no such image in the batch.
     pub fn top(&self, image: usize) -> Top<'a> {
         let logits = self.image_logits(image);
-        // Shifted by the largest, so that no exponential overflows.
-        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        Top {
+        let temperature = self.schedule(image).temperature();
+        Top::new(
             logits,
-            labels: self.labels,
-            picked: self.of_image(self.results.best, image),
-            max,
-            sum: logits.iter().map(|logit| (logit - max).exp()).sum(),
-            count: 0,
-            last: None,
-        }
-    }
-}
-
-/// A class of one image's result.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Prediction<'a> {
-    /// Index of the class.
-    pub class: usize,
-    /// Its name, if the pack has names.
-    pub label: Option<&'a str>,
-    /// Its logit.
-    pub logit: f32,
-    /// Its softmax probability, 0 to 1.
-    pub probability: f32,
-}
-
-impl fmt::Display for Prediction<'_> {
-    /// The label, or `class 7`, with the probability in per cent.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.label {
-            Some(label) => f.write_str(label)?,
-            None => write!(f, "class {}", self.class)?,
-        }
-        write!(f, " {:.1} %", 100.0 * self.probability)
-    }
-}
-
-/// An image's classes, most likely first: what [`Output::top`] gives.
-#[derive(Clone, Debug)]
-pub struct Top<'a> {
-    logits: &'a [f32],
-    labels: &'a [String],
-    /// The best classes by a device's choice.
-    picked: &'a [Best],
-    /// Largest logit.
-    max: f32,
-    /// Sum of the exponentials of all logits, less `max`.
-    sum: f32,
-    /// Classes given so far.
-    count: usize,
-    /// Index of the class given last.
-    last: Option<usize>,
-}
-
-impl Top<'_> {
-    /// The class that follows the last one: of those that are less likely, or as likely and of a higher index, the
-    /// first.
-    fn next_class(&self) -> Option<usize> {
-        if self.count >= self.logits.len() {
-            return None;
-        }
-        if let Some(best) = self.picked.get(self.count) {
-            return Some(best.class as usize);
-        }
-        let follows = |class: usize| {
-            self.last.is_none_or(|last| {
-                let order = self.logits[class].total_cmp(&self.logits[last]);
-                order.is_lt() || (order.is_eq() && class > last)
-            })
-        };
-        let rest = (0..self.logits.len()).filter(|&class| follows(class));
-        rest.reduce(
-            |best, class| match self.logits[class].total_cmp(&self.logits[best]).is_gt() {
-                true => class,
-                false => best,
-            },
+            self.labels,
+            self.of_image(self.results.best, image),
+            Probabilities::new(self.score_kind, temperature, logits),
         )
     }
 }
 
-impl<'a> Iterator for Top<'a> {
-    type Item = Prediction<'a>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let class = self.next_class()?;
-        self.count += 1;
-        self.last = Some(class);
-        let logit = self.logits[class];
-        Some(Prediction {
-            class,
-            label: self.labels.get(class).map(String::as_str),
-            logit,
-            probability: (logit - self.max).exp() / self.sum,
-        })
+/// The largest of `logits` less the second largest; infinite unless there are two, and NaN if any is.
+fn margin(logits: &[f32]) -> f32 {
+    if logits.len() < 2 {
+        return f32::INFINITY;
     }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.logits.len() - self.count;
-        (left, Some(left))
+    let (mut best, mut next) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
+    for &logit in logits {
+        if logit > best {
+            (best, next) = (logit, best);
+        } else if logit > next {
+            next = logit;
+        } else if logit.is_nan() {
+            return f32::NAN;
+        }
     }
+    best - next
 }
-
-impl ExactSizeIterator for Top<'_> {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn output<'a>(logits: &'a [f32], batch: usize, best: &'a [Best]) -> Output<'a> {
+    #[test]
+    fn a_margin_is_what_the_largest_has_before_the_second() {
+        let infinity = f32::INFINITY;
+        for (logits, expected) in [
+            (&[1.0, 4.0, 2.5][..], 1.5),
+            (&[4.0, 1.0], 3.0),
+            (&[-1.0, -3.0, -1.5, -9.0], 0.5),
+            (&[2.0, 2.0, 1.0], 0.0),
+            (&[2.0], infinity),
+            (&[], infinity),
+            (&[3.0, -infinity], infinity),
+        ] {
+            assert_eq!(margin(logits), expected, "{logits:?}");
+        }
+        for logits in [
+            [f32::NAN, 1.0, 2.0],
+            [3.0, 1.0, -f32::NAN],
+            [1.0, f32::NAN, f32::NAN],
+            [infinity, infinity, 1.0],
+            [-infinity; 3],
+        ] {
+            assert!(margin(&logits).is_nan(), "{logits:?}");
+        }
+    }
+
+    const SCHEDULES: [(&str, usize); 2] = [("cheap", 2), ("r0", 3)];
+
+    /// Calls `test` with the output of a batch, of which the second run has answered for the images in `again`.
+    fn with_output(
+        batch: usize,
+        again: &[usize],
+        sizes: &[u32],
+        logits: &[f32],
+        test: impl Fn(&Output<'_>),
+    ) {
+        let schedules = SCHEDULES.map(|(name, _)| Schedule::new(name, vec![]));
+        let [first, second] = [0, 1].map(|index| Run {
+            schedule: &schedules[index],
+            tokens: SCHEDULES[index].1,
+        });
+        let runs = Runs {
+            second: (!again.is_empty()).then_some(second),
+            images: again,
+            ..Runs::once(first)
+        };
         let results = Results {
             batch,
             outputs: logits,
-            sizes: &[1, 1],
-            best,
+            sizes,
+            best: &[],
         };
-        Output {
+        test(&Output {
             results,
+            runs,
             embeddings: None,
             logits,
             labels: &[],
+            score_kind: ScoreKind::Softmax,
+        });
+    }
+
+    #[test]
+    fn each_image_has_the_sizes_of_its_schedule() {
+        for again in [&[][..], &[0], &[4], &[1, 2, 4], &[0, 1, 2, 3, 4]] {
+            let sizes: Vec<u32> = (0..10 + again.len() as u32).collect();
+            with_output(5, again, &sizes, &[], |output| {
+                assert_eq!(output.second_runs(), again.len());
+                let mut rest = &sizes[..];
+                for image in 0..5 {
+                    let ran_again = again.contains(&image);
+                    let (name, tokens) = SCHEDULES[usize::from(ran_again)];
+                    assert_eq!(output.ran_again(image), ran_again);
+                    assert_eq!(output.schedule(image).name, name);
+                    let expected = rest.split_off(..tokens).expect("sizes");
+                    assert_eq!(output.image_sizes(image), expected, "{again:?}: {image}");
+                }
+                assert!(rest.is_empty());
+            });
         }
     }
 
     #[test]
-    fn top_is_sorted_and_breaks_ties_by_index() {
-        let logits = [0.0, 2.0, 1.0, 2.0, -1.0, 5.0, 5.0, 5.0, 5.0, 5.0];
-        let output = output(&logits, 2, &[]);
-        let classes =
-            |image, count| -> Vec<_> { output.top(image).take(count).map(|p| p.class).collect() };
-        assert_eq!(classes(0, 3), [1, 3, 2]);
-        assert_eq!(classes(0, 9), [1, 3, 2, 0, 4]);
-        assert_eq!(classes(1, 2), [0, 1]);
-        assert_eq!(output.top(0).len(), 5);
-        assert_eq!(output.best(0).class, 1);
-        assert!(output.top(1).all(|p| (p.probability - 0.2).abs() < 1e-6));
-    }
-
-    #[test]
-    fn a_device_picks_the_first_and_the_scan_goes_on_behind_them() {
-        let logits = [3.0, 9.0, 9.0, 1.0];
-        let picked = [1, 2].map(|class| Best {
-            class,
-            logit: logits[class as usize],
+    fn an_answer_is_unsure_of_what_does_not_reach_the_threshold() {
+        let logits = [4.0, 1.0, 1.0, 2.0, f32::NAN, 1.0, 1.5, 1.5];
+        with_output(4, &[], &[1; 8], &logits, |output| {
+            let unsure = |threshold| -> Vec<usize> { output.unsure(threshold).collect() };
+            assert_eq!(unsure(f32::MIN_POSITIVE), [2, 3]);
+            assert_eq!(unsure(1.0), [2, 3]);
+            assert_eq!(unsure(1.5), [1, 2, 3]);
+            assert_eq!(unsure(f32::MAX), [0, 1, 2, 3]);
         });
-        let classes: Vec<_> = output(&logits, 1, &picked)
-            .top(0)
-            .map(|p| p.class)
-            .collect();
-        assert_eq!(classes, [1, 2, 0, 3]);
-    }
-
-    #[test]
-    fn probabilities_survive_large_logits() {
-        let logits = [1e30, -1e30];
-        let probabilities: Vec<_> = output(&logits, 1, &[])
-            .top(0)
-            .map(|p| p.probability)
-            .collect();
-        assert_eq!(probabilities, [1.0, 0.0]);
-    }
-
-    #[test]
-    fn a_prediction_reads_as_its_label() {
-        let labels = ["cat".to_string(), "dog".to_string()];
-        let unnamed = output(&[0.0, 0.0], 1, &[]);
-        let named = Output {
-            labels: &labels,
-            ..unnamed
-        };
-        assert_eq!(named.best(0).to_string(), "cat 50.0 %");
-        assert_eq!(unnamed.best(0).to_string(), "class 0 50.0 %");
     }
 }

@@ -251,7 +251,7 @@ impl std::fmt::Display for UnknownSection {
     }
 }
 
-/// No schedule of that name in the pack.
+/// No schedule of that name in the pack, and no cascade.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("schedule {name:?}: unknown, expected one of {}", known.join(", "))]
 pub struct UnknownSchedule {

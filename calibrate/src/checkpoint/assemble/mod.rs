@@ -73,7 +73,7 @@ fn model(anatomy: &Anatomy, sizes: &Sizes) -> ModelConfig {
     let head = !matches!(names.head, Head::None);
     ModelConfig {
         architecture: facts.architecture.clone(),
-        image_size: sizes.side * sizes.patch_size,
+        image_size: sizes.image_size,
         patch_size: sizes.patch_size,
         width: sizes.width,
         depth: sizes.depth,
@@ -105,7 +105,7 @@ fn model(anatomy: &Anatomy, sizes: &Sizes) -> ModelConfig {
         score_kind: ScoreKind::Softmax,
         labels: Vec::new(),
         zero_shot: None,
-        preprocessing: super::described::no_preprocessing(sizes.side * sizes.patch_size),
+        preprocessing: super::described::no_preprocessing(sizes.image_size),
     }
 }
 

@@ -25,6 +25,8 @@ pub(in crate::checkpoint) struct Sizes {
     pub(super) table_side: usize,
     /// Patches a side.
     pub(super) side: usize,
+    /// Side of an image in pixels.
+    pub(super) image_size: usize,
     /// Outputs of the head, or channels of the pooled vector.
     pub(super) classes: usize,
     /// Channels of the pooled vector.
@@ -87,7 +89,8 @@ impl Sizes {
             Some(position) => Some(table_side(tensors, position, prefix)?),
             None => None,
         };
-        let side = size.side(patch_size, table_side)?;
+        let image_size = size.pixels(patch_size, table_side)?;
+        let side = image_size / patch_size;
         let pooled_width = match facts.pooling {
             Pooling::ClassAndMean | Pooling::ClassAndDistillation => 2 * width,
             Pooling::ClassToken | Pooling::Mean | Pooling::MeanAll | Pooling::Attention => width,
@@ -101,6 +104,7 @@ impl Sizes {
             prefix,
             table_side: table_side.unwrap_or(side),
             side,
+            image_size,
             classes: classes(tensors, &names.head, pooled_width)?,
             pooled_width,
             pool: match &names.pooling {

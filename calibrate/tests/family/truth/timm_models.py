@@ -138,6 +138,7 @@ FEATURES = {
     "clip-quick-gelu": ("vit_base_patch16_clip_quickgelu_224", SMALL),
     "siglip": ("vit_base_patch16_siglip_224", SMALL),
     "siglip-three-heads": ("vit_base_patch16_siglip_224", {**SMALL, "embed_dim": 192, "num_heads": 3}),
+    "siglip-so400m-384": ("vit_so400m_patch14_siglip_384", {**SMALL, "img_size": 62}),
     "siglip-gap": ("vit_base_patch16_siglip_gap_224", SMALL),
     "dinov2": ("vit_small_patch14_dinov2", {**SMALL, "img_size": 70}),
     "dinov2-registers": ("vit_small_patch14_reg4_dinov2", {**SMALL, "img_size": 70}),

@@ -179,6 +179,7 @@ MODELS = {
     "clip-classification": CLIP("CLIPForImageClassification", CLIP_TOWERS),
     "siglip-vision": SIGLIP("SiglipVisionModel", config("SiglipVisionConfig"), pooled),
     "siglip-so400m": SIGLIP("SiglipVisionModel", config("SiglipVisionConfig", SO400M), pooled),
+    "siglip-remainder": SIGLIP("SiglipVisionModel", config("SiglipVisionConfig", image_size=37), pooled),
     "siglip-gelu": SIGLIP("SiglipVisionModel", config("SiglipVisionConfig", hidden_act="gelu"), pooled),
     "siglip-epsilon": SIGLIP("SiglipVisionModel", config("SiglipVisionConfig", layer_norm_eps=1e-4), pooled),
     "siglip-classification": SIGLIP("SiglipForImageClassification", SIGLIP_TOWERS),

@@ -297,6 +297,15 @@ impl Device for Driver {
         self.check(result, || format!("send {bytes} bytes"))
     }
 
+    fn copy(&mut self, from: Address, bytes: usize, to: Address) -> Result<(), DeviceError> {
+        self.bind()?;
+        self.busy = true;
+        // SAFETY: `from` and `to` are the caller's claim to as much device memory each, which stays allocated until
+        // `self` is dropped.
+        let result = unsafe { result::memcpy_dtod_async(to.0, from.0, bytes, self.stream.0) };
+        self.check(result, || format!("copy {bytes} bytes"))
+    }
+
     fn launch(&mut self, launch: &Launch) -> Result<(), DeviceError> {
         self.bind()?;
         self.busy = true;

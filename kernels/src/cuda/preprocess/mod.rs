@@ -180,7 +180,12 @@ impl Resampling {
             row_bytes: row_bytes as u32,
             source_rows: first.rows,
         };
-        let lines = self.geometry.crop_height() as u32;
+        let lines = self.geometry.crop_height();
+        // Rows beyond the last whole patch are nobody's.
+        let lines = match *destination {
+            Destination::Pixels(_) => lines,
+            Destination::Patches(_, shape) => lines - lines % shape.patch_size,
+        } as u32;
         [
             columns::resample_columns(&first),
             rows::resample_rows(lines, &second),

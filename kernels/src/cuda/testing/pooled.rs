@@ -98,6 +98,10 @@ impl Device for Pooled {
         self.ask(|driver| driver.send(from, bytes, to))
     }
 
+    fn copy(&mut self, from: Address, bytes: usize, to: Address) -> Result<(), DeviceError> {
+        self.ask(|driver| driver.copy(from, bytes, to))
+    }
+
     fn launch(&mut self, launch: &Launch) -> Result<(), DeviceError> {
         self.ask(|driver| driver.launch(launch))
     }

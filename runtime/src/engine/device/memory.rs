@@ -1,6 +1,7 @@
 //! What a pack's plans need of a device's memory, beside the weights.
 
 use super::super::executor::plan;
+use super::super::output::BEST;
 use super::inbox::Inbox;
 use super::tilings::{Layer, Tilings};
 use super::weights::ALIGN;
@@ -30,6 +31,7 @@ struct Needs {
     /// Pooled vectors in f16.
     pooled: usize,
     pixels: usize,
+    patches: usize,
     outputs: usize,
     sizes: usize,
     /// Shared memory of a block.
@@ -51,6 +53,7 @@ impl Needs {
         let most = |all: &mut usize, one: usize| *all = (*all).max(one);
         most(&mut self.arena, plan.arena_len());
         most(&mut self.pixels, plan.pixels().len);
+        most(&mut self.patches, plan.patchify().patches.len);
         most(&mut self.outputs, plan.output().len);
         most(&mut self.sizes, plan.sizes().len);
         for op in plan.ops() {
@@ -104,6 +107,8 @@ pub(super) struct Addresses {
     pub(super) pooled: Address,
     /// (B, S, S, 3) u8
     pub(super) pixels: Address,
+    /// (B, patches, K) i8
+    pub(super) patches: Address,
     /// (B, outputs) f32, where the host sees them
     pub(super) host_outputs: Address,
     /// (B, T) u32, where the host sees them
@@ -111,9 +116,6 @@ pub(super) struct Addresses {
     /// (B, [`BEST`]) largest outputs and their places, where the host sees them
     pub(super) host_best: Address,
 }
-
-/// Best classes of an image that the device picks.
-pub(super) const BEST: usize = 8;
 
 /// A device's memory.
 #[derive(Clone, Copy, Debug)]
@@ -158,6 +160,7 @@ impl Memory {
             needs.matching,
             needs.matching,
             needs.pooled,
+            needs.patches,
         ];
         let aligned = |bytes: &usize| bytes.next_multiple_of(ALIGN);
         let mut next = device.allocate(scratch.iter().map(aligned).sum())?;
@@ -169,6 +172,7 @@ impl Memory {
             similarity,
             partner,
             pooled,
+            patches,
         ] = scratch.map(|bytes| {
             let address = next;
             next = next.offset(aligned(&bytes));
@@ -190,6 +194,7 @@ impl Memory {
                 partner,
                 pooled,
                 pixels: pixels.address,
+                patches,
                 host_outputs: host,
                 host_sizes: host.offset(sizes),
                 host_best: host.offset(best),

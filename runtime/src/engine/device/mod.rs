@@ -2,7 +2,8 @@
 //!
 //! Weights are copied to the device once. Frames and pixels go in through memory that both sides see, and are
 //! read there by a device that shares the processor's memory; to another they are copied on. A graph starts
-//! from patches, made of either. Its last launches write the results where the host sees them.
+//! from patches, made of either; they lie outside the arena, so that a cascade can run them again. Its last launches
+//! write the results where the host sees them.
 
 mod frames;
 mod inbox;
@@ -14,16 +15,16 @@ mod weights;
 
 use super::executor::{Executor, Job, Observer, Timer, VALID, image_chunks, plan};
 use super::options::EngineOptions;
-use super::output::Results;
+use super::output::{BEST, Results};
 use super::planned::PlannedLaunch;
 use super::view::ArenaView;
 use crate::aligned::AlignedBytes;
 use crate::pack::Pack;
-use crate::plan::{PatchifyOp, Plan, Step};
+use crate::plan::{EmbedOp, PatchifyOp, Plan, Step};
 use frames::Frames;
 use lower::Lowering;
 pub use lower::launches;
-use memory::{BEST, Memory};
+use memory::Memory;
 use mergevit_kernels::cuda::preprocess::Destination;
 use mergevit_kernels::cuda::{Best, Device, DeviceError, Graph, Launch};
 use mergevit_kernels::frame::{Frame, Preprocessor};
@@ -157,28 +158,20 @@ impl Accelerator {
         self.launch_all()
     }
 
-    fn results(&mut self, plan: &Plan) -> Result<Results<'_>, DeviceError> {
-        self.device.synchronize()?;
-        let results = self.device.shared_bytes(self.memory.results)?;
-        let [sizes, best] = self.memory.offsets;
-        let best_len = plan.batch() * BEST * size_of::<Best>();
-        Ok(Results {
-            batch: plan.batch(),
-            outputs: bytemuck::cast_slice(&results[..plan.output().len]),
-            sizes: bytemuck::cast_slice(&results[sizes..][..plan.sizes().len]),
-            best: bytemuck::cast_slice(&results[best..][..best_len]),
-        })
-    }
-
-    /// Reads the arena back, and puts the pixels, which lie in memory that the host sees, where the plan has
-    /// them.
+    /// Reads the arena back, and puts the pixels and the patches, which do not lie there, where the plan has them.
     fn read_arena(&mut self, plan: &Plan, step: &Step) -> Result<(), DeviceError> {
-        let arena = self.memory.addresses.arena;
+        let addresses = self.memory.addresses;
         self.device
-            .read(arena, &mut self.observed[..plan.arena_len()])?;
+            .read(addresses.arena, &mut self.observed[..plan.arena_len()])?;
         if let Step::Patchify(PatchifyOp { pixels, .. }) = step {
             let bytes = self.memory.pixels.bytes(&mut *self.device)?;
             self.observed[pixels.range()].copy_from_slice(&bytes[..pixels.len]);
+        }
+        if let Step::Patchify(PatchifyOp { patches, .. })
+        | Step::Embed(_, EmbedOp { patches, .. }) = step
+        {
+            let observed = &mut self.observed[patches.range()];
+            self.device.read(addresses.patches, observed)?;
         }
         Ok(())
     }
@@ -207,9 +200,9 @@ impl Executor for Accelerator {
     }
 
     fn preprocess(&mut self, job: &Job<'_>, frames: &[Frame<'_>]) -> Result<(), DeviceError> {
-        let PatchifyOp { patches, shape, .. } = job.plan.patchify();
+        let shape = job.plan.patchify().shape;
         if frames.iter().all(|frame| self.frames.takes(frame)) {
-            let patches = self.memory.addresses.arena.offset(patches.offset);
+            let patches = self.memory.addresses.patches;
             let image = shape.patches() * shape.row();
             for (index, frame) in frames.iter().enumerate() {
                 let destination = Destination::Patches(patches.offset(index * image), shape);
@@ -224,15 +217,37 @@ impl Executor for Accelerator {
         self.patchify(job)
     }
 
-    fn run(&mut self, job: &Job<'_>) -> Result<Results<'_>, DeviceError> {
+    fn take_again(&mut self, job: &Job<'_>, images: &[usize]) -> Result<(), DeviceError> {
+        let shape = job.plan.patchify().shape;
+        let (patches, len) = (self.memory.addresses.patches, shape.patches() * shape.row());
+        let mut moved = (images.iter().enumerate()).filter(|(place, image)| place != *image);
+        moved.try_for_each(|(place, image)| {
+            let (from, to) = (patches.offset(image * len), patches.offset(place * len));
+            self.device.copy(from, len, to)
+        })
+    }
+
+    fn run(&mut self, job: &Job<'_>) -> Result<(), DeviceError> {
         match self.graphs[job.schedule * self.max_batch + job.plan.batch() - 1] {
-            Some(graph) => self.device.replay(graph)?,
+            Some(graph) => self.device.replay(graph),
             None => {
                 self.lower_network(job);
-                self.launch_all()?;
+                self.launch_all()
             }
         }
-        self.results(job.plan)
+    }
+
+    fn results(&mut self, job: &Job<'_>) -> Result<Results<'_>, DeviceError> {
+        self.device.synchronize()?;
+        let results = self.device.shared_bytes(self.memory.results)?;
+        let [sizes, best] = self.memory.offsets;
+        let best_len = job.plan.batch() * BEST * size_of::<Best>();
+        Ok(Results {
+            batch: job.plan.batch(),
+            outputs: bytemuck::cast_slice(&results[..job.plan.output().len]),
+            sizes: bytemuck::cast_slice(&results[sizes..][..job.plan.sizes().len]),
+            best: bytemuck::cast_slice(&results[best..][..best_len]),
+        })
     }
 
     fn observe(
@@ -253,7 +268,7 @@ impl Executor for Accelerator {
             };
             step.ops().iter().for_each(|op| observer(op, &view));
         }
-        self.results(job.plan)
+        self.results(job)
     }
 
     fn time(

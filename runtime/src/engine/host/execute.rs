@@ -43,6 +43,8 @@ fn positions(positions: TokenPositions, at: &[u8]) -> Positions<'_> {
 pub(super) struct Execution<'a> {
     pub(super) weights: Weights<'a>,
     pub(super) kernels: &'a mut dyn Kernels,
+    /// What the plan's first operation reads.
+    pub(super) pixels: &'a [u8],
     pub(super) arena: &'a mut [u8],
 }
 
@@ -66,8 +68,9 @@ impl Execution<'_> {
     }
 
     fn patchify(&mut self, op: &PatchifyOp) {
-        let [pixels, patches] = split(self.arena, [op.pixels, op.patches]);
-        self.kernels.patchify(&op.shape, pixels, view_mut(patches));
+        let [patches] = split(self.arena, [op.patches]);
+        self.kernels
+            .patchify(&op.shape, self.pixels, view_mut(patches));
     }
 
     fn reset_sizes(&mut self, op: &ResetSizesOp) {

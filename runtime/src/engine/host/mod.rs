@@ -12,7 +12,7 @@ use crate::pack::Pack;
 use execute::Execution;
 use mergevit_kernels::cuda::DeviceError;
 use mergevit_kernels::frame::{Frame, Preprocessor};
-use mergevit_kernels::memory::OutOfMemory;
+use mergevit_kernels::memory::{OutOfMemory, zeroed};
 use mergevit_kernels::ops::Kernels;
 use weights::{RowSums, Weights};
 
@@ -21,6 +21,8 @@ pub(super) struct Host {
     sums: RowSums,
     kernels: Box<dyn Kernels>,
     preprocessor: Preprocessor,
+    /// (B, S, S, 3) u8: outside the arena, where the network would overwrite them before a cascade runs them again.
+    pixels: Box<[u8]>,
     arena: AlignedBytes,
 }
 
@@ -44,8 +46,27 @@ impl Host {
             sums: RowSums::new(pack)?,
             kernels,
             preprocessor: Preprocessor::new(geometry, width, height),
+            pixels: zeroed(options.max_batch * config.image_bytes(), "pixels")?,
             arena: AlignedBytes::try_zeroed(arena_len, "the arena")?,
         })
+    }
+
+    /// Runs the network, with a call after every operation.
+    fn execute(&mut self, job: &Job<'_>, after: &mut Observer<'_>) {
+        let weights = Weights {
+            pack: job.pack,
+            sums: &self.sums,
+        };
+        for op in job.plan.ops() {
+            let mut execution = Execution {
+                weights,
+                kernels: &mut *self.kernels,
+                pixels: &self.pixels[..job.plan.pixels().len],
+                arena: &mut self.arena,
+            };
+            execution.run(&op);
+            after(&op, &ArenaView { bytes: &self.arena });
+        }
     }
 }
 
@@ -66,41 +87,33 @@ impl Executor for Host {
         self.arena.len()
     }
 
-    fn set_pixels(&mut self, job: &Job<'_>, pixels: &[u8]) -> Result<(), DeviceError> {
-        self.arena[job.plan.pixels().range()].copy_from_slice(pixels);
+    fn set_pixels(&mut self, _: &Job<'_>, pixels: &[u8]) -> Result<(), DeviceError> {
+        self.pixels[..pixels.len()].copy_from_slice(pixels);
         Ok(())
     }
 
     fn preprocess(&mut self, job: &Job<'_>, frames: &[Frame<'_>]) -> Result<(), DeviceError> {
-        let pixels = &mut self.arena[job.plan.pixels().range()];
-        for (frame, image) in frames.iter().zip(image_chunks(job.pack, pixels)) {
+        for (frame, image) in frames.iter().zip(image_chunks(job.pack, &mut self.pixels)) {
             self.preprocessor.preprocess(frame, image).expect(VALID);
         }
         Ok(())
     }
 
-    fn run(&mut self, job: &Job<'_>) -> Result<Results<'_>, DeviceError> {
-        self.observe(job, &mut |_, _| {})
+    fn take_again(&mut self, job: &Job<'_>, images: &[usize]) -> Result<(), DeviceError> {
+        let len = job.pack.config().image_bytes();
+        for (place, &image) in images.iter().enumerate() {
+            self.pixels
+                .copy_within(image * len..(image + 1) * len, place * len);
+        }
+        Ok(())
     }
 
-    fn observe(
-        &mut self,
-        job: &Job<'_>,
-        observer: &mut Observer<'_>,
-    ) -> Result<Results<'_>, DeviceError> {
-        let weights = Weights {
-            pack: job.pack,
-            sums: &self.sums,
-        };
-        for op in job.plan.ops() {
-            let mut execution = Execution {
-                weights,
-                kernels: &mut *self.kernels,
-                arena: &mut self.arena,
-            };
-            execution.run(&op);
-            observer(&op, &ArenaView { bytes: &self.arena });
-        }
+    fn run(&mut self, job: &Job<'_>) -> Result<(), DeviceError> {
+        self.execute(job, &mut |_, _| {});
+        Ok(())
+    }
+
+    fn results(&mut self, job: &Job<'_>) -> Result<Results<'_>, DeviceError> {
         let view = ArenaView { bytes: &self.arena };
         Ok(Results {
             batch: job.plan.batch(),
@@ -108,6 +121,18 @@ impl Executor for Host {
             sizes: view.u32(job.plan.sizes()),
             best: &[],
         })
+    }
+
+    fn observe(
+        &mut self,
+        job: &Job<'_>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Results<'_>, DeviceError> {
+        // An observer sees them where the plan has them.
+        let pixels = job.plan.pixels();
+        self.arena[pixels.range()].copy_from_slice(&self.pixels[..pixels.len]);
+        self.execute(job, observer);
+        self.results(job)
     }
 
     fn time(&mut self, _: &Job<'_>, _: u32, _: &mut Timer<'_>) -> Result<bool, DeviceError> {

@@ -1,24 +1,35 @@
-//! `mergevit bench --estimate`: a roofline estimate of a plan's latency on a Jetson module.
-//!
-//! The kernels count the multiplications and instructions of each launch. Its time is the longest that its
-//! multiplications, its instructions or its memory traffic need on the module, with the blocks spread over the
-//! SMs as evenly as whole blocks allow, plus a gap between launches. Cache misses, exposed latency and falling
-//! clocks are not modelled, so this is an estimate, not a measurement.
+//! `mergevit bench --estimate`: a roofline [estimate](mergevit_runtime::estimate) of a plan's latency on a Jetson module.
 
-mod module;
-mod row;
 mod table;
-
-pub(super) use module::ModuleName;
 
 use crate::args::ModelArgs;
 use crate::failure::Failure;
 use crate::model;
 use crate::output::Time;
-use mergevit_runtime::{Pack, Plan, Schedule, inspect};
-use module::Module;
-use row::Row;
+use mergevit_runtime::estimate::{self, Module, Row};
+use mergevit_runtime::{Pack, Plan, Schedule};
 use serde::Serialize;
+
+/// Modules as the command line names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ModuleName {
+    /// 8 SMs at 1.02 GHz, 102.4 GB/s
+    OrinNanoSuper,
+    /// 8 SMs at 0.918 GHz, 102.4 GB/s
+    OrinNx,
+    /// 16 SMs at 1.3 GHz, 204.8 GB/s
+    AgxOrin,
+}
+
+impl ModuleName {
+    const fn module(self) -> &'static Module {
+        match self {
+            Self::OrinNanoSuper => &Module::ORIN_NANO_SUPER,
+            Self::OrinNx => &Module::ORIN_NX,
+            Self::AgxOrin => &Module::AGX_ORIN,
+        }
+    }
+}
 
 /// A whole plan on a module.
 #[derive(Debug, Serialize)]
@@ -46,20 +57,7 @@ impl Estimate {
     ) -> Result<Self, Failure> {
         let config = pack.config();
         let plan = Plan::new(config, schedule, batch).map_err(|error| Failure::work(&error))?;
-        let mut kinds: Vec<Row> = Vec::new();
-        let mut total = Row {
-            name: "total".into(),
-            ..Row::default()
-        };
-        for launches in inspect::launches(pack, &plan, module.target()) {
-            let row = Row::new(&launches, module);
-            total.add(&row);
-            match kinds.iter_mut().find(|kind| kind.name == row.name) {
-                Some(kind) => kind.add(&row),
-                None => kinds.push(row),
-            }
-        }
-        kinds.sort_by(|a, b| b.total_us.total_cmp(&a.total_us));
+        let estimate::Estimate { kinds, total } = estimate::Estimate::new(pack, &plan, module);
         Ok(Self {
             event: "estimate",
             time: Time::now(),
@@ -92,27 +90,16 @@ pub(super) fn estimate(
 
 #[cfg(test)]
 mod tests {
-    use super::module::LAUNCH_US;
     use super::*;
-    use mergevit_runtime::testing;
+    use clap::ValueEnum;
 
     #[test]
-    fn rows_sum_up_and_no_total_beats_its_floor() {
-        let config = testing::model(64, 8, 2, 3, 10);
-        let pack = testing::pack(&config, &[0, 8], 1);
-        for name in [ModuleName::OrinNanoSuper, ModuleName::AgxOrin] {
-            for (schedule, batch) in pack.schedules().iter().zip([1, 8]) {
-                let estimate = Estimate::new(&pack, schedule, batch, name.module()).unwrap();
-                let plan = Plan::new(&config, schedule, batch).unwrap();
-                assert_eq!(estimate.total.macs, plan.cost().macs);
-                assert!(estimate.total.tensor_macs >= estimate.total.macs);
-                for row in estimate.kinds.iter().chain([&estimate.total]) {
-                    let launches = LAUNCH_US * row.launches as f64;
-                    assert!(row.total_us >= row.floor_us() + launches - 1e-9, "{row:?}");
-                }
-                let sum: f64 = estimate.kinds.iter().map(|row| row.total_us).sum();
-                assert!((sum - estimate.latency_us).abs() < 1e-6);
-            }
-        }
+    fn modules_are_named_as_the_runtime_names_them() {
+        let spelled = ModuleName::value_variants().iter().map(|name| {
+            let value = name.to_possible_value().expect("none is hidden");
+            value.get_name().to_owned()
+        });
+        let own: Vec<_> = Module::ALL.map(|module| module.name.to_owned()).into();
+        assert_eq!(spelled.collect::<Vec<_>>(), own);
     }
 }

@@ -1,9 +1,8 @@
 //! An estimate as text.
 
 use super::Estimate;
-use super::module::LAUNCH_US;
-use super::row::Row;
 use crate::output::{self, Table};
+use mergevit_runtime::estimate::{LAUNCH_US, Row};
 use std::fmt;
 
 const HEADINGS: [&str; 11] = [

@@ -76,7 +76,8 @@ impl Lowering<'_> {
             LinearEpilogue::ResidualAdd => Epilogue::Residual,
         };
         let which = Layer::linear(op);
-        self.gemm(&which, op.layer, op.input, op.output, &epilogue)
+        let (input, output) = (self.at(op.input), self.at(op.output));
+        self.gemm(&which, op.layer, input, output, &epilogue)
     }
 
     pub(super) fn attention(&self, op: &AttentionOp) -> Launch {

@@ -102,7 +102,7 @@ impl Lowering<'_> {
             op.shape.batch as u32,
             &PatchifyParams {
                 pixels: self.addresses.pixels,
-                patches: self.at(op.patches),
+                patches: self.addresses.patches,
                 image_size: op.shape.image_size as u32,
                 patch_size: op.shape.patch_size as u32,
                 row: op.shape.row() as u32,
@@ -119,24 +119,25 @@ impl Lowering<'_> {
             batch: op.batch as u32,
             prefix: self.pack.config().prefix as u32,
         };
-        self.gemm(&Layer::embed(op), None, op.patches, op.residual, &epilogue)
+        let (input, output) = (self.addresses.patches, self.at(op.residual));
+        self.gemm(&Layer::embed(op), None, input, output, &epilogue)
     }
 
     fn gemm(
         &self,
         which: &Layer,
         layer: Option<usize>,
-        input: Span,
-        output: Span,
+        input: Address,
+        output: Address,
         epilogue: &Epilogue,
     ) -> Launch {
         let tensors = which.linear.tensors();
         let operands = Operands {
-            input: self.at(input),
+            input,
             weights: self.weights.address(tensors.weight, layer),
             scale: self.weights.address(tensors.scale, layer),
             bias: self.weights.address(tensors.bias, layer),
-            output: self.at(output),
+            output,
             partial: self.addresses.partial,
             arrived: self.addresses.arrived,
         };

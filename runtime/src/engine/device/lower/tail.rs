@@ -1,6 +1,7 @@
 //! What comes after the layers.
 
-use super::super::memory::{BEST, head_width};
+use super::super::super::output::BEST;
+use super::super::memory::head_width;
 use super::Lowering;
 use crate::pack::{Norm, TensorKind as Kind};
 use crate::plan::{FinalNormOp, FinalOutput, HeadOp, PoolAttentionOp, PoolOp};

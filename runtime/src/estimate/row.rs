@@ -1,28 +1,37 @@
 //! The least time that one operation can take on a module.
 
 use super::module::{L2_BYTES, LAUNCH_US, Module};
+use crate::inspect::{Cost, Op, PlannedLaunch};
 use mergevit_kernels::cuda::Launch;
-use mergevit_runtime::inspect::{Cost, Op, PlannedLaunch};
 use serde::Serialize;
 
 /// One operation, or the sum of several.
-#[derive(Clone, Debug, Default, Serialize)]
-pub(super) struct Row {
-    pub(super) name: String,
-    pub(super) operations: usize,
-    pub(super) launches: usize,
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Row {
+    /// The operations of a step, joined by ` + `.
+    pub name: String,
+    /// Steps.
+    pub operations: usize,
+    /// Launches of kernels.
+    pub launches: usize,
     /// Multiply-accumulates that the model needs.
-    pub(super) macs: u64,
+    pub macs: u64,
     /// Multiply-accumulates that Tensor Cores execute, those on padding included.
-    pub(super) tensor_macs: u64,
-    pub(super) instructions: u64,
-    pub(super) weight_bytes: u64,
+    pub tensor_macs: u64,
+    /// Instructions that warps issue.
+    pub instructions: u64,
+    /// Bytes of weights.
+    pub weight_bytes: u64,
     /// Read from and written to memory: weights, and activations that do not fit into the L2 cache.
-    pub(super) memory_bytes: u64,
-    pub(super) compute_us: f64,
-    pub(super) issue_us: f64,
-    pub(super) memory_us: f64,
-    pub(super) total_us: f64,
+    pub memory_bytes: u64,
+    /// Microseconds that the multiplications take.
+    pub compute_us: f64,
+    /// Microseconds that the instructions take.
+    pub issue_us: f64,
+    /// Microseconds that the memory traffic takes.
+    pub memory_us: f64,
+    /// Microseconds that all of it takes, one beside the other, with the gaps between launches.
+    pub total_us: f64,
 }
 
 impl Row {
@@ -78,7 +87,7 @@ impl Row {
     }
 
     /// The least time that multiplications and memory traffic need.
-    pub(super) fn floor_us(&self) -> f64 {
+    pub fn floor_us(&self) -> f64 {
         self.compute_us.max(self.memory_us)
     }
 }

@@ -4,10 +4,10 @@ use mergevit_kernels::cuda::Target;
 
 /// INT8 multiply-accumulates per clock of the Tensor Cores of one SM, without sparsity (NVIDIA Ampere
 /// architecture; Jetson Orin's are the same).
-pub(super) const MACS_PER_CLOCK: f64 = 2048.0;
+const MACS_PER_CLOCK: f64 = 2048.0;
 
 /// Instructions that one SM's four schedulers issue per clock.
-pub(super) const ISSUED_PER_CLOCK: f64 = 4.0;
+const ISSUED_PER_CLOCK: f64 = 4.0;
 
 /// Bytes of L2 cache (Jetson Orin series data sheets): activations of an operation that fit stay there.
 pub(super) const L2_BYTES: u64 = 4 << 20;
@@ -18,78 +18,70 @@ const MEMORY_SHARE: f64 = 80.0 / 102.4;
 
 /// From the end of one kernel of a graph to the start of the next, in microseconds: an assumption, typical of
 /// Orin.
-pub(super) const LAUNCH_US: f64 = 2.0;
+pub const LAUNCH_US: f64 = 2.0;
 
 /// A Jetson module in its fastest power mode.
 #[derive(Debug)]
-pub(super) struct Module {
-    pub(super) title: &'static str,
-    pub(super) multiprocessors: u32,
-    pub(super) clock_hz: f64,
+pub struct Module {
+    /// As command lines spell it: `orin-nano-super`.
+    pub name: &'static str,
+    /// As people read it.
+    pub title: &'static str,
+    /// Streaming multiprocessors, SMs.
+    pub multiprocessors: u32,
+    clock_hz: f64,
     /// Nominal, in bytes per second.
-    memory_rate: f64,
-}
-
-const ORIN_NANO_SUPER: Module = Module {
-    title: "Jetson Orin Nano 8 GB, Super mode",
-    multiprocessors: 8,
-    clock_hz: 1.020e9,
-    memory_rate: 102.4e9,
-};
-
-const ORIN_NX: Module = Module {
-    title: "Jetson Orin NX 16 GB",
-    multiprocessors: 8,
-    clock_hz: 0.918e9,
-    memory_rate: 102.4e9,
-};
-
-const AGX_ORIN: Module = Module {
-    title: "Jetson AGX Orin 64 GB",
-    multiprocessors: 16,
-    clock_hz: 1.300e9,
-    memory_rate: 204.8e9,
-};
-
-/// Modules as the command line names them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum ModuleName {
-    /// 8 SMs at 1.02 GHz, 102.4 GB/s
-    OrinNanoSuper,
-    /// 8 SMs at 0.918 GHz, 102.4 GB/s
-    OrinNx,
-    /// 16 SMs at 1.3 GHz, 204.8 GB/s
-    AgxOrin,
-}
-
-impl ModuleName {
-    pub(super) const fn module(self) -> &'static Module {
-        match self {
-            Self::OrinNanoSuper => &ORIN_NANO_SUPER,
-            Self::OrinNx => &ORIN_NX,
-            Self::AgxOrin => &AGX_ORIN,
-        }
-    }
+    nominal_memory_rate: f64,
 }
 
 impl Module {
+    /// 8 SMs at 1.02 GHz, 102.4 GB/s.
+    pub const ORIN_NANO_SUPER: Self = Self {
+        name: "orin-nano-super",
+        title: "Jetson Orin Nano 8 GB, Super mode",
+        multiprocessors: 8,
+        clock_hz: 1.020e9,
+        nominal_memory_rate: 102.4e9,
+    };
+
+    /// 8 SMs at 0.918 GHz, 102.4 GB/s.
+    pub const ORIN_NX: Self = Self {
+        name: "orin-nx",
+        title: "Jetson Orin NX 16 GB",
+        multiprocessors: 8,
+        clock_hz: 0.918e9,
+        nominal_memory_rate: 102.4e9,
+    };
+
+    /// 16 SMs at 1.3 GHz, 204.8 GB/s.
+    pub const AGX_ORIN: Self = Self {
+        name: "agx-orin",
+        title: "Jetson AGX Orin 64 GB",
+        multiprocessors: 16,
+        clock_hz: 1.300e9,
+        nominal_memory_rate: 204.8e9,
+    };
+
+    /// All of them.
+    pub const ALL: [&'static Self; 3] = [&Self::ORIN_NANO_SUPER, &Self::ORIN_NX, &Self::AGX_ORIN];
+
     /// Multiply-accumulates per second.
-    pub(super) fn mac_rate(&self) -> f64 {
+    pub fn mac_rate(&self) -> f64 {
         f64::from(self.multiprocessors) * MACS_PER_CLOCK * self.clock_hz
     }
 
     /// Warp instructions per second.
-    pub(super) fn issue_rate(&self) -> f64 {
+    pub fn issue_rate(&self) -> f64 {
         f64::from(self.multiprocessors) * ISSUED_PER_CLOCK * self.clock_hz
     }
 
     /// Bytes per second that memory delivers.
-    pub(super) fn memory_rate(&self) -> f64 {
-        self.memory_rate * MEMORY_SHARE
+    pub fn memory_rate(&self) -> f64 {
+        self.nominal_memory_rate * MEMORY_SHARE
     }
 
     /// The properties that shape its launches.
-    pub(super) const fn target(&self) -> Target {
+    pub const fn target(&self) -> Target {
         Target {
             multiprocessors: self.multiprocessors,
             ..Target::ORIN_NANO
@@ -104,11 +96,7 @@ mod tests {
     /// The rates are those of the modules' data sheets: 33, 30 and 85 dense INT8 TOPS.
     #[test]
     fn rates_are_the_published_ones() {
-        for (module, tops) in [
-            (&ORIN_NANO_SUPER, 33.0),
-            (&ORIN_NX, 30.0),
-            (&AGX_ORIN, 85.0),
-        ] {
+        for (module, tops) in Module::ALL.into_iter().zip([33.0, 30.0, 85.0]) {
             let found = 2.0 * module.mac_rate() / 1e12;
             assert!(
                 (found / tops - 1.0).abs() < 0.02,
