@@ -17,7 +17,7 @@ pub(crate) struct FrameRecord<'a> {
     /// Where it came from, if from a file.
     #[serde(flatten)]
     pub(crate) file: Option<&'a FileName>,
-    /// `top` or `embedding`.
+    /// `top`, and perhaps `unknown`; or `embedding`.
     #[serde(flatten)]
     pub(crate) answer: AnswerView<'a>,
     #[serde(flatten)]

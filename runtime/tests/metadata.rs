@@ -3,8 +3,8 @@
 use mergevit_runtime::aligned::AlignedBytes;
 use mergevit_runtime::pack::validate;
 use mergevit_runtime::{
-    AttentionPooling, Cascade, Confidence, Defect, MergingEffect, ModelConfig, Normalization,
-    OutputKind, Pack, Pooling, ResizeMode, Schedule, ScoreKind, ZeroShot, testing,
+    AttentionPooling, Cascade, Confidence, Defect, EmbeddingClassifier, MergingEffect, ModelConfig,
+    Normalization, OutputKind, Pack, Pooling, ResizeMode, Schedule, ScoreKind, testing,
 };
 
 /// A pack whose metadata is replaced by `text`, its checksums right, its tensors as they were.
@@ -200,42 +200,71 @@ fn impossible_models_are_refused_by_field() {
 }
 
 #[test]
-fn impossible_zero_shot_classifiers_are_refused_by_field() {
+fn impossible_classifiers_of_embeddings_are_refused_by_field() {
+    const fn cosine(scale: f32, bias: f32) -> Option<EmbeddingClassifier> {
+        Some(EmbeddingClassifier::Cosine { scale, bias })
+    }
     type Change = fn(&mut ModelConfig);
-    let changes: [(&str, Change); 6] = [
-        ("model.zero_shot", |c| c.output = OutputKind::Logits),
+    let changes: [(&str, Change); 7] = [
+        ("model.classifier", |c| c.output = OutputKind::Logits),
         ("model.labels", |c| c.labels.clear()),
-        ("model.labels", |c| c.zero_shot = None),
-        ("model.zero_shot.scale", |c| {
-            c.zero_shot = Some(ZeroShot {
-                scale: 0.0,
-                bias: 0.0,
-            });
+        ("model.labels", |c| c.classifier = None),
+        ("model.classifier.scale", |c| {
+            c.classifier = cosine(0.0, 0.0)
         }),
-        ("model.zero_shot.scale", |c| {
-            c.zero_shot = Some(ZeroShot {
-                scale: f32::INFINITY,
-                bias: 0.0,
-            });
+        ("model.classifier.scale", |c| {
+            c.classifier = cosine(f32::INFINITY, 0.0)
         }),
-        ("model.zero_shot.bias", |c| {
-            c.zero_shot = Some(ZeroShot {
-                scale: 1.0,
-                bias: f32::NAN,
-            });
+        ("model.classifier.bias", |c| {
+            c.classifier = cosine(1.0, f32::NAN)
+        }),
+        ("model.unknown", |c| {
+            c.classifier = None;
+            c.labels.clear();
+            c.unknown = true;
         }),
     ];
     let family = testing::family();
-    let (_, zero_shot) = family
+    let (_, classified) = family
         .iter()
-        .find(|(_, config)| config.zero_shot.is_some())
+        .find(|(_, config)| config.classifier.is_some())
         .expect("one of them");
     for (field, change) in changes {
-        let mut config = zero_shot.clone();
+        let mut config = classified.clone();
         config.validate().expect("valid before the change");
         change(&mut config);
         let error = config.validate().expect_err(field);
         assert_eq!(error.field, field, "{error}");
+    }
+}
+
+#[test]
+fn a_classifier_is_its_kind_and_what_that_needs() {
+    let read = serde_json::from_str::<EmbeddingClassifier>;
+    for (text, expected) in [
+        (r#"{"kind":"linear"}"#, EmbeddingClassifier::Linear),
+        (
+            r#"{"kind":"cosine","scale":2.0,"bias":0.5}"#,
+            EmbeddingClassifier::Cosine {
+                scale: 2.0,
+                bias: 0.5,
+            },
+        ),
+    ] {
+        let found = read(text).expect(text);
+        assert_eq!(found, expected);
+        assert_eq!(serde_json::to_string(&found).unwrap(), text);
+    }
+    assert!(read(r#"{"kind":"cosine","scale":2.0}"#).is_ok());
+    for text in [
+        r#"{"kind":"linear","bias":0.5}"#,
+        r#"{"kind":"cosine"}"#,
+        r#"{"kind":"cosine","scale":2.0,"more":1}"#,
+        r#"{"kind":"linear","kind":"linear"}"#,
+        r#"{"kind":"nearest"}"#,
+        r"{}",
+    ] {
+        assert!(read(text).is_err(), "{text}");
     }
 }
 

@@ -4,6 +4,7 @@
 //! access to its tensors cannot fail. [`PackWriter`] writes one, atomically.
 
 mod choice;
+mod classes;
 mod error;
 mod foreign;
 mod header;
@@ -19,6 +20,7 @@ mod values;
 mod writer;
 
 pub use choice::Choice;
+pub use classes::{Classes, Unknown};
 pub use error::{Defect, PackError, SectionName, UnknownSchedule, UnknownSection};
 pub use header::VERSION;
 pub use kind::{DType, TensorKind};

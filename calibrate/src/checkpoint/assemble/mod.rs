@@ -104,7 +104,8 @@ fn model(anatomy: &Anatomy, sizes: &Sizes) -> ModelConfig {
         epsilon: facts.epsilon,
         score_kind: facts.score_kind,
         labels: Vec::new(),
-        zero_shot: None,
+        classifier: None,
+        unknown: false,
         preprocessing: super::described::no_preprocessing(sizes.image_size),
     }
 }
