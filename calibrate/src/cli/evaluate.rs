@@ -132,6 +132,11 @@ pub(super) fn run(args: &EvaluateArgs, console: Console) -> Result<(), CommandEr
     let checkpoint = checkpoint
         .map(|path| args.stated.load_for_pixels(path))
         .transpose()?;
+    // A pack of classes of one's own has only the network from it.
+    let checkpoint = checkpoint.map(|own| match pack.config().head {
+        true => own,
+        false => own.without_head(),
+    });
     if let Some(checkpoint) = &checkpoint {
         check_origin(&args.model, pack, checkpoint)?;
     }
@@ -141,7 +146,7 @@ pub(super) fn run(args: &EvaluateArgs, console: Console) -> Result<(), CommandEr
 }
 
 /// Writes the report in all its forms: files first, because a reader of standard output may go away.
-fn write(
+pub(super) fn write(
     report: &Report,
     data: Option<&OutputFile>,
     page: Option<&OutputFile>,
