@@ -7,10 +7,11 @@ use super::error::CommandError;
 use super::images::{ClassFoldersName, Images, ImagesOptions};
 use super::output::{self, Input};
 use super::progress::Progress;
+use super::summary::quoted;
 use crate::checkpoint::Checkpoint;
 use crate::dataset::Batch;
 use crate::evaluate::Evaluation;
-use crate::report::{Report, html, json, text};
+use crate::report::{Report, Suspect, WorstImage, examine, html, json, suspects, text};
 use clap::Args;
 use mergevit_kernels::ops::MAX_BATCH;
 use mergevit_runtime::limits::MAX_THREADS;
@@ -192,7 +193,9 @@ pub(super) fn measure(
         noise = Some(evaluation.residual_noise(pixels, || progress.step())?);
     }
     let progress = Progress::new(console, "measuring", images.len(), evaluation.passes());
+    let mut places = Vec::new();
     while let Some(Batch { pixels, labels, .. }) = &batch {
+        places.extend(batch.iter().flat_map(|batch| &batch.places));
         evaluation.classify(pixels, labels, &|| progress.step())?;
         let pack = evaluation.engine().pack();
         pack.check().map_err(|changed| PackError {
@@ -204,10 +207,39 @@ pub(super) fn measure(
     drop(progress);
     images.report_skipped();
     let noise = noise.unwrap_or_default();
+    let mut report = Report::new(&evaluation, images.name(), images.skipped(), noise);
+    report.made.command = command_line();
+    report.worst = worst(&mut evaluation, &images, &places)?;
     Ok(Measured {
-        report: Report::new(&evaluation, images.name(), images.skipped(), noise),
+        report,
         schedules: evaluation.measured(images.name()),
     })
+}
+
+/// A closer look at the worst images. `places` are those in the set, in the order in which images were classified.
+fn worst(
+    evaluation: &mut Evaluation<'_>,
+    images: &Images,
+    places: &[usize],
+) -> Result<Vec<WorstImage>, CommandError> {
+    let all = suspects(evaluation);
+    let look = |suspect: Suspect| {
+        let (name, pixels) = images.at(places[suspect.image])?;
+        Ok(examine(evaluation, &suspect, name, pixels)?)
+    };
+    all.into_iter().map(look).collect()
+}
+
+/// The command line of this process, as a shell takes it.
+fn command_line() -> String {
+    let words = std::env::args_os()
+        .enumerate()
+        .map(|(index, word)| match index {
+            // Where the program lies is the machine's business.
+            0 => env!("CARGO_PKG_NAME").into(),
+            _ => quoted(Path::new(&word)),
+        });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Checks that the pack was made from the checkpoint.

@@ -8,6 +8,7 @@ mod plot;
 mod results;
 mod table;
 mod text;
+mod worst;
 
 pub use json::json;
 pub use page::html;
@@ -19,3 +20,4 @@ pub use results::{
 pub(crate) use table::Table;
 pub use text::text;
 pub(crate) use text::write_table;
+pub use worst::{Suspect, examine, suspects};
