@@ -46,7 +46,7 @@ pub(super) struct EvaluateArgs {
     /// Fail at the first image that cannot be read, instead of skipping it
     #[arg(long)]
     strict: bool,
-    /// Measure only this schedule of the pack
+    /// Measure only this schedule of the pack, or this cascade and its two schedules
     #[arg(long, value_name = "NAME")]
     schedule: Option<String>,
     /// Backend that runs the pack: auto, reference, cpu, or one that `mergevit doctor` lists
@@ -103,7 +103,9 @@ pub(super) fn run(args: &EvaluateArgs, console: Console) -> Result<(), CommandEr
 
     let engine = engine(Pack::open(&args.model)?, &args.backend)?;
     let pack = engine.pack();
-    if let Some(schedule) = &args.schedule {
+    if let Some(schedule) = &args.schedule
+        && !pack.cascades().iter().any(|own| own.name == *schedule)
+    {
         pack.schedule_index(schedule).map_err(LoadError::from)?;
     }
     let options = ImagesOptions {

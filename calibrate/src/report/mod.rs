@@ -1,5 +1,6 @@
 //! What an evaluation found: as data for machines, as text and as a page for people.
 
+mod cascades;
 mod interval;
 mod json;
 mod markup;
