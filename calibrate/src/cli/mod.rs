@@ -10,10 +10,12 @@ mod forward;
 mod images;
 mod interrupt;
 mod man;
+mod measure;
 mod output;
 mod pack;
 mod preprocessing;
 mod progress;
+mod reports;
 mod summary;
 mod threads;
 

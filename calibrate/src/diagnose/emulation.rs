@@ -49,7 +49,12 @@ impl Emulation {
 
     /// (N) outputs for images at model resolution, `pixels` u8 (N, S, S, 3), without the roundings that are left out.
     /// Calls `done` after each, from any thread.
-    pub fn outputs(&mut self, pixels: &[u8], left_out: LeftOut, done: &(dyn Fn() + Sync)) -> Vec<Vec<f32>> {
+    pub fn outputs(
+        &mut self,
+        pixels: &[u8],
+        left_out: LeftOut,
+        done: &(dyn Fn() + Sync),
+    ) -> Vec<Vec<f32>> {
         self.exchange(left_out);
         let images = pixels.par_chunks_exact(self.network.model.image_bytes());
         let run = |image| {
@@ -66,7 +71,13 @@ impl Emulation {
 
     /// Exchanges the weights that are left out with exact ones, or back.
     fn exchange(&mut self, left_out: LeftOut) {
-        for Exact { quantizer, layer, part, weights } in &mut self.exact {
+        for Exact {
+            quantizer,
+            layer,
+            part,
+            weights,
+        } in &mut self.exact
+        {
             if !left_out.has(*quantizer, *layer) {
                 continue;
             }
@@ -105,7 +116,11 @@ impl Emulation {
 }
 
 /// Weights and bias of a linear layer.
-fn of(network: &mut Weights, which: Linear, layer: Option<usize>) -> (&mut Vec<f32>, &mut Vec<f32>) {
+fn of(
+    network: &mut Weights,
+    which: Linear,
+    layer: Option<usize>,
+) -> (&mut Vec<f32>, &mut Vec<f32>) {
     const ATTENDS: &str = "what has layers of it attends";
     if let Some(layer) = layer {
         let block = &mut network.blocks[layer];
@@ -122,7 +137,9 @@ fn of(network: &mut Weights, which: Linear, layer: Option<usize>) -> (&mut Vec<f
         _ => {
             let pooling = network.pooling.as_mut().expect(ATTENDS);
             match which {
-                Linear::PoolKeyValue => (&mut pooling.key_value_weight, &mut pooling.key_value_bias),
+                Linear::PoolKeyValue => {
+                    (&mut pooling.key_value_weight, &mut pooling.key_value_bias)
+                }
                 Linear::PoolProjection => (&mut pooling.proj_weight, &mut pooling.proj_bias),
                 Linear::PoolFc1 => (&mut pooling.fc1_weight, &mut pooling.fc1_bias),
                 _ => (&mut pooling.fc2_weight, &mut pooling.fc2_bias),

@@ -33,7 +33,9 @@ pub(super) fn exact(checkpoint: &Checkpoint, pack: &Pack, means: &Means) -> Vec<
         attention(checkpoint, pack, layer, means, &mut all);
         mlp(checkpoint, pack, layer, &mut all);
     }
-    if let (Some(weights), Some(norm)) = (&checkpoint.weights.pooling, &checkpoint.weights.token_norm) {
+    if let (Some(weights), Some(norm)) =
+        (&checkpoint.weights.pooling, &checkpoint.weights.token_norm)
+    {
         pooling(checkpoint, pack, (weights, norm), means, &mut all);
     }
     all.extend(head(checkpoint, pack));
@@ -60,10 +62,17 @@ fn packed(pack: &Pack, which: Linear, layer: Option<usize>) -> Layer {
 fn patch(checkpoint: &Checkpoint) -> Exact {
     let weights = &checkpoint.weights;
     let area = checkpoint.model.patch_size.pow(2);
-    let colour = |k: usize| (f64::from(checkpoint.mean[k / area]), f64::from(checkpoint.std[k / area]));
+    let colour = |k: usize| {
+        (
+            f64::from(checkpoint.mean[k / area]),
+            f64::from(checkpoint.std[k / area]),
+        )
+    };
     let pixels = Steps {
         step: (0..3 * area).map(|k| 1.0 / (255.0 * colour(k).1)).collect(),
-        shift: (0..3 * area).map(|k| (128.0 / 255.0 - colour(k).0) / colour(k).1).collect(),
+        shift: (0..3 * area)
+            .map(|k| (128.0 / 255.0 - colour(k).0) / colour(k).1)
+            .collect(),
     };
     let exact = Layer::exact(&weights.patch_weight, &weights.patch_bias, &pixels);
     linear(Quantizer::PatchWeights, None, Linear::Patch, exact)
@@ -97,8 +106,18 @@ fn values(
     (exact, units, context)
 }
 
-fn attention(checkpoint: &Checkpoint, pack: &Pack, layer: usize, means: &Means, all: &mut Vec<Exact>) {
-    let (model, block, at) = (&checkpoint.model, &checkpoint.weights.blocks[layer], Some(layer));
+fn attention(
+    checkpoint: &Checkpoint,
+    pack: &Pack,
+    layer: usize,
+    means: &Means,
+    all: &mut Vec<Exact>,
+) {
+    let (model, block, at) = (
+        &checkpoint.model,
+        &checkpoint.weights.blocks[layer],
+        Some(layer),
+    );
     let width = model.attention_width();
     let input = steps(pack, &block.norm1, Norm::First, at);
     let mut groups = vec![model.head_width; model.heads];
@@ -113,11 +132,20 @@ fn attention(checkpoint: &Checkpoint, pack: &Pack, layer: usize, means: &Means, 
     );
     let projection = Layer::exact(&block.proj_weight, &block.proj_bias, &context);
     all.push(linear(Quantizer::QkvWeights, at, Linear::Qkv, qkv));
-    all.push(linear(Quantizer::ProjectionWeights, at, Linear::Projection, projection));
+    all.push(linear(
+        Quantizer::ProjectionWeights,
+        at,
+        Linear::Projection,
+        projection,
+    ));
 }
 
 fn mlp(checkpoint: &Checkpoint, pack: &Pack, layer: usize, all: &mut Vec<Exact>) {
-    let (model, block, at) = (&checkpoint.model, &checkpoint.weights.blocks[layer], Some(layer));
+    let (model, block, at) = (
+        &checkpoint.model,
+        &checkpoint.weights.blocks[layer],
+        Some(layer),
+    );
     let input = steps(pack, &block.norm2, Norm::Second, at);
     let mut fc1 = Layer::exact(&block.fc1_weight, &block.fc1_bias, &input);
     let hidden = match (model.mlp, &block.inner_norm) {
@@ -213,5 +241,10 @@ fn head(checkpoint: &Checkpoint, pack: &Pack) -> Option<Exact> {
         shift: own.shift.repeat(tokens),
     };
     let exact = Layer::exact(&weights.head_weight, &weights.head_bias, &input);
-    Some(linear(Quantizer::ClassifierWeights, None, Linear::Head, exact))
+    Some(linear(
+        Quantizer::ClassifierWeights,
+        None,
+        Linear::Head,
+        exact,
+    ))
 }

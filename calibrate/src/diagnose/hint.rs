@@ -1,7 +1,6 @@
 //! When a checkpoint is unusually hard to quantize.
 
 use super::diagnosis::{Diagnosis, Gain};
-use super::outliers::Shared;
 
 /// Signal to noise of outputs, in dB, below which INT8 of a checkpoint is unusually far from full precision. Those of
 /// BENCHMARKS.md have 22 to 45 dB; below 20, more than some 4 decisions of 100 differ.
@@ -22,20 +21,28 @@ pub fn hint(diagnosis: &Diagnosis) -> Option<String> {
     let is_culprit = |gain: &&Gain| gain.gain_db >= CULPRIT_DB;
     match diagnosis.quantizers.first().filter(is_culprit) {
         Some(worst) => {
-            text += &format!(" Most of it comes from the {}: {:+.1} dB without.", worst.name(), worst.gain_db);
+            text += &format!(
+                " Most of it comes from the {}: {:+.1} dB without.",
+                worst.name(),
+                worst.gain_db
+            );
         }
         None => text += " No single rounding stands out: it comes from many.",
     }
     let layers = diagnosis.layers.iter().filter(is_culprit);
     if let Some(worst) = layers.max_by(|a, b| a.gain_db.total_cmp(&b.gain_db)) {
-        text += &format!(" Of all layers, {} costs most: {:.1} dB.", worst.name(), worst.gain_db);
+        text += &format!(
+            " Of all layers, {} costs most: {:.1} dB.",
+            worst.name(),
+            worst.gain_db
+        );
     }
-    if let Some(outlier) = diagnosis.outliers.first().filter(|own| own.times_median >= OUTLIER) {
-        let activation = match outlier.activation {
-            Shared::Query => "queries",
-            Shared::Key => "keys",
-            Shared::Hidden => "hidden channels",
-        };
+    if let Some(outlier) = diagnosis
+        .outliers
+        .first()
+        .filter(|own| own.times_median >= OUTLIER)
+    {
+        let activation = outlier.activation.name();
         text += &format!(
             " Channel {} of the {activation} in layer {} reaches {:.0} times as far as the median one, and shares its step.",
             outlier.channel, outlier.layer, outlier.times_median
@@ -46,7 +53,7 @@ pub fn hint(diagnosis: &Diagnosis) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::outliers::Outlier;
+    use super::super::outliers::{Outlier, Shared};
     use super::super::quantizer::Quantizer;
     use super::*;
 
@@ -79,10 +86,19 @@ mod tests {
     fn only_what_is_unusual_is_told_and_only_culprits_are_named() {
         assert_eq!(hint(&diagnosis(25.0, 9.0, 99.0)), None);
         let hard = hint(&diagnosis(12.0, 6.0, 99.0)).unwrap();
-        for part in ["12.0 dB", "hidden channels: +6.0 dB", "layer 1 costs most", "Channel 7", "99 times"] {
+        for part in [
+            "12.0 dB",
+            "hidden channels: +6.0 dB",
+            "layer 1 costs most",
+            "Channel 7",
+            "99 times",
+        ] {
             assert!(hard.contains(part), "{part}: {hard}");
         }
         let spread = hint(&diagnosis(12.0, 0.4, 3.0)).unwrap();
-        assert!(spread.contains("from many") && !spread.contains("Channel"), "{spread}");
+        assert!(
+            spread.contains("from many") && !spread.contains("Channel"),
+            "{spread}"
+        );
     }
 }

@@ -20,7 +20,9 @@ impl Means {
         let pooling = self.rows.len() - 1;
         let (sums, count) = &mut self.rows[layer.unwrap_or(pooling)];
         for row in values.chunks_exact(width) {
-            sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
+            sums.iter_mut()
+                .zip(row)
+                .for_each(|(sum, &x)| *sum += f64::from(x));
             *count += 1;
         }
     }
@@ -28,7 +30,9 @@ impl Means {
     /// Adds what another has seen.
     pub(super) fn add(mut self, other: Self) -> Self {
         for ((sums, count), (others, more)) in self.rows.iter_mut().zip(other.rows) {
-            sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other);
+            sums.iter_mut()
+                .zip(others)
+                .for_each(|(sum, other)| *sum += other);
             *count += more;
         }
         self

@@ -53,14 +53,23 @@ fn quantizers(pack: &Pack) -> Vec<Quantizer> {
 ///
 /// # Panics
 /// If pack and checkpoint are of different models, or if `pixels` are not whole images, at least one.
-pub fn diagnose(checkpoint: &Checkpoint, pack: &Pack, pixels: &[u8], done: &(dyn Fn() + Sync)) -> Diagnosis {
+pub fn diagnose(
+    checkpoint: &Checkpoint,
+    pack: &Pack,
+    pixels: &[u8],
+    done: &(dyn Fn() + Sync),
+) -> Diagnosis {
     let image = checkpoint.model.image_bytes();
     assert!(!pixels.is_empty() && pixels.len().is_multiple_of(image));
     let (truth, reach) = full_precision(checkpoint, pixels, done);
     let mut emulation = Emulation::new(checkpoint, pack, pixels);
     let mut measure = |left_out| -> Vec<Squares> {
         let outputs = emulation.outputs(pixels, left_out, done);
-        truth.iter().zip(&outputs).map(|(truth, found)| Squares::of(truth, found)).collect()
+        truth
+            .iter()
+            .zip(&outputs)
+            .map(|(truth, found)| Squares::of(truth, found))
+            .collect()
     };
     let all = measure(LeftOut::Nothing);
     let mut gain_of = |left_out, quantizer, layer| {
@@ -93,7 +102,11 @@ pub fn diagnose(checkpoint: &Checkpoint, pack: &Pack, pixels: &[u8], done: &(dyn
 }
 
 /// Outputs of full precision, and how far channels reach.
-fn full_precision(checkpoint: &Checkpoint, pixels: &[u8], done: &(dyn Fn() + Sync)) -> (Vec<Vec<f32>>, Reach) {
+fn full_precision(
+    checkpoint: &Checkpoint,
+    pixels: &[u8],
+    done: &(dyn Fn() + Sync),
+) -> (Vec<Vec<f32>>, Reach) {
     let images = pixels.par_chunks_exact(checkpoint.model.image_bytes());
     let run = |image| {
         let mut reach = Reach::default();
@@ -103,5 +116,8 @@ fn full_precision(checkpoint: &Checkpoint, pixels: &[u8], done: &(dyn Fn() + Syn
     };
     let runs: Vec<(Vec<f32>, Reach)> = images.map(run).collect();
     let (outputs, reaches): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
-    (outputs, reaches.into_iter().fold(Reach::default(), Reach::or))
+    (
+        outputs,
+        reaches.into_iter().fold(Reach::default(), Reach::or),
+    )
 }

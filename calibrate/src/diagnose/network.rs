@@ -49,9 +49,14 @@ fn packed(pack: &Pack, which: Linear, layer: Option<usize>) -> Layer {
 fn by_colour(model: &ModelConfig, packed: &[f32]) -> Vec<f32> {
     let area = model.patch_size * model.patch_size;
     let row = |row: &[f32]| -> Vec<f32> {
-        (0..3 * area).map(|k| row[k % area * 3 + k / area]).collect()
+        (0..3 * area)
+            .map(|k| row[k % area * 3 + k / area])
+            .collect()
     };
-    packed.chunks_exact(packed.len() / model.width).flat_map(row).collect()
+    packed
+        .chunks_exact(packed.len() / model.width)
+        .flat_map(row)
+        .collect()
 }
 
 fn set_block(pack: &Pack, layer: usize, block: &mut Block) {
@@ -67,7 +72,11 @@ fn set_block(pack: &Pack, layer: usize, block: &mut Block) {
         (*weight, *bias) = (layer.weight, layer.bias);
     };
     set(Linear::Qkv, &mut block.qkv_weight, &mut block.qkv_bias);
-    set(Linear::Projection, &mut block.proj_weight, &mut block.proj_bias);
+    set(
+        Linear::Projection,
+        &mut block.proj_weight,
+        &mut block.proj_bias,
+    );
     set(Linear::Fc1, &mut block.fc1_weight, &mut block.fc1_bias);
     set(Linear::Fc2, &mut block.fc2_weight, &mut block.fc2_bias);
 }
@@ -78,10 +87,26 @@ fn set_pooling(pack: &Pack, pooling: &mut PoolingWeights) {
         let layer = packed(pack, which, None);
         (*weight, *bias) = (layer.weight, layer.bias);
     };
-    set(Linear::PoolKeyValue, &mut pooling.key_value_weight, &mut pooling.key_value_bias);
-    set(Linear::PoolProjection, &mut pooling.proj_weight, &mut pooling.proj_bias);
-    set(Linear::PoolFc1, &mut pooling.fc1_weight, &mut pooling.fc1_bias);
-    set(Linear::PoolFc2, &mut pooling.fc2_weight, &mut pooling.fc2_bias);
+    set(
+        Linear::PoolKeyValue,
+        &mut pooling.key_value_weight,
+        &mut pooling.key_value_bias,
+    );
+    set(
+        Linear::PoolProjection,
+        &mut pooling.proj_weight,
+        &mut pooling.proj_bias,
+    );
+    set(
+        Linear::PoolFc1,
+        &mut pooling.fc1_weight,
+        &mut pooling.fc1_bias,
+    );
+    set(
+        Linear::PoolFc2,
+        &mut pooling.fc2_weight,
+        &mut pooling.fc2_bias,
+    );
     let query = pack.tensor_i8(TensorKind::PoolQuery, None).expect(VALID);
     let scores = score_factors(pack, TensorKind::PoolScoreScale, None);
     let head = query.len() / scores.len();
@@ -104,12 +129,20 @@ pub(super) fn units(pack: &Pack) -> Units {
     };
     let hidden = |kind, layer| vector(pack, kind, layer).map(|both| [both[0], both[1]]);
     let layer = |layer| LayerUnits {
-        attention: attention(TensorKind::ScoreScale, TensorKind::ContextScale, Some(layer)),
+        attention: attention(
+            TensorKind::ScoreScale,
+            TensorKind::ContextScale,
+            Some(layer),
+        ),
         hidden: hidden(TensorKind::HiddenQuantization, Some(layer)),
         has_inner_norm: model.mlp == Mlp::GatedNorm,
     };
     let pooling = || LayerUnits {
-        attention: attention(TensorKind::PoolScoreScale, TensorKind::PoolContextScale, None),
+        attention: attention(
+            TensorKind::PoolScoreScale,
+            TensorKind::PoolContextScale,
+            None,
+        ),
         hidden: hidden(TensorKind::PoolHiddenQuantization, None),
         has_inner_norm: false,
     };

@@ -16,6 +16,17 @@ pub enum Shared {
     Hidden,
 }
 
+impl Shared {
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Query => "queries",
+            Self::Key => "keys",
+            Self::Hidden => "hidden channels",
+        }
+    }
+}
+
 /// A channel that reaches much further than others with the same step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Outlier {
@@ -43,7 +54,10 @@ impl Tap for Reach {
         };
         let mut largest = vec![0.0f32; width];
         for row in values.chunks_exact(width) {
-            largest.iter_mut().zip(row).for_each(|(max, x)| *max = max.max(x.abs()));
+            largest
+                .iter_mut()
+                .zip(row)
+                .for_each(|(max, x)| *max = max.max(x.abs()));
         }
         self.0.push((layer, activation, largest));
     }
@@ -56,7 +70,9 @@ impl Reach {
             return other;
         }
         for ((.., own), (.., other)) in self.0.iter_mut().zip(other.0) {
-            own.iter_mut().zip(other).for_each(|(own, other)| *own = own.max(other));
+            own.iter_mut()
+                .zip(other)
+                .for_each(|(own, other)| *own = own.max(other));
         }
         self
     }

@@ -26,9 +26,9 @@ pub(super) fn decibels(ratio: f64) -> f64 {
 
 /// Signal to noise over all images, in dB; none if there is no noise or no signal.
 pub(super) fn signal_to_noise(images: &[Squares]) -> Option<f64> {
-    let (signal, noise) = images
-        .iter()
-        .fold((0.0, 0.0), |sums, own| (sums.0 + own.signal, sums.1 + own.noise));
+    let (signal, noise) = images.iter().fold((0.0, 0.0), |sums, own| {
+        (sums.0 + own.signal, sums.1 + own.noise)
+    });
     (signal > 0.0 && noise > 0.0).then(|| decibels(signal / noise))
 }
 
@@ -58,7 +58,10 @@ mod tests {
     use super::*;
 
     fn noise(values: &[f64]) -> Vec<Squares> {
-        let squares = |&noise| Squares { signal: 100.0, noise };
+        let squares = |&noise| Squares {
+            signal: 100.0,
+            noise,
+        };
         values.iter().map(squares).collect()
     }
 

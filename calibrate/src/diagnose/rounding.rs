@@ -49,19 +49,29 @@ impl Rounding<'_> {
 
     fn halves(&self, quantizer: Quantizer, layer: Option<usize>, values: &mut [f32]) {
         if !self.left_out.has(quantizer, layer) {
-            values.iter_mut().for_each(|x| *x = f16::from_f32(*x).to_f32());
+            values
+                .iter_mut()
+                .for_each(|x| *x = f16::from_f32(*x).to_f32());
         }
     }
 
     /// Rounds the context, which comes in units of the values.
-    fn context(&self, which: (Quantizer, Option<usize>), units: &AttentionUnits, values: &mut [f32], width: usize) {
+    fn context(
+        &self,
+        which: (Quantizer, Option<usize>),
+        units: &AttentionUnits,
+        values: &mut [f32],
+        width: usize,
+    ) {
         scale_heads(values, width, &units.context);
         self.bytes(which.0, which.1, values);
     }
 
     fn hidden(&self, which: (Quantizer, Option<usize>), units: &LayerUnits, values: &mut [f32]) {
         if let Some([inverse, zero]) = units.hidden {
-            values.iter_mut().for_each(|x| *x = x.mul_add(inverse, zero));
+            values
+                .iter_mut()
+                .for_each(|x| *x = x.mul_add(inverse, zero));
         }
         match units.has_inner_norm {
             true => self.halves(which.0, which.1, values),
@@ -71,7 +81,8 @@ impl Rounding<'_> {
 
     fn weights(&self, quantizer: Quantizer, layer: Option<usize>, rows: &mut [f32], width: usize) {
         if !self.left_out.has(quantizer, layer) {
-            rows.chunks_exact_mut(width).for_each(round_attention_weights);
+            rows.chunks_exact_mut(width)
+                .for_each(round_attention_weights);
         }
     }
 
@@ -86,9 +97,15 @@ impl Rounding<'_> {
             }
             Point::Key(_) => self.bytes(Quantizer::Key, at, values),
             Point::Value(_) => self.bytes(Quantizer::Value, at, values),
-            Point::AttentionWeights(_) => self.weights(Quantizer::AttentionWeights, at, values, width),
-            Point::Context(_) => self.context((Quantizer::Context, at), &units.attention, values, width),
-            Point::AttentionResidual(_) | Point::MlpResidual(_) => self.halves(Quantizer::Residual, at, values),
+            Point::AttentionWeights(_) => {
+                self.weights(Quantizer::AttentionWeights, at, values, width)
+            }
+            Point::Context(_) => {
+                self.context((Quantizer::Context, at), &units.attention, values, width)
+            }
+            Point::AttentionResidual(_) | Point::MlpResidual(_) => {
+                self.halves(Quantizer::Residual, at, values)
+            }
             Point::Norm2(_) => self.bytes(Quantizer::Norm2, at, values),
             Point::MlpHidden(_) => self.hidden((Quantizer::Hidden, at), units, values),
             Point::InnerNorm(_) => self.bytes(Quantizer::Hidden, at, values),
@@ -100,7 +117,9 @@ impl Rounding<'_> {
     fn in_pooling(&self, units: &LayerUnits, point: Point, values: &mut [f32], width: usize) {
         let own = (Quantizer::Pooling, None);
         match point {
-            Point::TokenNorm | Point::PoolKeyValue | Point::PoolNorm => self.bytes(own.0, own.1, values),
+            Point::TokenNorm | Point::PoolKeyValue | Point::PoolNorm => {
+                self.bytes(own.0, own.1, values)
+            }
             Point::PoolAttentionWeights => self.weights(own.0, own.1, values, width),
             Point::PoolContext => self.context(own, &units.attention, values, width),
             Point::PoolHidden => self.hidden(own, units, values),

@@ -35,7 +35,8 @@ impl Steps {
         });
         let step: Vec<f64> = step.collect();
         let biases = real.bias.iter().zip(&packed.bias).zip(&step);
-        let shift = biases.map(|((&real, &packed), step)| f64::from(real) - step * f64::from(packed));
+        let shift =
+            biases.map(|((&real, &packed), step)| f64::from(real) - step * f64::from(packed));
         Self {
             shift: shift.collect(),
             step,
@@ -125,7 +126,10 @@ impl Layer {
     /// takes apart; that both layers have the same mean does.
     pub(super) fn mean_bias(&self, packed: &Self, mean: &[f64]) -> Vec<f32> {
         let inputs = self.inputs();
-        let rows = self.weight.chunks_exact(inputs).zip(packed.weight.chunks_exact(inputs));
+        let rows = self
+            .weight
+            .chunks_exact(inputs)
+            .zip(packed.weight.chunks_exact(inputs));
         let bias = |((real, packed), bias): ((&[f32], &[f32]), &f32)| {
             let pairs = real.iter().zip(packed).zip(mean);
             let moved: f64 = pairs
@@ -187,6 +191,9 @@ mod tests {
         let exact = real.in_units(&[0.5, 0.5, 1.0]);
         assert_eq!(exact.weight[..4], [2.0, 4.0, -6.0, 8.0]);
         let bias = exact.mean_bias(&packed, &[10.0, 10.0]);
-        assert!((bias[0] - 1.0).abs() < 1e-5 && bias[1..] == [2.0, 3.0], "{bias:?}");
+        assert!(
+            (bias[0] - 1.0).abs() < 1e-5 && bias[1..] == [2.0, 3.0],
+            "{bias:?}"
+        );
     }
 }

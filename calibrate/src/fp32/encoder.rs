@@ -67,7 +67,11 @@ impl Forward<'_> {
         tap.change(Point::Norm2(layer), &mut x, model.width);
         let mut hidden = linear(&x, model.width, &block.fc1_weight, &block.fc1_bias);
         let row = model.mlp_row();
-        tap.change(Point::MlpPreActivation(layer), &mut hidden, model.fc1_outputs());
+        tap.change(
+            Point::MlpPreActivation(layer),
+            &mut hidden,
+            model.fc1_outputs(),
+        );
         match model.mlp {
             Mlp::Plain => activate(model.activation, &mut hidden),
             Mlp::Gated | Mlp::GatedNorm => hidden = gate(model.activation, &hidden),

@@ -9,6 +9,7 @@ mod plot;
 mod results;
 mod table;
 mod text;
+mod why;
 mod worst;
 
 pub use json::json;

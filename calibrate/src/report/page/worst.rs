@@ -30,7 +30,10 @@ pub(super) fn section(report: &Report) -> Section {
 
 fn card(worst: &WorstImage) -> String {
     let (title, schedule) = (escape(&worst.image), escape(&worst.schedule));
-    let label = worst.label.as_deref().map_or("without label".into(), escape);
+    let label = worst
+        .label
+        .as_deref()
+        .map_or("without label".into(), escape);
     let fault = match worst.fault {
         Fault::Disagrees => "INT8 and FP32 disagree",
         Fault::Wrong => "wrong",
