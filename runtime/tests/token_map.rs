@@ -38,7 +38,7 @@ fn a_token_has_as_many_patches_as_its_size_says() {
         let pixels = pixels(&config);
         let patches = config.tokens() - config.prefix;
         for backend in backends().filter(|backend| backend.available) {
-            let pack = testing::pack(&config, &[0, 1, 5, 60], 21);
+            let pack = testing::ranked_pack(&config, &[0, 1, 5, 60], 21);
             let mut engine = options(backend.name).build(pack).unwrap();
             for schedule in names(&engine) {
                 let what = format!("{name}, {}, {schedule}", backend.name);
