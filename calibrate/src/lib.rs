@@ -44,6 +44,8 @@
 //! - **Evaluate** ([`evaluate`], [`report`]): accuracy, agreement with full precision, and noise layer by
 //!   layer; and which rounding it comes from ([`diagnose`]).
 //!
+//! - **Head** ([`head`]): a classifier of one's own classes, from images of them, on what a pack without classes gives.
+//!
 //! The program `mergevit-calibrate` ([`cli`]) does all of it from the command line.
 
 pub mod checkpoint;
@@ -55,12 +57,12 @@ pub mod diagnose;
 mod documented;
 pub mod evaluate;
 pub mod fp32;
+pub mod head;
 pub mod observe;
 pub mod pack;
 pub mod quantize;
 pub mod report;
 pub mod schedules;
-
 pub mod zero_shot;
 
 pub use checkpoint::Checkpoint;

@@ -127,6 +127,11 @@ pub(super) fn run(args: &EvaluateArgs, console: Console) -> Result<(), CommandEr
     let checkpoint = checkpoint
         .map(|path| args.stated.load_for_pixels(path))
         .transpose()?;
+    // A pack of classes of one's own has only the network from it.
+    let checkpoint = checkpoint.map(|own| match pack.config().head {
+        true => own,
+        false => own.without_head(),
+    });
     if let Some(checkpoint) = &checkpoint {
         check_origin(&args.model, pack, checkpoint)?;
     }

@@ -4,7 +4,7 @@ use super::quantizer::{LeftOut, Quantizer};
 use crate::fp32::{Change, Point};
 use crate::quantize::WIDE_LIMIT;
 use half::f16;
-use mergevit_kernels::math::{exp2_255, sat8};
+use mergevit_kernels::math::{sat8, softmax_offset, softmax_weight};
 
 /// What turns integers of one attention into others.
 #[derive(Clone, Debug, Default)]
@@ -79,10 +79,12 @@ impl Rounding<'_> {
         }
     }
 
+    /// Rounds the weights of one head, (Q, T).
     fn weights(&self, quantizer: Quantizer, layer: Option<usize>, rows: &mut [f32], width: usize) {
         if !self.left_out.has(quantizer, layer) {
-            rows.chunks_exact_mut(width)
-                .for_each(round_attention_weights);
+            for (query, row) in rows.chunks_exact_mut(width).enumerate() {
+                round_attention_weights(query, row);
+            }
         }
     }
 
@@ -156,12 +158,13 @@ fn scale_heads(rows: &mut [f32], width: usize, factors: &[f32]) {
     }
 }
 
-/// A row of attention's weights as the kernels round it: bytes, of which the largest is 255, over their sum.
-fn round_attention_weights(row: &mut [f32]) {
+/// The row of attention's weights of query number `query` as the kernels round it: bytes, of which the largest is 255,
+/// over their sum.
+fn round_attention_weights(query: usize, row: &mut [f32]) {
     let largest = row.iter().copied().fold(0.0, f32::max);
     let mut sum = 0;
-    for p in &mut *row {
-        let rounded = exp2_255((*p / largest).log2());
+    for (key, p) in row.iter_mut().enumerate() {
+        let rounded = softmax_weight((*p / largest).log2(), softmax_offset(query, key));
         sum += rounded;
         *p = rounded as f32;
     }
@@ -174,9 +177,15 @@ mod tests {
 
     #[test]
     fn rows_of_weights_are_bytes_over_their_sum() {
+        // Offsets of the first query's keys, in 1/256: 0, 152, 48, 200.
         let mut row = [0.5, 0.25, 0.249, 0.001];
-        round_attention_weights(&mut row);
+        round_attention_weights(0, &mut row);
         let expected = [255.0, 128.0, 127.0, 1.0].map(|p| p / 511.0);
+        assert_eq!(row, expected);
+        let mut row = [0.5, 0.25, 0.249, 0.0001];
+        round_attention_weights(1, &mut row);
+        // 97, 249, 145, 41: 128.47, 127.56 and 0.21.
+        let expected = [255.0, 128.0, 127.0, 0.0].map(|p| p / 510.0);
         assert_eq!(row, expected);
     }
 

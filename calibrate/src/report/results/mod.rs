@@ -135,6 +135,39 @@ impl Report {
         }
     }
 
+    /// Of `pack`, of which nothing was measured on the set `dataset` yet.
+    pub fn of_pack(pack: &Pack, dataset: &str, backend: &str) -> Self {
+        Self {
+            tool: TOOL.into(),
+            date: now(),
+            pack: pack.path().map(|path| path.display().to_string()),
+            pack_hash: pack.hash(),
+            checkpoint_hash: pack.provenance().checkpoint_hash.clone(),
+            model: pack.config().architecture.clone(),
+            dataset: dataset.into(),
+            images: 0,
+            skipped: 0,
+            labelled: 0,
+            backend: backend.into(),
+            top1_fp32: None,
+            top1_fp32_standard_error: None,
+            top5_fp32: None,
+            top5_fp32_standard_error: None,
+            network: ModelFacts::of(pack),
+            schedules: Vec::new(),
+            cascades: Vec::new(),
+            front: Vec::new(),
+            front_basis: None,
+            noise: Vec::new(),
+            why: None,
+            worst: Vec::new(),
+            made: Made {
+                command: String::new(),
+                provenance: pack.provenance().clone(),
+            },
+        }
+    }
+
     /// How many images were measured, in words.
     pub(super) fn count(&self) -> String {
         let images = Count(self.images, "image");
