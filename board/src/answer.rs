@@ -1,6 +1,6 @@
 //! What a command says of an image: its most likely classes, or its embedding.
 
-use crate::ranking::{Ranked, Ranking, rank};
+use crate::ranking::{Named, Ranked, Ranking};
 use mergevit_runtime::Output;
 use serde::Serialize;
 use std::fmt;
@@ -14,28 +14,34 @@ const NUMBER: usize = 24;
 /// An image's answer, to be kept beyond the engine's next run. Filling it does not allocate.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
+    named: Named,
     top: Vec<Ranked>,
     /// Classes that there are.
     ranked: usize,
+    /// Whether the image is of none of them, if the pack can tell.
+    unknown: Option<bool>,
     embedding: Vec<f32>,
+    second_run: bool,
 }
 
 impl Answer {
-    /// Room for the `top` most likely classes.
-    pub(crate) fn classes(top: usize) -> Self {
+    /// Room for `top` classes.
+    pub(crate) fn classes(named: Named, top: usize) -> Self {
         Self {
+            named,
             top: vec![Ranked::default(); top],
             ranked: 0,
+            unknown: None,
             embedding: Vec::new(),
+            second_run: false,
         }
     }
 
     /// Room for an embedding of `columns` numbers.
     pub(crate) fn embedding(columns: usize) -> Self {
         Self {
-            top: Vec::new(),
-            ranked: 0,
             embedding: vec![0.0; columns],
+            ..Self::classes(Named::Best, 0)
         }
     }
 
@@ -46,39 +52,66 @@ impl Answer {
 
     /// Takes the answer of the batch's first image.
     pub(crate) fn take(&mut self, output: &Output<'_>) {
+        self.second_run = output.ran_again(0);
         match output.unit_embedding(0) {
             Some(embedding) if !self.embedding.is_empty() => {
                 self.embedding.copy_from_slice(embedding);
             }
-            _ => self.ranked = rank(output, 0, &mut self.top),
+            _ => {
+                self.ranked = self.named.rank(output, 0, &mut self.top);
+                self.unknown = output.is_unknown(0);
+            }
         }
+    }
+
+    /// Whether a cascade's second schedule gave it.
+    pub(crate) fn is_second_run(&self) -> bool {
+        self.second_run
     }
 
     /// As records have it; `labels` names classes.
     pub(crate) fn view<'a>(&'a self, labels: &'a [String]) -> AnswerView<'a> {
         match self.embedding.is_empty() {
-            true => AnswerView::Top(Ranking {
-                labels,
-                top: &self.top[..self.ranked],
-            }),
-            false => AnswerView::Embedding(Numbers(&self.embedding)),
+            true => AnswerView::Classes {
+                top: Ranking {
+                    labels,
+                    top: &self.top[..self.ranked],
+                },
+                unknown: self.unknown,
+            },
+            false => AnswerView::Embedding {
+                embedding: Numbers(&self.embedding),
+            },
         }
     }
 }
 
-/// A field of a record: `"top": [...]` or `"embedding": [...]`. Formatting and serializing do not allocate.
+/// Fields of a record: `"top": [...]`, and `"unknown": true` or `false` where the pack can tell; or `"embedding":
+/// [...]`. Formatting and serializing do not allocate.
 #[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(untagged)]
 pub(crate) enum AnswerView<'a> {
-    Top(Ranking<'a>),
-    Embedding(Numbers<'a>),
+    Classes {
+        top: Ranking<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unknown: Option<bool>,
+    },
+    Embedding {
+        embedding: Numbers<'a>,
+    },
 }
 
+/// `nut 93.1 %, bolt 4.2 %`, or `unknown, nearest nut 93.1 %, bolt 4.2 %`, or numbers.
 impl fmt::Display for AnswerView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Top(ranking) => ranking.fmt(f),
-            Self::Embedding(numbers) => numbers.fmt(f),
+            Self::Classes { top, unknown } => {
+                if *unknown == Some(true) {
+                    f.write_str("unknown, nearest ")?;
+                }
+                top.fmt(f)
+            }
+            Self::Embedding { embedding } => embedding.fmt(f),
         }
     }
 }
@@ -102,6 +135,33 @@ impl fmt::Display for Numbers<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_of_no_class_says_so_before_the_nearest() {
+        let mut answer = Answer::classes(Named::Best, 1);
+        answer.top[0].probability = 0.5;
+        answer.ranked = 1;
+        let labels = ["nut".to_string()];
+        for (unknown, text, json) in [
+            (None, "nut 50.0 %", "]}"),
+            (Some(false), "nut 50.0 %", "],\"unknown\":false}"),
+            (
+                Some(true),
+                "unknown, nearest nut 50.0 %",
+                "],\"unknown\":true}",
+            ),
+        ] {
+            answer.unknown = unknown;
+            let view = answer.view(&labels);
+            assert_eq!(view.to_string(), text);
+            let found = serde_json::to_string(&view).expect("it serializes");
+            assert!(
+                found.starts_with("{\"top\":[{") && found.ends_with(json),
+                "{found}"
+            );
+            assert!(found.len() <= answer.bound(3));
+        }
+    }
 
     #[test]
     fn an_embedding_is_a_list_of_numbers_that_read_back_the_same() {

@@ -1,6 +1,7 @@
 //! Records that several commands print as lines of JSON. `records.schema.json` describes all of them.
 
 use crate::answer::AnswerView;
+use crate::cascade::Decision;
 use crate::file_name::FileName;
 use crate::output::Time;
 use serde::Serialize;
@@ -16,9 +17,11 @@ pub(crate) struct FrameRecord<'a> {
     /// Where it came from, if from a file.
     #[serde(flatten)]
     pub(crate) file: Option<&'a FileName>,
-    /// `top` or `embedding`.
+    /// `top`, and perhaps `unknown`; or `embedding`.
     #[serde(flatten)]
     pub(crate) answer: AnswerView<'a>,
+    #[serde(flatten)]
+    pub(crate) decision: Option<Decision<'a>>,
     /// Preprocessing and inference.
     pub(crate) latency_us: f64,
     /// From the capture to the result, in a live loop.

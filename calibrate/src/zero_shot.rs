@@ -6,7 +6,7 @@
 //! the names as JSON, `["a", "b"]`, under `names` in its metadata. README.md shows a script that makes one.
 
 use mergevit_runtime::input_file::{self, InputError};
-use mergevit_runtime::{ModelConfig, OutputKind, ZeroShot};
+use mergevit_runtime::{Classes, EmbeddingClassifier, ModelConfig, OutputKind};
 use safetensors::{Dtype, SafeTensors};
 use std::path::Path;
 use thiserror::Error;
@@ -18,8 +18,10 @@ pub struct TextEmbeddings {
     pub names: Vec<String>,
     /// (classes, D), each of length 1.
     pub vectors: Vec<f32>,
-    /// Scale and bias of the logits.
-    pub zero_shot: ZeroShot,
+    /// One over the temperature of the logits.
+    pub scale: f32,
+    /// Added to them.
+    pub bias: f32,
 }
 
 /// Why text embeddings cannot be used.
@@ -133,7 +135,8 @@ impl TextEmbeddings {
         Ok(Self {
             names,
             vectors,
-            zero_shot: ZeroShot { scale, bias },
+            scale,
+            bias,
         })
     }
 
@@ -150,8 +153,14 @@ impl TextEmbeddings {
             return Err(TextEmbeddingsError::Width { found, expected });
         }
         model.labels.clone_from(&self.names);
-        model.zero_shot = Some(self.zero_shot);
+        let (scale, bias) = (self.scale, self.bias);
+        model.classifier = Some(EmbeddingClassifier::Cosine { scale, bias });
         Ok(())
+    }
+
+    /// The classes as a pack has them.
+    pub fn into_classes(self) -> Classes {
+        Classes::by_cosine(self.scale, self.bias, self.names, self.vectors)
     }
 }
 
@@ -220,15 +229,9 @@ mod tests {
         let texts = TextEmbeddings::parse(&bytes, None).unwrap();
         assert_eq!(texts.names, ["a", "b"]);
         assert_eq!(texts.vectors, [0.6, 0.8, 0.0, -1.0]);
-        assert_eq!(
-            texts.zero_shot,
-            ZeroShot {
-                scale: 100.0,
-                bias: 0.0
-            }
-        );
+        assert_eq!((texts.scale, texts.bias), (100.0, 0.0));
         let warm = TextEmbeddings::parse(&bytes, Some(0.5)).unwrap();
-        assert_eq!(warm.zero_shot.scale, 2.0);
+        assert_eq!(warm.scale, 2.0);
     }
 
     #[test]

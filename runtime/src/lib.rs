@@ -32,6 +32,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! **A cascade is two schedules by one name.** A frame runs under the cheap one, and again under the better one where the
+//! [margin](Output::margin) between its two best classes is small. [`Output::schedule`] names the one whose answer counts.
+//!
 //! **Loading may be slow, running may not allocate.** [`EngineOptions`] say what the engine must be ready for: which
 //! [backend](Backend), how many frames at once, how large they get. Loading reserves all of it. After that
 //! [`Engine::classify`] allocates nothing, except to make an error.
@@ -61,7 +64,8 @@
 //! frame.
 //!
 //! **A model classifies, or it embeds.** Where a pack has no classifier, [`Output::embedding`] and
-//! [`Output::unit_embedding`] are its answer. With text embeddings in it, classes are scored by their cosine too.
+//! [`Output::unit_embedding`] are its answer. With a classifier of embeddings in it, from the names of classes or from images of them, classes are
+//! scored too, and [`Output::is_unknown`] may say that an image is of none.
 //!
 //! **Every backend gives the same bits.** The scalar reference, each SIMD instruction set and the CUDA kernels compute
 //! the same logits from the same pack and frame, so what was measured on a workstation is what the board does.
@@ -80,6 +84,7 @@
 compile_error!("packs are little endian and used in place");
 
 pub mod aligned;
+mod classifier;
 pub mod config;
 mod engine;
 pub mod estimate;
@@ -102,10 +107,12 @@ pub mod words;
 #[doc = include_str!("../FORMAT.md")]
 pub mod format {}
 
+pub use classifier::{Classifier, normalize};
 pub use config::{
     Accuracy, ActivationName, ActivationQuantization, AttentionPooling, Cascade, Confidence,
-    ConfigError, Interpolation, MergingEffect, Mlp, ModelConfig, Normalization, OutputKind,
-    Pooling, Preprocessing, Provenance, ResizeMode, RotaryKind, Schedule, ScoreKind, ZeroShot,
+    ConfigError, EmbeddingClassifier, Interpolation, MergingEffect, Mlp, ModelConfig,
+    Normalization, OutputKind, Pooling, Preprocessing, Provenance, ResizeMode, RotaryKind,
+    Schedule, ScoreKind,
 };
 pub use engine::{
     Backend, BackendStatus, Engine, EngineOptions, LoadError, Output, Prediction, RunError, Top,
@@ -117,7 +124,7 @@ pub use mergevit_kernels::frame::{self, ColorSpace, Frame, FrameError, PixelForm
 pub use mergevit_kernels::memory::OutOfMemory;
 pub use output_file::{OutputError, OutputFile};
 pub use pack::{
-    Defect, Pack, PackChanged, PackError, PackWriter, Section, TensorKind, UnknownSchedule,
-    WriteError,
+    Classes, Defect, Pack, PackChanged, PackError, PackWriter, Section, TensorKind, Unknown,
+    UnknownSchedule, WriteError,
 };
 pub use plan::{Plan, PlanError};

@@ -2,8 +2,9 @@
 
 use crate::aligned::AlignedBytes;
 use crate::config::{
-    ActivationName, AttentionPooling, Interpolation, Mlp, ModelConfig, Normalization, OutputKind,
-    Pooling, Preprocessing, Provenance, ResizeMode, RotaryKind, Schedule, ScoreKind, ZeroShot,
+    ActivationName, AttentionPooling, EmbeddingClassifier, Interpolation, Mlp, ModelConfig,
+    Normalization, OutputKind, Pooling, Preprocessing, Provenance, ResizeMode, RotaryKind,
+    Schedule, ScoreKind,
 };
 use crate::pack::{DType, Pack, PackWriter, SectionKind, TensorKind};
 use crate::plan::Plan;
@@ -48,7 +49,8 @@ pub fn model(
         score_kind: ScoreKind::Softmax,
         epsilon: 1e-6,
         labels: (0..classes).map(|class| format!("class {class}")).collect(),
-        zero_shot: None,
+        classifier: None,
+        unknown: false,
         preprocessing: Preprocessing {
             resize: ResizeMode::ShortestSide(image_size + image_size / 8),
             interpolation: Interpolation::Bicubic,
@@ -207,11 +209,19 @@ const FAMILY: &[Variant] = &[
         output: OutputKind::Embedding,
         classes: 24,
         labels: ["cat", "dog", "crane", "bird"].map(String::from).into(),
-        zero_shot: Some(ZeroShot {
+        classifier: Some(EmbeddingClassifier::Cosine {
             scale: 100.0,
             bias: -3.5,
         }),
         ..m
+    }),
+    ("own classes", |m| {
+        headless(ModelConfig {
+            labels: ["nut", "bolt", "washer"].map(String::from).into(),
+            classifier: Some(EmbeddingClassifier::Linear),
+            unknown: true,
+            ..m
+        })
     }),
 ];
 
@@ -310,7 +320,9 @@ fn values(kind: TensorKind, config: &ModelConfig, random: &mut Random) -> Vec<f3
         Kind::FinalNormGain => final_gain(config),
         Kind::FinalNormBias if config.head => (0.0, 500.0),
         Kind::HeadScale => (2.0 / (200.0 * sum(config.pooled_width())), 0.0),
-        Kind::TextEmbedding => return text(config, random),
+        Kind::ClassVector | Kind::ClassCenter => return directions(config, random),
+        // Of random directions, some are nearer and some are not.
+        Kind::ClassThreshold => (0.0, 0.05),
         _ => (0.0, 0.1),
     };
     let (rows, columns) = kind.shape(config);
@@ -356,7 +368,8 @@ fn inner_norm(kind: TensorKind, config: &ModelConfig, random: &mut Random) -> Ve
 }
 
 /// Rows of length 1.
-fn text(config: &ModelConfig, random: &mut Random) -> Vec<f32> {
+/// A row of length 1 for each class.
+fn directions(config: &ModelConfig, random: &mut Random) -> Vec<f32> {
     let rows = (0..config.labels.len()).flat_map(|_| {
         let row = random.f32s(config.classes, 1.0);
         let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();

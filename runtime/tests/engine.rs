@@ -7,8 +7,8 @@ mod naive;
 use mergevit_kernels::frame::{Frame, Geometry, Interpolation, PixelFormat, Resize, reference};
 use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{
-    Backend, Engine, EngineOptions, LoadError, ModelConfig, Output, OutputKind, Pooling, RunError,
-    TensorKind, backends, inspect,
+    Backend, Classes, EmbeddingClassifier, Engine, EngineOptions, LoadError, ModelConfig, Output,
+    OutputKind, Pack, PackWriter, Pooling, RunError, TensorKind, Unknown, backends, inspect,
 };
 use naive::Naive;
 
@@ -81,7 +81,6 @@ fn every_backend_computes_the_network_written_out() {
 fn embeddings_are_what_scores_are_made_of() {
     let mut family = testing::family();
     family.retain(|(_, config)| config.output == OutputKind::Embedding);
-    assert!(family.iter().any(|(_, config)| config.zero_shot.is_some()));
     for (name, config) in family {
         let pixels = Random(3).bytes(3 * config.image_bytes());
         let mut engine = engine(&config, &[2], &options("cpu", 1, 3));
@@ -101,19 +100,29 @@ fn embeddings_are_what_scores_are_made_of() {
                     "{name}"
                 );
             }
-            let Some(zero_shot) = config.zero_shot else {
+            let Some(classifier) = config.classifier else {
                 assert_eq!(output.top(image).len(), 0, "{name}");
+                assert_eq!(output.is_unknown(image), None, "{name}");
                 continue;
             };
             let pack = testing::pack(&config, &[2], 21);
-            let text = pack.tensor_f32(TensorKind::TextEmbedding, None).unwrap();
-            let rows = text.chunks_exact(config.classes);
-            let expected = rows.map(|row| {
-                let products = row
-                    .iter()
-                    .zip(unit)
-                    .map(|(&a, &b)| f64::from(a) * f64::from(b));
-                f64::from(zero_shot.scale) * products.sum::<f64>() + f64::from(zero_shot.bias)
+            let tensor = |kind| pack.tensor_f32(kind, None).unwrap();
+            let row =
+                |kind, class: usize| &tensor(kind)[class * config.classes..][..config.classes];
+            let product = |a: &[f32], b: &[f32]| -> f64 {
+                let products = a.iter().zip(b);
+                products.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+            };
+            let expected = (0..config.labels.len()).map(|class| {
+                let vector = row(TensorKind::ClassVector, class);
+                match classifier {
+                    EmbeddingClassifier::Cosine { scale, bias } => {
+                        f64::from(scale) * product(unit, vector) + f64::from(bias)
+                    }
+                    EmbeddingClassifier::Linear => {
+                        product(raw, vector) + f64::from(tensor(TensorKind::ClassBias)[class])
+                    }
+                }
             });
             let expected: Vec<f64> = expected.collect();
             let logits = output.image_logits(image);
@@ -125,6 +134,12 @@ fn embeddings_are_what_scores_are_made_of() {
             let best = output.best(image);
             assert!((expected[best.class] - largest).abs() < 1e-3);
             assert_eq!(best.label, Some(&*config.labels[best.class]));
+            let is_unknown = config.unknown.then(|| {
+                let center = row(TensorKind::ClassCenter, best.class);
+                let threshold = tensor(TensorKind::ClassThreshold)[best.class];
+                product(unit, center) < f64::from(threshold)
+            });
+            assert_eq!(output.is_unknown(image), is_unknown, "{name}");
         }
     }
     let config = testing::tiny();
@@ -133,6 +148,36 @@ fn embeddings_are_what_scores_are_made_of() {
     let output = engine.classify_pixels(&pixels).unwrap();
     assert_eq!(output.embedding(0), None);
     assert_eq!(output.unit_embedding(0), None);
+}
+
+#[test]
+fn what_is_too_far_from_its_class_is_unknown() {
+    let mut family = testing::family();
+    family.retain(|(name, _)| *name == "own classes");
+    let (_, config) = family.pop().expect("one of the family");
+    let pack = testing::pack(&config, &[0], 21);
+    let tensor = |kind| pack.tensor_f32(kind, None).unwrap().to_vec();
+    let pixels = Random(3).bytes(2 * config.image_bytes());
+    for (threshold, expected) in [(-1.0, false), (1.0, true)] {
+        let classes = Classes {
+            labels: config.labels.clone(),
+            kind: config.classifier.unwrap(),
+            scores: config.score_kind,
+            vectors: tensor(TensorKind::ClassVector),
+            bias: tensor(TensorKind::ClassBias),
+            unknown: Some(Unknown {
+                centers: tensor(TensorKind::ClassCenter),
+                thresholds: vec![threshold; config.labels.len()],
+            }),
+        };
+        let writer = PackWriter::from_pack(&pack).with_classes(classes).unwrap();
+        let changed = Pack::from_memory(writer.to_bytes().unwrap()).unwrap();
+        let mut engine = options("cpu", 1, 2).build(changed).unwrap();
+        let output = engine.classify_pixels(&pixels).unwrap();
+        for image in 0..2 {
+            assert_eq!(output.is_unknown(image), Some(expected), "{threshold}");
+        }
+    }
 }
 
 /// 48 x 48 patches and a class token.

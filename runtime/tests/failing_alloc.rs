@@ -87,13 +87,13 @@ const SIGABRT: i32 = 6;
 /// A small model that has everything whose amount of memory a pack decides: scores and embeddings too.
 fn model() -> ModelConfig {
     let mut family = testing::family();
-    family.retain(|(name, _)| *name == "zero-shot");
-    let (_, zero_shot) = family.pop().expect("one of the family");
+    family.retain(|(name, _)| *name == "own classes");
+    let (_, classified) = family.pop().expect("one of the family");
     ModelConfig {
         image_size: 4,
         patch_size: 2,
         depth: 1,
-        ..zero_shot
+        ..classified
     }
 }
 

@@ -75,7 +75,8 @@ pub(super) fn model(architecture: &str) -> Result<ModelConfig, Defect> {
         epsilon: 1e-6,
         score_kind: ScoreKind::Softmax,
         labels: Vec::new(),
-        zero_shot: None,
+        classifier: None,
+        unknown: false,
         preprocessing: Preprocessing {
             resize: ResizeMode::ShortestSide((image_size as f64 / 0.9) as usize),
             interpolation: Interpolation::Bicubic,

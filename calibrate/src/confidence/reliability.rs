@@ -33,6 +33,15 @@ impl Reliability {
         bin.confidence += confidence;
     }
 
+    /// Counts all answers that `other` has counted.
+    pub fn add_all(&mut self, other: &Self) {
+        for (bin, other) in self.bins.iter_mut().zip(&other.bins) {
+            bin.images += other.images;
+            bin.right += other.right;
+            bin.confidence += other.confidence;
+        }
+    }
+
     /// From the least confidence to the largest.
     pub fn bins(&self) -> &[Bin; BINS] {
         &self.bins

@@ -19,24 +19,26 @@ pub enum ClassFolders {
     Ignored,
 }
 
-/// A class folder: its name, and how many images are in it.
+/// A class folder or a label: its name, and how many images it has.
 pub(super) type ClassFolder = (String, usize);
 
 /// The class of each folder.
 pub(super) struct Classes {
-    /// None if they are ignored.
-    pub(super) numbers: Option<Vec<usize>>,
+    pub(super) numbers: Vec<usize>,
     /// Whether the order of the names gave the numbers.
     pub(super) by_order: bool,
 }
 
-/// The classes of a model, and how the folders in `path` relate to them.
+/// The classes of a model, and how the folders in `path`, or the labels in it, relate to them.
 pub(super) struct Matching<'a> {
     pub(super) path: &'a Path,
     /// One a class, or none.
     pub(super) labels: &'a [String],
     pub(super) classes: usize,
+    /// Not [`ClassFolders::Ignored`].
     pub(super) rule: ClassFolders,
+    /// What has the names: `class folder`.
+    pub(super) what: &'static str,
 }
 
 impl Matching<'_> {
@@ -46,12 +48,6 @@ impl Matching<'_> {
     /// A folder that is no class, two that are the same one, a class without images, or another number of folders
     /// than of classes.
     pub(super) fn number(&self, folders: &[ClassFolder]) -> Result<Classes, DatasetError> {
-        if self.rule == ClassFolders::Ignored {
-            return Ok(Classes {
-                numbers: None,
-                by_order: false,
-            });
-        }
         let by_number = || {
             let names = folders.iter().map(|(name, _)| plain_number(name));
             names.collect::<Option<Vec<_>>>()
@@ -73,10 +69,7 @@ impl Matching<'_> {
             Some(numbers) => self.check(folders, numbers)?,
             None => self.in_order(folders)?,
         };
-        Ok(Classes {
-            numbers: Some(numbers),
-            by_order,
-        })
+        Ok(Classes { numbers, by_order })
     }
 
     /// The classes that have this name.
@@ -95,11 +88,13 @@ impl Matching<'_> {
             [class] => Ok(class),
             [] => Err(DatasetError::UnknownClass {
                 path: self.path.into(),
+                what: self.what,
                 folder: name.clone(),
                 nearest: self.nearest(name),
             }),
             [first, second, ..] => Err(DatasetError::SharedLabel {
                 path: self.path.into(),
+                what: self.what,
                 label: name.clone(),
                 classes: [first, second],
             }),
@@ -132,6 +127,7 @@ impl Matching<'_> {
             if class >= self.classes {
                 return Err(DatasetError::UnknownClass {
                     path: self.path.into(),
+                    what: self.what,
                     folder: name.clone(),
                     nearest: format!("its classes are 0 to {}", self.classes.saturating_sub(1)),
                 });
@@ -139,6 +135,7 @@ impl Matching<'_> {
             if let Some((first, _)) = named.insert(class, (name, *images)) {
                 return Err(DatasetError::SameClass {
                     path: self.path.into(),
+                    what: self.what,
                     folders: [first.clone(), name.clone()],
                     class: self.name(class),
                 });
@@ -162,6 +159,7 @@ impl Matching<'_> {
         } else {
             Err(DatasetError::ClassCount {
                 path: self.path.into(),
+                what: self.what,
                 found: folders.len(),
                 classes: self.classes,
             })

@@ -8,8 +8,8 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DatasetError {
-    /// The specification is neither of a folder nor of IDX files.
-    #[error("data set {spec:?}: expected folder:DIR or idx:IMAGES[.gz][,LABELS[.gz]]")]
+    /// The specification is of no kind that there is.
+    #[error("data set {spec:?}: expected folder:DIR, list:FILE or idx:IMAGES[.gz][,LABELS[.gz]]")]
     Spec {
         /// What was given.
         spec: String,
@@ -49,19 +49,23 @@ pub enum DatasetError {
         /// A sub-folder with images.
         folder: String,
     },
-    /// A class folder has a folder with images in it.
-    #[error("{}: the folder {folder} in it has images, expected them in the class folder itself", path.display())]
-    Nested {
-        /// The class folder.
+    /// A line of a list cannot be used.
+    #[error("{}, line {line}: {reason}", path.display())]
+    List {
+        /// The list.
         path: PathBuf,
-        /// The folder in it.
-        folder: String,
+        /// Which line, from 1.
+        line: u64,
+        /// Why.
+        reason: String,
     },
     /// A class folder has a name that the model does not know.
-    #[error("{}: class folder {folder:?} is no class of the model; {nearest}", path.display())]
+    #[error("{}: {what} {folder:?} is no class of the model; {nearest}", path.display())]
     UnknownClass {
-        /// The set's folder.
+        /// The set's folder, or list.
         path: PathBuf,
+        /// What has the name.
+        what: &'static str,
         /// The class folder's name.
         folder: String,
         /// What comes nearest.
@@ -69,12 +73,14 @@ pub enum DatasetError {
     },
     /// A class folder has the label of two classes.
     #[error(
-        "{}: class folder {label:?} is the label of the classes {} and {}, expected names that tell them apart",
+        "{}: {what} {label:?} is the label of the classes {} and {}, expected names that tell them apart",
         path.display(), classes[0], classes[1]
     )]
     SharedLabel {
         /// The set's folder.
         path: PathBuf,
+        /// What has the name.
+        what: &'static str,
         /// The class folder's name.
         label: String,
         /// The first two classes of this name.
@@ -82,12 +88,14 @@ pub enum DatasetError {
     },
     /// Two class folders are the same class.
     #[error(
-        "{}: the class folders {:?} and {:?} are both class {class}, expected one folder a class",
+        "{}: the {what}s {:?} and {:?} are both class {class}, expected one a class",
         path.display(), folders[0], folders[1]
     )]
     SameClass {
         /// The set's folder.
         path: PathBuf,
+        /// What has the names.
+        what: &'static str,
         /// Their names.
         folders: [String; 2],
         /// The class.
@@ -105,14 +113,16 @@ pub enum DatasetError {
     },
     /// Class folders are to be numbered in their order, but there are more or fewer than classes.
     #[error(
-        "{}: {found} class folders to number in alphabetical order, expected {classes}, one for each class of the \
+        "{}: {found} {what}s to number in alphabetical order, expected {classes}, one for each class of the \
          model",
         path.display()
     )]
     ClassCount {
         /// The set's folder.
         path: PathBuf,
-        /// Class folders.
+        /// What is to be numbered.
+        what: &'static str,
+        /// How many there are.
         found: usize,
         /// Classes of the model.
         classes: usize,
@@ -176,7 +186,7 @@ impl DatasetError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Spec { .. } | Self::Empty { .. } | Self::NoFolder { .. } => {
-                Some("a data set is folder:DIR or idx:IMAGES[.gz],LABELS[.gz]")
+                Some("a data set is folder:DIR, list:FILE.csv or idx:IMAGES[.gz],LABELS[.gz]")
             }
             Self::UnknownClass { .. } | Self::SharedLabel { .. } | Self::ClassCount { .. } => Some(
                 "name class folders by the model's labels (`mergevit inspect` lists them) or by class number from 0; \

@@ -143,8 +143,15 @@ impl Idx {
         self.pixels.len() / (self.width * self.height)
     }
 
-    pub(super) fn is_labelled(&self) -> bool {
-        self.labels.is_some()
+    /// The class of an image, if there are labels.
+    pub(super) fn class(&self, index: usize) -> Option<usize> {
+        self.labels.as_ref().map(|labels| labels[index].into())
+    }
+
+    /// Classes up to the last that an image has.
+    pub(super) fn classes(&self) -> usize {
+        let largest = self.labels.iter().flatten().max();
+        largest.map_or(0, |&label| usize::from(label) + 1)
     }
 
     pub(super) fn get(&self, index: usize) -> Image {
@@ -154,7 +161,7 @@ impl Idx {
             width: self.width,
             height: self.height,
             bytes: self.pixels[index * size..][..size].to_vec(),
-            label: self.labels.as_ref().map(|labels| labels[index].into()),
+            label: self.class(index),
         }
     }
 }

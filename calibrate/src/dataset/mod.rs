@@ -1,10 +1,12 @@
-//! Labelled images from folders or IDX files, and their preprocessing for a model.
+//! Labelled images from folders, lists or IDX files, and their preprocessing for a model.
 
 mod classes;
 mod error;
+mod files;
 mod folder;
 mod idx;
 mod image;
+mod list;
 mod selection;
 mod spec;
 
@@ -12,31 +14,42 @@ pub use self::image::Image;
 pub use classes::ClassFolders;
 pub use error::DatasetError;
 
+use files::{Files, Numbering};
 use mergevit_kernels::frame::{Frame, Geometry, MAX_SIDE, Preprocessor, Resize};
 use mergevit_runtime::{ModelConfig, ResizeMode};
 use rayon::prelude::*;
 use spec::Spec;
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 enum Source {
-    Folder(folder::Folder),
+    Files(Files),
     Idx(idx::Idx),
 }
 
 impl Source {
     fn len(&self) -> usize {
         match self {
-            Self::Folder(folder) => folder.len(),
+            Self::Files(files) => files.len(),
             Self::Idx(idx) => idx.len(),
         }
+    }
+
+    /// The classes of an image.
+    fn classes(&self, place: usize) -> impl Iterator<Item = usize> {
+        let (several, one) = match self {
+            Self::Files(files) => (files.classes(place), None),
+            Self::Idx(idx) => (&[][..], idx.class(place)),
+        };
+        several.iter().copied().chain(one)
     }
 
     /// `count` of `places`, or all: spread evenly over files, which are sorted by class; the first ones of an IDX file.
     fn pick(&self, places: &[usize], count: usize) -> Vec<usize> {
         match self {
-            Self::Folder(_) => selection::spread(places, count),
+            Self::Files(_) => selection::spread(places, count),
             Self::Idx(_) => places[..count.min(places.len())].to_vec(),
         }
     }
@@ -65,7 +78,7 @@ impl std::fmt::Debug for Dataset {
 pub struct Batch {
     /// u8 (N, S, S, 3)
     pub pixels: Vec<u8>,
-    /// (N) their classes.
+    /// (N) their classes, the first of several.
     pub labels: Vec<Option<usize>>,
     /// (N) their places in the set.
     pub places: Vec<usize>,
@@ -74,8 +87,8 @@ pub struct Batch {
 }
 
 impl Dataset {
-    /// Opens `folder:DIR` (one sub-folder per class, or flat and unlabelled) or
-    /// `idx:IMAGES[.gz][,LABELS[.gz]]` (the MNIST container), both with images of all classes.
+    /// Opens a set with images of all classes: `folder:DIR` (one sub-folder per class, or flat and unlabelled),
+    /// `list:FILE` (CSV, a path and a label on each line) or `idx:IMAGES[.gz][,LABELS[.gz]]` (the MNIST container).
     ///
     /// # Errors
     /// As [`Dataset::open_with`].
@@ -83,10 +96,11 @@ impl Dataset {
         Self::open_with(spec, labels, classes, ClassFolders::All)
     }
 
-    /// Opens a set whose class folders are matched with the model's `classes`, of which `labels` has the names, as
-    /// `folders` says.
+    /// Opens a set whose class folders, or the labels of whose list, are matched with the model's `classes`, of which
+    /// `labels` has the names, as `folders` says.
     ///
-    /// Files whose names start with a dot are left out. A path of IDX files may have commas in it.
+    /// The images of a class folder may be in folders in it. Files whose names start with a dot are left out. A path of
+    /// IDX files may have commas in it.
     ///
     /// # Errors
     /// An unknown kind, unreadable or malformed files, no images, class folders that are no classes, labels beyond
@@ -97,18 +111,45 @@ impl Dataset {
         classes: usize,
         folders: ClassFolders,
     ) -> Result<Self, DatasetError> {
+        let numbering = Numbering::Model {
+            labels,
+            classes,
+            rule: folders,
+        };
+        Self::open_numbered(spec, &numbering)
+    }
+
+    /// Opens a set whose class folders, or the labels of whose list, are the classes, in alphabetical order; the classes
+    /// of IDX files have their numbers for names. Returns the names too; none if the images have no labels.
+    ///
+    /// # Errors
+    /// As [`Dataset::open_with`], but any name is a class.
+    pub fn open_own(spec: &str) -> Result<(Self, Vec<String>), DatasetError> {
+        let set = Self::open_numbered(spec, &Numbering::Own)?;
+        let names = match &*set.source {
+            Source::Files(files) => files.numbered().to_vec(),
+            Source::Idx(idx) => (0..idx.classes()).map(|class| class.to_string()).collect(),
+        };
+        Ok((set, names))
+    }
+
+    fn open_numbered(spec: &str, numbering: &Numbering<'_>) -> Result<Self, DatasetError> {
         let spec = Spec::parse(spec)?;
         let path = spec.path();
         let name = path.file_name().unwrap_or(path.as_os_str());
         let name = name.to_string_lossy().into_owned();
         let source = match &spec {
-            Spec::Folder(path) => {
-                Source::Folder(folder::Folder::open(path, labels, classes, folders)?)
-            }
+            Spec::Folder(path) => Source::Files(Files::new(path, folder::find(path)?, numbering)?),
+            Spec::List(path) => Source::Files(Files::new(path, list::find(path)?, numbering)?),
             Spec::Idx(images, labels) => {
-                let labels = labels.as_deref();
-                let wanted = labels.filter(|_| folders != ClassFolders::Ignored);
-                Source::Idx(idx::Idx::open(images, wanted, classes)?)
+                let (classes, is_wanted) = match numbering {
+                    Numbering::Own => (usize::MAX, true),
+                    Numbering::Model { classes, rule, .. } => {
+                        (*classes, *rule != ClassFolders::Ignored)
+                    }
+                };
+                let labels = labels.as_deref().filter(|_| is_wanted);
+                Source::Idx(idx::Idx::open(images, labels, classes)?)
             }
         };
         Ok(Self {
@@ -118,10 +159,10 @@ impl Dataset {
         })
     }
 
-    /// The class folders in the order that gave them their numbers; none if their names did.
+    /// The names of the classes in the order that gave them their numbers; none if the model's labels did.
     pub fn numbered_folders(&self) -> &[String] {
         match &*self.source {
-            Source::Folder(folder) => folder.numbered(),
+            Source::Files(files) => files.numbered(),
             Source::Idx(_) => &[],
         }
     }
@@ -136,10 +177,9 @@ impl Dataset {
     /// # Panics
     /// If `index` is not below [`Dataset::len`].
     pub fn image_name(&self, index: usize) -> String {
-        let place = self.places[index];
-        match &*self.source {
-            Source::Folder(folder) => folder.path(place).display().to_string(),
-            Source::Idx(_) => format!("{}[{place}]", self.name),
+        match self.path(index) {
+            Some(path) => path.display().to_string(),
+            None => format!("{}[{}]", self.name, self.places[index]),
         }
     }
 
@@ -177,11 +217,45 @@ impl Dataset {
         parts.collect()
     }
 
-    /// Whether images have labels.
+    /// Uses at most `limit` images of each class, chosen as [`Dataset::limit`] does, and none without a class. An image
+    /// of several classes counts for the first.
+    pub fn limit_per_class(&mut self, limit: usize) {
+        let mut classes: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for &place in &self.places {
+            if let Some(class) = self.source.classes(place).next() {
+                classes.entry(class).or_default().push(place);
+            }
+        }
+        let places = classes.values();
+        let mut places: Vec<usize> = places
+            .flat_map(|places| self.source.pick(places, limit))
+            .collect();
+        places.sort_unstable();
+        self.places = places;
+    }
+
+    /// Whether all images have labels.
     pub fn is_labelled(&self) -> bool {
+        let is_labelled = |&place: &usize| self.source.classes(place).next().is_some();
+        self.places.iter().all(is_labelled)
+    }
+
+    /// The classes that image `index` is of: one, none if it is not labelled, or several.
+    ///
+    /// # Panics
+    /// If `index` is not below [`Dataset::len`].
+    pub fn classes(&self, index: usize) -> impl Iterator<Item = usize> {
+        self.source.classes(self.places[index])
+    }
+
+    /// The file of image `index`; none in a file of many.
+    ///
+    /// # Panics
+    /// If `index` is not below [`Dataset::len`].
+    pub fn path(&self, index: usize) -> Option<&Path> {
         match &*self.source {
-            Source::Folder(folder) => folder.is_labelled(),
-            Source::Idx(idx) => idx.is_labelled(),
+            Source::Files(files) => Some(files.path(self.places[index])),
+            Source::Idx(_) => None,
         }
     }
 
@@ -203,7 +277,7 @@ impl Dataset {
     ) -> Result<T, DatasetError> {
         let place = self.places[index];
         match &*self.source {
-            Source::Folder(folder) => folder.with(place, use_it),
+            Source::Files(files) => files.with(place, use_it),
             Source::Idx(idx) => use_it(idx.get(place)),
         }
     }
@@ -233,7 +307,7 @@ impl Dataset {
         let mut pixels = vec![0; range.len() * size];
         let results: Vec<Result<Option<usize>, DatasetError>> = pixels
             .par_chunks_exact_mut(size)
-            .zip(range)
+            .zip(range.clone())
             .map(|(out, index)| {
                 self.with(index, |image| {
                     self.resize(&image, geometry, out, index)?;
@@ -269,10 +343,9 @@ impl Dataset {
         index: usize,
     ) -> Result<(), DatasetError> {
         let refuse = |reason: String| DatasetError::Resize {
-            path: match &*self.source {
-                Source::Folder(folder) => folder.path(self.places[index]).into(),
-                Source::Idx(_) => PathBuf::from(&self.name),
-            },
+            path: self
+                .path(index)
+                .map_or_else(|| PathBuf::from(&self.name), Path::to_path_buf),
             reason,
         };
         let (width, height) = (image.width, image.height);

@@ -8,15 +8,18 @@ use std::path::{Path, PathBuf};
 pub(super) enum Spec {
     /// Image files.
     Folder(PathBuf),
+    /// A list of image files.
+    List(PathBuf),
     /// Images, and their labels.
     Idx(PathBuf, Option<PathBuf>),
 }
 
 impl Spec {
-    /// Reads `folder:DIR` or `idx:IMAGES[,LABELS]`.
+    /// Reads `folder:DIR`, `list:FILE` or `idx:IMAGES[,LABELS]`.
     pub(super) fn parse(text: &str) -> Result<Self, DatasetError> {
         match text.split_once(':') {
             Some(("folder", path)) if !path.is_empty() => Ok(Self::Folder(path.into())),
+            Some(("list", path)) if !path.is_empty() => Ok(Self::List(path.into())),
             Some(("idx", paths)) if !paths.is_empty() => {
                 let (images, labels) = split(paths);
                 Ok(Self::Idx(images.into(), labels.map(PathBuf::from)))
@@ -25,10 +28,10 @@ impl Spec {
         }
     }
 
-    /// The folder, or the file with the images.
+    /// The folder, the list, or the file with the images.
     pub(super) fn path(&self) -> &Path {
         match self {
-            Self::Folder(path) | Self::Idx(path, _) => path,
+            Self::Folder(path) | Self::List(path) | Self::Idx(path, _) => path,
         }
     }
 }

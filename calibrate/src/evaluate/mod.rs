@@ -18,7 +18,9 @@ pub use tally::{ClassTally, Tally, argmax, standard_error};
 
 use crate::checkpoint::Checkpoint;
 use crate::fp32::Forward;
-use mergevit_runtime::{Accuracy, Cascade, Engine, Pack, Plan, RunError, Schedule, TensorKind};
+use mergevit_runtime::{
+    Accuracy, Cascade, Classifier, Engine, Pack, Plan, RunError, Schedule, normalize,
+};
 use rayon::prelude::*;
 
 /// Classifies a data set with a pack under its schedules, and with the checkpoint that the pack was made from.
@@ -265,14 +267,14 @@ struct Real {
     logits: Option<Vec<f32>>,
 }
 
-/// The scores of the classes, given what the network gives: itself, or its cosine with each class's text embedding.
+/// The scores of the classes, given what the network gives: itself, or what the pack's classifier makes of it.
 fn scores(pack: &Pack, output: &[f32]) -> Vec<f32> {
-    let texts = pack.tensor_f32(TensorKind::TextEmbedding, None);
-    let (Some(zero_shot), Some(texts)) = (pack.config().zero_shot, texts) else {
+    let Some(classifier) = Classifier::of(pack) else {
         return output.to_vec();
     };
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-    let inverse = 1.0 / dot(output, output).sqrt().max(f32::MIN_POSITIVE);
-    let score = |text: &[f32]| zero_shot.scale * dot(output, text) * inverse + zero_shot.bias;
-    texts.chunks_exact(output.len()).map(score).collect()
+    let mut unit = vec![0.0; output.len()];
+    let mut scores = vec![0.0; classifier.classes()];
+    normalize(output, &mut unit);
+    classifier.score(output, &unit, &mut scores);
+    scores
 }

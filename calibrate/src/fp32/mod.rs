@@ -13,7 +13,7 @@ mod rotary;
 
 use crate::checkpoint::Checkpoint;
 pub(crate) use elementwise::{activate, gate};
-pub(crate) use product::linear;
+pub(crate) use product::{Matrix, linear, multiply};
 use rayon::prelude::*;
 
 /// A place in the network where a [`Tap`] sees the values. T tokens, T' after merging, C channels, A channels of all

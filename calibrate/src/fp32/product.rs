@@ -4,7 +4,7 @@ use gemm::{Parallelism, gemm};
 
 /// A read-only matrix view. Element (i, j) is `data[i * row_stride + j * column_stride]`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Matrix<'a> {
+pub(crate) struct Matrix<'a> {
     data: &'a [f32],
     rows: usize,
     columns: usize,
@@ -14,7 +14,7 @@ pub(super) struct Matrix<'a> {
 
 /// A writable matrix view with unit column stride.
 #[derive(Debug)]
-pub(super) struct MatrixMut<'a> {
+pub(crate) struct MatrixMut<'a> {
     data: &'a mut [f32],
     rows: usize,
     columns: usize,
@@ -23,12 +23,12 @@ pub(super) struct MatrixMut<'a> {
 
 impl<'a> Matrix<'a> {
     /// All of row-major `data` with `columns` columns.
-    pub(super) fn whole(data: &'a [f32], columns: usize) -> Self {
+    pub(crate) fn whole(data: &'a [f32], columns: usize) -> Self {
         Self::columns(data, columns, 0, columns)
     }
 
     /// Columns `first..first + columns` of row-major `data` with rows of `stride`.
-    pub(super) fn columns(data: &'a [f32], stride: usize, first: usize, columns: usize) -> Self {
+    pub(crate) fn columns(data: &'a [f32], stride: usize, first: usize, columns: usize) -> Self {
         assert!(data.len().is_multiple_of(stride) && first + columns <= stride);
         let rows = data.len() / stride;
         Self {
@@ -41,12 +41,12 @@ impl<'a> Matrix<'a> {
     }
 
     /// A writable [`Matrix::whole`].
-    pub(super) fn whole_mut(data: &'a mut [f32], columns: usize) -> MatrixMut<'a> {
+    pub(crate) fn whole_mut(data: &'a mut [f32], columns: usize) -> MatrixMut<'a> {
         Self::columns_mut(data, columns, 0, columns)
     }
 
     /// A writable [`Matrix::columns`].
-    pub(super) fn columns_mut(
+    pub(crate) fn columns_mut(
         data: &'a mut [f32],
         stride: usize,
         first: usize,
@@ -63,7 +63,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// The transpose, by swapping strides.
-    pub(super) fn transposed(self) -> Self {
+    pub(crate) fn transposed(self) -> Self {
         Self {
             rows: self.columns,
             columns: self.rows,
@@ -82,7 +82,7 @@ impl<'a> Matrix<'a> {
 }
 
 /// `out = left * right`, on this thread.
-pub(super) fn multiply(out: &mut MatrixMut<'_>, left: Matrix<'_>, right: Matrix<'_>) {
+pub(crate) fn multiply(out: &mut MatrixMut<'_>, left: Matrix<'_>, right: Matrix<'_>) {
     assert_eq!(
         (out.rows, out.columns, left.columns),
         (left.rows, right.columns, right.rows)

@@ -1,4 +1,4 @@
-use crate::math::{exp2_255, sat8};
+use crate::math::{sat8, softmax_offset, softmax_weight};
 use crate::ops::{Attention, MAX_HEAD_WIDTH};
 
 /// Keys and values of one image and head.
@@ -15,11 +15,12 @@ struct Memory<'a> {
     bias: &'a dyn Fn(usize) -> f32,
 }
 
-/// Attention of one query over the tokens of `memory`, into the head's channels of a context row.
+/// Attention of one query, number `index` of its image, over the tokens of `memory`, into the head's channels of a
+/// context row.
 ///
 /// `log2 size` is added to every score (proportional attention, Bolya et al., arXiv 2210.09461, eq. 1).
 fn attend(
-    query: &[i8],
+    (index, query): (usize, &[i8]),
     memory: &Memory<'_>,
     (score_scale, context_scale): (f32, f32),
     scores: &mut [f32],
@@ -36,7 +37,7 @@ fn attend(
     let mut sum = 0u32;
     let mut acc = [0i32; MAX_HEAD_WIDTH];
     for (j, &score) in scores.iter().enumerate() {
-        let p = exp2_255(score - max);
+        let p = softmax_weight(score - max, softmax_offset(index, j));
         sum += p;
         for (acc, &v) in acc.iter_mut().zip(row(j, memory.value)) {
             *acc += p as i32 * i32::from(v);
@@ -77,7 +78,7 @@ pub fn attention(
             };
             for i in 0..tokens {
                 attend(
-                    &rows[i * 3 * width + column..][..head_width],
+                    (i, &rows[i * 3 * width + column..][..head_width]),
                     &memory,
                     (shape.score_scale[head], shape.context_scale[head]),
                     &mut scores[..tokens],
@@ -109,7 +110,7 @@ pub fn pool_attention(
         for head in 0..shape.heads {
             let column = head * head_width;
             attend(
-                &query[column..][..head_width],
+                (0, &query[column..][..head_width]),
                 &Memory {
                     rows: &key_value[image * tokens * 2 * width..][..tokens * 2 * width],
                     stride: 2 * width,

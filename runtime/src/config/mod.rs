@@ -1,16 +1,18 @@
 //! What a pack says about its model, beside the weights: the JSON metadata section.
 
 mod cascade;
+mod classifier;
 mod measured;
 mod model;
 mod preprocessing;
 mod schedule;
 
 pub use cascade::Cascade;
+pub use classifier::EmbeddingClassifier;
 pub use measured::{Accuracy, Confidence, MergingEffect};
 pub use model::{
     ActivationName, AttentionPooling, Mlp, ModelConfig, Normalization, OutputKind, Pooling,
-    RotaryKind, ScoreKind, ZeroShot,
+    RotaryKind, ScoreKind,
 };
 pub use preprocessing::{Interpolation, Preprocessing, ResizeMode};
 pub use schedule::Schedule;

@@ -2,6 +2,7 @@
 //!
 //! `kernels/NUMERICS.md` says what each operation means bit for bit, `plan/build/` puts them in order.
 
+use super::classifier::EmbeddingClassifier;
 use super::preprocessing::Preprocessing;
 use super::{ConfigError, check, check_label, check_text, in_range};
 use crate::limits::{MAX_CLASSES, MAX_LAYERS, MAX_PATCH_SIZE};
@@ -153,16 +154,8 @@ impl ScoreKind {
     }
 }
 
-/// How an embedding meets the text embeddings of class names: the logit of a class is
-/// `scale * cosine + bias`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ZeroShot {
-    /// One over the temperature.
-    pub scale: f32,
-    /// Added to every logit.
-    #[serde(default)]
-    pub bias: f32,
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Architecture, labels and preprocessing of a model.
@@ -219,11 +212,14 @@ pub struct ModelConfig {
     pub score_kind: ScoreKind,
     /// Added to the variance in every norm.
     pub epsilon: f32,
-    /// Class names: one a class, or none at all. A model that classifies by text embeddings has one each.
+    /// Class names: one a class, or none at all. A model whose embedding is classified has one each.
     pub labels: Vec<String>,
-    /// How an embedding is classified, where the pack has text embeddings.
+    /// How an embedding is classified, where the pack has a vector for each class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub zero_shot: Option<ZeroShot>,
+    pub classifier: Option<EmbeddingClassifier>,
+    /// Whether an embedding can be of no class: the pack says how far from a class's center is too far.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unknown: bool,
     /// From frame to pixels.
     pub preprocessing: Preprocessing,
 }
@@ -290,9 +286,9 @@ impl ModelConfig {
         }
     }
 
-    /// Scores of an image: the classes that text embeddings name, or the network's outputs.
+    /// Scores of an image: the classes of its embedding, or the network's outputs.
     pub fn scores(&self) -> usize {
-        match self.zero_shot {
+        match self.classifier {
             Some(_) => self.labels.len(),
             None => self.classes,
         }
@@ -300,7 +296,7 @@ impl ModelConfig {
 
     /// Whether an image gets a score for each class.
     pub fn classifies(&self) -> bool {
-        self.output == OutputKind::Logits || self.zero_shot.is_some()
+        self.output == OutputKind::Logits || self.classifier.is_some()
     }
 
     /// Checks every field against the limits and against each other.
@@ -311,16 +307,9 @@ impl ModelConfig {
         self.validate_shape()?;
         check_text(|| "model.architecture".into(), &self.architecture)?;
         let labels = self.labels.len();
-        if let Some(zero_shot) = &self.zero_shot {
+        if let Some(classifier) = &self.classifier {
             in_range("model.labels", labels, 1, MAX_CLASSES)?;
-            let usable = zero_shot.scale > 0.0 && zero_shot.scale.is_finite();
-            check(usable, "model.zero_shot.scale", &zero_shot.scale, || {
-                "finite and above 0".into()
-            })?;
-            let finite = zero_shot.bias.is_finite();
-            check(finite, "model.zero_shot.bias", &zero_shot.bias, || {
-                "a finite number".into()
-            })?;
+            classifier.validate()?;
         } else {
             let fits = labels == 0 || labels == self.classes && self.output == OutputKind::Logits;
             check(fits, "model.labels", &labels, || match self.output {
@@ -438,10 +427,16 @@ impl ModelConfig {
             )?;
         }
         check(
-            self.zero_shot.is_none() || self.output == OutputKind::Embedding,
-            "model.zero_shot",
+            self.classifier.is_none() || self.output == OutputKind::Embedding,
+            "model.classifier",
             &"present",
             || "only where the output is an embedding".into(),
+        )?;
+        check(
+            !self.unknown || self.classifier.is_some(),
+            "model.unknown",
+            &self.unknown,
+            || "false, since no embedding is classified".into(),
         )
     }
 

@@ -2,6 +2,7 @@
 
 use super::prediction::{Prediction, Probabilities, Top};
 use super::scores::Scores;
+use crate::classifier::Classifier;
 use crate::config::{OutputKind, Schedule, ScoreKind};
 use crate::pack::Pack;
 use mergevit_kernels::cuda::Best;
@@ -75,6 +76,8 @@ pub struct Output<'a> {
     /// One a class, or none.
     labels: &'a [String],
     score_kind: ScoreKind,
+    /// What embeddings are classified by.
+    classifier: Option<Classifier<'a>>,
 }
 
 impl<'a> Output<'a> {
@@ -86,7 +89,8 @@ impl<'a> Output<'a> {
     ) -> Self {
         let config = pack.config();
         let embeds = config.output == OutputKind::Embedding;
-        let (unit, of_names) = scores.of(pack, results.outputs);
+        let classifier = Classifier::of(pack);
+        let (unit, of_names) = scores.of(config, classifier.as_ref(), results.outputs);
         if embeds {
             // What a device has picked are not classes.
             results.best = &[];
@@ -98,6 +102,7 @@ impl<'a> Output<'a> {
             logits: if embeds { of_names } else { results.outputs },
             labels: &config.labels,
             score_kind: config.score_kind,
+            classifier,
         }
     }
 
@@ -138,7 +143,7 @@ impl<'a> Output<'a> {
         assert!(image < batch, "image {image} of a batch of {batch}");
     }
 
-    /// (B, classes). Empty where the model gives embeddings and has no text embeddings to name classes.
+    /// (B, classes). Empty where the model gives embeddings and the pack has no classifier of them.
     pub fn logits(&self) -> &'a [f32] {
         self.logits
     }
@@ -187,6 +192,17 @@ impl<'a> Output<'a> {
     /// If there is no such image in the batch.
     pub fn unit_embedding(&self, image: usize) -> Option<&'a [f32]> {
         self.embeddings.map(|(_, unit)| self.of_image(unit, image))
+    }
+
+    /// Whether an image is of none of the classes: its embedding is farther from the center of its best class than the
+    /// images of that class were that the pack was made with. `None` where the pack cannot tell.
+    ///
+    /// # Panics
+    /// If there is no such image in the batch.
+    pub fn is_unknown(&self, image: usize) -> Option<bool> {
+        let unit = self.unit_embedding(image)?;
+        let best = self.top(image).next()?;
+        self.classifier?.is_unknown(unit, best.class)
     }
 
     /// (T) of one image after the last layer of its [schedule](Self::schedule).
@@ -309,6 +325,7 @@ mod tests {
             logits,
             labels: &[],
             score_kind: ScoreKind::Softmax,
+            classifier: None,
         });
     }
 

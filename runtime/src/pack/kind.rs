@@ -119,8 +119,22 @@ pub enum TensorKind {
     HeadScale = 71,
     /// (1, outputs) f32
     HeadBias = 72,
-    /// (names, outputs) f32: what embeddings are compared with, one row of length 1 a class.
-    TextEmbedding = 73,
+    /// (classes, outputs) f32: what embeddings are scored by. Rows of length 1 where cosines are, weights of the
+    /// embedding as the network gives it where that is linear.
+    ClassVector = 73,
+    /// (1, classes) f32: added to the scores of a linear classifier.
+    ClassBias = 74,
+    /// (classes, outputs) f32: what embeddings of a class are near to, one row of length 1 a class.
+    ClassCenter = 75,
+    /// (1, classes) f32: smallest cosine with the center at which an embedding is of the class.
+    ClassThreshold = 76,
+}
+
+impl TensorKind {
+    /// Whether it belongs to the classifier of embeddings, which the host computes.
+    pub(crate) const fn is_classifier(self) -> bool {
+        self as u32 >= Self::ClassVector as u32
+    }
 }
 
 /// Element type of a section.

@@ -20,7 +20,9 @@ enum When {
     TokenNorm,
     AttentionPooling,
     Head,
-    ZeroShot,
+    Classifier,
+    LinearClassifier,
+    Unknown,
 }
 
 impl When {
@@ -35,7 +37,9 @@ impl When {
             Self::TokenNorm => model.token_norm,
             Self::AttentionPooling => model.attention_pooling.is_some(),
             Self::Head => model.head,
-            Self::ZeroShot => model.zero_shot.is_some(),
+            Self::Classifier => model.classifier.is_some(),
+            Self::LinearClassifier => model.classifier.is_some_and(|own| own.is_linear()),
+            Self::Unknown => model.unknown,
         }
     }
 }
@@ -83,8 +87,8 @@ fn pooling(model: &ModelConfig, dimension: fn(&AttentionPooling) -> usize) -> us
 
 use TensorKind as Kind;
 use When::{
-    Always, AttentionPooling as Attentive, Head, InnerNorm, LayerRotary, PlainMlp, PreNorm,
-    SharedRotary, TokenNorm, ZeroShot,
+    Always, AttentionPooling as Attentive, Classifier, Head, InnerNorm, LayerRotary,
+    LinearClassifier, PlainMlp, PreNorm, SharedRotary, TokenNorm, Unknown,
 };
 
 const WIDTH: Dimension = |m| m.width;
@@ -97,6 +101,7 @@ const POOL_KEY_VALUE: Dimension = |m| 2 * pooling(m, AttentionPooling::width);
 const POOL_HEADS: Dimension = |m| pooling(m, |p| p.heads);
 const POOL_MLP: Dimension = |m| pooling(m, AttentionPooling::mlp_row);
 const OUTPUTS: Dimension = |m| m.classes;
+const LABELS: Dimension = |m| m.labels.len();
 
 /// Tensors before the layers.
 const EMBEDDING: &[Tensor] = &[
@@ -178,7 +183,10 @@ const TAIL: &[Tensor] = &[
     matrix(Kind::HeadWeight, Head, OUTPUTS, ModelConfig::pooled_width),
     vector(Kind::HeadScale, Head, OUTPUTS),
     vector(Kind::HeadBias, Head, OUTPUTS),
-    floats(Kind::TextEmbedding, ZeroShot, |m| m.labels.len(), OUTPUTS),
+    floats(Kind::ClassVector, Classifier, LABELS, OUTPUTS),
+    vector(Kind::ClassBias, LinearClassifier, LABELS),
+    floats(Kind::ClassCenter, Unknown, LABELS, OUTPUTS),
+    vector(Kind::ClassThreshold, Unknown, LABELS),
 ];
 
 fn rows() -> impl Iterator<Item = &'static Tensor> {
@@ -295,7 +303,7 @@ impl fmt::Display for SectionKind {
 }
 
 /// Beyond the largest code of a kind.
-const CODES: usize = 1 + TensorKind::TextEmbedding as usize;
+const CODES: usize = 1 + TensorKind::ClassThreshold as usize;
 
 /// The tensors of one model, and where each stands in the section table. Looking one up is a few instructions: it
 /// happens in every frame.

@@ -87,7 +87,15 @@ fn check_f32(
         TensorKind::Activation => {
             check_activation(values).map_or(Ok(()), |(index, what)| refuse(index, what))
         }
-        TensorKind::TextEmbedding => {
+        TensorKind::ClassThreshold => {
+            let is_cosine = |x: &f32| (-1.0..=1.0).contains(x);
+            match values.iter().position(|x| !is_cosine(x)) {
+                Some(index) => refuse(index, "a cosine, from -1 to 1"),
+                None => Ok(()),
+            }
+        }
+        TensorKind::ClassVector if config.classifier.is_some_and(|own| own.is_linear()) => Ok(()),
+        TensorKind::ClassVector | TensorKind::ClassCenter => {
             let columns = kind.shape(config).1;
             let long = |row: &[f32]| (length(row) - 1.0).abs() > LENGTH_TOLERANCE;
             match values.chunks_exact(columns).position(long) {
@@ -127,7 +135,7 @@ fn check_activation(values: &[f32]) -> Option<(usize, &'static str)> {
     large.map(|index| (index, "of magnitude at most 1024"))
 }
 
-/// How far from 1 the length of a text embedding may be.
+/// How far from 1 the length of a class's vector may be.
 const LENGTH_TOLERANCE: f64 = 1e-3;
 
 fn length(row: &[f32]) -> f64 {

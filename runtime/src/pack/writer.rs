@@ -1,5 +1,6 @@
 //! Writing packs: the same layout as the reader's, atomically.
 
+use super::classes::Classes;
 use super::error::{Defect, SectionName};
 use super::header::{ENTRY_SIZE, Entry, HEADER_SIZE, Header};
 use super::kind::{DType, TensorKind};
@@ -8,7 +9,6 @@ use super::{Pack, reader};
 use crate::aligned::{ALIGN, AlignedBytes};
 use crate::config::{
     ActivationQuantization, Cascade, ConfigError, Metadata, ModelConfig, Provenance, Schedule,
-    ZeroShot,
 };
 use crate::output_file::{OutputError, OutputFile};
 use std::borrow::Cow;
@@ -150,34 +150,40 @@ impl<'a> PackWriter<'a> {
         self
     }
 
-    /// Classifies embeddings: the logit of class i is `scale` times the cosine of the embedding and row i of `vectors`,
-    /// plus `bias`. `vectors` (names, outputs) need not have length 1. Replaces what text embeddings and labels the
-    /// pack had; checked when the pack is written.
+    /// Replaces where the pack came from; checked when the pack is written.
+    #[must_use]
+    pub fn with_provenance(mut self, provenance: Provenance) -> Self {
+        self.metadata.provenance = provenance;
+        self
+    }
+
+    /// Classifies embeddings by these classes, in the place of those and the labels that the pack had; checked when the
+    /// pack is written. What was measured of other classes stays with the schedules: see
+    /// [`with_schedules`](Self::with_schedules).
     ///
     /// # Errors
     /// [`WriteError::Shape`] unless there is a row for each label.
-    pub fn with_text_embeddings(
-        mut self,
-        zero_shot: ZeroShot,
-        labels: Vec<String>,
-        vectors: &[f32],
-    ) -> Result<Self, WriteError> {
+    pub fn with_classes(mut self, classes: Classes) -> Result<Self, WriteError> {
         let model = &mut self.metadata.model;
-        if model.zero_shot.is_some() {
-            self.tensors.pop();
-        }
-        let (names, columns) = (labels.len(), model.classes);
-        (model.zero_shot, model.labels) = (Some(zero_shot), labels);
+        let columns = model.classes;
+        let rows = classes.labels.len();
+        model.classifier = Some(classes.kind);
+        model.unknown = classes.unknown.is_some();
+        model.score_kind = classes.scores;
+        model.labels.clone_from(&classes.labels);
+        // The last sections: those before them stay where they are.
+        let kept = self.layout.tensors();
+        let kept = kept.filter(|(kind, _)| !kind.is_classifier()).count();
         self.layout = Layout::new(model);
-        // The last section: those before it stay where they are.
-        self.tensors.push(None);
-        let rows = vectors.chunks(columns).flat_map(|row| {
-            let squares: f64 = row.iter().map(|&x| f64::from(x).powi(2)).sum();
-            let length = squares.sqrt();
-            row.iter().map(move |&x| (f64::from(x) / length) as f32)
-        });
-        let rows: Vec<f32> = rows.collect();
-        self.tensor_f32(TensorKind::TextEmbedding, None, names, columns, rows)?;
+        self.tensors.truncate(kept);
+        self.tensors.resize(self.layout.sections() - 1, None);
+        for (kind, data) in classes.into_tensors(columns) {
+            let shape = match kind {
+                TensorKind::ClassBias | TensorKind::ClassThreshold => (1, rows),
+                _ => (rows, columns),
+            };
+            self.tensor_f32(kind, None, shape.0, shape.1, data)?;
+        }
         Ok(self)
     }
 

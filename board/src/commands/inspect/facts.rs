@@ -2,7 +2,8 @@
 
 use crate::output::Escaped;
 use mergevit_runtime::{
-    ActivationName, Mlp, ModelConfig, Normalization, OutputKind, Pooling, ResizeMode, RotaryKind,
+    ActivationName, EmbeddingClassifier, Mlp, ModelConfig, Normalization, OutputKind, Pooling,
+    ResizeMode, RotaryKind, ScoreKind,
 };
 
 /// Name and value of each line.
@@ -111,12 +112,21 @@ fn pooling(model: &ModelConfig) -> String {
 
 fn output(model: &ModelConfig) -> String {
     let labels = model.labels.len();
-    match (model.output, model.zero_shot) {
+    let embedding = format!("embedding of {} channels", model.classes);
+    let scored = match (model.output, model.classifier) {
         (OutputKind::Logits, _) => format!("{} classes, {labels} labels", model.classes),
-        (OutputKind::Embedding, None) => format!("embedding of {} channels", model.classes),
-        (OutputKind::Embedding, Some(zero_shot)) => format!(
-            "embedding of {} channels, {labels} classes by text embeddings, scale {}, bias {}",
-            model.classes, zero_shot.scale, zero_shot.bias
-        ),
-    }
+        (OutputKind::Embedding, None) => embedding,
+        (OutputKind::Embedding, Some(EmbeddingClassifier::Linear)) => {
+            format!("{embedding}, {labels} classes by a linear layer")
+        }
+        (OutputKind::Embedding, Some(EmbeddingClassifier::Cosine { scale, bias })) => {
+            format!("{embedding}, {labels} classes by cosine, scale {scale}, bias {bias}")
+        }
+    };
+    let or = if model.unknown { ", or unknown" } else { "" };
+    let several = match model.score_kind {
+        ScoreKind::Softmax => "",
+        ScoreKind::Sigmoid => ", any number of them right",
+    };
+    format!("{scored}{or}{several}")
 }

@@ -17,7 +17,7 @@ use super::inventory;
 use super::tensors::Tensors;
 use super::weights::{Affine, Weights};
 use heads::Heads;
-use mergevit_runtime::{ModelConfig, Normalization, OutputKind, RotaryKind, ScoreKind};
+use mergevit_runtime::{ModelConfig, Normalization, OutputKind, RotaryKind};
 use sizes::Sizes;
 
 /// A model in the canonical layout.
@@ -102,9 +102,10 @@ fn model(anatomy: &Anatomy, sizes: &Sizes) -> ModelConfig {
         },
         classes: sizes.classes,
         epsilon: facts.epsilon,
-        score_kind: ScoreKind::Softmax,
+        score_kind: facts.score_kind,
         labels: Vec::new(),
-        zero_shot: None,
+        classifier: None,
+        unknown: false,
         preprocessing: super::described::no_preprocessing(sizes.image_size),
     }
 }

@@ -254,9 +254,8 @@ pub(super) fn run(args: &PackArgs, console: Console) -> Result<(), CommandError>
     drop(progress);
     let provenance = provenance(&checkpoint, set, statistics.images, observer);
     let mut writer = build(&checkpoint, &model, schedules.clone(), provenance)?;
-    if let Some(texts) = &texts {
-        writer =
-            writer.with_text_embeddings(texts.zero_shot, texts.names.clone(), &texts.vectors)?;
+    if let Some(texts) = texts {
+        writer = writer.with_classes(texts.into_classes())?;
     }
     if let Some((choose, validate)) = held_out {
         let judged = Judged {

@@ -14,11 +14,11 @@ pub(super) struct DeviceWeights {
     addresses: Box<[Address]>,
 }
 
-/// The tensors of a pack that launches read: index of the section, bytes. Text embeddings, which may be large, are the
-/// host's.
+/// The tensors of a pack that launches read: index of the section, bytes. The classifier of
+/// embeddings, which may be large, is the host's.
 fn tensors(pack: &Pack) -> impl Iterator<Item = (usize, &[u8])> {
     let tensors = pack.layout().tensors().enumerate();
-    let read = tensors.filter(|(_, (kind, _))| *kind != TensorKind::TextEmbedding);
+    let read = tensors.filter(|(_, (kind, _))| !kind.is_classifier());
     read.map(|(position, (kind, layer))| {
         let bytes = match kind.dtype() {
             DType::I8 => pack.tensor_i8(kind, layer).map(bytemuck::cast_slice),

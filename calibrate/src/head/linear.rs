@@ -1,0 +1,115 @@
+//! A linear layer on embeddings, its regularization chosen by cross-validation.
+
+use super::features::Features;
+use super::folds::folds;
+use super::logistic::{Parameters, Problem, mean_surprise};
+use crate::fp32;
+use rayon::prelude::*;
+
+/// Strengths of regularization that are tried, in powers of ten: from so strong that nothing is learned to so weak that a
+/// few thousand images are learned by heart.
+const STRONGEST: f64 = 2.0;
+const WEAKEST: f64 = -5.0;
+const STEP: f64 = 0.5;
+
+/// Weaker strengths that must be worse than the best before the search ends.
+const PATIENCE: usize = 2;
+
+/// A linear layer, and what cross-validation says of images that it was not fitted on.
+pub(super) struct Fitted {
+    /// (classes, columns)
+    pub(super) weights: Vec<f32>,
+    /// (classes)
+    pub(super) bias: Vec<f32>,
+    /// Half of it times the sum of the squared weights, of standardized embeddings, is added to the mean loss.
+    pub(super) strength: f64,
+    /// (N, classes): each image's, by a layer fitted without the image's fold.
+    pub(super) scores: Vec<f32>,
+}
+
+/// One fold: what to learn from, what to predict, and what was learned last.
+struct Fold {
+    problem: Problem,
+    /// Indices of the images held out.
+    held_out: Vec<usize>,
+    features: Features,
+    parameters: Parameters,
+}
+
+impl Fold {
+    /// The scores of the held-out images.
+    fn scores(&self) -> Vec<f32> {
+        let (weights, bias) = self.problem.unfold(&self.parameters);
+        fp32::linear(self.features.rows(), self.features.columns(), &weights, &bias)
+    }
+}
+
+/// Fits a linear layer to `features` with `count` folds.
+pub(super) fn fit(features: &Features, count: usize) -> Fitted {
+    let fold_of = folds(features.labels(), features.classes(), count);
+    let fold = |fold: usize| {
+        let problem = Problem::new(&features.filtered(|i| fold_of[i] != fold));
+        Fold {
+            parameters: problem.start(),
+            problem,
+            held_out: (0..features.len()).filter(|&i| fold_of[i] == fold).collect(),
+            features: features.filtered(|i| fold_of[i] == fold),
+        }
+    };
+    let used: Vec<usize> = (0..count).filter(|fold| fold_of.contains(fold)).collect();
+    let mut folds: Vec<Fold> = used.into_par_iter().map(fold).collect();
+    let (strength, scores) = choose(features, &mut folds);
+    let problem = Problem::new(features);
+    let mut parameters = problem.start();
+    problem.fit(&mut parameters, strength);
+    let (weights, bias) = problem.unfold(&parameters);
+    Fitted {
+        weights,
+        bias,
+        strength,
+        scores,
+    }
+}
+
+/// The strength under which held-out images surprise least, and their scores under it. Each strength goes on from what
+/// the one before it learned.
+fn choose(features: &Features, folds: &mut [Fold]) -> (f64, Vec<f32>) {
+    let steps = ((STRONGEST - WEAKEST) / STEP) as usize;
+    let mut best: Option<(f64, f64, Vec<f32>)> = None;
+    let mut worse = 0;
+    for step in 0..=steps {
+        let strength = 10f64.powf(STRONGEST - step as f64 * STEP);
+        let scores = scores(features, folds, strength);
+        let surprise = mean_surprise(&scores, features.labels());
+        if best.as_ref().is_none_or(|(least, ..)| surprise < *least) {
+            best = Some((surprise, strength, scores));
+            worse = 0;
+        } else {
+            worse += 1;
+            if worse == PATIENCE {
+                break;
+            }
+        }
+    }
+    let (_, strength, scores) = best.expect("the first strength is the best so far");
+    (strength, scores)
+}
+
+/// (N, classes): every image by the fold that holds it out.
+fn scores(features: &Features, folds: &mut [Fold], strength: f64) -> Vec<f32> {
+    let classes = features.classes();
+    let of_folds: Vec<Vec<f32>> = folds
+        .par_iter_mut()
+        .map(|fold| {
+            fold.problem.fit(&mut fold.parameters, strength);
+            fold.scores()
+        })
+        .collect();
+    let mut scores = vec![0.0; features.len() * classes];
+    for (fold, of_fold) in folds.iter().zip(&of_folds) {
+        for (&image, row) in fold.held_out.iter().zip(of_fold.chunks_exact(classes)) {
+            scores[image * classes..][..classes].copy_from_slice(row);
+        }
+    }
+    scores
+}
