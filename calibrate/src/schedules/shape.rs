@@ -15,7 +15,7 @@ pub struct Shape {
 }
 
 /// Slopes that are tried.
-const SLOPES: [f64; 5] = [-1.0, -0.5, 0.0, 0.5, 1.0];
+const SLOPES: [f64; 4] = [-0.5, 0.0, 0.5, 1.0];
 
 /// Starts that are tried at most, evenly spread over the first two thirds of the layers.
 const STARTS: usize = 8;

@@ -7,7 +7,9 @@ use super::judged::Judged;
 use super::named::{auto_name, too_little};
 use crate::evaluate::{Outputs, outputs};
 use crate::report::{Table, write_table};
-use crate::schedules::{Candidate, Cost, Rated, Shape, Unit, candidates, passes, search, shares};
+use crate::schedules::{
+    Candidate, Cost, Rated, Shape, Unit, again, candidates, passes, search, shares,
+};
 use mergevit_runtime::limits::MAX_SCHEDULES;
 use mergevit_runtime::words::Count;
 use mergevit_runtime::{Pack, Schedule};
@@ -15,6 +17,9 @@ use std::ops::Range;
 
 /// How much cheaper than the cheapest schedule asked for that one is which only a cascade may use.
 const CASCADE_PART: f64 = 1.25;
+
+/// The place of the wanted share among [`shares`].
+const WANTED: usize = 2;
 
 /// The best schedule at one cost.
 pub(super) struct Found {
@@ -69,21 +74,36 @@ impl Judged<'_> {
             let least = cost.share(&Schedule::new("most", most));
             return Err(too_little(wanted, least));
         }
+        // The wanted cost first: what does well there races at the others, too.
+        let (_, _, at_wanted) = &races[WANTED];
+        let at_wanted = at_wanted.clone();
         let images = self.choose.len();
-        let runs = races.iter().map(|(_, _, all)| passes(all.len(), images));
+        let runs = races.iter().enumerate().map(|(index, (_, _, all))| {
+            let racing = match index {
+                WANTED => all.len(),
+                _ => again(all.clone(), &at_wanted, &[]).len(),
+            };
+            passes(racing, images)
+        });
         let progress = Progress::new(self.console, "searching", runs.sum::<usize>() + images, 1);
         let done = || progress.step();
         let depth = self.checkpoint.model.depth;
-        let unmerged = Schedule::constant(0, depth);
-        let truth = self.judge(&[&unmerged], 0..images, &done)?.remove(0);
-        let mut found: Vec<Found> = Vec::new();
-        for (share, is_wanted, all) in races {
-            let ranked = search(all, images, |schedules, range| {
-                let of_range = truth.part(range.clone());
+        let truth = self.judge(&[&Schedule::constant(0, depth)], 0..images, &done)?;
+        let race = |all| {
+            search(all, images, |schedules, range| {
+                let of_range = truth[0].part(range.clone());
                 let outputs = self.judge(schedules, range, &done)?;
                 let difference = outputs.iter().map(|own| own.difference(&of_range));
                 Ok::<_, CommandError>(difference.collect())
-            })?;
+            })
+        };
+        let best = race(at_wanted.clone())?;
+        let mut found: Vec<Found> = Vec::new();
+        for (index, (share, is_wanted, all)) in races.into_iter().enumerate() {
+            let ranked = match index {
+                WANTED => best.clone(),
+                _ => race(again(all, &at_wanted, &best))?,
+            };
             // Only what nobody asked for can lack candidates.
             let Some(Candidate {
                 schedule,
