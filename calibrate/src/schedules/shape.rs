@@ -2,6 +2,7 @@
 
 use mergevit_kernels::ops::Merge;
 use mergevit_runtime::ModelConfig;
+use std::fmt;
 
 /// How merging is spread over the layers: nothing before `start`, then a straight line. The last layer merges nothing,
 /// because hardly anything comes after it that could be saved.
@@ -64,6 +65,12 @@ impl Shape {
             merged as u16
         };
         (0..model.depth).map(&mut r).collect()
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "from layer {}, slope {}", self.start, self.slope)
     }
 }
 
