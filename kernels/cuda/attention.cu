@@ -1,6 +1,6 @@
 // Multi-head attention of heads of D channels: queries (B, Q, A) i8, keys and values (B, T, 2A) i8 to context
-// (B, Q, A) i8; A = H D. Rows lie at strides, so that one kernel takes all three from one projection (Q = T), or
-// pools the tokens by one constant query (Q = 1, stride 0).
+// (B, Q, A) i8; A = H D. Rows lie at strides, so that one kernel takes all three from one projection (Q = T, or fewer
+// where only the first tokens ask), or pools the tokens by one constant query (Q = 1, strides 0).
 //
 // A block takes 64 queries of one head, 16 a warp; keys and values of the head go through shared memory. The
 // integer softmax needs a row's true maximum before the first weight, so scores are computed twice and never
@@ -38,9 +38,11 @@ struct AttentionParams {
     u32 queries;                // Q
     u32 tokens;                 // T
     u32 heads;                  // H
-    u32 query_stride;           // from a query to the next, also of the next image; 0: one for all images
+    u32 query_stride;           // from a query to the next
+    u32 query_image;            // from an image's queries to the next image's
     u32 key_value_stride;       // from a token's keys to the next token's
     u32 tile;                   // tokens of a tile, a multiple of 32: all of them, or fewer
+    u32 padding;
 };
 
 constexpr u32 QUERIES = 64;
@@ -116,7 +118,7 @@ struct Queries {
 
     DEVICE Queries(const AttentionParams &p, u32 first) : scale(p.score_scale[blockIdx.y]) {
         u32 lane = lane_id();
-        const i8 *from = p.query + (u64)blockIdx.z * p.queries * p.query_stride + blockIdx.y * D;
+        const i8 *from = p.query + (u64)blockIdx.z * p.query_image + blockIdx.y * D;
 #pragma unroll
         for (u32 i = 0; i < D / 8; i++) {
             // Beyond the last query any row will do: the result is discarded.

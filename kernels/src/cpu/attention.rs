@@ -93,7 +93,7 @@ struct Operands<'a> {
     sizes: Option<&'a [u32]>,
 }
 
-/// Attention over `qkv` (B, T, 3A) into `context` (B, T, A).
+/// Attention of the first Q tokens over `qkv` (B, T, 3A) into `context` (B, Q, A).
 pub(super) fn attention<I: Isa>(
     isa: I,
     team: &mut Team,
@@ -105,10 +105,11 @@ pub(super) fn attention<I: Isa>(
 ) {
     let (tokens, width) = (shape.tokens, shape.width());
     assert_eq!(qkv.len(), shape.batch * tokens * 3 * width);
-    assert_eq!(context.len(), shape.batch * tokens * width);
+    assert!(shape.queries <= tokens);
+    assert_eq!(context.len(), shape.batch * shape.queries * width);
     let operands = Operands {
         queries: qkv,
-        count: tokens,
+        count: shape.queries,
         query_strides: [3 * width, tokens * 3 * width],
         memory: qkv,
         stride: 3 * width,
@@ -129,7 +130,7 @@ pub(super) fn pool_attention<I: Isa>(
     context: &mut [i8],
 ) {
     let (tokens, width) = (shape.tokens, shape.width());
-    assert_eq!(query.len(), width);
+    assert_eq!((query.len(), shape.queries), (width, 1));
     assert_eq!(key_value.len(), shape.batch * tokens * 2 * width);
     assert_eq!(context.len(), shape.batch * width);
     let operands = Operands {

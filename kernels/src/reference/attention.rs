@@ -49,7 +49,7 @@ fn attend(
     }
 }
 
-/// Multi-head attention over `qkv` (B, T, 3A) into `context` (B, T, A).
+/// Multi-head attention of the first Q tokens over all T: `qkv` (B, T, 3A) into `context` (B, Q, A).
 ///
 /// `log2_size` maps a token's size to its logarithm; without `sizes` every token stands for itself. `scores` is
 /// scratch of T or more.
@@ -63,7 +63,8 @@ pub fn attention(
 ) {
     let (tokens, width, head_width) = (shape.tokens, shape.width(), shape.head_width);
     assert_eq!(qkv.len(), shape.batch * tokens * 3 * width);
-    assert_eq!(context.len(), shape.batch * tokens * width);
+    assert!(shape.queries <= tokens);
+    assert_eq!(context.len(), shape.batch * shape.queries * width);
     for image in 0..shape.batch {
         let rows = &qkv[image * tokens * 3 * width..][..tokens * 3 * width];
         let bias = |j: usize| sizes.map_or(0.0, |s| log2_size[s[image * tokens + j] as usize]);
@@ -76,13 +77,13 @@ pub fn attention(
                 value: 2 * width + column,
                 bias: &bias,
             };
-            for i in 0..tokens {
+            for i in 0..shape.queries {
                 attend(
                     (i, &rows[i * 3 * width + column..][..head_width]),
                     &memory,
                     (shape.score_scale[head], shape.context_scale[head]),
                     &mut scores[..tokens],
-                    &mut context[(image * tokens + i) * width + column..][..head_width],
+                    &mut context[(image * shape.queries + i) * width + column..][..head_width],
                 );
             }
         }
@@ -102,7 +103,7 @@ pub fn pool_attention(
     context: &mut [i8],
 ) {
     let (tokens, width, head_width) = (shape.tokens, shape.width(), shape.head_width);
-    assert_eq!(query.len(), width);
+    assert_eq!((query.len(), shape.queries), (width, 1));
     assert_eq!(key_value.len(), shape.batch * tokens * 2 * width);
     assert_eq!(context.len(), shape.batch * width);
     for image in 0..shape.batch {
