@@ -1,6 +1,6 @@
 //! What a command says of an image: its most likely classes, or its embedding.
 
-use crate::ranking::{Ranked, Ranking, rank};
+use crate::ranking::{Named, Ranked, Ranking};
 use mergevit_runtime::Output;
 use serde::Serialize;
 use std::fmt;
@@ -14,32 +14,34 @@ const NUMBER: usize = 24;
 /// An image's answer, to be kept beyond the engine's next run. Filling it does not allocate.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
+    named: Named,
     top: Vec<Ranked>,
     /// Classes that there are.
     ranked: usize,
     /// Whether the image is of none of them, if the pack can tell.
     unknown: Option<bool>,
     embedding: Vec<f32>,
+    second_run: bool,
 }
 
 impl Answer {
-    /// Room for the `top` most likely classes.
-    pub(crate) fn classes(top: usize) -> Self {
+    /// Room for `top` classes.
+    pub(crate) fn classes(named: Named, top: usize) -> Self {
         Self {
+            named,
             top: vec![Ranked::default(); top],
             ranked: 0,
             unknown: None,
             embedding: Vec::new(),
+            second_run: false,
         }
     }
 
     /// Room for an embedding of `columns` numbers.
     pub(crate) fn embedding(columns: usize) -> Self {
         Self {
-            top: Vec::new(),
-            ranked: 0,
-            unknown: None,
             embedding: vec![0.0; columns],
+            ..Self::classes(Named::Best, 0)
         }
     }
 
@@ -50,15 +52,21 @@ impl Answer {
 
     /// Takes the answer of the batch's first image.
     pub(crate) fn take(&mut self, output: &Output<'_>) {
+        self.second_run = output.ran_again(0);
         match output.unit_embedding(0) {
             Some(embedding) if !self.embedding.is_empty() => {
                 self.embedding.copy_from_slice(embedding);
             }
             _ => {
-                self.ranked = rank(output, 0, &mut self.top);
+                self.ranked = self.named.rank(output, 0, &mut self.top);
                 self.unknown = output.is_unknown(0);
             }
         }
+    }
+
+    /// Whether a cascade's second schedule gave it.
+    pub(crate) fn is_second_run(&self) -> bool {
+        self.second_run
     }
 
     /// As records have it; `labels` names classes.
@@ -130,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_is_of_no_class_says_so_before_the_nearest() {
-        let mut answer = Answer::classes(1);
+        let mut answer = Answer::classes(Named::Best, 1);
         answer.top[0].probability = 0.5;
         answer.ranked = 1;
         let labels = ["nut".to_string()];

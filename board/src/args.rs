@@ -1,5 +1,6 @@
 //! Arguments that several commands share, and numbers within a range.
 
+use crate::ranking::Named;
 use mergevit_runtime::limits::MAX_THREADS;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -26,7 +27,7 @@ pub(crate) struct ModelArgs {
     /// Pack written by `mergevit-calibrate pack`
     #[arg(long, short, value_name = "M.mvit")]
     pub(crate) model: PathBuf,
-    /// Merge schedule to run [default: the pack's first]
+    /// Merge schedule or cascade to run [default: the pack's first schedule]
     #[arg(long, value_name = "NAME")]
     pub(crate) schedule: Option<String>,
     #[command(flatten)]
@@ -36,9 +37,10 @@ pub(crate) struct ModelArgs {
 /// What is said of an image.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct ClassArgs {
-    /// Name the K most likely classes
-    #[arg(long, default_value_t = 3, value_name = "K", value_parser = within(TOP, "classes"))]
-    pub(crate) top: usize,
+    /// Name at most K classes, most likely first [default: 3; where any number of classes is right, those of at
+    /// least 50 %, or the best]
+    #[arg(long, value_name = "K", value_parser = within(TOP, "classes"))]
+    pub(crate) top: Option<usize>,
     /// Class names in the place of the pack's: one a line, a JSON list, or a config.json with id2label
     #[arg(long, value_name = "FILE")]
     pub(crate) labels: Option<PathBuf>,
@@ -49,6 +51,19 @@ pub(crate) struct ClassArgs {
 
 /// Classes that `--top` may ask for. The live loop reserves room for them before it starts.
 pub(crate) const TOP: RangeInclusive<usize> = 1..=100;
+
+/// Classes that are named by default where one class is right.
+const NAMED: usize = 3;
+
+impl ClassArgs {
+    /// Most classes to name.
+    pub(crate) fn most(&self, named: Named) -> usize {
+        self.top.unwrap_or(match named {
+            Named::Best => NAMED,
+            Named::Likely => *TOP.end(),
+        })
+    }
+}
 
 /// Parses a number of `unit` (plural, for the message) within `range`.
 pub(crate) fn within<T>(

@@ -5,6 +5,7 @@
 
 mod answer;
 mod args;
+mod cascade;
 mod cli;
 mod commands;
 #[cfg(test)]

@@ -4,8 +4,9 @@ use crate::answer::Answer;
 use crate::args::{BackendArgs, ClassArgs, ModelArgs};
 use crate::failure::Failure;
 use mergevit_runtime::labels::{self, LabelsDefect};
+use mergevit_runtime::pack::Choice;
 use mergevit_runtime::{
-    Defect, Engine, EngineOptions, LoadError, OutOfMemory, OutputKind, Pack, PackChanged,
+    Cascade, Defect, Engine, EngineOptions, LoadError, OutOfMemory, OutputKind, Pack, PackChanged,
     PackError, Schedule,
 };
 use std::io;
@@ -46,11 +47,29 @@ pub(crate) fn open(path: &Path) -> Result<Pack, Failure> {
     Pack::open(path).map_err(|error| failure(&error.into()))
 }
 
-/// The schedule of a pack that has this name.
-pub(crate) fn schedule<'a>(pack: &'a Pack, name: &str) -> Result<&'a Schedule, Failure> {
-    match pack.schedule_index(name) {
-        Ok(index) => Ok(&pack.schedules()[index]),
-        Err(error) => Err(Failure::Usage(error.to_string())),
+/// What a name stands for; without one the pack's first schedule.
+pub(crate) fn choice(pack: &Pack, name: Option<&str>) -> Result<Choice, Failure> {
+    match name {
+        None => Ok(Choice::schedule(0)),
+        Some(name) => pack
+            .choice(name)
+            .map_err(|error| Failure::Usage(error.to_string())),
+    }
+}
+
+/// The schedule that a cascade of a pack runs second.
+pub(crate) fn second<'a>(pack: &'a Pack, cascade: &Cascade) -> Result<&'a Schedule, Failure> {
+    let index = pack.schedule_index(&cascade.then);
+    index
+        .map(|index| &pack.schedules()[index])
+        .map_err(|error| Failure::work(&error))
+}
+
+/// Name of the schedule or cascade that the engine runs.
+pub(crate) fn chosen(engine: &Engine) -> &str {
+    match engine.cascade() {
+        Some(cascade) => &cascade.name,
+        None => &engine.schedule().name,
     }
 }
 
@@ -113,9 +132,11 @@ pub(crate) fn labels(args: &ClassArgs, engine: &Engine) -> Result<Vec<String>, F
 
 /// Room for what the arguments ask for of an image.
 pub(crate) fn answer(args: &ClassArgs, engine: &Engine) -> Answer {
+    let config = engine.pack().config();
+    let named = config.score_kind.into();
     match args.embedding {
-        true => Answer::embedding(engine.pack().config().classes),
-        false => Answer::classes(args.top),
+        true => Answer::embedding(config.classes),
+        false => Answer::classes(named, args.most(named)),
     }
 }
 

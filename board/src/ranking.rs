@@ -1,7 +1,7 @@
 //! Classes with names and probabilities, in the form that every command prints.
 
 use crate::output::Escaped;
-use mergevit_runtime::Output;
+use mergevit_runtime::{Output, ScoreKind};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use std::fmt;
 
@@ -9,22 +9,45 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ranked {
     pub(crate) class: usize,
-    /// Softmax probability, 0 to 1.
+    /// 0 to 1.
     pub(crate) probability: f32,
 }
 
-/// Fills `top` with an image's most likely classes, best first, and returns how many there are: as many as fit, or
-/// all classes if they are fewer. Does not allocate.
-pub(crate) fn rank(output: &Output<'_>, image: usize, top: &mut [Ranked]) -> usize {
-    let predictions = output.top(image).take(top.len());
-    let count = predictions.len();
-    for (place, prediction) in top.iter_mut().zip(predictions) {
-        *place = Ranked {
-            class: prediction.class,
-            probability: prediction.probability,
-        };
+/// Which of an image's classes are named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// The most likely ones.
+    Best,
+    /// Those that are more likely right than wrong, or the best if there are none: any number of classes is right.
+    Likely,
+}
+
+impl From<ScoreKind> for Named {
+    fn from(kind: ScoreKind) -> Self {
+        match kind {
+            ScoreKind::Softmax => Self::Best,
+            ScoreKind::Sigmoid => Self::Likely,
+        }
     }
-    count
+}
+
+impl Named {
+    /// Fills `top` with an image's classes, best first, and returns how many there are, at most as many as fit. Does
+    /// not allocate.
+    pub(crate) fn rank(self, output: &Output<'_>, image: usize, top: &mut [Ranked]) -> usize {
+        let mut count = 0;
+        for (place, prediction) in top.iter_mut().zip(output.top(image)) {
+            if self == Self::Likely && count > 0 && prediction.probability < 0.5 {
+                break;
+            }
+            *place = Ranked {
+                class: prediction.class,
+                probability: prediction.probability,
+            };
+            count += 1;
+        }
+        count
+    }
 }
 
 /// The most likely classes of an image, best first. Formatting and serializing do not allocate.

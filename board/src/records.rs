@@ -1,6 +1,7 @@
 //! Records that several commands print as lines of JSON. `records.schema.json` describes all of them.
 
 use crate::answer::AnswerView;
+use crate::cascade::Decision;
 use crate::file_name::FileName;
 use crate::output::Time;
 use serde::Serialize;
@@ -19,6 +20,8 @@ pub(crate) struct FrameRecord<'a> {
     /// `top`, and perhaps `unknown`; or `embedding`.
     #[serde(flatten)]
     pub(crate) answer: AnswerView<'a>,
+    #[serde(flatten)]
+    pub(crate) decision: Option<Decision<'a>>,
     /// Preprocessing and inference.
     pub(crate) latency_us: f64,
     /// From the capture to the result, in a live loop.

@@ -35,6 +35,7 @@ pub(crate) struct Start<'a> {
     image_size: usize,
     checkpoint: &'a str,
     checkpoint_hash: &'a str,
+    /// Or a cascade.
     schedule: &'a str,
     /// Where frames come from, for people.
     source: Option<&'a str>,
@@ -69,7 +70,7 @@ impl<'a> Start<'a> {
             image_size: pack.config().image_size,
             checkpoint: &pack.provenance().checkpoint,
             checkpoint_hash: &pack.provenance().checkpoint_hash,
-            schedule: &engine.schedule().name,
+            schedule: model::chosen(engine),
             source,
         }
     }

@@ -6,6 +6,7 @@ mod schema;
 
 use common::{Fixture, finish, mergevit, text};
 use mergevit_runtime::{Engine, ModelConfig, image, testing};
+use schema::events;
 use serde_json::Value;
 use std::path::Path;
 
@@ -33,17 +34,6 @@ fn numbers(record: &Value) -> Vec<f32> {
     list.iter().map(number).collect()
 }
 
-#[track_caller]
-fn check_schema(lines: &[Value]) {
-    let schema: Value =
-        serde_json::from_str(include_str!("../records.schema.json")).expect("the schema is JSON");
-    for line in lines {
-        if let Err(error) = schema::check(&schema, &schema, line) {
-            panic!("{line}\n{error}");
-        }
-    }
-}
-
 #[test]
 fn an_embedding_is_printed_where_it_is_asked_for() {
     for name in ["headless", "headless, attention pooling", "zero-shot"] {
@@ -64,14 +54,14 @@ fn an_embedding_is_printed_where_it_is_asked_for() {
         assert_eq!(printed, expected, "{name}");
 
         let lines = finish(command.arg("--json")).code(0).json();
-        check_schema(&lines);
+        events(&lines);
         assert_eq!(numbers(&lines[1]), expected, "{name}");
         assert!(lines[1].get("top").is_none());
 
         // The live loop, sealed.
         let mut run = fixture.source(&format!("file:{}", text(&path)));
         let lines = finish(run.args(["--embedding", "--json"])).code(0).json();
-        check_schema(&lines);
+        events(&lines);
         assert_eq!(numbers(&lines[1]), expected, "{name}");
     }
 }
@@ -83,7 +73,7 @@ fn text_embeddings_name_classes() {
     let lines = finish(fixture.command("classify").arg(&path).arg("--json"))
         .code(0)
         .json();
-    check_schema(&lines);
+    events(&lines);
     let top = lines[1]["top"].as_array().expect("a list");
     assert_eq!(top.len(), 3);
     let labels = model("zero-shot").labels;
@@ -133,7 +123,7 @@ fn a_benchmark_checks_embeddings() {
         "r3",
     ]);
     let lines = finish(&mut command).code(0).json();
-    check_schema(&lines);
+    events(&lines);
     let report = lines.last().expect("a report");
     assert_eq!(report["check"], "equal");
     let kinds = report["profile"]["kinds"].as_array().expect("a list");
@@ -146,14 +136,14 @@ fn every_model_is_inspected_and_estimated() {
         let fixture = Fixture::of(&config);
         let mut estimate = mergevit();
         estimate.args(["bench", "--estimate", "agx-orin", "--json", "--model"]);
-        check_schema(&finish(estimate.arg(fixture.model())).code(0).json());
+        events(&finish(estimate.arg(fixture.model())).code(0).json());
         let mut command = mergevit();
         command.arg("inspect").arg(fixture.model());
         let shown = finish(&mut command).code(0).stdout();
         for part in ["shape", "activation", "pooling", "output"] {
             assert!(shown.contains(part), "{name}: {part} is not in: {shown}");
         }
-        check_schema(&finish(command.arg("--json")).code(0).json());
+        events(&finish(command.arg("--json")).code(0).json());
     }
     let shown = |name| {
         let fixture = Fixture::of(&model(name));

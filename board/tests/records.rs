@@ -4,30 +4,12 @@ mod common;
 #[path = "common/schema.rs"]
 mod schema;
 
-use common::{
-    Finished, Fixture, HEIGHT, WIDTH, finish, finish_with_input, mergevit, raw_frames, text,
-};
+use common::{Fixture, HEIGHT, WIDTH, finish, finish_with_input, mergevit, raw_frames, text};
 use mergevit_kernels::frame::PixelFormat;
+use schema::events;
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-
-fn parse_schema() -> Value {
-    serde_json::from_str(include_str!("../records.schema.json")).expect("the schema is JSON")
-}
-
-/// The events of a program's lines, each of which is as the schema says.
-#[track_caller]
-fn events(finished: &Finished) -> Vec<String> {
-    let schema = parse_schema();
-    let check = |line: Value| {
-        if let Err(error) = schema::check(&schema, &schema, &line) {
-            panic!("{line}\n{error}");
-        }
-        line["event"].as_str().expect("an event").to_owned()
-    };
-    finished.json().into_iter().map(check).collect()
-}
 
 #[test]
 fn every_line_of_every_command_is_as_documented() {
@@ -36,22 +18,31 @@ fn every_line_of_every_command_is_as_documented() {
     let bad = fixture.write("bad.png", b"no image");
     let mut classify = fixture.command("classify");
     let finished = finish(classify.arg("--json").args([&good, &bad])).code(1);
-    assert_eq!(events(&finished), ["start", "frame", "error", "summary"]);
+    assert_eq!(
+        events(&finished.json()),
+        ["start", "frame", "error", "summary"]
+    );
 
     let mut run = fixture.source(&format!("raw:grey:{WIDTH}x{HEIGHT}:-"));
     let frames = raw_frames(PixelFormat::Grey, 2);
     // The second frame is cut: an error ends the run.
     let finished = finish_with_input(run.arg("--json"), &frames[..frames.len() - 1]).code(1);
-    assert_eq!(events(&finished), ["start", "frame", "error", "summary"]);
+    assert_eq!(
+        events(&finished.json()),
+        ["start", "frame", "error", "summary"]
+    );
 
     let finished = finish(mergevit().args(["demo", "--frames", "1", "--json"])).code(0);
-    let demo = events(&finished);
+    let demo = events(&finished.json());
     assert_eq!(demo[..2], ["start", "frame"]);
     assert!(demo[2..].iter().all(|event| event == "schedule"));
 
     let mut bench = fixture.command("bench");
     bench.args(["--json", "--iterations", "2", "--profile"]);
-    assert_eq!(events(&finish(&mut bench).code(0)), ["start", "bench"]);
+    assert_eq!(
+        events(&finish(&mut bench).code(0).json()),
+        ["start", "bench"]
+    );
 
     let model = fixture.model();
     let single: [(&[&str], &str); 3] = [
@@ -70,7 +61,10 @@ fn every_line_of_every_command_is_as_documented() {
         (&["doctor", "--json"], "doctor"),
     ];
     for (arguments, event) in single {
-        assert_eq!(events(&finish(mergevit().args(arguments)).code(0)), [event]);
+        assert_eq!(
+            events(&finish(mergevit().args(arguments)).code(0).json()),
+            [event]
+        );
     }
 }
 
@@ -80,7 +74,7 @@ fn an_undocumented_key_is_noticed() {
     let image = fixture.image("a.png", 30, 20, 1);
     let mut classify = fixture.command("classify");
     let mut line = finish(classify.arg("--json").arg(image)).code(0).json()[1].clone();
-    let schema = parse_schema();
+    let schema = schema::records();
     assert_eq!(schema::check(&schema, &schema, &line), Ok(()));
     line["colour"] = "red".into();
     assert!(schema::check(&schema, &schema, &line).is_err());
@@ -159,7 +153,7 @@ fn names_reach_records_exactly_and_terminals_harmlessly() {
         assert!(shown.contains("c\\u{202e}d.png") && shown.contains("f\\u{1b}[2J.png"));
         assert!(!shown.contains(['\x1b', '\u{202e}']), "{shown}");
         let finished = finish(command.arg("--json"));
-        events(&finished);
+        events(&finished.json());
         let lines = finished.json();
         let file = |line: &Value| line["file"].as_str().map(ToOwned::to_owned);
         let files: Vec<String> = lines.iter().filter_map(file).collect();
@@ -198,7 +192,7 @@ fn classify_takes_folders_and_standard_input() {
     classify.arg("--json").arg(fixture.path("folder"));
     classify.args(["-", text(&fixture.path("empty"))]);
     let finished = finish_with_input(&mut classify, &bytes).fails(&["empty: no images in it"]);
-    let events = events(&finished);
+    let events = events(&finished.json());
     assert_eq!(
         events,
         ["start", "frame", "frame", "frame", "error", "summary"]

@@ -1,7 +1,7 @@
 //! The same small model under three namings, and every way in which a checkpoint can be wrong.
 
 use mergevit_calibrate::checkpoint::{Checkpoint, Defect, Stated};
-use mergevit_runtime::{Pooling, ResizeMode};
+use mergevit_runtime::{Pooling, ResizeMode, ScoreKind};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use std::collections::BTreeMap;
@@ -239,6 +239,47 @@ fn three_namings_import_to_the_same_weights() {
     );
     assert_eq!((timm.mean, hf.std), ([0.5, 0.4, 0.3], [1.0; 3]));
     assert_eq!(hf.model.epsilon, 1e-12);
+}
+
+#[test]
+fn what_a_classifier_was_trained_for_decides_what_its_scores_say() {
+    let import = |problem: &str| {
+        let config = format!(
+            r#"{{"model_type": "vit", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 1,
+            "intermediate_size": 128, "image_size": 16, "patch_size": 8{problem}}}"#
+        );
+        let preprocessor = br#"{"size": {"height": 16, "width": 16}, "resample": 3}"#;
+        let file = bytes(&model(&TRANSFORMERS));
+        Checkpoint::parse(&file, Some(config.as_bytes()), Some(preprocessor))
+    };
+    for (problem, expected) in [
+        ("", ScoreKind::Softmax),
+        (r#", "problem_type": null"#, ScoreKind::Softmax),
+        (
+            r#", "problem_type": "single_label_classification""#,
+            ScoreKind::Softmax,
+        ),
+        (
+            r#", "problem_type": "multi_label_classification""#,
+            ScoreKind::Sigmoid,
+        ),
+    ] {
+        assert_eq!(import(problem).unwrap().model.score_kind, expected);
+    }
+    for (problem, text) in [
+        (
+            r#", "problem_type": "regression""#,
+            "a model for regression",
+        ),
+        (
+            r#", "problem_type": "ranking""#,
+            "problem_type: \"ranking\", expected single",
+        ),
+        (r#", "problem_type": 3"#, "problem_type: 3, expected text"),
+    ] {
+        let error = import(problem).expect_err(text).to_string();
+        assert!(error.contains(text), "{error}");
+    }
 }
 
 #[test]

@@ -36,7 +36,31 @@ fn wrong_usage_exits_with_2() {
         ("pack --checkpoint x --output y".into(), "--images"),
         (format!("{pack} --observer nonsense"), "minmax"),
         (format!("{pack} --percentile 12"), "above 50"),
-        (format!("{pack} --merge auto"), "does not search"),
+        (format!("{pack} --merge 0,x"), "or auto"),
+        (format!("{pack} --gmac 0.6"), "--gmac is for --merge auto"),
+        (
+            format!("{pack} --target orin-nx"),
+            "--target is for --merge auto",
+        ),
+        (format!("{pack} --merge auto --gmac 60"), "between 0 and 1"),
+        (format!("{pack} --merge auto --latency 0.5"), "--target"),
+        (
+            format!("{pack} --merge auto --target orin-nx --gmac 0.5"),
+            "cannot be used",
+        ),
+        (
+            format!("{pack} --merge auto --target orin"),
+            "orin-nano-super, orin-nx, agx-orin, this-machine",
+        ),
+        (
+            format!("{pack} --merge auto --choose-limit 0"),
+            "need images to choose with",
+        ),
+        (format!("{pack} --merge auto --agreement 100"), "below 100"),
+        (
+            format!("{pack} --merge auto --schedule auto-60=1"),
+            "two schedules are named auto-60",
+        ),
         (format!("{pack} --merge -1"), "-1"),
         (format!("{pack} --merge -1"), "expected 0 or more tokens"),
         (format!("{pack} --merge 8,-1"), "expected 0 or more tokens"),
@@ -132,6 +156,9 @@ fn bad_schedules_measurements_and_outputs_are_refused_before_the_work() {
         ("--schedule b/c=0,0,0,0,0,0", 2, "b/c"),
         ("--merge 99", 2, "at most 98 of this model's 197 tokens"),
         ("--schedule a=0,0,0,0,0,99", 2, "at most 98"),
+        ("--merge auto --gmac 0.05", 2, "costs as little as 5 %"),
+        ("--merge 8 --agreement 99", 2, "no schedule without merging"),
+        ("--agreement 99", 2, "no schedule that merges"),
         ("--measure folder:nowhere", 1, "nowhere"),
         (&format!("--measure {unlabelled}"), 2, "no labels"),
     ] {

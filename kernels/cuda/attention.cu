@@ -1,6 +1,6 @@
 // Multi-head attention of heads of D channels: queries (B, Q, A) i8, keys and values (B, T, 2A) i8 to context
-// (B, Q, A) i8; A = H D. Rows lie at strides, so that one kernel takes all three from one projection (Q = T), or
-// pools the tokens by one constant query (Q = 1, stride 0).
+// (B, Q, A) i8; A = H D. Rows lie at strides, so that one kernel takes all three from one projection (Q = T, or fewer
+// where only the first tokens ask), or pools the tokens by one constant query (Q = 1, strides 0).
 //
 // A block takes 64 queries of one head, 16 a warp; keys and values of the head go through shared memory. The
 // integer softmax needs a row's true maximum before the first weight, so scores are computed twice and never
@@ -38,9 +38,11 @@ struct AttentionParams {
     u32 queries;                // Q
     u32 tokens;                 // T
     u32 heads;                  // H
-    u32 query_stride;           // from a query to the next, also of the next image; 0: one for all images
+    u32 query_stride;           // from a query to the next
+    u32 query_image;            // from an image's queries to the next image's
     u32 key_value_stride;       // from a token's keys to the next token's
     u32 tile;                   // tokens of a tile, a multiple of 32: all of them, or fewer
+    u32 padding;
 };
 
 constexpr u32 QUERIES = 64;
@@ -116,7 +118,7 @@ struct Queries {
 
     DEVICE Queries(const AttentionParams &p, u32 first) : scale(p.score_scale[blockIdx.y]) {
         u32 lane = lane_id();
-        const i8 *from = p.query + (u64)blockIdx.z * p.queries * p.query_stride + blockIdx.y * D;
+        const i8 *from = p.query + (u64)blockIdx.z * p.query_image + blockIdx.y * D;
 #pragma unroll
         for (u32 i = 0; i < D / 8; i++) {
             // Beyond the last query any row will do: the result is discarded.
@@ -169,9 +171,22 @@ DEVICE void raise_maxima(Scores<D> &scores, u32 tokens, float (&max)[2]) {
     }
 }
 
+// What the lane adds to make weights of a block: `[8-token fragment][column 2q, 2q + 1]`. The same in its two rows and
+// in every block, because the offsets repeat after 8 queries and 32 tokens.
+struct Offsets {
+    float value[BLOCK / 8][2];
+
+    DEVICE Offsets() {
+        u32 row = lane_id() / 4, column = lane_id() % 4 * 2;
+#pragma unroll
+        for (u32 i = 0; i < BLOCK / 4; i++) value[i / 2][i % 2] = softmax_offset(row, i / 2 * 8 + column + i % 2);
+    }
+};
+
 // Weights of a block as an A fragment, and their sums.
 template <u32 D>
-DEVICE void weights(const Scores<D> &scores, const float (&max)[2], u32 (&p)[4], u32 (&sum)[2]) {
+DEVICE void weights(
+    const Scores<D> &scores, const float (&max)[2], const Offsets &offsets, u32 (&p)[4], u32 (&sum)[2]) {
 #pragma unroll
     for (u32 half = 0; half < 2; half++) {
         u32 e[2][4]; // [8-token fragment][row g: two, row g + 8: two]
@@ -180,11 +195,12 @@ DEVICE void weights(const Scores<D> &scores, const float (&max)[2], u32 (&p)[4],
             float t[4];
             scores.get(16 * half + 8 * f, t);
 #pragma unroll
-            for (u32 i = 0; i < 4; i++) e[f][i] = exp2_255_bits(__fsub_rn(t[i], max[i / 2]));
+            for (u32 i = 0; i < 4; i++)
+                e[f][i] = softmax_weight(__fsub_rn(t[i], max[i / 2]), offsets.value[2 * half + f][i % 2]);
         }
 #pragma unroll
         for (u32 row = 0; row < 2; row++) {
-            u32 bytes = pack4(e[0][2 * row], e[0][2 * row + 1], e[1][2 * row], e[1][2 * row + 1]);
+            u32 bytes = pack4<1>(e[0][2 * row], e[0][2 * row + 1], e[1][2 * row], e[1][2 * row + 1]);
             p[2 * half + row] = bytes;
             sum[row] = __dp4a(bytes, 0x01010101u, sum[row]);
         }
@@ -252,6 +268,7 @@ DEVICE void attend(const AttentionParams &p) {
         max[i] = fmaxf(max[i], __shfl_xor_sync(ALL, max[i], 2));
     }
 
+    Offsets offsets;
     Context<D> context;
     u32 sum[2] = {0, 0};
     for (u32 tile = 0; tile < stream.tiles; tile++) {
@@ -264,7 +281,7 @@ DEVICE void attend(const AttentionParams &p) {
         ColumnReader<D> values(stream.values(step));
         for (u32 left = stream.count(tile); left; left -= BLOCK, scores.next_block(), values.advance(BLOCK)) {
             u32 weight[4];
-            weights(scores, max, weight, sum);
+            weights(scores, max, offsets, weight, sum);
             context.add(weight, values);
         }
     }
@@ -277,11 +294,12 @@ DEVICE void attend(const AttentionParams &p) {
     context.write(p, sum, first + lane_id() / 4);
 }
 
-#define ATTENTION(D)                                                                                          \
-    extern "C" __global__ void __launch_bounds__(THREADS) attention_##D(PARAMS(AttentionParams) p) {          \
-        attend<D>(p);                                                                                          \
+// RESIDENT: blocks that an SM is to hold at once. Registers would allow fewer; shared memory allows them.
+#define ATTENTION(D, RESIDENT)                                                                                       \
+    extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) attention_##D(PARAMS(AttentionParams) p) {       \
+        attend<D>(p);                                                                                                \
     }
-ATTENTION(32)
-ATTENTION(64)
-ATTENTION(96)
-ATTENTION(128)
+ATTENTION(32, 8)
+ATTENTION(64, 5)
+ATTENTION(96, 3)
+ATTENTION(128, 4)

@@ -17,10 +17,11 @@ DEVICE u32 sat8(float x) {
     return float_bits(__fadd_rn(clamped, MAGIC));
 }
 
-// The low bytes of four words, the first lowest.
+// The low bytes of four words, or of each another one, the first word's lowest.
+template <u32 BYTE = 0>
 DEVICE u32 pack4(u32 a, u32 b, u32 c, u32 d) {
-    u32 ab = __byte_perm(a, b, 0x0040);
-    u32 cd = __byte_perm(c, d, 0x0040);
+    u32 ab = __byte_perm(a, b, 0x0040 + 0x0011 * BYTE);
+    u32 cd = __byte_perm(c, d, 0x0040 + 0x0011 * BYTE);
     return __byte_perm(ab, cd, 0x5410);
 }
 
@@ -60,9 +61,15 @@ DEVICE float2 cos_sin(float turns) {
     return make_float2(c, __fmul_rn(u, s));
 }
 
-// MAGIC + rne(255 * 2^x) for x <= 0, as bits: the softmax numerator is the low byte; `math::exp2_255`.
-DEVICE u32 exp2_255_bits(float x) {
-    x = fmaxf(x, -16.0f);
+// 2^15 and an offset in 1/256, at most 255, that makes a softmax numerator of a query and a key, by their numbers in the
+// image; `math::softmax_offset`. It repeats after 8 queries and 32 keys.
+DEVICE float softmax_offset(u32 query, u32 key) {
+    return bits_float(0x47000000 | (97 * (query % 8) + 152 * key) % 256);
+}
+
+// A softmax numerator in the second byte, beside other bits; `math::softmax_weight`.
+DEVICE u32 softmax_weight(float x, float offset) {
+    x = fmaxf(x, -24.0f);
     float shifted = __fadd_rn(x, MAGIC);
     float f = __fsub_rn(x, __fsub_rn(shifted, MAGIC));
     float p = 2.4436276f;
@@ -72,7 +79,7 @@ DEVICE u32 exp2_255_bits(float x) {
     p = __fmaf_rn(p, f, 255.0f);
     // The integer part of x goes into the exponent field; the bits of MAGIC itself are shifted out.
     float scaled = bits_float(float_bits(p) + (float_bits(shifted) << 23));
-    return float_bits(__fadd_rn(scaled, MAGIC));
+    return float_bits(__fadd_rn(scaled, offset));
 }
 
 // f16 is carried as its bits: conversions are all that is done with it.

@@ -1,6 +1,6 @@
 // Pooling and the last norm: (B, T, C) f16 to (B, pooled) f16, and normalized to 16 bits in two bytes, or to f32. The
 // pooled vector is the image's first rows, as they lie, and behind them, or alone, the mean of rows weighted by their
-// sizes. It is normalized in parts of L elements, each by itself. One block an image, one warp a part.
+// sizes. It is normalized in parts of L elements, each by itself, or not at all. One block an image, one warp a part.
 //
 // Bytes: 2 C read for the class token, 2 T C for the mean; 4 C written. Orin Nano Super, ViT-B/16: 3 us, of
 // which 2 are the launch; with the mean of 196 tokens, an fma chain a channel, 10 us.
@@ -10,7 +10,7 @@ struct PoolNormParams {
     const u16 *residual; // (B, T, C) f16
     const u32 *sizes;    // (B, T)
     u16 *pooled;         // (B, pooled) f16
-    i8 *high;            // (B, pooled), unless `real`
+    i8 *high;            // (B, pooled), unless `real`; null if nothing is normalized
     i8 *low;             // (B, pooled), likewise
     float *real;         // (B, pooled), or null
     NormParams norm;     // of parts; L divides `pooled`
@@ -73,6 +73,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) pool_norm(PARAMS(PoolNormP
     for (u32 column = threadIdx.x; column < p.pooled_width; column += THREADS)
         p.pooled[image + column] =
             column < p.copied ? residual[column] : weighted_mean(p, residual, column - p.copied);
+    if (!p.real && !p.high) return;
     __syncthreads();
     for (u32 part = warp_id() * p.norm.width; part < p.pooled_width; part += WARPS * p.norm.width) {
         u64 at = image + part;

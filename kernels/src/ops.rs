@@ -176,8 +176,10 @@ pub struct LayerNorm<'a> {
 pub struct Attention<'a> {
     /// Images.
     pub batch: usize,
-    /// Tokens an image.
+    /// Tokens an image, T.
     pub tokens: usize,
+    /// Queries an image, Q: those of its first tokens, of all unless the others' contexts are of no use. Of pooling, 1.
+    pub queries: usize,
     /// H
     pub heads: usize,
     /// D, one of [`HEAD_WIDTHS`].
@@ -399,7 +401,8 @@ pub trait Kernels: Send {
     /// Normalizes each row of `input` (M, L): `output` (M, L), not rounded any further.
     fn layer_norm_real(&mut self, norm: &LayerNorm<'_>, input: &[f16], output: &mut [f32]);
 
-    /// Attention over `qkv` (B, T, 3A) i8; `sizes` (B, T) if tokens have merged; `context` (B, T, A).
+    /// Attention of the first tokens over all: `qkv` (B, T, 3A) i8; `sizes` (B, T) if tokens have merged; `context`
+    /// (B, Q, A).
     fn attention(
         &mut self,
         shape: &Attention<'_>,

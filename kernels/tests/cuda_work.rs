@@ -131,6 +131,7 @@ fn norms_and_attention() {
         let shape = Attention {
             batch: 1,
             tokens,
+            queries: tokens,
             heads,
             head_width: HEAD_WIDTH,
             score_scale: &scales,
@@ -204,10 +205,15 @@ fn attention_of_every_head_width() {
             let shape = Attention {
                 batch: 1,
                 tokens,
+                queries: tokens,
                 heads: 2,
                 head_width,
                 score_scale: &scales,
                 context_scale: &scales,
+            };
+            let pooling = Attention {
+                queries: 1,
+                ..shape
             };
             let qkv = random.i8s(tokens * 3 * shape.width(), false);
             let (query, key_value) = (&qkv[..shape.width()], &qkv[..tokens * 2 * shape.width()]);
@@ -217,7 +223,7 @@ fn attention_of_every_head_width() {
             });
             check(Tile::T128x128, 1, |kernels| {
                 let mut context = vec![0; shape.width()];
-                kernels.pool_attention(&shape, query, key_value, None, &mut context);
+                kernels.pool_attention(&pooling, query, key_value, None, &mut context);
             });
         }
     }

@@ -32,6 +32,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! **A cascade is two schedules by one name.** A frame runs under the cheap one, and again under the better one where the
+//! [margin](Output::margin) between its two best classes is small. [`Output::schedule`] names the one whose answer counts.
+//!
 //! **Loading may be slow, running may not allocate.** [`EngineOptions`] say what the engine must be ready for: which
 //! [backend](Backend), how many frames at once, how large they get. Loading reserves all of it. After that
 //! [`Engine::classify`] allocates nothing, except to make an error.
@@ -113,7 +116,7 @@ pub use config::{
 };
 pub use engine::{
     Backend, BackendStatus, Engine, EngineOptions, LoadError, Output, Prediction, RunError, Top,
-    backends,
+    backends, margin,
 };
 pub use mergevit_kernels::cuda::driver::OpenError;
 pub use mergevit_kernels::cuda::{DeviceError, DeviceErrorKind};

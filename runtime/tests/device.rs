@@ -65,20 +65,23 @@ fn launches_keep_to_their_memory() {
 fn a_layer_is_seven_launches_and_eight_where_tokens_merge() {
     let config = &testing::small();
     for (r, layer) in [(0, 7), (2, 8)] {
-        let (mut engine, counts) = recorded(config, &[r], 1);
-        let around = ["embed", "pool and final norm", "head", "results"].len();
-        assert_eq!(take(&counts.recorded), around + layer * config.depth);
-        let target = Target::ORIN_NANO;
-        let listed = inspect::launches(engine.pack(), engine.plan(), target);
-        assert_eq!(
-            listed.iter().flatten().count(),
-            1 + around + layer * config.depth
-        );
-        // Replaying launches nothing but what turns pixels into patches.
-        let pixels = vec![0; config.image_bytes()];
-        take(&counts.launches);
-        engine.classify_pixels(&pixels).unwrap();
-        assert_eq!((take(&counts.launches), take(&counts.replays)), (1, 1));
+        // The last layer does not merge, because only the class token is pooled. Of several images it is taken out first.
+        for batch in [1, 2] {
+            let (mut engine, counts) = recorded(config, &[r], batch);
+            let around = ["embed", "final norm", "head", "results"].len() + batch - 1;
+            let layers = layer * (config.depth - 1) + 7;
+            // Of the largest batch, which is recorded last.
+            assert_eq!(take(&counts.recorded), around + layers);
+            // Replaying launches nothing but what turns pixels into patches.
+            let pixels = vec![0; batch * config.image_bytes()];
+            take(&counts.launches);
+            take(&counts.replays);
+            engine.classify_pixels(&pixels).unwrap();
+            assert_eq!((take(&counts.launches), take(&counts.replays)), (1, 1));
+            let target = Target::ORIN_NANO;
+            let listed = inspect::launches(engine.pack(), engine.plan(), target);
+            assert_eq!(listed.iter().flatten().count(), 1 + around + layers);
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use mergevit_runtime::aligned::AlignedBytes;
 use mergevit_runtime::pack::validate;
 use mergevit_runtime::{
-    AttentionPooling, Defect, EmbeddingClassifier, ModelConfig, Normalization, OutputKind, Pooling,
-    ResizeMode, Schedule, testing,
+    AttentionPooling, Cascade, Confidence, Defect, EmbeddingClassifier, MergingEffect, ModelConfig,
+    Normalization, OutputKind, Pack, Pooling, ResizeMode, Schedule, ScoreKind, testing,
 };
 
 /// A pack whose metadata is replaced by `text`, its checksums right, its tensors as they were.
@@ -288,4 +288,220 @@ fn impossible_schedules_are_refused_by_field() {
         let error = writer.to_bytes().expect_err(field).to_string();
         assert!(error.contains(&format!("{field}:")), "{field}: {error}");
     }
+}
+
+fn cascade() -> Cascade {
+    Cascade {
+        name: "cascade".into(),
+        first: "r1".into(),
+        then: "r0".into(),
+        threshold: 1.5,
+        wanted_agreement: 0.99,
+        dataset: "photographs".into(),
+        images: 256,
+        agreement: 0.995,
+        second_runs: 0.15,
+    }
+}
+
+#[test]
+fn impossible_cascades_are_refused_by_field() {
+    type Change = fn(&mut Cascade);
+    let changes: [(&str, &str, Change); 14] = [
+        ("name", "expected 1 to 256 letters", |c| {
+            c.name = "two words".into();
+        }),
+        ("name", "r0, expected a name not used before", |c| {
+            c.name = "r0".into();
+        }),
+        ("first", "r2, expected a schedule of this pack", |c| {
+            c.first = "r2".into();
+        }),
+        ("then", "r2, expected a schedule of this pack", |c| {
+            c.then = "r2".into();
+        }),
+        ("then", "cascade, expected a schedule of this pack", |c| {
+            c.then = "cascade".into();
+        }),
+        (
+            "then",
+            "r1, expected another schedule than the first",
+            |c| c.then = "r1".into(),
+        ),
+        ("threshold", "0, expected finite and above 0", |c| {
+            c.threshold = 0.0;
+        }),
+        ("threshold", "-1, expected", |c| c.threshold = -1.0),
+        ("dataset", "expected no control characters", |c| {
+            c.dataset = "\u{1b}".into();
+        }),
+        ("wanted_agreement", "1.5, expected a fraction", |c| {
+            c.wanted_agreement = 1.5;
+        }),
+        ("agreement", "-0.1, expected a fraction", |c| {
+            c.agreement = -0.1;
+        }),
+        ("second_runs", "2, expected a fraction", |c| {
+            c.second_runs = 2.0;
+        }),
+        ("threshold", "inf, expected", |c| {
+            c.threshold = f32::INFINITY;
+        }),
+        ("threshold", "NaN, expected", |c| c.threshold = f32::NAN),
+    ];
+    let write = |cascades| {
+        let writer = testing::writer(&testing::tiny(), &[0, 1], 1);
+        writer.with_cascades(cascades).to_bytes()
+    };
+    write(vec![cascade()]).expect("valid before the change");
+    for (field, message, change) in changes {
+        let mut changed = cascade();
+        change(&mut changed);
+        let error = write(vec![changed]).expect_err(field).to_string();
+        let found = error.contains(&format!("cascades[0].{field}:")) && error.contains(message);
+        assert!(found, "{field}: {error}");
+    }
+    let error = write(vec![cascade(), cascade()]).expect_err("the same name twice");
+    let text = error.to_string();
+    assert!(
+        text.contains("cascades[1].name: cascade, expected a name not used"),
+        "{text}"
+    );
+    let numbered = |i| Cascade {
+        name: format!("c{i}"),
+        ..cascade()
+    };
+    let error = write((0..17).map(numbered).collect()).expect_err("too many");
+    assert!(
+        error.to_string().contains("cascades: 17, expected 0 to 16"),
+        "{error}"
+    );
+}
+
+/// What a reader checks too, whoever wrote the pack.
+#[test]
+fn a_reader_refuses_impossible_cascades() {
+    let json = original();
+    let with = |cascades: &str| {
+        let text = json.replacen(
+            "\"provenance\"",
+            &format!("\"cascades\":{cascades},\"provenance\""),
+            1,
+        );
+        validate(&with_metadata(text.as_bytes()))
+    };
+    with("[]").expect("none is none");
+    let one = serde_json::to_string(&[cascade()]).expect("it serializes");
+    let error = with(&one).expect_err("it has no schedule r1").to_string();
+    assert!(error.contains("cascades[0].first: r1"), "{error}");
+    for text in ["[{}]", "{}", &one.replacen("\"first\"", "\"second\"", 1)] {
+        assert!(matches!(with(text), Err(Defect::Json(_))), "{text}");
+    }
+}
+
+#[test]
+fn a_model_without_classes_has_no_cascades() {
+    let mut family = testing::family();
+    family.retain(|(_, config)| !config.classifies());
+    assert!(!family.is_empty());
+    for (name, config) in family {
+        let writer = testing::writer(&config, &[0, 1], 1).with_cascades(vec![cascade()]);
+        let error = writer.to_bytes().expect_err(name).to_string();
+        assert!(
+            error.contains("cascades: present, expected none"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn impossible_measurements_are_refused_by_field() {
+    type Change = fn(&mut Schedule);
+    const MERGING: MergingEffect = MergingEffect {
+        dataset: String::new(),
+        images: 256,
+        agreement: Some(0.5),
+        signal_to_noise_db: Some(-3.0),
+    };
+    const CONFIDENCE: Confidence = Confidence {
+        temperature: 0.5,
+        dataset: String::new(),
+        images: 256,
+        ece_before: 0.1,
+        ece: 0.05,
+    };
+    let valid = || {
+        let mut schedule = Schedule::constant(0, 1);
+        schedule.merging = Some(MERGING);
+        schedule.confidence = Some(CONFIDENCE);
+        schedule
+    };
+    fn merging(schedule: &mut Schedule) -> &mut MergingEffect {
+        schedule.merging.as_mut().expect("it has one")
+    }
+    fn confidence(schedule: &mut Schedule) -> &mut Confidence {
+        schedule.confidence.as_mut().expect("it has one")
+    }
+    let changes: [(&str, Change); 8] = [
+        ("merging.dataset", |s| merging(s).dataset = "\n".into()),
+        ("merging.agreement", |s| merging(s).agreement = Some(1.1)),
+        ("merging.signal_to_noise_db", |s| {
+            merging(s).signal_to_noise_db = Some(f64::INFINITY);
+        }),
+        ("confidence.temperature", |s| {
+            confidence(s).temperature = 0.0;
+        }),
+        ("confidence.temperature", |s| {
+            confidence(s).temperature = f32::INFINITY;
+        }),
+        ("confidence.dataset", |s| {
+            confidence(s).dataset = "\n".into();
+        }),
+        ("confidence.ece_before", |s| confidence(s).ece_before = 1.1),
+        ("confidence.ece", |s| confidence(s).ece = f64::NAN),
+    ];
+    let write = |schedule| {
+        let writer = testing::writer(&testing::tiny(), &[0], 1);
+        writer.with_schedules(vec![schedule]).to_bytes()
+    };
+    write(valid()).expect("valid before the change");
+    for (field, change) in changes {
+        let mut schedule = valid();
+        change(&mut schedule);
+        let error = write(schedule).expect_err(field).to_string();
+        assert!(
+            error.contains(&format!("schedules[0].{field}:")),
+            "{field}: {error}"
+        );
+    }
+}
+
+#[test]
+fn what_was_measured_is_read_as_it_was_written() {
+    let mut schedules = testing::schedules(1, &[0, 1]);
+    schedules[0].confidence = Some(Confidence {
+        temperature: 1.25,
+        dataset: "photographs".into(),
+        images: 100,
+        ece_before: 0.07,
+        ece: 0.02,
+    });
+    schedules[1].merging = Some(MergingEffect {
+        dataset: "photographs".into(),
+        images: 256,
+        agreement: Some(0.98),
+        signal_to_noise_db: None,
+    });
+    let config = ModelConfig {
+        score_kind: ScoreKind::Sigmoid,
+        ..testing::tiny()
+    };
+    let writer = testing::writer(&config, &[0], 1).with_schedules(schedules.clone());
+    let bytes = writer.with_cascades(vec![cascade()]).to_bytes().unwrap();
+    let pack = Pack::from_memory(bytes).unwrap();
+    assert_eq!(pack.schedules(), schedules);
+    assert_eq!(pack.cascades(), [cascade()]);
+    assert_eq!(pack.config(), &config);
+    assert_eq!(pack.schedules()[0].temperature(), 1.25);
+    assert_eq!(pack.schedules()[1].temperature(), 1.0);
 }

@@ -1,6 +1,7 @@
 //! Plans: no two live spans share a byte, token counts follow the schedule, costs add up.
 
 use mergevit_kernels::ops::Merge;
+use mergevit_runtime::pack::Linear;
 use mergevit_runtime::plan::{Access, MAX_STEPS, MergeOp, Op, Span, Step};
 use mergevit_runtime::{Mlp, ModelConfig, Plan, PlanError, Pooling, RotaryKind, Schedule, testing};
 use proptest::prelude::*;
@@ -19,10 +20,11 @@ fn lifetimes(plan: &Plan) -> Vec<Live> {
         first: 0,
         last: 0,
     }];
+    // The first tokens of one image are read where they lie.
     let newest = |values: &mut Vec<Live>, span: Span| -> usize {
         values
             .iter()
-            .rposition(|live| live.span == span)
+            .rposition(|live| live.span.offset == span.offset && span.len <= live.span.len)
             .unwrap_or_else(|| panic!("{span:?} is read before it is written"))
     };
     let steps = plan.steps().iter().enumerate();
@@ -88,12 +90,21 @@ fn check_tokens(config: &ModelConfig, schedule: &Schedule, plan: &Plan) {
     let mut merged = false;
     assert_eq!(usize::from(plan.tokens()[0]), tokens);
     for (layer, &r) in schedule.merge.iter().enumerate() {
-        let r = usize::from(r).min(Merge::limit(tokens, config.prefix));
+        let last = layer + 1 == config.depth;
+        let pooled = config.pooled_prefix().filter(|_| last);
+        let r = match pooled {
+            Some(_) => 0,
+            None => usize::from(r).min(Merge::limit(tokens, config.prefix)),
+        };
         let mut merges = 0;
         for op in plan.ops().filter(|op| op.layer() == Some(layer)) {
             match op {
                 Op::Attention(op) => {
                     assert_eq!((op.tokens, op.sizes.is_some()), (tokens, merged));
+                    assert_eq!(op.queries, pooled.unwrap_or(tokens));
+                }
+                Op::Linear(op) if op.linear == Linear::Fc2 => {
+                    assert_eq!(op.rows, plan.batch() * pooled.unwrap_or(tokens - r));
                 }
                 Op::Merge(MergeOp { shape, .. }) => {
                     assert_eq!((shape.tokens, shape.merged), (tokens, r));
@@ -185,7 +196,11 @@ fn the_usual_models_plan() {
 
 #[test]
 fn costs_of_vit_base_are_the_published_ones() {
-    let config = base();
+    // The mean takes all tokens through all layers.
+    let config = ModelConfig {
+        pooling: Pooling::Mean,
+        ..base()
+    };
     let plan = Plan::new(&config, &Schedule::constant(0, 12), 1).unwrap();
     let cost = plan.cost();
     // 17.56 GMAC for ViT-B/16 at 224; the head runs twice, on the high and the low byte.
@@ -207,6 +222,51 @@ fn costs_of_vit_base_are_the_published_ones() {
     assert_eq!(batch.cost().macs, 4 * cost.macs);
     // Arena: the MLP's hidden activations, its input and the residual stream.
     assert_eq!(plan.arena_len(), 197 * (3072 + 768 + 2 * 768) + 832);
+}
+
+/// Of the class token alone: in the last layer, only it leaves attention.
+#[test]
+fn nothing_is_computed_that_does_not_reach_the_output() {
+    let (tokens, width) = (197u64, 768u64);
+    for (pooling, prefix) in [(Pooling::ClassToken, 1), (Pooling::ClassAndDistillation, 2)] {
+        let config = ModelConfig {
+            pooling,
+            prefix,
+            image_size: 224,
+            ..base()
+        };
+        let tokens = tokens + prefix as u64 - 1;
+        for (r, batch) in [(0, 1), (0, 3), (5, 1), (5, 3)] {
+            let schedule = Schedule::constant(r, 12);
+            let plan = Plan::new(&config, &schedule, batch).unwrap();
+            let all = ModelConfig {
+                pooling: Pooling::Mean,
+                classes: config.classes,
+                ..config.clone()
+            };
+            let all = Plan::new(&all, &schedule, batch).unwrap();
+            let seen = tokens - 11 * u64::from(r);
+            let (left, kept) = (seen - u64::from(r), prefix as u64);
+            let merging = match r {
+                0 => 0,
+                _ => seen.div_ceil(2) * (seen / 2) * 64,
+            };
+            // Two products of attention, the projection, the MLP.
+            let dead = 2 * (seen - kept) * seen * width
+                + (seen - kept) * width * width
+                + (left - kept) * 2 * width * 3072
+                + merging;
+            // The classifier reads both tokens.
+            let head = 2 * (kept - 1) * width * 1000;
+            let saved = all.cost().macs - (plan.cost().macs - batch as u64 * head);
+            assert_eq!(
+                saved,
+                batch as u64 * dead,
+                "{pooling:?}, r {r}, {batch} images"
+            );
+            assert_eq!(u64::from(plan.tokens()[12]), seen);
+        }
+    }
 }
 
 #[test]

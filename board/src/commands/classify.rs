@@ -2,6 +2,7 @@
 
 use crate::answer::Answer;
 use crate::args::{ClassArgs, ModelArgs};
+use crate::cascade::{Decision, Schedule, SecondRuns};
 use crate::failure::Failure;
 use crate::file_name::FileName;
 use crate::output::Time;
@@ -11,6 +12,7 @@ use crate::{model, output, start};
 use mergevit_kernels::frame::MAX_SIDE;
 use mergevit_runtime::Engine;
 use mergevit_runtime::image::{self, Rgb};
+use mergevit_runtime::words::Count;
 use serde::Serialize;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -42,6 +44,8 @@ struct Summary {
     frames: u64,
     /// Images that could not be used.
     errors: u64,
+    #[serde(flatten)]
+    second_runs: SecondRuns,
 }
 
 /// Stands for standard input.
@@ -52,6 +56,7 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let labels = model::labels(&args.classes, &engine)?;
     start::announce("classify", &engine, None, args.json)?;
     let answer = model::answer(&args.classes, &engine);
+    let second_runs = engine.cascade().map(|_| 0);
     let mut classifier = Classifier {
         model: &args.model,
         engine: &mut engine,
@@ -60,6 +65,7 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
         json: args.json,
         frames: 0,
         errors: 0,
+        second_runs,
     };
     for path in &args.images {
         if path.as_os_str() == STANDARD_INPUT {
@@ -103,6 +109,8 @@ struct Classifier<'a> {
     json: bool,
     frames: u64,
     errors: u64,
+    /// Images that ran twice; `None` without a cascade.
+    second_runs: Option<u64>,
 }
 
 impl Classifier<'_> {
@@ -120,6 +128,10 @@ impl Classifier<'_> {
         let latency_us = begin.elapsed().as_secs_f64() * 1e6;
         self.answer.take(&output);
         model::check(self.model, self.engine)?;
+        let decision = Decision::of(self.engine, &self.answer);
+        if let Some(second_runs) = &mut self.second_runs {
+            *second_runs += u64::from(self.answer.is_second_run());
+        }
         let file = FileName::from(path);
         let record = FrameRecord {
             event: "frame",
@@ -127,6 +139,7 @@ impl Classifier<'_> {
             frame: self.frames,
             file: Some(&file),
             answer: self.answer.view(&self.labels),
+            decision,
             latency_us,
             age_us: None,
         };
@@ -135,7 +148,11 @@ impl Classifier<'_> {
             return output::print_json(&record);
         }
         let latency = output::microseconds(latency_us);
-        output::print(&format!("{file}: {}  ({latency})\n", record.answer))
+        let schedule = Schedule(decision);
+        output::print(&format!(
+            "{file}: {}  ({latency}{schedule})\n",
+            record.answer
+        ))
     }
 
     /// Reports what has no class, and why.
@@ -152,13 +169,17 @@ impl Classifier<'_> {
     fn finish(self) -> Result<(), Failure> {
         let Self { frames, errors, .. } = self;
         let images = frames + errors;
+        let second_runs = SecondRuns::new(self.second_runs, frames);
         if self.json {
             output::print_json(&Summary {
                 event: "summary",
                 time: Time::now(),
                 frames,
                 errors,
+                second_runs,
             })?;
+        } else if self.second_runs.is_some() {
+            output::note(&format!("{}{second_runs}", Count(frames, "image")));
         }
         if errors == 0 {
             return Ok(());

@@ -21,6 +21,11 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
+    /// Whether it has no rows.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.len() == 1
+    }
+
     /// The width of each column, in characters.
     fn widths(&self) -> Vec<usize> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -57,8 +62,10 @@ mod tests {
     #[test]
     fn columns_are_aligned() {
         let mut table = Table::new(["a", "µs"]);
+        assert!(table.is_empty());
         table.push(["long", "1"].map(String::from));
         table.push(["x".into()]);
+        assert!(!table.is_empty());
         assert_eq!(table.to_string(), "a     µs\nlong   1\nx\n");
     }
 }

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use mergevit_kernels::frame::PixelFormat;
-use mergevit_runtime::{ModelConfig, testing};
+use mergevit_runtime::{ModelConfig, PackWriter, testing};
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,11 @@ pub(crate) fn config() -> ModelConfig {
     testing::model(32, 8, 1, 2, 5)
 }
 
+/// A random pack of this configuration.
+pub(crate) fn writer(config: &ModelConfig) -> PackWriter<'static> {
+    testing::writer(config, &[0, 3], 7)
+}
+
 impl Fixture {
     pub(crate) fn new() -> Self {
         Self::of(&config())
@@ -30,11 +35,15 @@ impl Fixture {
 
     /// A folder with a random pack of this configuration.
     pub(crate) fn of(config: &ModelConfig) -> Self {
+        Self::with(&writer(config))
+    }
+
+    /// A folder with the pack that this writes.
+    pub(crate) fn with(writer: &PackWriter<'_>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let fixture = Self { folder };
-        testing::writer(config, &[0, 3], 7)
-            .finish(&fixture.path("m.mvit"))
-            .expect("the pack is written");
+        let written = writer.finish(&fixture.path("m.mvit"));
+        written.expect("the pack is written");
         fixture
     }
 

@@ -3,6 +3,24 @@
 
 use serde_json::Value;
 
+/// What `records.schema.json` says.
+pub(crate) fn records() -> Value {
+    serde_json::from_str(include_str!("../../records.schema.json")).expect("the schema is JSON")
+}
+
+/// The events of a program's lines, each of which is as the schema says.
+#[track_caller]
+pub(crate) fn events(lines: &[Value]) -> Vec<String> {
+    let schema = records();
+    let check = |line| {
+        if let Err(error) = check(&schema, &schema, line) {
+            panic!("{line}\n{error}");
+        }
+        line["event"].as_str().expect("an event").to_owned()
+    };
+    lines.iter().map(check).collect()
+}
+
 /// Holds a value to a schema, or says where it differs.
 pub(crate) fn check(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     let fields = schema.as_object().expect("a schema is an object");

@@ -4,7 +4,7 @@
 //! an error, and not a model of another kind.
 
 use super::tensors::Tensors;
-use mergevit_runtime::{ActivationName, Normalization, OutputKind, Pooling};
+use mergevit_runtime::{ActivationName, Normalization, OutputKind, Pooling, ScoreKind};
 
 /// A model without its tensors: a family fills it in, `assemble` does the rest.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub(super) struct Facts {
     pub(super) pooling: Pooling,
     /// What a head's outputs are; without a head they are an embedding.
     pub(super) output: OutputKind,
+    /// What its scores say of classes.
+    pub(super) score_kind: ScoreKind,
 }
 
 /// Filters for the position table, all with half-pixel centres unless they say otherwise.

@@ -1,9 +1,11 @@
 //! Arguments that several commands share, and their values.
 
 use super::console::Console;
+use clap::builder::PossibleValue;
 use clap::{ArgAction, Args};
 use log::LevelFilter;
 use mergevit_kernels::ops::Merge;
+use mergevit_runtime::estimate::Module;
 use mergevit_runtime::{ModelConfig, Schedule};
 
 /// How much to say.
@@ -48,10 +50,84 @@ pub(super) fn images(text: &str) -> Result<usize, String> {
 pub(super) fn merge(text: &str) -> Result<u16, String> {
     match text.parse::<u64>() {
         Ok(r) => u16::try_from(r).map_err(|_| format!("expected at most {} tokens", u16::MAX)),
-        Err(_) if text == "auto" => Err(
-            "this version does not search schedules; give r, or --schedule NAME=R0,R1,...".into(),
-        ),
         Err(_) => Err("expected 0 or more tokens".into()),
+    }
+}
+
+/// What `--merge` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Merging {
+    /// So many tokens in each layer.
+    Constant(u16),
+    /// Schedules that are searched.
+    Auto,
+}
+
+/// Parses r, or `auto`.
+pub(super) fn merging(text: &str) -> Result<Merging, String> {
+    match text {
+        "auto" => Ok(Merging::Auto),
+        _ => merge(text)
+            .map(Merging::Constant)
+            .map_err(|error| format!("{error}, or auto")),
+    }
+}
+
+/// The machine that schedules are searched for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum TargetName {
+    /// A Jetson module, for which latency is estimated.
+    Module(&'static Module),
+    /// The one that the program runs on.
+    ThisMachine,
+}
+
+impl TargetName {
+    const THIS_MACHINE: &'static str = "this-machine";
+
+    /// As the command line spells it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Module(module) => module.name,
+            Self::ThisMachine => Self::THIS_MACHINE,
+        }
+    }
+}
+
+impl clap::ValueEnum for TargetName {
+    fn value_variants<'a>() -> &'a [Self] {
+        const {
+            &[
+                Self::Module(Module::ALL[0]),
+                Self::Module(Module::ALL[1]),
+                Self::Module(Module::ALL[2]),
+                Self::ThisMachine,
+            ]
+        }
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Module(module) => module.title,
+            Self::ThisMachine => "Measured here, with the best backend",
+        };
+        Some(PossibleValue::new(self.name()).help(help))
+    }
+}
+
+/// Parses a share of what no merging costs.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
+        _ => Err("expected a share of what no merging costs, between 0 and 1: 0.6".into()),
+    }
+}
+
+/// Parses an agreement in per cent to a fraction.
+pub(super) fn agreement(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').parse::<f64>() {
+        Ok(value) if (50.0..100.0).contains(&value) => Ok(value / 100.0),
+        _ => Err("expected 50 per cent or more, below 100: 99.5".into()),
     }
 }
 
@@ -133,6 +209,24 @@ mod tests {
         for text in ["51%", "-1%", "nan", "%", "one"] {
             assert!(per_cent(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn shares_agreements_and_auto_are_understood() {
+        assert_eq!((share("0.6"), agreement("99.5")), (Ok(0.6), Ok(0.995)));
+        assert_eq!(agreement("99%"), Ok(0.99));
+        for text in ["0", "1", "60", "nan", ""] {
+            assert!(share(text).is_err(), "{text}");
+        }
+        for text in ["0.99", "100", "nan", "-1"] {
+            assert!(agreement(text).is_err(), "{text}");
+        }
+        assert_eq!(merging("auto"), Ok(Merging::Auto));
+        assert_eq!(merging("8"), Ok(Merging::Constant(8)));
+        assert_eq!(
+            merging("x"),
+            Err("expected 0 or more tokens, or auto".into())
+        );
     }
 
     #[test]

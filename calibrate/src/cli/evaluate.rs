@@ -45,7 +45,7 @@ pub(super) struct EvaluateArgs {
     /// Fail at the first image that cannot be read, instead of skipping it
     #[arg(long)]
     strict: bool,
-    /// Measure only this schedule of the pack
+    /// Measure only this schedule of the pack, or this cascade and its two schedules
     #[arg(long, value_name = "NAME")]
     schedule: Option<String>,
     /// Backend that runs the pack: auto, reference, cpu, or one that `mergevit doctor` lists
@@ -102,7 +102,9 @@ pub(super) fn run(args: &EvaluateArgs, console: Console) -> Result<(), CommandEr
 
     let engine = engine(Pack::open(&args.model)?, &args.backend)?;
     let pack = engine.pack();
-    if let Some(schedule) = &args.schedule {
+    if let Some(schedule) = &args.schedule
+        && !pack.cascades().iter().any(|own| own.name == *schedule)
+    {
         pack.schedule_index(schedule).map_err(LoadError::from)?;
     }
     let options = ImagesOptions {
@@ -144,12 +146,29 @@ pub(super) fn run(args: &EvaluateArgs, console: Console) -> Result<(), CommandEr
 }
 
 /// Writes the report in all its forms: files first, because a reader of standard output may go away.
-pub(super) fn write(
+fn write(
     report: &Report,
     data: Option<&OutputFile>,
     page: Option<&OutputFile>,
     console: Console,
 ) -> Result<(), CommandError> {
+    if write_files(report, data, page)? {
+        console.say(&text(report));
+        Ok(())
+    } else {
+        output::print(&text(report))
+    }
+}
+
+/// Writes the report as JSON and as a page; whether one of them is standard output.
+///
+/// # Errors
+/// [`CommandError::Output`] and [`CommandError::ReaderGone`].
+pub(super) fn write_files(
+    report: &Report,
+    data: Option<&OutputFile>,
+    page: Option<&OutputFile>,
+) -> Result<bool, CommandError> {
     let mut texts = Vec::new();
     if let Some(output) = data {
         let encoded = json(report);
@@ -165,12 +184,7 @@ pub(super) fn write(
     for (output, text) in &texts {
         output::write_text(output, text)?;
     }
-    if is_taken {
-        console.say(&text(report));
-        Ok(())
-    } else {
-        output::print(&text(report))
-    }
+    Ok(is_taken)
 }
 
 /// What a measurement gives.

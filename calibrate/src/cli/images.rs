@@ -130,6 +130,21 @@ impl Images {
         }
     }
 
+    /// Parts of so many images, no image in two of them: see [`Dataset::split`].
+    pub(super) fn split(&self, counts: &[usize]) -> Vec<Self> {
+        let parts = self.dataset.split(counts).into_iter();
+        parts
+            .map(|dataset| Self {
+                dataset,
+                model: self.model.clone(),
+                strict: self.strict,
+                next: 0,
+                skipped: 0,
+                first: None,
+            })
+            .collect()
+    }
+
     /// Number of images, with those that will be skipped.
     pub(super) fn len(&self) -> usize {
         self.dataset.len()

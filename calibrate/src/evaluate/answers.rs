@@ -1,6 +1,7 @@
 //! What a network answered, image by image.
 
 use super::tally::argmax;
+use mergevit_runtime::margin;
 
 /// One answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,15 +18,10 @@ impl Answer {
     /// That of an image with these `logits` and this label.
     pub fn new(logits: &[f32], label: Option<usize>) -> Self {
         let class = argmax(logits);
-        let others = logits
-            .iter()
-            .enumerate()
-            .filter(|&(other, _)| other != class);
-        let second = others.fold(f32::NEG_INFINITY, |second, (_, &logit)| second.max(logit));
         Self {
             label: label.map(|label| label as u32),
             class: class as u32,
-            margin: logits[class] - second,
+            margin: margin(logits),
         }
     }
 

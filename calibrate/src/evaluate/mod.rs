@@ -1,6 +1,7 @@
 //! How good a pack is: accuracy, agreement with full precision, noise inside the network.
 
 mod answers;
+mod cascade;
 mod cosine;
 mod difference;
 pub mod outputs;
@@ -8,6 +9,7 @@ mod snr;
 mod tally;
 
 pub use answers::{Answer, Answers};
+pub use cascade::CascadeTally;
 pub use cosine::{Cosines, cosine};
 pub use difference::Difference;
 pub use outputs::Outputs;
@@ -16,7 +18,9 @@ pub use tally::{ClassTally, Tally, argmax, standard_error};
 
 use crate::checkpoint::Checkpoint;
 use crate::fp32::Forward;
-use mergevit_runtime::{Accuracy, Classifier, Engine, Pack, Plan, RunError, Schedule, normalize};
+use mergevit_runtime::{
+    Accuracy, Cascade, Classifier, Engine, Pack, Plan, RunError, Schedule, normalize,
+};
 use rayon::prelude::*;
 
 /// Classifies a data set with a pack under its schedules, and with the checkpoint that the pack was made from.
@@ -26,39 +30,53 @@ pub struct Evaluation<'a> {
     checkpoint: Option<&'a Checkpoint>,
     full: Tally,
     schedules: Vec<(Schedule, Tally)>,
+    /// Those whose two schedules run.
+    cascades: Vec<Cascade>,
 }
 
 impl<'a> Evaluation<'a> {
-    /// Nothing classified yet. `schedule` names one of the pack's; without it, all of them run.
+    /// Nothing classified yet. `schedule` names one of the pack's schedules, or a cascade, whose two then run; without it,
+    /// all of them do.
     ///
     /// # Errors
     /// [`RunError::UnknownSchedule`].
     pub fn new(
-        mut engine: Engine,
+        engine: Engine,
         checkpoint: Option<&'a Checkpoint>,
         schedule: Option<&str>,
     ) -> Result<Self, RunError> {
-        if let Some(name) = schedule {
-            engine.set_schedule(name)?;
-        }
-        let model = engine.pack().config();
+        let pack = engine.pack();
+        let model = pack.config();
         let classes = if model.classifies() {
             model.scores()
         } else {
             0
         };
-        let schedules = engine
-            .pack()
-            .schedules()
-            .iter()
-            .filter(|own| schedule.is_none_or(|name| own.name == name))
-            .map(|own| (own.clone(), Tally::new(classes)))
-            .collect();
+        let cascades = pack.cascades().iter();
+        let cascade = cascades.clone().find(|own| schedule == Some(&own.name));
+        let runs = |name: &str| match (cascade, schedule) {
+            (Some(cascade), _) => cascade.first == name || cascade.then == name,
+            (None, Some(schedule)) => schedule == name,
+            (None, None) => true,
+        };
+        if let (None, Some(name)) = (cascade, schedule) {
+            pack.schedule_index(name)?;
+        }
+        let tally = |own: &Schedule| {
+            let temperature = own.temperature().into();
+            Tally::new(classes).with_confidence(model.score_kind, temperature)
+        };
+        let schedules = pack.schedules().iter().filter(|own| runs(&own.name));
         Ok(Self {
-            engine,
-            checkpoint,
+            schedules: schedules.map(|own| (own.clone(), tally(own))).collect(),
+            cascades: cascades
+                .filter(|own| runs(&own.first) && runs(&own.then))
+                .filter(|own| cascade.is_none_or(|cascade| cascade.name == own.name))
+                .cloned()
+                .collect(),
             full: Tally::new(classes),
-            schedules,
+            checkpoint,
+            engine,
         })
     }
 
@@ -107,8 +125,13 @@ impl<'a> Evaluation<'a> {
             for (pixels, (labels, real)) in pixels.chunks(batch * image).zip(facts) {
                 let output = self.engine.classify_pixels(pixels)?;
                 for (index, (label, real)) in labels.iter().zip(real).enumerate() {
-                    if let (Some(own), Some(real)) = (output.embedding(index), real) {
+                    let embedding = output.embedding(index);
+                    if let (Some(own), Some(real)) = (embedding, real) {
                         tally.compare(cosine(own, &real.output));
+                    }
+                    if let Some(real) = real {
+                        let own = embedding.unwrap_or(output.image_logits(index));
+                        tally.compare_outputs(&real.output, own);
                     }
                     if classifies {
                         let logits = real.as_ref().and_then(|real| real.logits.as_ref());
@@ -176,6 +199,33 @@ impl<'a> Evaluation<'a> {
     /// Each schedule that ran, and its tally.
     pub fn schedules(&self) -> &[(Schedule, Tally)] {
         &self.schedules
+    }
+
+    /// What each cascade whose two schedules ran has answered.
+    pub fn cascades(&self) -> Vec<CascadeTally> {
+        let answers = |name: &str| {
+            let mut schedules = self.schedules.iter();
+            let found = schedules.find(|(own, _)| own.name == name);
+            found.map(|(_, tally)| tally.answers())
+        };
+        let reference = self.full_precision().map(Tally::answers);
+        let tally = |cascade: &Cascade| {
+            let (first, then) = (answers(&cascade.first)?, answers(&cascade.then)?);
+            Some(CascadeTally::new(cascade, first, then, reference))
+        };
+        self.cascades.iter().filter_map(tally).collect()
+    }
+
+    /// Billions of multiply-accumulates that one image costs under a cascade of this pack, on the mean of these images.
+    pub fn cascade_gmac(&self, tally: &CascadeTally) -> f64 {
+        let gmac = |name: &str| {
+            let index = self.engine.pack().schedule_index(name);
+            index.map_or(f64::NAN, |index| {
+                self.gmac(&self.engine.pack().schedules()[index])
+            })
+        };
+        let again = tally.second_run_rate().unwrap_or(0.0);
+        gmac(&tally.cascade.first) + again * gmac(&tally.cascade.then)
     }
 
     /// Billions of multiply-accumulates that one image costs under a schedule of this pack.

@@ -7,6 +7,7 @@ use crate::checkpoint::Checkpoint;
 use crate::fp32::Forward;
 use mergevit_runtime::{Engine, Pack, RunError, Schedule};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// The outputs of one network for N images, and the scores of the classes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,6 +39,15 @@ impl Outputs {
     pub fn decision(&self, image: usize) -> Option<usize> {
         let logits = self.logits(image);
         (!logits.is_empty()).then(|| argmax(logits))
+    }
+
+    /// Those of some of the images.
+    pub fn part(&self, images: Range<usize>) -> Self {
+        let mut part = Self::default();
+        for image in images {
+            part.push(self.output(image), self.logits(image));
+        }
+        part
     }
 
     /// How far these outputs are from `truth`, which is of the same images.

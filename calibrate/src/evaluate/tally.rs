@@ -2,6 +2,9 @@
 
 use super::answers::{Answer, Answers};
 use super::cosine::Cosines;
+use super::difference::Difference;
+use crate::confidence::{Reliability, confidence};
+use mergevit_runtime::ScoreKind;
 use serde::Serialize;
 
 /// A label among this many best classes counts as found.
@@ -49,6 +52,13 @@ pub struct Tally {
     classes: Vec<ClassTally>,
     cosines: Cosines,
     answers: Answers,
+    difference: Difference,
+    /// How scores become probabilities.
+    kind: ScoreKind,
+    temperature: f64,
+    reliability: Reliability,
+    /// With a temperature of 1.
+    uncalibrated: Reliability,
 }
 
 fn fraction(part: u64, whole: u64) -> Option<f64> {
@@ -74,7 +84,19 @@ impl Tally {
             classes: vec![ClassTally::default(); classes],
             cosines: Cosines::default(),
             answers: Answers::default(),
+            difference: Difference::default(),
+            kind: ScoreKind::Softmax,
+            temperature: 1.0,
+            reliability: Reliability::default(),
+            uncalibrated: Reliability::default(),
         }
+    }
+
+    /// Scores become probabilities like this; without it they are those of a softmax at a temperature of 1.
+    #[must_use]
+    pub fn with_confidence(mut self, kind: ScoreKind, temperature: f64) -> Self {
+        (self.kind, self.temperature) = (kind, temperature);
+        self
     }
 
     /// Counts one image: its logits, its label if it has one (below the number of classes), and the class
@@ -90,6 +112,10 @@ impl Tally {
             self.top5 += u64::from(rank < TOP);
             self.classes[label].images += 1;
             self.classes[label].top1 += first;
+            let sure = |temperature| confidence(self.kind, logits, temperature);
+            let (own, uncalibrated) = (sure(self.temperature), sure(1.0));
+            self.reliability.add(own, rank == 0);
+            self.uncalibrated.add(uncalibrated, rank == 0);
         }
         if let Some(reference) = reference {
             self.compared += 1;
@@ -100,6 +126,26 @@ impl Tally {
     /// Counts one image that is not classified.
     pub fn count_image(&mut self) {
         self.images += 1;
+    }
+
+    /// Compares an image's output with the reference's, logits or embeddings.
+    pub fn compare_outputs(&mut self, reference: &[f32], own: &[f32]) {
+        self.difference.add(reference, own);
+    }
+
+    /// How far the outputs are from the reference's.
+    pub fn difference(&self) -> &Difference {
+        &self.difference
+    }
+
+    /// Confidence and accuracy of the first class, of the labelled images.
+    pub fn reliability(&self) -> &Reliability {
+        &self.reliability
+    }
+
+    /// The same with a temperature of 1.
+    pub fn uncalibrated(&self) -> &Reliability {
+        &self.uncalibrated
     }
 
     /// Adds the cosine of an image's embedding with the reference's.

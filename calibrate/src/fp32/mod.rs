@@ -130,14 +130,16 @@ impl<'a> Forward<'a> {
         let mut tokens = self.embed(pixels, tap);
         for (layer, block) in self.checkpoint.weights.blocks.iter().enumerate() {
             let keys = self.attention(layer, block, &mut tokens, tap);
-            let wanted = merge.get(layer).copied().unwrap_or(0);
+            // Where only tokens of the prefix are pooled, merging the others changes nothing in the last layer.
+            let is_dead = model.pooled_prefix().is_some() && layer + 1 == model.depth;
+            let wanted = merge.get(layer).filter(|_| !is_dead).copied();
             let shape = merging::Shape {
                 width: model.width,
                 heads: model.heads,
                 head_width: model.head_width,
                 prefix: model.prefix,
             };
-            tokens = merging::merge(&shape, wanted, &keys, tokens);
+            tokens = merging::merge(&shape, wanted.unwrap_or(0), &keys, tokens);
             self.mlp(layer, block, &mut tokens.residual, tap);
         }
         let logits = self.head(&tokens, tap);

@@ -1,13 +1,17 @@
 //! What an evaluation found: as data for machines, as text and as a page for people.
 
-mod html;
+mod cascades;
+mod interval;
 mod json;
+mod markup;
+mod page;
+mod plot;
 mod results;
 mod table;
 mod text;
 
-pub use html::html;
 pub use json::json;
+pub use page::html;
 pub use results::{
     CascadeReport, ClassReport, ConfusedPair, Confusion, Fault, FrontBasis, FrontPoint, Made,
     ModelFacts, NAMED_PAIRS, ReliabilityBin, Report, ScheduleReport, ScoredClass, TABLE_CLASSES,

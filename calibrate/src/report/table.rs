@@ -12,12 +12,12 @@ pub(crate) struct Table {
 }
 
 /// A fraction in percent, without the sign.
-fn percent(fraction: Option<f64>) -> String {
+pub(super) fn percent(fraction: Option<f64>) -> String {
     fraction.map_or_else(|| "-".into(), |x| format!("{:.2}", 100.0 * x))
 }
 
 /// The same with its standard error: `87.02 ± 0.34`.
-fn measured(fraction: Option<f64>, error: Option<f64>) -> String {
+pub(super) fn measured(fraction: Option<f64>, error: Option<f64>) -> String {
     match (fraction, error) {
         (Some(_), Some(error)) => format!("{} ± {:.2}", percent(fraction), 100.0 * error),
         _ => percent(fraction),
@@ -49,6 +49,7 @@ pub(super) fn accuracy(report: &Report) -> Table {
         "top-1 %",
         "top-5 %",
         "agreement %",
+        "SNR, dB",
         "GMAC",
     ];
     let full = report.top1_fp32.map(|top1| {
@@ -57,6 +58,7 @@ pub(super) fn accuracy(report: &Report) -> Table {
             "0".into(),
             measured(Some(top1), report.top1_fp32_standard_error),
             measured(report.top5_fp32, report.top5_fp32_standard_error),
+            "-".into(),
             "-".into(),
             "-".into(),
         ]
@@ -70,6 +72,9 @@ pub(super) fn accuracy(report: &Report) -> Table {
             measured(schedule.top1, schedule.top1_standard_error),
             measured(schedule.top5, schedule.top5_standard_error),
             measured(schedule.agreement, schedule.agreement_standard_error),
+            schedule
+                .signal_to_noise_db
+                .map_or_else(|| "-".into(), |db| format!("{db:.1}")),
             format!("{:.3}", schedule.gmac),
         ]
     });

@@ -1,5 +1,6 @@
 //! A report for the terminal.
 
+use super::cascades::{cascades, confidence};
 use super::results::Report;
 use super::table::{Table, accuracy, embeddings, noise};
 use std::fmt::Write;
@@ -13,7 +14,14 @@ pub fn text(report: &Report) -> String {
         report.count(),
         report.backend
     );
-    for table in [accuracy(report), embeddings(report), noise(report)] {
+    let tables = [
+        accuracy(report),
+        cascades(report),
+        confidence(report),
+        embeddings(report),
+        noise(report),
+    ];
+    for table in tables {
         if !table.rows.is_empty() {
             text.push('\n');
             write_table(&mut text, &table);

@@ -1,6 +1,7 @@
 //! The threshold of a cascade: below which margin a frame runs again.
 
 use crate::evaluate::Outputs;
+use mergevit_runtime::margin;
 use thiserror::Error;
 
 /// Too few images to promise so high an agreement.
@@ -25,22 +26,6 @@ pub struct Outcome {
     pub agreement: f64,
     /// Fraction of them that ran again.
     pub second_runs: f64,
-}
-
-/// The difference of the two largest scores; no number where there are fewer.
-pub fn margin(scores: &[f32]) -> f32 {
-    let (mut first, mut second) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
-    for &score in scores {
-        if score > first {
-            (first, second) = (score, first);
-        } else if score > second {
-            second = score;
-        }
-    }
-    match scores.len() {
-        0 | 1 => f32::NAN,
-        _ => first - second,
-    }
 }
 
 /// Whether the first schedule's answer to `image` stands.
@@ -105,15 +90,6 @@ mod tests {
     /// Outputs of which image `i` has the margin `margins[i]`, for class 0 or, where it is below 0, class 1.
     fn answers(margins: &[f32]) -> Outputs {
         Outputs::of_logits(margins.iter().map(|&margin| vec![margin, 0.0]))
-    }
-
-    #[test]
-    fn margins_are_between_the_best_two() {
-        assert_eq!(margin(&[1.0, 5.0, 3.5]), 1.5);
-        assert_eq!(margin(&[2.0, 2.0]), 0.0);
-        assert_eq!(margin(&[f32::NEG_INFINITY, 2.0]), f32::INFINITY);
-        assert!(margin(&[1.0]).is_nan() && margin(&[]).is_nan());
-        assert!(margin(&[f32::NAN, f32::NAN]).is_nan());
     }
 
     #[test]

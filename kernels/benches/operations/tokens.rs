@@ -185,6 +185,7 @@ impl Operation for Attention {
         let shape = ops::Attention {
             batch: 1,
             tokens: self.tokens,
+            queries: self.tokens,
             heads: self.score_scale.len(),
             head_width: HEAD_WIDTH,
             score_scale: &self.score_scale,
@@ -239,6 +240,7 @@ impl Operation for PoolAttention {
         let shape = ops::Attention {
             batch: 1,
             tokens: self.tokens,
+            queries: 1,
             heads: self.score_scale.len(),
             head_width: HEAD_WIDTH,
             score_scale: &self.score_scale,

@@ -2,7 +2,8 @@
 //!
 //! Queries are the lanes. Scores come out as one vector a key (the panel of queries against rows of
 //! keys), so the softmax runs down the vectors without a horizontal step; its integers are packed four
-//! keys a word, which is the panel that the product with the transposed values wants.
+//! keys a word, which is the panel that the product with the transposed values wants. The lattice of offsets that it adds
+//! repeats so soon that a small table has all of it.
 //!
 //! `D`, the channels of a head, is a constant everywhere, so that the loops over it unroll.
 
@@ -12,11 +13,23 @@ use super::linear::block_vectors;
 use super::panel::interleave;
 use super::scratch::{SCRATCH, Scratch};
 use super::shared::SharedMut;
-use super::simd_math::{exp2_255, sat8};
+use super::simd_math::{sat8, softmax_weight};
 use super::threads::Team;
-use crate::math::log2_table;
+use crate::math::{DITHER_KEYS, DITHER_QUERIES, log2_table, softmax_offset};
 use crate::memory::{OutOfMemory, zeroed};
 use crate::ops::{Attention, HEAD_WIDTHS};
+
+/// `[key][query]` offsets that make softmax integers, of a period of keys and the widest vector of queries.
+static OFFSETS: [[f32; MAX_LANES]; DITHER_KEYS] = {
+    let mut offsets = [[0.0; MAX_LANES]; DITHER_KEYS];
+    let mut at = 0;
+    while at < DITHER_KEYS * MAX_LANES {
+        let (key, query) = (at / MAX_LANES, at % MAX_LANES);
+        offsets[key][query] = softmax_offset(query, key);
+        at += 1;
+    }
+    offsets
+};
 
 /// One thread's space for one head.
 #[derive(Debug)]
@@ -80,7 +93,7 @@ struct Operands<'a> {
     sizes: Option<&'a [u32]>,
 }
 
-/// Attention over `qkv` (B, T, 3A) into `context` (B, T, A).
+/// Attention of the first Q tokens over `qkv` (B, T, 3A) into `context` (B, Q, A).
 pub(super) fn attention<I: Isa>(
     isa: I,
     team: &mut Team,
@@ -92,10 +105,11 @@ pub(super) fn attention<I: Isa>(
 ) {
     let (tokens, width) = (shape.tokens, shape.width());
     assert_eq!(qkv.len(), shape.batch * tokens * 3 * width);
-    assert_eq!(context.len(), shape.batch * tokens * width);
+    assert!(shape.queries <= tokens);
+    assert_eq!(context.len(), shape.batch * shape.queries * width);
     let operands = Operands {
         queries: qkv,
-        count: tokens,
+        count: shape.queries,
         query_strides: [3 * width, tokens * 3 * width],
         memory: qkv,
         stride: 3 * width,
@@ -116,7 +130,7 @@ pub(super) fn pool_attention<I: Isa>(
     context: &mut [i8],
 ) {
     let (tokens, width) = (shape.tokens, shape.width());
-    assert_eq!(query.len(), width);
+    assert_eq!((query.len(), shape.queries), (width, 1));
     assert_eq!(key_value.len(), shape.batch * tokens * 2 * width);
     assert_eq!(context.len(), shape.batch * width);
     let operands = Operands {
@@ -229,6 +243,10 @@ struct Job<'a, I, const D: usize> {
 }
 
 impl<I: Isa, const D: usize> Job<'_, I, D> {
+    /// A vector of queries begins where [`OFFSETS`] has all of its lanes.
+    const VECTOR_FITS_OFFSETS: () =
+        assert!(I::LANES.is_multiple_of(DITHER_QUERIES) || DITHER_QUERIES.is_multiple_of(I::LANES));
+
     /// Attention of `count` vectors of queries from number `first` on.
     ///
     /// # Safety
@@ -245,7 +263,7 @@ impl<I: Isa, const D: usize> Job<'_, I, D> {
             interleave(self.isa, from, self.query_stride, D, I::SIGNED.mask, to);
         }
         let max = self.scores(s, count);
-        let sum = self.softmax(s, count, &max);
+        let sum = self.softmax(s, first, count, &max);
         // SAFETY: the caller's.
         unsafe { self.context(s, first, count, &sum) };
     }
@@ -285,14 +303,17 @@ impl<I: Isa, const D: usize> Job<'_, I, D> {
         max
     }
 
-    /// Softmax numerators as integers, packed four keys a word; their sum per query.
+    /// Softmax numerators of `count` vectors of queries from number `first` on, packed four keys a word; their sum per
+    /// query.
     #[inline(always)]
     fn softmax(
         &self,
         s: &mut HeadScratch,
+        first: usize,
         count: usize,
         max: &[I::F32; MAX_VECTORS],
     ) -> [I::I32; MAX_VECTORS] {
+        const { Self::VECTOR_FITS_OFFSETS };
         let isa = self.isa;
         let steps = self.tokens.next_multiple_of(I::INNER_STEP) / 4;
         let weights = s.weights.words();
@@ -300,6 +321,11 @@ impl<I: Isa, const D: usize> Job<'_, I, D> {
         let zero = isa.splat_i32(0);
         let mut sum = [zero; MAX_VECTORS];
         for (v, sum) in sum[..count].iter_mut().enumerate() {
+            // Vectors begin at multiples of their lanes, so only those shorter than a period begin within one.
+            let query = match I::LANES < DITHER_QUERIES {
+                true => (first + v * I::LANES) % DITHER_QUERIES,
+                false => 0,
+            };
             let to = &mut weights[v * steps * I::LANES..(v + 1) * steps * I::LANES];
             for (step, to) in to.chunks_exact_mut(I::LANES).enumerate() {
                 // Loops, not closures: what is not inlined here is compiled without the set's features.
@@ -308,14 +334,13 @@ impl<I: Isa, const D: usize> Job<'_, I, D> {
                     let j = 4 * step + i;
                     if j < self.tokens {
                         let t = isa.load_f32(&s.scores[(j * I::VECTORS + v) * I::LANES..]);
-                        *p = exp2_255(isa, isa.sub(t, max[v]));
+                        let offset = isa.load_f32(&OFFSETS[j % DITHER_KEYS][query..]);
+                        *p = softmax_weight(isa, isa.sub(t, max[v]), offset);
                     }
                 }
-                let pair = isa.add_i32(p[0], p[1]);
-                *sum = isa.add_i32(*sum, isa.add_i32(pair, isa.add_i32(p[2], p[3])));
-                let low = isa.or_i32(p[0], isa.shift_left::<8>(p[1]));
-                let high = isa.or_i32(isa.shift_left::<16>(p[2]), isa.shift_left::<24>(p[3]));
-                isa.store_i32(isa.xor_i32(isa.or_i32(low, high), mask), to);
+                let bytes = isa.second_bytes(p);
+                *sum = isa.add_bytes(*sum, bytes);
+                isa.store_i32(isa.xor_i32(bytes, mask), to);
             }
         }
         sum

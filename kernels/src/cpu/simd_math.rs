@@ -64,13 +64,13 @@ fn horner<I: Isa, const TERMS: usize>(isa: I, poly: &[f32; TERMS], x: I::F32) ->
     p
 }
 
-/// [`crate::math::exp2_255`].
+/// [`crate::math::softmax_weight`] in the second byte of every lane, beside other bits.
 #[inline(always)]
-pub(super) fn exp2_255<I: Isa>(isa: I, x: I::F32) -> I::I32 {
+pub(super) fn softmax_weight<I: Isa>(isa: I, x: I::F32, offset: I::F32) -> I::I32 {
     let x = isa.max(x, isa.splat_f32(EXP2_FLOOR));
     let n = isa.to_i32(x);
     let f = isa.sub(x, isa.to_f32(n));
     let p = horner(isa, &EXP2_POLY, f);
     let scaled = isa.add_i32(isa.bits(p), isa.shift_left::<23>(n));
-    isa.to_i32(isa.float_of_bits(scaled))
+    isa.bits(isa.add(isa.float_of_bits(scaled), offset))
 }

@@ -31,12 +31,16 @@ params! {
         tokens: u32,
         /// H
         heads: u32,
-        /// Bytes from a query to the next, 0 if there is one for all images
+        /// Bytes from a query to the next
         query_stride: u32,
+        /// Bytes from an image's queries to the next image's, 0 if they are the same for all
+        query_image: u32,
         /// Bytes from a token's keys to the next token's
         key_value_stride: u32,
         /// Tokens of a tile
         tile: u32,
+        /// Unused
+        padding: u32,
     }
 }
 
@@ -47,19 +51,20 @@ impl Params for AttentionParams {
         };
         let (batch, heads) = (batch as usize, self.heads as usize);
         let width = heads * head_width.channels() as usize;
-        let (queries, tokens) = (batch * self.queries as usize, batch * self.tokens as usize);
-        let rows = |rows: usize, stride: u32, width: usize| (rows - 1) * stride as usize + width;
+        let (queries, tokens) = (self.queries as usize, batch * self.tokens as usize);
+        let rows = |rows: usize, stride: u32| (rows - 1) * stride as usize;
+        let last_query = rows(batch, self.query_image) + rows(queries, self.query_stride);
         Accesses::new()
-            .read(self.query, rows(queries, self.query_stride, width))
+            .read(self.query, last_query + width)
             .read(
                 self.key_value,
-                rows(tokens, self.key_value_stride, 2 * width),
+                rows(tokens, self.key_value_stride) + 2 * width,
             )
             .read(self.sizes, 4 * tokens)
             .read(self.log2_size, 4 * (MAX_TOKENS + 1))
             .read(self.score_scale, 4 * heads)
             .read(self.context_scale, 4 * heads)
-            .write(self.context, queries * width)
+            .write(self.context, batch * queries * width)
     }
 }
 
@@ -70,6 +75,8 @@ pub struct AttentionShape {
     pub batch: u32,
     /// T
     pub tokens: u32,
+    /// Q: first tokens of an image that ask; 1 of pooling.
+    pub queries: u32,
     /// H
     pub heads: u32,
     /// D
@@ -87,7 +94,7 @@ pub struct AttentionOperands {
     pub score_scale: Address,
     /// (H) f32
     pub context_scale: Address,
-    /// (B, T, A) i8; (B, A) of pooling
+    /// (B, Q, A) i8
     pub context: Address,
 }
 
@@ -120,14 +127,14 @@ pub const fn attention_shared_bytes(tokens: u32, head_width: HeadWidth) -> u32 {
     places * 2 * tile * head_width.channels() + 4 * padded
 }
 
-/// Attention of all tokens of images to each other: `qkv` (B, T, 3A) i8.
+/// Attention of the first tokens of images to all of theirs: `qkv` (B, T, 3A) i8.
 pub fn attention(shape: &AttentionShape, qkv: Address, operands: &AttentionOperands) -> Launch {
     let width = shape.heads * shape.head_width.channels();
     let params = AttentionParams {
         query: qkv,
         key_value: qkv.offset(width as usize),
-        queries: shape.tokens,
         query_stride: 3 * width,
+        query_image: shape.tokens * 3 * width,
         key_value_stride: 3 * width,
         ..params(shape, operands)
     };
@@ -144,8 +151,8 @@ pub fn pool_attention(
     let params = AttentionParams {
         query,
         key_value,
-        queries: 1,
         query_stride: 0,
+        query_image: 0,
         key_value_stride: 2 * shape.heads * shape.head_width.channels(),
         ..params(shape, operands)
     };
@@ -160,6 +167,7 @@ fn params(shape: &AttentionShape, operands: &AttentionOperands) -> AttentionPara
         score_scale: operands.score_scale,
         context_scale: operands.context_scale,
         context: operands.context,
+        queries: shape.queries,
         tokens: shape.tokens,
         heads: shape.heads,
         tile: tile(shape.tokens, shape.head_width),
@@ -171,14 +179,15 @@ fn launch(shape: &AttentionShape, params: &AttentionParams) -> Launch {
     let AttentionShape {
         batch,
         tokens,
+        queries,
         heads,
         head_width,
     } = *shape;
-    let grid = [params.queries.div_ceil(QUERIES), heads, batch];
+    let grid = [queries.div_ceil(QUERIES), heads, batch];
     let shared = attention_shared_bytes(tokens, head_width);
     let work = work::attention(&work::AttentionWork {
         blocks: grid[0] * heads * batch,
-        warps: params.queries.div_ceil(16) * heads * batch,
+        warps: queries.div_ceil(16) * heads * batch,
         keys: tokens.next_multiple_of(KEYS),
         tile: params.tile,
         channels: head_width.channels(),

@@ -17,9 +17,9 @@ params! {
         sizes: Address,
         /// (B, pooled) f16
         pooled: Address,
-        /// (B, pooled) i8, unless `real`
+        /// (B, pooled) i8, unless `real`; null if nothing is normalized
         high: Address,
-        /// (B, pooled) i8, unless `real`
+        /// (B, pooled) i8, likewise
         low: Address,
         /// (B, pooled) f32, or null
         real: Address,
@@ -60,6 +60,13 @@ impl PoolNormParams {
     }
 }
 
+impl PoolNormParams {
+    /// Whether a norm follows.
+    pub(super) fn normalizes(&self) -> bool {
+        self.real != Address::NULL || self.high != Address::NULL
+    }
+}
+
 impl Params for PoolNormParams {
     fn accesses(&self, _: Kernel, [batch, _, _]: [u32; 3]) -> Accesses {
         let (batch, tokens, width) = (batch as usize, self.tokens as usize, self.width as usize);
@@ -68,6 +75,9 @@ impl Params for PoolNormParams {
             .read(self.residual, 2 * batch * tokens * width)
             .read(self.sizes, 4 * batch * tokens)
             .write(self.pooled, 2 * pooled);
+        if !self.normalizes() {
+            return accesses;
+        }
         let accesses = self.norm.read(accesses);
         match self.real {
             Address::NULL => accesses.write(self.high, pooled).write(self.low, pooled),
@@ -76,12 +86,12 @@ impl Params for PoolNormParams {
     }
 }
 
-/// Pools `batch` images and normalizes the results to 16 bits, or to f32.
+/// Pools `batch` images and normalizes the results to 16 bits, or to f32; with neither place, it only pools.
 ///
 /// # Panics
 /// If the pooled vector is no whole number of the norm's rows.
 pub fn pool_norm(batch: u32, params: &PoolNormParams) -> Launch {
-    assert!(params.pooled_width.is_multiple_of(params.norm.width));
+    assert!(!params.normalizes() || params.pooled_width.is_multiple_of(params.norm.width));
     let work = work::pool_norm(batch, params);
     Launch::new(Kernel::PoolNorm, [batch, 1, 1], 256, 0, params).with_work(work)
 }

@@ -160,7 +160,10 @@ pub(super) fn pool_norm(batch: u32, pool: &PoolNormParams) -> Work {
         Address::NULL => WIDE,
         _ => 0,
     };
-    let parts = u64::from(pool.pooled_width / pool.norm.width) * norm_row(&pool.norm, store);
+    let parts = match pool.normalizes() {
+        true => u64::from(pool.pooled_width / pool.norm.width) * norm_row(&pool.norm, store),
+        false => 0,
+    };
     Work::instructions(u64::from(batch) * (rounds(pool.pooled_width) * 33 / 2 + 270 + mean + parts))
 }
 

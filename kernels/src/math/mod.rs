@@ -1,4 +1,4 @@
-//! Elementwise arithmetic that all implementations share: saturation, activations, exp2, sine, the log2 table.
+//! Elementwise arithmetic that all implementations share: saturation, activations, softmax, sine, the log2 table.
 //!
 //! Polynomials were fitted by iteratively reweighted least squares on Chebyshev nodes (Lawson's
 //! algorithm) for minimal absolute error of the final value, then rounded to f32. They are part of the
@@ -6,9 +6,13 @@
 
 pub(crate) mod activation;
 mod log2;
+mod softmax;
 
 pub use activation::{ACTIVATION_TERMS, Activation};
 pub use log2::log2_table;
+pub use softmax::{
+    DITHER_KEYS, DITHER_QUERIES, EXP2_FLOOR, EXP2_POLY, softmax_offset, softmax_weight,
+};
 
 /// `clamp(rne(x), -127, 127)`. Clamping first gives the same integer and makes NaN a defined -127,
 /// which is what `max` does in x86 (second operand), Arm (`fmaxnm`), CUDA and Rust alike.
@@ -52,28 +56,6 @@ pub fn cos_sin(turns: f32) -> (f32, f32) {
     (horner(&COSINE_POLY), u * horner(&SINE_POLY))
 }
 
-/// Below this, `255 * 2^x` rounds to zero (it does from -8.995 on); keeps the exponent arithmetic finite.
-pub const EXP2_FLOOR: f32 = -16.0;
-
-/// `255 * 2^f` for f in [-1/2, 1/2], lowest power first, relative error 3e-6.
-pub const EXP2_POLY: [f32; 5] = [255.0, 176.746_67, 61.261_45, 14.256_138, 2.443_627_6];
-
-/// `rne(255 * 2^x)` for `x <= 0`: a softmax numerator as an integer in 0..=255.
-///
-/// The integer part goes into the exponent field, the rest through one polynomial.
-#[inline]
-pub fn exp2_255(x: f32) -> u32 {
-    let x = x.max(EXP2_FLOOR);
-    let n = x.round_ties_even();
-    let f = x - n;
-    let mut p = EXP2_POLY[4];
-    for &c in EXP2_POLY[..4].iter().rev() {
-        p = p.mul_add(f, c);
-    }
-    let scaled = f32::from_bits(p.to_bits().wrapping_add(((n as i32) << 23) as u32));
-    scaled.round_ties_even() as u32
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,23 +71,6 @@ mod tests {
         }
         assert_eq!(cos_sin(0.0), (1.0, 0.0));
         assert_eq!(cos_sin(-7.0), (1.0, 0.0));
-    }
-
-    #[test]
-    fn exp2_is_the_rounded_power() {
-        for i in 0..=2_000_000 {
-            let x = -(i as f32) * 1e-5;
-            let truth = 255.0 * f64::from(x).exp2();
-            let got = f64::from(exp2_255(x));
-            // The polynomial's error may only show where the truth is almost half way.
-            assert!(
-                (got - truth).abs() <= 0.5 + 1e-3,
-                "x = {x}: {got} for {truth}"
-            );
-        }
-        assert_eq!(exp2_255(0.0), 255);
-        assert_eq!(exp2_255(f32::NEG_INFINITY), 0);
-        assert_eq!(exp2_255(-1e30), 0);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use crate::math::{exp2_255, sat8};
+use crate::math::{sat8, softmax_offset, softmax_weight};
 use crate::ops::{Attention, MAX_HEAD_WIDTH};
 
 /// Keys and values of one image and head.
@@ -15,11 +15,12 @@ struct Memory<'a> {
     bias: &'a dyn Fn(usize) -> f32,
 }
 
-/// Attention of one query over the tokens of `memory`, into the head's channels of a context row.
+/// Attention of one query, number `index` of its image, over the tokens of `memory`, into the head's channels of a
+/// context row.
 ///
 /// `log2 size` is added to every score (proportional attention, Bolya et al., arXiv 2210.09461, eq. 1).
 fn attend(
-    query: &[i8],
+    (index, query): (usize, &[i8]),
     memory: &Memory<'_>,
     (score_scale, context_scale): (f32, f32),
     scores: &mut [f32],
@@ -36,7 +37,7 @@ fn attend(
     let mut sum = 0u32;
     let mut acc = [0i32; MAX_HEAD_WIDTH];
     for (j, &score) in scores.iter().enumerate() {
-        let p = exp2_255(score - max);
+        let p = softmax_weight(score - max, softmax_offset(index, j));
         sum += p;
         for (acc, &v) in acc.iter_mut().zip(row(j, memory.value)) {
             *acc += p as i32 * i32::from(v);
@@ -48,7 +49,7 @@ fn attend(
     }
 }
 
-/// Multi-head attention over `qkv` (B, T, 3A) into `context` (B, T, A).
+/// Multi-head attention of the first Q tokens over all T: `qkv` (B, T, 3A) into `context` (B, Q, A).
 ///
 /// `log2_size` maps a token's size to its logarithm; without `sizes` every token stands for itself. `scores` is
 /// scratch of T or more.
@@ -62,7 +63,8 @@ pub fn attention(
 ) {
     let (tokens, width, head_width) = (shape.tokens, shape.width(), shape.head_width);
     assert_eq!(qkv.len(), shape.batch * tokens * 3 * width);
-    assert_eq!(context.len(), shape.batch * tokens * width);
+    assert!(shape.queries <= tokens);
+    assert_eq!(context.len(), shape.batch * shape.queries * width);
     for image in 0..shape.batch {
         let rows = &qkv[image * tokens * 3 * width..][..tokens * 3 * width];
         let bias = |j: usize| sizes.map_or(0.0, |s| log2_size[s[image * tokens + j] as usize]);
@@ -75,13 +77,13 @@ pub fn attention(
                 value: 2 * width + column,
                 bias: &bias,
             };
-            for i in 0..tokens {
+            for i in 0..shape.queries {
                 attend(
-                    &rows[i * 3 * width + column..][..head_width],
+                    (i, &rows[i * 3 * width + column..][..head_width]),
                     &memory,
                     (shape.score_scale[head], shape.context_scale[head]),
                     &mut scores[..tokens],
-                    &mut context[(image * tokens + i) * width + column..][..head_width],
+                    &mut context[(image * shape.queries + i) * width + column..][..head_width],
                 );
             }
         }
@@ -101,7 +103,7 @@ pub fn pool_attention(
     context: &mut [i8],
 ) {
     let (tokens, width, head_width) = (shape.tokens, shape.width(), shape.head_width);
-    assert_eq!(query.len(), width);
+    assert_eq!((query.len(), shape.queries), (width, 1));
     assert_eq!(key_value.len(), shape.batch * tokens * 2 * width);
     assert_eq!(context.len(), shape.batch * width);
     for image in 0..shape.batch {
@@ -109,7 +111,7 @@ pub fn pool_attention(
         for head in 0..shape.heads {
             let column = head * head_width;
             attend(
-                &query[column..][..head_width],
+                (0, &query[column..][..head_width]),
                 &Memory {
                     rows: &key_value[image * tokens * 2 * width..][..tokens * 2 * width],
                     stride: 2 * width,

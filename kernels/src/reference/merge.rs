@@ -88,6 +88,30 @@ pub fn match_tokens(shape: &Merge, qkv: &[i8], out: &mut Matching) {
     }
 }
 
+/// Writes where each token of the image goes: the row of the output that it becomes, or becomes a part of, (T).
+///
+/// `matching` is what [`match_tokens`] found for this shape.
+pub fn destinations(shape: &Merge, matching: &Matching, rows: &mut [u16]) {
+    assert_eq!(rows.len(), shape.tokens);
+    let (first, last) = (shape.protected_sources(), shape.sources());
+    let kept = (first..last).filter(|&a| !matching.merges[a]).count();
+    let target = |b: usize| (shape.prefix + kept + b - shape.protected_targets()) as u16;
+    let mut next = shape.prefix as u16;
+    for (token, row) in rows.iter_mut().enumerate() {
+        *row = match (token < shape.prefix, token % 2 == 0) {
+            (true, _) => token as u16,
+            (false, false) => target(token / 2),
+            (false, true) if matching.merges[token / 2] => {
+                target(usize::from(matching.partner[token / 2]))
+            }
+            (false, true) => {
+                next += 1;
+                next - 1
+            }
+        };
+    }
+}
+
 /// Merges tokens of every image: the prefix, then kept A tokens in ascending order, then all of B.
 ///
 /// A merged token is the mean of its parts weighted by size: `fma` in f32, the B token first, then its A

@@ -220,6 +220,7 @@ fn attention_shape(shape: &Attention<'_>) -> AttentionShape {
     AttentionShape {
         batch: shape.batch as u32,
         tokens: shape.tokens as u32,
+        queries: shape.queries as u32,
         heads: shape.heads as u32,
         head_width: HeadWidth::of(shape.head_width).unwrap(),
     }
@@ -454,6 +455,17 @@ impl Kernels for OnDevice {
             reference::layer_norm_real(&norm, pooled, &mut want);
             assert!(found == want, "{:?} after pooling, {shape:?}", norm.kind);
         }
+        let params = PoolNormParams {
+            residual: self.upload(residual),
+            sizes: self.upload(sizes),
+            ..PoolNormParams::default()
+        };
+        let want = pooled.to_vec();
+        self.make(pooled, |pooled| {
+            let alone = PoolNormParams { pooled, ..params };
+            cuda::pool_norm(shape.batch as u32, &alone.with_shape(shape))
+        });
+        assert!(pooled == want, "without a norm, {shape:?}");
     }
 
     fn head(&mut self, high: &[i8], low: &[i8], weights: &LinearWeights<'_>, logits: &mut [f32]) {

@@ -240,6 +240,15 @@ impl ModelConfig {
         self.patches() + self.prefix
     }
 
+    /// First tokens of an image that pooling takes, if it takes no other: the only ones that leave the last layer.
+    pub const fn pooled_prefix(&self) -> Option<usize> {
+        match self.pooling {
+            Pooling::ClassToken => Some(1),
+            Pooling::ClassAndDistillation => Some(2),
+            Pooling::Mean | Pooling::MeanAll | Pooling::ClassAndMean | Pooling::Attention => None,
+        }
+    }
+
     /// Bytes of one patch: `3 p^2` rounded up to a multiple of 64.
     pub const fn patch_row(&self) -> usize {
         (3 * self.patch_size * self.patch_size).next_multiple_of(ROW_ALIGN)

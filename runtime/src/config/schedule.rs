@@ -10,7 +10,8 @@ pub struct Schedule {
     /// Unique name of letters, digits, `.`, `_` and `-`: `r8`.
     pub name: String,
     /// r of each layer. A layer merges fewer where fewer can be merged
-    /// ([`Merge::limit`](mergevit_kernels::ops::Merge::limit)).
+    /// ([`Merge::limit`](mergevit_kernels::ops::Merge::limit)), and the last one none where no output depends on it
+    /// ([`ModelConfig::pooled_prefix`](super::ModelConfig::pooled_prefix)).
     pub merge: Vec<u16>,
     /// Measured accuracy, if any was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -18,7 +18,7 @@ pub use backend::{Backend, BackendStatus, backends};
 pub use device::launches;
 pub use error::{LoadError, RunError};
 pub use options::EngineOptions;
-pub use output::Output;
+pub use output::{Output, margin};
 pub use planned::PlannedLaunch;
 pub use prediction::{Prediction, Top};
 pub use view::ArenaView;

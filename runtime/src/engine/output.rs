@@ -148,8 +148,8 @@ impl<'a> Output<'a> {
         self.logits
     }
 
-    /// (B, T) after the last layer: how many patches each remaining token stands for. A token of the prefix counts
-    /// itself. Under a cascade, images whose answers come from different schedules have different T.
+    /// (B, T) after the last layer that merges: how many patches each remaining token stands for. A token of the prefix
+    /// counts itself. Where only tokens of the prefix are pooled, the last layer merges nothing. Under a cascade, images whose answers come from different schedules have different T.
     pub fn sizes(&self) -> &'a [u32] {
         self.results.sizes
     }
@@ -205,7 +205,7 @@ impl<'a> Output<'a> {
         self.classifier?.is_unknown(unit, best.class)
     }
 
-    /// (T) of one image after the last layer of its [schedule](Self::schedule).
+    /// (T) of one image after the last layer of its [schedule](Self::schedule) that merges.
     ///
     /// # Panics
     /// If there is no such image in the batch.
@@ -246,7 +246,7 @@ impl<'a> Output<'a> {
 }
 
 /// The largest of `logits` less the second largest; infinite unless there are two, and NaN if any is.
-fn margin(logits: &[f32]) -> f32 {
+pub fn margin(logits: &[f32]) -> f32 {
     if logits.len() < 2 {
         return f32::INFINITY;
     }

@@ -1,4 +1,5 @@
-//! Image files as frames: PNG, JPEG, WebP and BMP, as untrusted input. Needs the feature `image`.
+//! Image files as frames: PNG, JPEG, WebP and BMP, as untrusted input; and [pictures](merged_tokens) of what merging
+//! does. Needs the feature `image`.
 //!
 //! ```
 //! use mergevit_runtime::{Engine, image};
@@ -27,11 +28,13 @@ mod error;
 mod file;
 mod format;
 mod limits;
+mod merged;
 mod rgb;
 
 pub use error::{ImageDefect, ImageError};
 pub use format::{EXTENSIONS, has_known_extension};
 pub use limits::MAX_FILE;
+pub use merged::merged_tokens;
 pub use rgb::Rgb;
 
 use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};

@@ -3,6 +3,7 @@
 //! `FORMAT.md` specifies the format. [`Pack::open`] maps a file and validates all of it, once; after that,
 //! access to its tensors cannot fail. [`PackWriter`] writes one, atomically.
 
+mod choice;
 mod classes;
 mod error;
 mod foreign;
@@ -18,6 +19,7 @@ mod sigbus;
 mod values;
 mod writer;
 
+pub use choice::Choice;
 pub use classes::{Classes, Unknown};
 pub use error::{Defect, PackError, SectionName, UnknownSchedule, UnknownSection};
 pub use header::VERSION;
@@ -43,25 +45,6 @@ pub struct Pack {
     path: Option<PathBuf>,
     bytes: map::Bytes,
     contents: reader::Contents,
-}
-
-/// What an engine runs: a schedule, or a cascade of two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Choice {
-    /// Index of the schedule that runs first.
-    pub(crate) schedule: usize,
-    /// Index of the cascade, if it is one.
-    pub(crate) cascade: Option<usize>,
-}
-
-impl Choice {
-    /// A schedule alone.
-    pub(crate) const fn schedule(schedule: usize) -> Self {
-        Self {
-            schedule,
-            cascade: None,
-        }
-    }
 }
 
 /// Checks bytes as [`Pack::open`] does. They must start at a 64-byte boundary.
@@ -206,27 +189,6 @@ impl Pack {
         found.ok_or_else(|| UnknownSchedule {
             name: name.into(),
             known: schedules.iter().map(|s| s.name.clone()).collect(),
-        })
-    }
-
-    /// What a name stands for.
-    ///
-    /// # Errors
-    /// [`UnknownSchedule`] with the names that there are, of schedules and of cascades.
-    pub(crate) fn choice(&self, name: &str) -> Result<Choice, UnknownSchedule> {
-        let mut cascades = self.cascades().iter();
-        let Some(cascade) = cascades.position(|cascade| cascade.name == name) else {
-            let schedule = self.schedule_index(name).map_err(|mut unknown| {
-                let cascades = self.cascades().iter();
-                unknown.known.extend(cascades.map(|c| c.name.clone()));
-                unknown
-            })?;
-            return Ok(Choice::schedule(schedule));
-        };
-        let schedule = self.schedule_index(&self.cascades()[cascade].first)?;
-        Ok(Choice {
-            schedule,
-            cascade: Some(cascade),
         })
     }
 

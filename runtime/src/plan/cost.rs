@@ -65,7 +65,7 @@ impl Op {
             ),
             Self::Attention(op) => {
                 // Scores, then the weighted sum of values.
-                let macs = 2 * op.batch * op.heads * op.tokens * op.tokens * op.head_width;
+                let macs = 2 * op.batch * op.heads * op.queries * op.tokens * op.head_width;
                 (macs, 2 * op.heads * size_of::<f32>())
             }
             Self::PoolAttention(op) => {

@@ -27,7 +27,8 @@ use mergevit_kernels::ops::{Capacity, MAX_BATCH};
 use thiserror::Error;
 
 /// Most steps: nine a layer (three norms, four linear layers, attention, the rotary table), three before them
-/// (patches, embedding, norm), and nine after (three norms, four linear layers, attention, the classifier).
+/// (patches, embedding, norm), and nine after (three norms, four linear layers, attention, the classifier; or early
+/// pooling, two norms, the classifier).
 pub const MAX_STEPS: usize = 9 * MAX_LAYERS + 3 + 9;
 
 /// Most buffers: ten a layer (three norms, query-key-value, context, hidden, rotary table, merged residual, sizes and
@@ -73,7 +74,7 @@ pub struct Plan {
 
 impl Plan {
     /// Plans `batch` images through the model, each layer merging as many tokens as `schedule` says and as
-    /// can be merged. Does not allocate unless it fails.
+    /// can be merged, but for a last layer from which only the prefix is pooled. Does not allocate unless it fails.
     ///
     /// # Errors
     /// [`PlanError`] for a batch beyond [`MAX_BATCH`], a schedule of another depth, or a configuration that
@@ -107,7 +108,9 @@ impl Plan {
         self.batch
     }
 
-    /// Tokens an image that enter each layer, then those that leave the last: depth + 1 numbers.
+    /// Tokens an image that enter each layer, then those that are left: depth + 1 numbers. Where only tokens of the
+    /// prefix are pooled ([`ModelConfig::pooled_prefix`]), the last layer merges nothing, and the last number is that of
+    /// the tokens that it sees.
     pub fn tokens(&self) -> &[u16] {
         &self.tokens
     }
@@ -132,7 +135,7 @@ impl Plan {
         self.output
     }
 
-    /// (B, T of the last layer) u32: how many patches each remaining token stands for.
+    /// (B, the last of [`tokens`](Self::tokens)) u32: how many patches each remaining token stands for.
     pub fn sizes(&self) -> Span {
         self.sizes
     }

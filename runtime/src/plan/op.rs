@@ -159,6 +159,8 @@ pub struct AttentionOp {
     pub batch: usize,
     /// T
     pub tokens: usize,
+    /// Q: first tokens whose contexts are of use, all or, in the last layer, those that are pooled.
+    pub queries: usize,
     /// H
     pub heads: usize,
     /// D
@@ -167,7 +169,7 @@ pub struct AttentionOp {
     pub qkv: Span,
     /// (B, T) u32, once tokens have merged
     pub sizes: Option<Span>,
-    /// (B, T, A) i8
+    /// (B, Q, A) i8
     pub context: Span,
 }
 

@@ -29,9 +29,11 @@ pub enum Step {
     PoolAttention(PoolAttentionOp),
     /// Tokens merge on their way through the layer norm.
     MergeNorm(MergeOp, LayerNormOp),
+    /// The tokens that are pooled leave the others behind.
+    Pool(PoolOp),
     /// Tokens are pooled on their way through the last norm.
     PoolNorm(PoolOp, FinalNormOp),
-    /// The last norm, where attention has pooled.
+    /// The last norm, of what has been pooled before.
     FinalNorm(FinalNormOp),
     /// The classifier.
     Head(HeadOp),
@@ -52,6 +54,7 @@ impl Step {
             Self::Attention(op) => [Some(Op::Attention(op)), None],
             Self::PoolAttention(op) => [Some(Op::PoolAttention(op)), None],
             Self::MergeNorm(merge, norm) => [Some(Op::Merge(merge)), Some(Op::LayerNorm(norm))],
+            Self::Pool(op) => [Some(Op::Pool(op)), None],
             Self::PoolNorm(pool, norm) => [Some(Op::Pool(pool)), Some(Op::FinalNorm(norm))],
             Self::FinalNorm(op) => [Some(Op::FinalNorm(op)), None],
             Self::Head(op) => [Some(Op::Head(op)), None],
@@ -76,6 +79,7 @@ impl Step {
                 merge.visit_spans(visit);
                 norm.visit_spans(visit);
             }
+            Self::Pool(op) => op.visit_spans(visit),
             Self::PoolNorm(pool, norm) => {
                 pool.visit_spans(visit);
                 norm.visit_spans(visit);

@@ -98,21 +98,30 @@ impl<'a> Naive<'a> {
         output
     }
 
-    /// The network's output, before anything is made of it, and the sizes of the tokens that are left.
+    /// The network's output, before anything is made of it, and the sizes of the tokens that are left. Every layer
+    /// computes all tokens and merges, the last one too, where only tokens of the prefix are pooled afterwards; the
+    /// sizes are then those that it saw.
     pub(crate) fn forward(&mut self, pixels: &[u8], schedule: &Schedule) -> (Vec<f32>, Vec<u32>) {
         let mut tokens = Tokens {
             residual: self.embed(pixels),
             sizes: vec![1; self.config().tokens()],
             positions: None,
         };
+        let mut seen = Vec::new();
         for (layer, &r) in schedule.merge.iter().enumerate() {
+            seen.clone_from(&tokens.sizes);
             self.layer(Some(layer), r, &mut tokens);
         }
         let pooled = match self.config().pooling {
             Pooling::Attention => self.attention_pooling(&tokens),
             _ => self.pool(&tokens),
         };
-        (self.classify(&pooled), tokens.sizes)
+        let prefix_alone = matches!(
+            self.config().pooling,
+            Pooling::ClassToken | Pooling::ClassAndDistillation
+        );
+        let sizes = if prefix_alone { seen } else { tokens.sizes };
+        (self.classify(&pooled), sizes)
     }
 
     fn embed(&mut self, pixels: &[u8]) -> Vec<f16> {
@@ -203,6 +212,7 @@ impl<'a> Naive<'a> {
         let shape = Attention {
             batch: 1,
             tokens: sizes.len(),
+            queries: sizes.len(),
             heads: self.config().heads,
             head_width: self.config().head_width,
             score_scale: self.floats(Kind::ScoreScale, layer),
@@ -328,6 +338,7 @@ impl<'a> Naive<'a> {
         let shape = Attention {
             batch: 1,
             tokens: tokens.sizes.len(),
+            queries: 1,
             heads: pooling.heads,
             head_width: pooling.head_width,
             score_scale: self.floats(Kind::PoolScoreScale, None),

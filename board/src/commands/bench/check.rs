@@ -1,5 +1,6 @@
 //! Is the backend correct? Its output must equal the reference's bit for bit.
 
+use super::cascade::work;
 use super::pixels::Pixels;
 use super::preprocessing::FRAME;
 use crate::args::{BackendArgs, ModelArgs};
@@ -82,7 +83,7 @@ pub(super) fn check(
     engine: &mut Engine,
     pixels: &Pixels,
 ) -> Result<Check, Failure> {
-    let seconds = engine.plan().cost().macs as f64 / pixels.batch() as f64 / REFERENCE_RATE;
+    let seconds = 1e9 * work(engine, pixels)? / pixels.batch() as f64 / REFERENCE_RATE;
     if engine.backend() == REFERENCE {
         return Ok(Check::IsReference);
     }
@@ -91,7 +92,7 @@ pub(super) fn check(
     }
     let found = run(engine, pixels.all(), pixels.batch())?;
     let mut args = model.clone();
-    args.schedule = Some(engine.schedule().name.clone());
+    args.schedule = Some(model::chosen(engine).to_owned());
     args.backend = BackendArgs {
         backend: REFERENCE.into(),
         threads: None,

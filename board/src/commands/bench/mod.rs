@@ -1,5 +1,6 @@
 //! `mergevit bench`: is a backend correct, and how fast is it?
 
+mod cascade;
 mod check;
 mod estimate;
 mod latency;
@@ -13,6 +14,7 @@ use crate::args::{self, ModelArgs};
 use crate::failure::Failure;
 use crate::telemetry::memory;
 use crate::{model, output, start};
+use cascade::CascadeReport;
 use check::Check;
 use estimate::ModuleName;
 use latency::Limit;
@@ -21,7 +23,7 @@ use mergevit_kernels::ops::MAX_BATCH;
 use mergevit_runtime::Engine;
 use pixels::Pixels;
 use preprocessing::FRAME;
-use report::Report;
+use report::{Measured, Report};
 use serde::Serialize;
 use std::fmt::Display;
 use std::time::Duration;
@@ -73,6 +75,13 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
         return print(&estimate, args.json);
     }
     let mut engine = model::load(&args.model, args.batch, FRAME)?;
+    let cascade = engine.cascade().cloned();
+    if let (Some(cascade), true) = (&cascade, args.profile) {
+        return Err(Failure::Usage(format!(
+            "--profile: of one schedule, and {} is a cascade of {} and {}",
+            cascade.name, cascade.first, cascade.then
+        )));
+    }
     start::announce("bench", &engine, None, args.json)?;
     let pixels = Pixels::random(engine.pack().config().image_bytes(), args.batch);
     latency::latencies(&mut engine, &pixels, Limit::Iterations(WARM_UP))?;
@@ -94,15 +103,33 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let preprocess = preprocessing::preprocessing(&mut engine)?;
     latency::latencies(&mut engine, &pixels, Limit::Iterations(WARM_UP))?;
     let latencies = latency::latencies(&mut engine, &pixels, limit)?;
+    let gmac = cascade::work(&mut engine, &pixels)?;
+    let cascade = match &cascade {
+        Some(cascade) => Some(CascadeReport::measure(
+            &mut engine,
+            cascade,
+            &pixels,
+            limit,
+        )?),
+        None => None,
+    };
     let peak = peak(&engine);
     let profile = match args.profile {
         true => Some(profile::profile(&mut engine, &pixels, limit, peak)?),
         false => None,
     };
     model::check(&args.model, &engine)?;
-    let report = Report::new(
-        &engine, check, &latencies, preprocess, peak, resident, profile,
-    );
+    let measured = Measured {
+        check,
+        latencies,
+        gmac,
+        cascade,
+        preprocess,
+        peak,
+        resident,
+        profile,
+    };
+    let report = Report::new(&engine, measured);
     print(&report, args.json)
 }
 

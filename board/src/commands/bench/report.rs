@@ -1,5 +1,6 @@
 //! What a benchmark found.
 
+use super::cascade::CascadeReport;
 use super::check::Check;
 use super::latency::Latencies;
 use super::preprocessing::Preprocessing;
@@ -45,22 +46,36 @@ pub(super) struct Report {
     resident_anonymous_bytes: u64,
     check: Check,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cascade: Option<CascadeReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<Profile>,
 }
 
+/// What was measured of an engine.
+pub(super) struct Measured {
+    pub(super) check: Check,
+    pub(super) latencies: Latencies,
+    /// Work of a batch.
+    pub(super) gmac: f64,
+    pub(super) cascade: Option<CascadeReport>,
+    pub(super) preprocess: Preprocessing,
+    /// Multiply-accumulates per second that the instruction set reaches, where that was measured.
+    pub(super) peak: Option<f64>,
+    pub(super) resident: Resident,
+    pub(super) profile: Option<Profile>,
+}
+
 impl Report {
-    pub(super) fn new(
-        engine: &Engine,
-        check: Check,
-        latencies: &Latencies,
-        preprocessing: Preprocessing,
-        peak: Option<f64>,
-        resident: Resident,
-        profile: Option<Profile>,
-    ) -> Self {
+    pub(super) fn new(engine: &Engine, measured: Measured) -> Self {
+        let Measured {
+            latencies,
+            gmac,
+            peak,
+            resident,
+            ..
+        } = measured;
         let plan = engine.plan();
         let median = latencies.quantile_us(0.5);
-        let gmac = plan.cost().macs as f64 / 1e9;
         let gmac_per_second = output::ratio(gmac, median / 1e6);
         let frames = (latencies.count() * plan.batch()) as f64;
         Self {
@@ -71,7 +86,7 @@ impl Report {
             device: engine.device().map(String::from),
             threads: engine.threads(),
             place: model::place(engine),
-            schedule: engine.schedule().name.clone(),
+            schedule: model::chosen(engine).into(),
             tokens: plan.tokens().to_vec(),
             batch: plan.batch(),
             iterations: latencies.count(),
@@ -85,13 +100,14 @@ impl Report {
             gmac_per_second,
             peak_gmac_per_second: peak.map(|peak| peak / 1e9),
             percent_of_peak: peak.map(|peak| 100.0 * gmac_per_second * 1e9 / peak),
-            preprocessing,
+            preprocessing: measured.preprocess,
             pack_bytes: engine.pack().len(),
             arena_bytes: engine.arena_bytes(),
             resident_bytes: resident.total,
             resident_anonymous_bytes: resident.anonymous,
-            check,
-            profile,
+            check: measured.check,
+            cascade: measured.cascade,
+            profile: measured.profile,
         }
     }
 }
@@ -114,6 +130,9 @@ impl fmt::Display for Report {
             self.schedule,
             output::arrows(&self.tokens)
         )?;
+        if let Some(cascade) = &self.cascade {
+            write!(f, "{cascade}")?;
+        }
         writeln!(f, "check       {}", self.check)?;
         writeln!(
             f,

@@ -2,7 +2,7 @@
 
 use super::samples::{SIDE, Sample};
 use crate::failure::Failure;
-use crate::ranking::{Ranked, rank};
+use crate::ranking::{Named, Ranked};
 use mergevit_kernels::frame::{Frame, PixelFormat};
 use mergevit_runtime::Engine;
 use std::time::Instant;
@@ -20,6 +20,6 @@ pub(super) fn classify(
         .classify(&[frame])
         .map_err(|error| Failure::work(&error))?;
     let time = begin.elapsed();
-    rank(&output, 0, top);
+    Named::Best.rank(&output, 0, top);
     Ok(time.as_secs_f64() * 1e6)
 }

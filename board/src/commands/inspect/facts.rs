@@ -3,7 +3,7 @@
 use crate::output::Escaped;
 use mergevit_runtime::{
     ActivationName, EmbeddingClassifier, Mlp, ModelConfig, Normalization, OutputKind, Pooling,
-    ResizeMode, RotaryKind,
+    ResizeMode, RotaryKind, ScoreKind,
 };
 
 /// Name and value of each line.
@@ -114,13 +114,19 @@ fn output(model: &ModelConfig) -> String {
     let labels = model.labels.len();
     let embedding = format!("embedding of {} channels", model.classes);
     let scored = match (model.output, model.classifier) {
-        (OutputKind::Logits, _) => return format!("{} classes, {labels} labels", model.classes),
-        (OutputKind::Embedding, None) => return embedding,
-        (OutputKind::Embedding, Some(EmbeddingClassifier::Linear)) => "by a linear layer".into(),
+        (OutputKind::Logits, _) => format!("{} classes, {labels} labels", model.classes),
+        (OutputKind::Embedding, None) => embedding,
+        (OutputKind::Embedding, Some(EmbeddingClassifier::Linear)) => {
+            format!("{embedding}, {labels} classes by a linear layer")
+        }
         (OutputKind::Embedding, Some(EmbeddingClassifier::Cosine { scale, bias })) => {
-            format!("by cosine, scale {scale}, bias {bias}")
+            format!("{embedding}, {labels} classes by cosine, scale {scale}, bias {bias}")
         }
     };
     let or = if model.unknown { ", or unknown" } else { "" };
-    format!("{embedding}, {labels} classes {scored}{or}")
+    let several = match model.score_kind {
+        ScoreKind::Softmax => "",
+        ScoreKind::Sigmoid => ", any number of them right",
+    };
+    format!("{scored}{or}{several}")
 }

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::file_name::FileName;
 use crate::output::Time;
 use mergevit_runtime::plan::Cost;
-use mergevit_runtime::{ModelConfig, Pack, Plan, Provenance, Schedule, Section};
+use mergevit_runtime::{Cascade, ModelConfig, Pack, Plan, Provenance, Schedule, Section};
 use serde::Serialize;
 use std::path::Path;
 
@@ -21,6 +21,8 @@ pub(super) struct Report<'a> {
     pub(super) model: &'a ModelConfig,
     pub(super) parameters: usize,
     pub(super) schedules: Vec<ScheduleReport<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) cascades: Vec<CascadeReport<'a>>,
     pub(super) provenance: &'a Provenance,
     pub(super) quantized_activations: usize,
     pub(super) sections: Vec<SectionReport>,
@@ -34,6 +36,14 @@ pub(super) struct ScheduleReport<'a> {
     pub(super) tokens: Vec<u16>,
     pub(super) gmac: f64,
     pub(super) arena_bytes: usize,
+}
+
+#[derive(Serialize)]
+pub(super) struct CascadeReport<'a> {
+    #[serde(flatten)]
+    pub(super) cascade: &'a Cascade,
+    /// On average, at its rate of second runs.
+    pub(super) gmac: f64,
 }
 
 #[derive(Serialize)]
@@ -67,6 +77,7 @@ impl From<&Section> for SectionReport {
 impl<'a> Report<'a> {
     /// Reports on `pack`, which was read from `file`.
     pub(super) fn new(file: &Path, pack: &'a Pack) -> Result<Self, Failure> {
+        let schedules = schedules(pack)?;
         Ok(Self {
             event: "pack",
             time: Time::now(),
@@ -76,7 +87,8 @@ impl<'a> Report<'a> {
             format_version: mergevit_runtime::pack::VERSION,
             model: pack.config(),
             parameters: parameters(pack),
-            schedules: schedules(pack)?,
+            cascades: cascades(pack, &schedules),
+            schedules,
             provenance: pack.provenance(),
             quantized_activations: pack.quantization().len(),
             sections: pack.sections().map(SectionReport::from).collect(),
@@ -103,6 +115,21 @@ fn schedules(pack: &Pack) -> Result<Vec<ScheduleReport<'_>>, Failure> {
                 gmac: macs as f64 / 1e9,
                 arena_bytes: plan.arena_len(),
             })
+        })
+        .collect()
+}
+
+fn cascades<'a>(pack: &'a Pack, schedules: &[ScheduleReport<'_>]) -> Vec<CascadeReport<'a>> {
+    let gmac = |name: &str| {
+        let mut schedules = schedules.iter();
+        let report = schedules.find(|report| report.schedule.name == name);
+        report.map_or(0.0, |report| report.gmac)
+    };
+    let cascades = pack.cascades().iter();
+    cascades
+        .map(|cascade| CascadeReport {
+            cascade,
+            gmac: gmac(&cascade.first) + cascade.second_runs * gmac(&cascade.then),
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! A pack's report as text.
 
-use super::report::{Report, ScheduleReport, SectionReport};
+use super::report::{CascadeReport, Report, ScheduleReport, SectionReport};
 use crate::output::{self, Escaped, Table};
 use mergevit_runtime::Provenance;
 use mergevit_runtime::words::Count;
@@ -12,7 +12,16 @@ pub(super) fn text(report: &Report<'_>, with_sections: bool) -> String {
     for (name, value) in summary(report) {
         let _ = writeln!(text, "{name:<16} {value}");
     }
-    let schedules = schedules(&report.schedules);
+    let tables: String = [
+        schedules(&report.schedules),
+        cascades(&report.cascades),
+        merging(&report.schedules),
+        confidence(&report.schedules),
+    ]
+    .iter()
+    .filter(|table| !table.is_empty())
+    .map(|table| format!("\n{table}"))
+    .collect();
     let sections = match with_sections {
         true => sections(&report.sections).to_string(),
         false => format!(
@@ -20,7 +29,7 @@ pub(super) fn text(report: &Report<'_>, with_sections: bool) -> String {
             report.sections.len()
         ),
     };
-    text + &format!("\n{schedules}\n{sections}")
+    text + &format!("{tables}\n{sections}")
 }
 
 /// Name and value of each line above the tables.
@@ -115,6 +124,83 @@ fn schedules(schedules: &[ScheduleReport<'_>]) -> Table {
             None => cells.push("not measured".into()),
         }
         table.push(cells);
+    }
+    table
+}
+
+/// What cascades cost and keep, on average.
+fn cascades(cascades: &[CascadeReport<'_>]) -> Table {
+    let mut table = Table::new([
+        "cascade",
+        "first",
+        "then",
+        "if margin below",
+        "second runs",
+        "GMAC",
+        "agreement",
+        "wanted",
+        "images",
+        "data set",
+    ]);
+    for CascadeReport { cascade, gmac } in cascades {
+        table.push([
+            cascade.name.clone(),
+            cascade.first.clone(),
+            cascade.then.clone(),
+            cascade.threshold.to_string(),
+            output::percent(cascade.second_runs, 1),
+            format!("{gmac:.3}"),
+            output::percent(cascade.agreement, 2),
+            output::percent(cascade.wanted_agreement, 2),
+            cascade.images.to_string(),
+            Escaped(&cascade.dataset).to_string(),
+        ]);
+    }
+    table
+}
+
+/// What merging alone costs, where that was measured.
+fn merging(schedules: &[ScheduleReport<'_>]) -> Table {
+    let mut table = Table::new(["merging alone", "agreement", "SNR", "images", "data set"]);
+    for schedule in schedules.iter().map(|report| report.schedule) {
+        let Some(effect) = &schedule.merging else {
+            continue;
+        };
+        let agreement = effect.agreement.map(|share| output::percent(share, 2));
+        let ratio = effect.signal_to_noise_db.map(|db| format!("{db:.1} dB"));
+        table.push([
+            schedule.name.clone(),
+            agreement.unwrap_or("-".into()),
+            ratio.unwrap_or("equal".into()),
+            effect.images.to_string(),
+            Escaped(&effect.dataset).to_string(),
+        ]);
+    }
+    table
+}
+
+/// How scores become probabilities, where that was fitted.
+fn confidence(schedules: &[ScheduleReport<'_>]) -> Table {
+    let mut table = Table::new([
+        "confidence",
+        "temperature",
+        "calibration error",
+        "without",
+        "images",
+        "data set",
+    ]);
+    for schedule in schedules.iter().map(|report| report.schedule) {
+        let Some(confidence) = &schedule.confidence else {
+            continue;
+        };
+        table.push([
+            schedule.name.clone(),
+            format!("{:.3}", confidence.temperature),
+            output::percent(confidence.ece, 2),
+            output::percent(confidence.ece_before, 2),
+            confidence.images.to_string(),
+            Escaped(&confidence.dataset).to_string(),
+        ]);
     }
     table
 }

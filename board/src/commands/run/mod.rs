@@ -65,7 +65,7 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let exchange = Arc::new(exchange.map_err(|error| model::out_of_memory(&error))?);
     let labels = model::labels(&args.classes, &engine)?;
     let answer = model::answer(&args.classes, &engine);
-    let mut session = Session::new(args.settings(), &source.names, labels, answer);
+    let mut session = Session::new(&engine, args.settings(), &source.names, labels, answer);
     // Until here a signal ends the process: reading a file may wait for ever if it is a pipe.
     stop_on_signals(&exchange)?;
     start::announce("run", &engine, Some(&source.description), args.json)?;

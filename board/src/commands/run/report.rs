@@ -1,5 +1,6 @@
 //! What the live loop prints: a line per frame, and a summary.
 
+use crate::cascade::{Schedule, SecondRuns};
 use crate::output::{self, Line, Time};
 use crate::records::FrameRecord;
 use crate::sources::Counts;
@@ -21,7 +22,8 @@ pub(super) fn write_frame(frame: &FrameRecord<'_>, line: &mut Line, json: bool) 
         write!(line, "{file}  ")?;
     }
     let latency = frame.latency_us / 1e3;
-    writeln!(line, "{}  ({latency:.2} ms)", frame.answer)
+    let schedule = Schedule(frame.decision);
+    writeln!(line, "{}  ({latency:.2} ms{schedule})", frame.answer)
 }
 
 /// A whole run.
@@ -34,6 +36,8 @@ pub(super) struct Summary {
     dropped: u64,
     /// Frames that could not be used.
     errors: u64,
+    #[serde(flatten)]
+    second_runs: SecondRuns,
     elapsed_s: f64,
     frames_per_second: f64,
     latency_us_mean: f64,
@@ -50,6 +54,7 @@ impl Summary {
     pub(super) fn new(
         frames: u64,
         counts: Counts,
+        second_runs: SecondRuns,
         elapsed: Duration,
         latency: &Histogram,
         age: &Histogram,
@@ -62,6 +67,7 @@ impl Summary {
             frames,
             dropped: counts.dropped,
             errors: counts.errors,
+            second_runs,
             elapsed_s: elapsed.as_secs_f64(),
             frames_per_second: output::ratio(frames as f64, elapsed.as_secs_f64()),
             latency_us_mean: microseconds(latency.mean()),
@@ -82,12 +88,13 @@ impl fmt::Display for Summary {
         let time = output::microseconds;
         write!(
             f,
-            "{} in {:.2} s ({:.1} frames/s), {} dropped, {} with errors",
+            "{} in {:.2} s ({:.1} frames/s), {} dropped, {} with errors{}",
             Count(self.frames, "frame"),
             self.elapsed_s,
             self.frames_per_second,
             self.dropped,
-            self.errors
+            self.errors,
+            self.second_runs
         )?;
         if self.frames == 0 {
             return Ok(());

@@ -3,6 +3,7 @@
 use super::report::{Summary, write_frame};
 use super::watch::Watch;
 use crate::answer::Answer;
+use crate::cascade::{Decision, SecondRuns};
 use crate::file_name::FileName;
 use crate::output::{self, GROWTH, Line, Time};
 use crate::records::{ErrorRecord, FrameRecord};
@@ -52,29 +53,35 @@ pub(super) struct Session {
     latency: Histogram,
     age: Histogram,
     frames: u64,
+    /// Frames that ran twice; `None` without a cascade.
+    second_runs: Option<u64>,
     begin: Option<Instant>,
     end: Option<Instant>,
 }
 
 impl Session {
-    /// A run on a source whose frames have these names, by a model whose classes have these labels; `answer` has room
+    /// A run on a source whose frames have these names, by an engine whose classes have these labels; `answer` has room
     /// for what it says of a frame.
     pub(super) fn new(
+        engine: &Engine,
         settings: Settings,
         names: &Arc<[FileName]>,
         labels: Vec<String>,
         answer: Answer,
     ) -> Self {
+        let cascade = engine.cascade();
+        let schedule = cascade.map_or(0, |c| c.first.len().max(c.then.len()));
         let label = GROWTH * labels.iter().map(String::len).max().unwrap_or(0);
         let name = names.iter().map(FileName::bound).max().unwrap_or(0);
         Self {
             names: Arc::clone(names),
             settings,
-            line: Line::new(LINE + name + answer.bound(label)),
+            line: Line::new(LINE + schedule + name + answer.bound(label)),
             answer,
             latency: Histogram::new(),
             age: Histogram::new(),
             frames: 0,
+            second_runs: engine.cascade().map(|_| 0),
             begin: None,
             end: None,
             labels,
@@ -135,7 +142,7 @@ impl Session {
             self.end = Some(end);
             let name = slot.name;
             exchange.give_back(slot);
-            if let Err(error) = self.record(name, times) {
+            if let Err(error) = self.record(engine, name, times) {
                 return End::OutputFailed(error);
             }
             let max_frames = self.settings.max_frames;
@@ -145,7 +152,10 @@ impl Session {
         }
     }
 
-    fn record(&mut self, name: usize, times: Times) -> io::Result<()> {
+    fn record(&mut self, engine: &Engine, name: usize, times: Times) -> io::Result<()> {
+        if let Some(second_runs) = &mut self.second_runs {
+            *second_runs += u64::from(self.answer.is_second_run());
+        }
         self.latency.record(times.latency);
         self.age.record(times.age);
         let record = FrameRecord {
@@ -154,6 +164,7 @@ impl Session {
             frame: self.frames,
             file: self.names.get(name),
             answer: self.answer.view(&self.labels),
+            decision: Decision::of(engine, &self.answer),
             latency_us: microseconds(times.latency),
             age_us: Some(microseconds(times.age)),
         };
@@ -177,7 +188,9 @@ impl Session {
             (Some(begin), Some(end)) => end - begin,
             _ => Duration::ZERO,
         };
-        Summary::new(self.frames, counts, elapsed, &self.latency, &self.age)
+        let second_runs = SecondRuns::new(self.second_runs, self.frames);
+        let (latency, age) = (&self.latency, &self.age);
+        Summary::new(self.frames, counts, second_runs, elapsed, latency, age)
     }
 }
 

@@ -17,7 +17,7 @@ use super::inventory;
 use super::tensors::Tensors;
 use super::weights::{Affine, Weights};
 use heads::Heads;
-use mergevit_runtime::{ModelConfig, Normalization, OutputKind, RotaryKind, ScoreKind};
+use mergevit_runtime::{ModelConfig, Normalization, OutputKind, RotaryKind};
 use sizes::Sizes;
 
 /// A model in the canonical layout.
@@ -102,7 +102,7 @@ fn model(anatomy: &Anatomy, sizes: &Sizes) -> ModelConfig {
         },
         classes: sizes.classes,
         epsilon: facts.epsilon,
-        score_kind: ScoreKind::Softmax,
+        score_kind: facts.score_kind,
         labels: Vec::new(),
         classifier: None,
         unknown: false,

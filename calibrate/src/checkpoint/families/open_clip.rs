@@ -12,7 +12,7 @@ use crate::checkpoint::json::{Document, Object};
 use crate::checkpoint::preprocessing::Found;
 use crate::checkpoint::tensors::Tensors;
 use mergevit_runtime::{
-    ActivationName, Interpolation, Normalization, OutputKind, Pooling, ResizeMode,
+    ActivationName, Interpolation, Normalization, OutputKind, Pooling, ResizeMode, ScoreKind,
 };
 
 /// `open_clip.model`.
@@ -158,6 +158,7 @@ fn own(
                     Pooling::ClassToken
                 },
                 output: OutputKind::Embedding,
+                score_kind: ScoreKind::Softmax,
             },
             names,
         },

@@ -10,7 +10,7 @@ use crate::checkpoint::error::Defect;
 use crate::checkpoint::family::Family;
 use crate::checkpoint::preprocessing::Found;
 use crate::checkpoint::tensors::Tensors;
-use mergevit_runtime::{ActivationName, Normalization, OutputKind, Pooling};
+use mergevit_runtime::{ActivationName, Normalization, OutputKind, Pooling, ScoreKind};
 
 /// `torchvision.models.vision_transformer`.
 pub(super) struct Torchvision;
@@ -69,6 +69,7 @@ impl Family for Torchvision {
                     resampling: Resampling::BicubicAliased,
                     pooling: Pooling::ClassToken,
                     output: OutputKind::Logits,
+                    score_kind: ScoreKind::Softmax,
                 },
                 names,
             },

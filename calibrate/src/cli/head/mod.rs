@@ -7,7 +7,7 @@ mod outcome;
 use super::args;
 use super::console::Console;
 use super::error::CommandError;
-use super::evaluate::{engine, write};
+use super::evaluate::{engine, write_files};
 use super::images::Limit;
 use super::output::{self, Input};
 use super::progress::Progress;
@@ -64,7 +64,7 @@ pub(super) struct HeadArgs {
     /// Fail at the first image that cannot be read, instead of skipping it
     #[arg(long)]
     strict: bool,
-    /// Also write what was measured as JSON
+    /// Also write what was measured as JSON; - is standard output
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Also write what was measured as an HTML page
@@ -194,18 +194,11 @@ pub(super) fn run(args: &HeadArgs, console: Console) -> Result<(), CommandError>
     let path = (!outputs.pack.is_standard_output()).then_some(args.output.as_path());
     let pack = Pack::from_memory(bytes)?;
     console.say(&outcome.text(&pack, path, start.elapsed()));
-    if outputs.json.is_some() || outputs.page.is_some() {
-        let report = outcome.report(&pack, path, engine.backend());
-        write(
-            &report,
-            outputs.json.as_ref(),
-            outputs.page.as_ref(),
-            Console { is_quiet: true },
-        )?;
-    }
+    let report = outcome.report(&pack, path, engine.backend());
+    let is_taken = write_files(&report, outputs.json.as_ref(), outputs.page.as_ref())?;
     match path {
-        Some(path) => output::print(&format!("{}\n", path.display())),
-        None => Ok(()),
+        Some(path) if !is_taken => output::print(&format!("{}\n", path.display())),
+        _ => Ok(()),
     }
 }
 

@@ -14,7 +14,7 @@ pub use reliability::ReliabilityBin;
 pub use schedule::{CascadeReport, ClassReport, ScheduleReport};
 pub use worst::{Fault, ScoredClass, WorstImage};
 
-use crate::evaluate::{ClassTally, Evaluation, LayerNoise, Tally, standard_error};
+use crate::evaluate::{CascadeTally, ClassTally, Evaluation, LayerNoise, Tally, standard_error};
 use jiff::Timestamp;
 use mergevit_runtime::words::Count;
 use mergevit_runtime::{Pack, Schedule};
@@ -116,7 +116,11 @@ impl Report {
             }),
             front,
             schedules,
-            cascades: Vec::new(),
+            cascades: evaluation
+                .cascades()
+                .iter()
+                .map(|tally| cascade(evaluation, tally))
+                .collect(),
             noise,
             worst: Vec::new(),
             made: Made {
@@ -197,6 +201,14 @@ fn measured(evaluation: &Evaluation<'_>, schedule: &Schedule, tally: &Tally) -> 
         agreement_standard_error: agreement.map(|p| standard_error(p, tally.compared())),
         cosine: tally.cosines().mean(),
         cosine_least: tally.cosines().least(),
+        signal_to_noise_db: tally.difference().signal_to_noise_db(),
+        temperature: schedule
+            .confidence
+            .as_ref()
+            .map(|own| own.temperature.into()),
+        ece: tally.reliability().expected_error(),
+        ece_uncalibrated: tally.uncalibrated().expected_error(),
+        reliability: reliability::bins(tally.reliability()),
         merging: schedule.merging.clone(),
         gmac: evaluation.gmac(schedule),
         classes: classes(tally, full, &names),
@@ -205,6 +217,28 @@ fn measured(evaluation: &Evaluation<'_>, schedule: &Schedule, tally: &Tally) -> 
             Confusion::count(&names, tally.answers().labelled(), fp32)
         }),
         ..ScheduleReport::default()
+    }
+}
+
+/// What `evaluation` counted in `tally`.
+fn cascade(evaluation: &Evaluation<'_>, tally: &CascadeTally) -> CascadeReport {
+    let own = &tally.cascade;
+    let error = |fraction: Option<f64>, images| fraction.map(|p| standard_error(p, images));
+    CascadeReport {
+        name: own.name.clone(),
+        first: own.first.clone(),
+        then: own.then.clone(),
+        threshold: own.threshold.into(),
+        wanted_agreement: own.wanted_agreement,
+        agreement_then: tally.agreement_then(),
+        agreement_then_standard_error: error(tally.agreement_then(), tally.images),
+        second_runs: tally.second_run_rate(),
+        top1: tally.accuracy(),
+        top1_standard_error: error(tally.accuracy(), tally.labelled),
+        agreement: tally.agreement(),
+        agreement_standard_error: error(tally.agreement(), tally.compared),
+        signal_to_noise_db: None,
+        gmac: evaluation.cascade_gmac(tally),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Whether confidence means what it says.
 
+use crate::confidence::{BINS, Bin, Reliability};
 use serde::Serialize;
 
 /// The images whose confidence, the probability of the first class, lies in a stretch.
@@ -15,4 +16,22 @@ pub struct ReliabilityBin {
     pub confidence: Option<f64>,
     /// Fraction of them whose first class is right; none without images.
     pub accuracy: Option<f64>,
+}
+
+/// The bins of `reliability`; none of no images.
+pub(super) fn bins(reliability: &Reliability) -> Vec<ReliabilityBin> {
+    if reliability.images() == 0 {
+        return Vec::new();
+    }
+    let bin = |(index, own): (usize, &Bin)| {
+        let mean = |sum: f64| (own.images > 0).then(|| sum / own.images as f64);
+        ReliabilityBin {
+            from: index as f64 / BINS as f64,
+            to: (index + 1) as f64 / BINS as f64,
+            images: own.images,
+            confidence: mean(own.confidence),
+            accuracy: mean(own.right as f64),
+        }
+    };
+    reliability.bins().iter().enumerate().map(bin).collect()
 }

@@ -432,11 +432,6 @@ impl<D: DotProduct> Isa for Avx2<D> {
     }
 
     #[inline(always)]
-    fn or_i32(self, a: __m256i, b: __m256i) -> __m256i {
-        simd!(_mm256_or_si256(a, b))
-    }
-
-    #[inline(always)]
     fn xor_i32(self, a: __m256i, b: __m256i) -> __m256i {
         simd!(_mm256_xor_si256(a, b))
     }
@@ -445,6 +440,26 @@ impl<D: DotProduct> Isa for Avx2<D> {
     fn shift_left<const BITS: u32>(self, a: __m256i) -> __m256i {
         // The immediate form takes an i32; a constant count becomes it.
         simd!(_mm256_sll_epi32(a, _mm_cvtsi32_si128(BITS as i32)))
+    }
+
+    #[inline(always)]
+    fn second_bytes(self, words: [__m256i; 4]) -> __m256i {
+        simd! {
+            // The low halves of two vectors side by side, twice; then the high bytes of all halves.
+            let even = _mm256_blend_epi16::<0b1010_1010>(words[0], _mm256_slli_epi32::<16>(words[2]));
+            let odd = _mm256_blend_epi16::<0b1010_1010>(words[1], _mm256_slli_epi32::<16>(words[3]));
+            let high = _mm256_and_si256(odd, _mm256_set1_epi16(0xff00_u16 as i16));
+            _mm256_or_si256(_mm256_srli_epi16::<8>(even), high)
+        }
+    }
+
+    #[inline(always)]
+    fn add_bytes(self, sum: __m256i, bytes: __m256i) -> __m256i {
+        simd! {
+            // Sums of pairs are at most 510.
+            let pairs = _mm256_maddubs_epi16(bytes, _mm256_set1_epi8(1));
+            _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        }
     }
 
     #[inline(always)]

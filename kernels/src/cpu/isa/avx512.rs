@@ -148,11 +148,6 @@ impl Isa for Avx512Vnni {
     }
 
     #[inline(always)]
-    fn or_i32(self, a: __m512i, b: __m512i) -> __m512i {
-        simd!(_mm512_or_si512(a, b))
-    }
-
-    #[inline(always)]
     fn xor_i32(self, a: __m512i, b: __m512i) -> __m512i {
         simd!(_mm512_xor_si512(a, b))
     }
@@ -160,6 +155,23 @@ impl Isa for Avx512Vnni {
     #[inline(always)]
     fn shift_left<const BITS: u32>(self, a: __m512i) -> __m512i {
         simd!(_mm512_slli_epi32::<BITS>(a))
+    }
+
+    #[inline(always)]
+    fn second_bytes(self, words: [__m512i; 4]) -> __m512i {
+        simd! {
+            // Each vector's bytes, repeated over their lanes, are taken where they belong.
+            let second = _mm512_set4_epi32(0x0d0d_0d0d, 0x0909_0909, 0x0505_0505, 0x0101_0101);
+            let bytes = _mm512_shuffle_epi8(words[0], second);
+            let bytes = _mm512_mask_shuffle_epi8(bytes, 0x2222_2222_2222_2222, words[1], second);
+            let bytes = _mm512_mask_shuffle_epi8(bytes, 0x4444_4444_4444_4444, words[2], second);
+            _mm512_mask_shuffle_epi8(bytes, 0x8888_8888_8888_8888, words[3], second)
+        }
+    }
+
+    #[inline(always)]
+    fn add_bytes(self, sum: __m512i, bytes: __m512i) -> __m512i {
+        simd!(_mm512_dpbusd_epi32(sum, bytes, _mm512_set1_epi8(1)))
     }
 
     #[inline(always)]

@@ -138,9 +138,12 @@ pub(super) trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     fn splat_i32(self, value: i32) -> Self::I32;
     fn splat_f32(self, value: f32) -> Self::F32;
     fn add_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
-    fn or_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
     fn xor_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
     fn shift_left<const BITS: u32>(self, a: Self::I32) -> Self::I32;
+    /// The second lowest byte of every lane of four vectors, the first vector's lowest.
+    fn second_bytes(self, words: [Self::I32; 4]) -> Self::I32;
+    /// `sum[lane]` plus the lane's four bytes, each from 0 to 255.
+    fn add_bytes(self, sum: Self::I32, bytes: Self::I32) -> Self::I32;
     fn to_f32(self, a: Self::I32) -> Self::F32;
     /// Rounds to the nearest integer, ties to even.
     fn to_i32(self, a: Self::F32) -> Self::I32;

@@ -358,11 +358,6 @@ impl<D: DotProduct> Isa for Neon<D> {
     }
 
     #[inline(always)]
-    fn or_i32(self, a: int32x4_t, b: int32x4_t) -> int32x4_t {
-        simd!(vorrq_s32(a, b))
-    }
-
-    #[inline(always)]
     fn xor_i32(self, a: int32x4_t, b: int32x4_t) -> int32x4_t {
         simd!(veorq_s32(a, b))
     }
@@ -371,6 +366,25 @@ impl<D: DotProduct> Isa for Neon<D> {
     fn shift_left<const BITS: u32>(self, a: int32x4_t) -> int32x4_t {
         // The immediate form takes an i32; a constant count becomes it.
         simd!(vshlq_s32(a, vdupq_n_s32(BITS as i32)))
+    }
+
+    #[inline(always)]
+    fn second_bytes(self, words: [int32x4_t; 4]) -> int32x4_t {
+        simd! {
+            let [a, b, c, d] = words.map(|word| vreinterpretq_u8_s32(word));
+            // Odd bytes of two vectors in turn, of which a lane's lower half is wanted; then those halves in turn.
+            let low = vreinterpretq_u16_u8(vtrn2q_u8(a, b));
+            let high = vreinterpretq_u16_u8(vtrn2q_u8(c, d));
+            vreinterpretq_s32_u16(vtrn1q_u16(low, high))
+        }
+    }
+
+    #[inline(always)]
+    fn add_bytes(self, sum: int32x4_t, bytes: int32x4_t) -> int32x4_t {
+        simd! {
+            let pairs = vpaddlq_u8(vreinterpretq_u8_s32(bytes));
+            vreinterpretq_s32_u32(vpadalq_u16(vreinterpretq_u32_s32(sum), pairs))
+        }
     }
 
     #[inline(always)]

@@ -109,11 +109,6 @@ impl Isa for Portable {
     }
 
     #[inline(always)]
-    fn or_i32(self, a: Self::I32, b: Self::I32) -> Self::I32 {
-        zip(a, b, |a, b| a | b)
-    }
-
-    #[inline(always)]
     fn xor_i32(self, a: Self::I32, b: Self::I32) -> Self::I32 {
         zip(a, b, |a, b| a ^ b)
     }
@@ -121,6 +116,19 @@ impl Isa for Portable {
     #[inline(always)]
     fn shift_left<const BITS: u32>(self, a: Self::I32) -> Self::I32 {
         map(a, |a| a << BITS)
+    }
+
+    #[inline(always)]
+    fn second_bytes(self, words: [Self::I32; 4]) -> Self::I32 {
+        let byte = |word: Self::I32, lane: usize| word[lane].to_le_bytes()[1];
+        std::array::from_fn(|lane| i32::from_le_bytes(words.map(|word| byte(word, lane))))
+    }
+
+    #[inline(always)]
+    fn add_bytes(self, sum: Self::I32, bytes: Self::I32) -> Self::I32 {
+        zip(sum, bytes, |sum, word| {
+            sum + word.to_le_bytes().map(i32::from).iter().sum::<i32>()
+        })
     }
 
     #[inline(always)]

@@ -22,6 +22,7 @@ impl Scales {
         Attention {
             batch,
             tokens,
+            queries: tokens,
             heads: self.score.len(),
             head_width,
             score_scale: &self.score,
@@ -40,7 +41,7 @@ fn room(shape: &Attention<'_>) -> Capacity {
     }
 }
 
-/// With and without sizes; `scale` is how sharp it is.
+/// With and without sizes, of all queries and of few; `scale` is how sharp it is.
 pub fn check_attention<S: Candidates>(
     seed: u64,
     (batch, tokens): (usize, usize),
@@ -52,13 +53,16 @@ pub fn check_attention<S: Candidates>(
     let qkv = random.i8s(batch * tokens * 3 * width, false);
     let sizes = sizes(&mut random, batch * tokens, 1025);
     let scales = Scales::new(&mut random, heads, scale);
-    let shape = scales.shape(batch, tokens, head_width);
-    for sizes in [None, Some(&sizes[..])] {
-        compare::<S, _>(&room(&shape), &shape, |kernels| {
-            let mut context = vec![0i8; batch * tokens * width];
-            kernels.attention(&shape, &qkv, sizes, &mut context);
-            context
-        });
+    let all = scales.shape(batch, tokens, head_width);
+    for queries in [tokens, 1, tokens.min(2), tokens.min(19)] {
+        let shape = Attention { queries, ..all };
+        for sizes in [None, Some(&sizes[..])] {
+            compare::<S, _>(&room(&shape), &shape, |kernels| {
+                let mut context = vec![0i8; batch * queries * width];
+                kernels.attention(&shape, &qkv, sizes, &mut context);
+                context
+            });
+        }
     }
 }
 
@@ -75,7 +79,10 @@ pub fn check_pool_attention<S: Candidates>(
     let key_value = random.i8s(batch * tokens * 2 * width, false);
     let sizes = sizes(&mut random, batch * tokens, 1025);
     let scales = Scales::new(&mut random, heads, scale);
-    let shape = scales.shape(batch, tokens, head_width);
+    let shape = Attention {
+        queries: 1,
+        ..scales.shape(batch, tokens, head_width)
+    };
     for sizes in [None, Some(&sizes[..])] {
         compare::<S, _>(&room(&shape), &shape, |kernels| {
             let mut context = vec![0i8; batch * width];

@@ -171,6 +171,7 @@ impl Execution<'_> {
         let shape = Attention {
             batch: op.batch,
             tokens: op.tokens,
+            queries: op.queries,
             heads: op.heads,
             head_width: op.head_width,
             score_scale,
@@ -189,6 +190,7 @@ impl Execution<'_> {
         let shape = Attention {
             batch: op.batch,
             tokens: op.tokens,
+            queries: 1,
             heads: op.heads,
             head_width: op.head_width,
             score_scale,

@@ -31,10 +31,16 @@ pub(super) fn build(config: &ModelConfig, merge: &[u16], batch: usize) -> Plan {
     let mut tokens = heapless::Vec::new();
     for (layer, &r) in merge.iter().enumerate() {
         push(&mut tokens, builder.tokens as u16);
-        let r = usize::from(r).min(Merge::limit(builder.tokens, config.prefix));
-        builder.layer(layer, r, &mut stream);
+        let last = layer + 1 == merge.len();
+        match config.pooled_prefix().filter(|_| last) {
+            Some(pooled) => builder.last_layer(layer, pooled, &mut stream),
+            None => {
+                let r = usize::from(r).min(Merge::limit(builder.tokens, config.prefix));
+                builder.layer(layer, r, &mut stream);
+            }
+        }
     }
-    push(&mut tokens, builder.tokens as u16);
+    push(&mut tokens, stream.tokens as u16);
     let mut output = builder.tail(&stream);
     let mut sizes = stream.sizes;
     let (steps, arena_len) = builder.resolve(&mut patchify, [&mut output, &mut sizes]);
@@ -56,8 +62,10 @@ fn push<T: std::fmt::Debug, const N: usize>(list: &mut heapless::Vec<T, N>, item
 
 /// What goes from layer to layer.
 struct Stream {
-    /// (B, T, C) f16
+    /// (B, T, C) f16; from the last layer on, of the tokens that are pooled, if these are the first ones
     residual: Span,
+    /// T
+    tokens: usize,
     /// (B, T) u32
     sizes: Span,
     /// Where the tokens are, in models that rotate by it.
@@ -159,6 +167,7 @@ impl Builder<'_> {
         let side = self.config.side();
         Stream {
             residual,
+            tokens: self.tokens,
             sizes,
             positions: (self.config.rotary != RotaryKind::None)
                 .then_some(TokenPositions::Grid { side }),

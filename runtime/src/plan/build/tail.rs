@@ -14,31 +14,34 @@ use mergevit_kernels::ops::{self, Pool};
 impl Builder<'_> {
     /// The residual stream to logits or embeddings, (B, outputs) f32.
     pub(super) fn tail(&mut self, stream: &Stream) -> Span {
-        let pooled_width = self.config.pooled_width();
-        match self.config.attention_pooling {
-            Some(pooling) => {
-                let pooled = self.attention_pooling(&pooling, stream);
-                let norm = self.final_norm(pooled);
-                self.push(Step::FinalNorm(norm));
-                self.head(&norm)
-            }
-            None => {
-                let tokens = match self.config.token_norm {
-                    true => self.token_norm(stream.residual),
-                    false => stream.residual,
-                };
-                let pooled = self.buffer(self.batch * pooled_width * size_of::<f16>());
-                let pool = PoolOp {
-                    shape: self.pool(),
-                    residual: tokens,
-                    sizes: stream.sizes,
-                    pooled,
-                };
-                let norm = self.final_norm(pooled);
-                self.push(Step::PoolNorm(pool, norm));
-                self.head(&norm)
-            }
+        if let Some(pooling) = self.config.attention_pooling {
+            let pooled = self.attention_pooling(&pooling, stream);
+            return self.norm_and_head(pooled);
         }
+        let tokens = match self.config.token_norm {
+            true => self.token_norm(stream.residual),
+            false => stream.residual,
+        };
+        let Some(shape) = self.pool() else {
+            return self.norm_and_head(tokens);
+        };
+        let pooled = self.buffer(self.batch * shape.pooled_width() * size_of::<f16>());
+        let pool = PoolOp {
+            shape,
+            residual: tokens,
+            sizes: stream.sizes,
+            pooled,
+        };
+        let norm = self.final_norm(pooled);
+        self.push(Step::PoolNorm(pool, norm));
+        self.head(&norm)
+    }
+
+    /// What has been pooled, (B, V) f16, to logits or embeddings.
+    fn norm_and_head(&mut self, pooled: Span) -> Span {
+        let norm = self.final_norm(pooled);
+        self.push(Step::FinalNorm(norm));
+        self.head(&norm)
     }
 
     /// All tokens normalized, (B, T, C) f16.
@@ -47,21 +50,23 @@ impl Builder<'_> {
         self.norm_into(None, Norm::Token, NormOutput::Half, residual, output)
     }
 
-    fn pool(&self) -> Pool {
+    /// What is pooled, unless that has happened: by attention, or in the last layer.
+    fn pool(&self) -> Option<Pool> {
         let patches = self.config.prefix;
-        Pool {
+        let pooling = match self.config.pooling {
+            Pooling::ClassToken | Pooling::ClassAndDistillation | Pooling::Attention => {
+                return None;
+            }
+            Pooling::Mean => ops::Pooling::Mean { first: patches },
+            Pooling::MeanAll => ops::Pooling::Mean { first: 0 },
+            Pooling::ClassAndMean => ops::Pooling::FirstAndMean { first: patches },
+        };
+        Some(Pool {
             batch: self.batch,
             tokens: self.tokens,
             width: self.config.width,
-            pooling: match self.config.pooling {
-                // Attention leaves one token.
-                Pooling::ClassToken | Pooling::Attention => ops::Pooling::First(1),
-                Pooling::ClassAndDistillation => ops::Pooling::First(2),
-                Pooling::Mean => ops::Pooling::Mean { first: patches },
-                Pooling::MeanAll => ops::Pooling::Mean { first: 0 },
-                Pooling::ClassAndMean => ops::Pooling::FirstAndMean { first: patches },
-            },
-        }
+            pooling,
+        })
     }
 
     /// One query attends to all tokens, and an MLP follows: (B, C) f16.

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::model;
 use crate::output::Time;
 use mergevit_runtime::estimate::{self, Module, Row};
-use mergevit_runtime::{Pack, Plan, Schedule};
+use mergevit_runtime::{Cascade, Pack, Plan, Schedule};
 use serde::Serialize;
 
 /// Modules as the command line names them.
@@ -44,8 +44,25 @@ pub(super) struct Estimate {
     total: Row,
     latency_us: f64,
     frames_per_second: f64,
+    /// What comes after it, where it is the first schedule of a cascade.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    second: Option<Second>,
     #[serde(skip)]
     hardware: &'static Module,
+}
+
+/// The second runs of a cascade.
+#[derive(Debug, Serialize)]
+struct Second {
+    schedule: String,
+    /// Of a batch of which every image runs twice.
+    latency_us: f64,
+    /// Fraction of images that `pack` saw run twice, and where.
+    second_run_rate: f64,
+    dataset: String,
+    /// Of a batch, both runs, on average at that rate.
+    mean_latency_us: f64,
+    mean_frames_per_second: f64,
 }
 
 impl Estimate {
@@ -69,23 +86,46 @@ impl Estimate {
             frames_per_second: 1e6 * batch as f64 / total.total_us,
             kinds,
             total,
+            second: None,
             hardware: module,
         })
     }
+
+    /// With the second runs of a cascade of which it estimates the first.
+    fn with_second(self, cascade: &Cascade, then: &Self) -> Self {
+        let mean_latency_us = self.latency_us + cascade.second_runs * then.latency_us;
+        let second = Second {
+            schedule: then.schedule.clone(),
+            latency_us: then.latency_us,
+            second_run_rate: cascade.second_runs,
+            dataset: cascade.dataset.clone(),
+            mean_latency_us,
+            mean_frames_per_second: 1e6 * self.batch as f64 / mean_latency_us,
+        };
+        Self {
+            second: Some(second),
+            ..self
+        }
+    }
 }
 
-/// Estimates the schedule that `args` name, with `batch` images.
+/// Estimates the schedule or cascade that `args` name, with `batch` images.
 pub(super) fn estimate(
     args: &ModelArgs,
     batch: usize,
     module: ModuleName,
 ) -> Result<Estimate, Failure> {
     let pack = model::open(&args.model)?;
-    let schedule = match &args.schedule {
-        None => &pack.schedules()[0],
-        Some(name) => model::schedule(&pack, name)?,
-    };
-    Estimate::new(&pack, schedule, batch, module.module())
+    let choice = model::choice(&pack, args.schedule.as_deref())?;
+    let estimate = |schedule| Estimate::new(&pack, schedule, batch, module.module());
+    let first = estimate(&pack.schedules()[choice.schedule])?;
+    match choice.cascade.map(|index| &pack.cascades()[index]) {
+        None => Ok(first),
+        Some(cascade) => {
+            let then = estimate(model::second(&pack, cascade)?)?;
+            Ok(first.with_second(cascade, &then))
+        }
+    }
 }
 
 #[cfg(test)]

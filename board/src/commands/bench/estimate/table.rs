@@ -1,7 +1,7 @@
 //! An estimate as text.
 
 use super::Estimate;
-use crate::output::{self, Table};
+use crate::output::{self, Escaped, Table};
 use mergevit_runtime::estimate::{LAUNCH_US, Row};
 use std::fmt;
 
@@ -62,6 +62,19 @@ impl fmt::Display for Estimate {
             module.memory_rate() / 1e9,
             output::microseconds(self.latency_us),
             self.frames_per_second,
+        )?;
+        let Some(second) = &self.second else {
+            return Ok(());
+        };
+        writeln!(
+            f,
+            "then {} in {} for {} of frames, as on {}: {} on average, {:.0} frames per second",
+            second.schedule,
+            output::microseconds(second.latency_us),
+            output::percent(second.second_run_rate, 1),
+            Escaped(&second.dataset),
+            output::microseconds(second.mean_latency_us),
+            second.mean_frames_per_second,
         )
     }
 }

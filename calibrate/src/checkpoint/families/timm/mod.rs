@@ -15,7 +15,7 @@ use crate::checkpoint::family::Family;
 use crate::checkpoint::json::Object;
 use crate::checkpoint::preprocessing::Found;
 use crate::checkpoint::tensors::Tensors;
-use mergevit_runtime::{OutputKind, Pooling};
+use mergevit_runtime::{OutputKind, Pooling, ScoreKind};
 
 /// `timm.models.vision_transformer`, `deit` and `eva`.
 pub(super) struct Timm;
@@ -152,6 +152,7 @@ pub(super) fn describe(
                 resampling: architecture.resampling,
                 pooling,
                 output: OutputKind::Logits,
+                score_kind: ScoreKind::Softmax,
             },
             names,
         },

@@ -14,7 +14,7 @@ use crate::checkpoint::family::Family;
 use crate::checkpoint::json::Object;
 use crate::checkpoint::preprocessing::Found;
 use crate::checkpoint::tensors::Tensors;
-use mergevit_runtime::{ActivationName, Normalization, OutputKind, Pooling};
+use mergevit_runtime::{ActivationName, Normalization, OutputKind, Pooling, ScoreKind};
 use models::{Kind, Model};
 use names::Ends;
 use serde_json::Value;
@@ -60,6 +60,7 @@ impl Family for Transformers {
                     resampling: model.resampling,
                     pooling,
                     output,
+                    score_kind: score_kind(source.config)?,
                 },
                 names,
             },
@@ -178,6 +179,22 @@ fn agrees(described: &Described, source: &Source<'_>, tower: Object<'_>) -> Resu
     tower.agrees("hidden_size", shape.first().copied().unwrap_or(0))?;
     tower.agrees("patch_size", shape.last().copied().unwrap_or(0))?;
     tower.agrees("num_hidden_layers", source.tensors.depth(&names.layer)?)
+}
+
+/// What a classifier was trained for, from `problem_type`.
+fn score_kind(config: Object<'_>) -> Result<ScoreKind, Defect> {
+    match config.text("problem_type")? {
+        None | Some("single_label_classification") => Ok(ScoreKind::Softmax),
+        Some("multi_label_classification") => Ok(ScoreKind::Sigmoid),
+        Some("regression") => Err(Defect::Unsupported(
+            "a model for regression, whose outputs are no scores of classes".into(),
+        )),
+        Some(other) => Err(config.wrong(
+            "problem_type",
+            &format!("{other:?}"),
+            "single_label_classification or multi_label_classification",
+        )),
+    }
 }
 
 /// Class names of a classifier, from `id2label`: an object from "0", "1", ... to names.

@@ -85,6 +85,7 @@ impl Lowering<'_> {
         let shape = AttentionShape {
             batch: op.batch as u32,
             tokens: op.tokens as u32,
+            queries: op.queries as u32,
             heads: op.heads as u32,
             head_width: head_width(op.head_width),
         };

@@ -77,6 +77,7 @@ impl Lowering<'_> {
                 ));
                 PlannedLaunch::new([Op::LayerNorm(*norm)], self.merge_norm(merge, norm))
             }
+            Step::Pool(op) => PlannedLaunch::new([Op::Pool(*op)], self.pool(op)),
             Step::PoolNorm(pool, norm) => {
                 let ops = [Op::Pool(*pool), Op::FinalNorm(*norm)];
                 PlannedLaunch::new(ops, self.pool_norm(pool, norm))

@@ -16,6 +16,7 @@ impl Lowering<'_> {
         let shape = AttentionShape {
             batch: op.batch as u32,
             tokens: op.tokens as u32,
+            queries: 1,
             heads: op.heads as u32,
             head_width: head_width(op.head_width),
         };
@@ -30,6 +31,17 @@ impl Lowering<'_> {
         cuda::pool_attention(&shape, query, self.at(op.key_value), &operands)
     }
 
+    /// Pooling alone.
+    pub(super) fn pool(&self, op: &PoolOp) -> Launch {
+        let params = PoolNormParams {
+            residual: self.at(op.residual),
+            sizes: self.at(op.sizes),
+            pooled: self.at(op.pooled),
+            ..PoolNormParams::default()
+        };
+        cuda::pool_norm(op.shape.batch as u32, &params.with_shape(&op.shape))
+    }
+
     /// Pooling, and the last norm.
     pub(super) fn pool_norm(&self, op: &PoolOp, norm: &FinalNormOp) -> Launch {
         let params = PoolNormParams {
@@ -41,7 +53,7 @@ impl Lowering<'_> {
         cuda::pool_norm(op.shape.batch as u32, &params.with_shape(&op.shape))
     }
 
-    /// The last norm of what attention has pooled: of one token an image.
+    /// The last norm of what has been pooled: of one token a row.
     pub(super) fn final_norm(&self, op: &FinalNormOp) -> Launch {
         let shape = Pool {
             batch: op.rows,

@@ -1,5 +1,16 @@
 //! `pack`: from a checkpoint to a pack.
 
+mod auto;
+mod cascades;
+mod chosen;
+mod confidence;
+mod judged;
+mod latency;
+mod merging;
+mod named;
+mod observing;
+mod sets;
+
 use super::args;
 use super::checkpoint::CheckpointArgs;
 use super::console::{Console, warn};
@@ -10,21 +21,20 @@ use super::output::{self, Input};
 use super::progress::Progress;
 use super::summary::summary;
 use crate::checkpoint::Checkpoint;
-use crate::dataset::ClassFolders;
 use crate::evaluate::Evaluation;
-use crate::observe::{Observation, Observer, Statistics};
+use crate::observe::Observer;
 use crate::pack::{build, provenance};
 use crate::quantize::Quantizer;
 use crate::report::text;
 use crate::zero_shot::{TextEmbeddings, TextEmbeddingsError};
 use clap::{Args, ValueEnum};
-use mergevit_kernels::testing::Random;
-use mergevit_runtime::{ModelConfig, Pack, PackWriter, Provenance, Schedule, labels};
+use judged::Judged;
+use mergevit_runtime::{ModelConfig, Pack, PackWriter, Schedule, ScoreKind, labels};
+use named::ScheduleArgs;
+use observing::{observe, observe_synthetic};
+use sets::HeldOut;
 use std::path::PathBuf;
 use std::time::Instant;
-
-/// Random frames on which a random model is calibrated.
-const SYNTHETIC_IMAGES: usize = 8;
 
 /// Percentage that the percentile observer covers unless told otherwise.
 const PERCENTILE: f64 = 99.99;
@@ -58,13 +68,8 @@ pub(super) struct PackArgs {
     /// The pack to write; - is standard output
     #[arg(long, short, value_name = "M.mvit")]
     output: PathBuf,
-    /// Tokens to merge in every layer: one schedule per number, named r0, r8, ...
-    #[arg(long, value_name = "R", value_delimiter = ',', default_value = "0")]
-    #[arg(value_parser = args::merge, allow_hyphen_values = true)]
-    merge: Vec<u16>,
-    /// A schedule with r for each layer; may be repeated
-    #[arg(long, value_name = "NAME=R0,R1,...", value_parser = args::schedule)]
-    schedule: Vec<Schedule>,
+    #[command(flatten)]
+    schedules: ScheduleArgs,
     /// How to choose the ranges of activations
     #[arg(long, value_enum, default_value_t = ObserverName::Mse)]
     observer: ObserverName,
@@ -89,10 +94,13 @@ pub(super) struct PackArgs {
     #[arg(long, value_name = "T", requires = "text_embeddings")]
     #[arg(value_parser = args::temperature, allow_negative_numbers = true)]
     temperature: Option<f32>,
+    /// Each class is right or wrong for itself, with a probability of its own: for models trained so
+    #[arg(long)]
+    multi_label: bool,
     #[command(flatten)]
     stated: CheckpointArgs,
-    /// How its sub-folders become classes; those of the calibration set mean nothing
-    #[arg(long, value_enum, default_value_t = ClassFoldersName::All, requires = "measure")]
+    /// How sub-folders become classes; where those of the calibration set are no classes, it needs none
+    #[arg(long, value_enum, default_value_t = ClassFoldersName::All)]
     class_folders: ClassFoldersName,
     /// Fail at the first image that cannot be read, instead of skipping it
     #[arg(long)]
@@ -128,54 +136,6 @@ impl PackArgs {
         }
     }
 
-    /// Checks that no two schedules have one name.
-    ///
-    /// # Errors
-    /// [`CommandError::Usage`].
-    fn check_names(&self) -> Result<(), CommandError> {
-        let constant = self.merge.iter().map(|r| format!("r{r}"));
-        let named = self.schedule.iter().map(|schedule| schedule.name.clone());
-        let names: Vec<String> = constant.chain(named).collect();
-        let repeated = names
-            .iter()
-            .enumerate()
-            .find(|(at, name)| names[..*at].contains(name));
-        match repeated {
-            None => Ok(()),
-            Some((_, name)) => Err(CommandError::Usage(format!(
-                "two schedules are named {name}; --merge R names one rR, --schedule gives any name"
-            ))),
-        }
-    }
-
-    /// The schedules, fit for the model.
-    ///
-    /// # Errors
-    /// [`CommandError::Usage`].
-    fn schedules(&self, model: &ModelConfig) -> Result<Vec<Schedule>, CommandError> {
-        let constant = self
-            .merge
-            .iter()
-            .map(|&r| Schedule::constant(r, model.depth));
-        let schedules: Vec<_> = constant.chain(self.schedule.iter().cloned()).collect();
-        for Schedule { name, merge, .. } in &schedules {
-            let refuse = |reason| CommandError::Usage(format!("schedule {name}: {reason}"));
-            if merge.len() != model.depth {
-                let (found, expected) = (merge.len(), model.depth);
-                return Err(refuse(format!(
-                    "r for {found} layers, expected {expected} layers"
-                )));
-            }
-            for &r in merge {
-                args::check_merge(r, model).map_err(refuse)?;
-            }
-        }
-        // Whatever else a pack asks of them.
-        PackWriter::new(model.clone(), schedules.clone(), Provenance::default())
-            .map_err(|error| CommandError::Usage(error.to_string()))?;
-        Ok(schedules)
-    }
-
     fn inputs(&self) -> Vec<Input> {
         let mut inputs = Vec::new();
         if let Some(checkpoint) = &self.checkpoint {
@@ -200,6 +160,9 @@ impl PackArgs {
             (None, Some(architecture)) => Checkpoint::random(architecture, self.seed)?,
             (None, None) => unreachable!("clap requires one of them"),
         };
+        if self.multi_label {
+            checkpoint.model.score_kind = ScoreKind::Sigmoid;
+        }
         if let Some(path) = &self.labels {
             checkpoint.model.labels = labels::read(path, checkpoint.model.classes)?;
         }
@@ -225,24 +188,6 @@ impl PackArgs {
         let texts = TextEmbeddings::load(path, self.temperature).map_err(fail)?;
         texts.apply(model).map_err(fail)?;
         Ok(Some(texts))
-    }
-
-    /// Opens the calibration set, whose labels nobody needs.
-    fn open_calibration(
-        &self,
-        model: &ModelConfig,
-        console: Console,
-    ) -> Result<Option<Images>, CommandError> {
-        let options = ImagesOptions {
-            limit: Some(self.limit),
-            folders: ClassFolders::Ignored,
-            strict: self.strict,
-            console,
-        };
-        let images = self.images.as_deref();
-        images
-            .map(|spec| Images::open(spec, model, &options))
-            .transpose()
     }
 
     /// Opens the set to measure on.
@@ -282,18 +227,24 @@ impl PackArgs {
 pub(super) fn run(args: &PackArgs, console: Console) -> Result<(), CommandError> {
     let start = Instant::now();
     let observer = args.observer()?;
-    args.check_names()?;
+    args.schedules.check()?;
     let output = output::open("--output", &args.output, &args.inputs())?;
     output::check_binary(&output)?;
     let mut checkpoint = args.load()?;
     let texts = args.texts(&mut checkpoint.model)?;
-    let schedules = args.schedules(&checkpoint.model)?;
-    let calibration = args.open_calibration(&checkpoint.model, console)?;
+    let schedules = args.schedules.schedules(&checkpoint.model)?;
+    let sets = args.open_sets(&checkpoint.model, console)?;
     let measured = args.open_measured(&checkpoint.model, console)?;
 
-    let (statistics, set) = match calibration {
-        Some(images) => observe(&checkpoint, images, console)?,
-        None => observe_synthetic(&checkpoint, args.seed, console)?,
+    let (statistics, set, held_out) = match sets {
+        Some(sets) => {
+            let (statistics, set) = observe(&checkpoint, sets.calibration, console)?;
+            (statistics, set, Some((sets.choose, sets.validate)))
+        }
+        None => {
+            let (statistics, set) = observe_synthetic(&checkpoint, args.seed, console)?;
+            (statistics, set, None)
+        }
     };
     let progress = Progress::new(console, "quantizing", checkpoint.model.depth, 1);
     let model = Quantizer::new()
@@ -302,9 +253,22 @@ pub(super) fn run(args: &PackArgs, console: Console) -> Result<(), CommandError>
         .quantize(&checkpoint, &statistics);
     drop(progress);
     let provenance = provenance(&checkpoint, set, statistics.images, observer);
-    let mut writer = build(&checkpoint, &model, schedules, provenance)?;
+    let mut writer = build(&checkpoint, &model, schedules.clone(), provenance)?;
     if let Some(texts) = texts {
         writer = writer.with_classes(texts.into_classes())?;
+    }
+    if let Some((choose, validate)) = held_out {
+        let judged = Judged {
+            checkpoint: &checkpoint,
+            writer: &writer,
+            choose: &HeldOut::read(choose, console)?,
+            validate: &HeldOut::read(validate, console)?,
+            console,
+        };
+        let chosen = judged.choose(&args.schedules, schedules)?;
+        writer = writer
+            .with_schedules(chosen.schedules)
+            .with_cascades(chosen.cascades);
     }
     if let Some(images) = measured {
         let schedules = measure_pack(&checkpoint, &writer, images, console)?;
@@ -318,36 +282,6 @@ pub(super) fn run(args: &PackArgs, console: Console) -> Result<(), CommandError>
         Some(path) => output::print(&format!("{}\n", path.display())),
         None => Ok(()),
     }
-}
-
-fn observe(
-    checkpoint: &Checkpoint,
-    mut images: Images,
-    console: Console,
-) -> Result<(Statistics, String), CommandError> {
-    let progress = Progress::new(console, "observing", images.len(), 1);
-    let mut observation = Observation::new(checkpoint, images.len()).on_image(|| progress.step());
-    while let Some(batch) = images.next_batch()? {
-        observation.see(&batch.pixels);
-    }
-    images.report_skipped();
-    Ok((observation.finish()?, images.name().into()))
-}
-
-fn observe_synthetic(
-    checkpoint: &Checkpoint,
-    seed: u64,
-    console: Console,
-) -> Result<(Statistics, String), CommandError> {
-    let progress = Progress::new(console, "observing", SYNTHETIC_IMAGES, 1);
-    let mut observation =
-        Observation::new(checkpoint, SYNTHETIC_IMAGES).on_image(|| progress.step());
-    let bytes = SYNTHETIC_IMAGES * checkpoint.model.image_bytes();
-    observation.see(&Random(seed).bytes(bytes));
-    Ok((
-        observation.finish()?,
-        format!("{SYNTHETIC_IMAGES} random frames"),
-    ))
 }
 
 /// Measures the pack before it is in any file; its schedules with their accuracy.

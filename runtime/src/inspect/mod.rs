@@ -4,6 +4,7 @@
 //! |---|---|
 //! | What is computed, in which order, at which cost? | [`Engine::plan`], [`Plan`] |
 //! | What do the activations look like? | [`observe`] |
+//! | Which patches became one token? | [`token_map`] |
 //! | What runs on a CUDA device, with which kernels? | [`launches`] |
 //! | How long does each launch take? | [`time_launches`] |
 //! | Does another device give the same? | [`on_device`] |
@@ -18,6 +19,10 @@
 //! assert_eq!(macs, engine.plan().cost().macs);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+
+mod tokens;
+
+pub use tokens::token_map;
 
 pub use crate::engine::{ArenaView, PlannedLaunch, launches};
 pub use crate::plan::{Cost, Op, Plan, Span, Step};

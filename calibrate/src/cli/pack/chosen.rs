@@ -1,0 +1,113 @@
+//! What a pack's held-out images decide: its schedules, its cascades, and what it says of them.
+
+use super::super::console::warn;
+use super::super::error::CommandError;
+use super::auto;
+use super::cascades::{self, Chosen, NoCascade};
+use super::judged::Judged;
+use super::merging;
+use super::named::ScheduleArgs;
+use crate::schedules::{Cost, Unit};
+use mergevit_runtime::{Cascade, Schedule};
+
+/// What became of the schedules.
+pub(super) struct Schedules {
+    pub(super) schedules: Vec<Schedule>,
+    pub(super) cascades: Vec<Cascade>,
+}
+
+impl Judged<'_> {
+    /// Searches what is to be searched, makes the cascades that are asked for, and measures all of it. `given` are the
+    /// schedules whose r is known.
+    ///
+    /// # Errors
+    /// [`CommandError`]: no schedule costs as little as it should, or nothing here runs the pack.
+    pub(super) fn choose(
+        &self,
+        args: &ScheduleArgs,
+        given: Vec<Schedule>,
+    ) -> Result<Schedules, CommandError> {
+        let model = &self.checkpoint.model;
+        let agreements = args.agreements(model);
+        let pack = self.pack(vec![Schedule::constant(0, model.depth)])?;
+        let unit = match args.is_auto() {
+            true => self.unit(args.target)?,
+            false => Unit::Multiplications,
+        };
+        let cost = Cost::new(&pack, unit);
+        let mut schedules = given;
+        let mut spare = None;
+        if args.is_auto() {
+            let found = self.search(&cost, args.wanted_share(), !agreements.is_empty())?;
+            self.console
+                .say(&auto::text(&found, &pack, self.choose.len()));
+            for found in found {
+                if !found.is_wanted {
+                    spare = Some(found.schedule.name.clone());
+                }
+                schedules.push(found.schedule);
+            }
+        }
+        let is_labelled = self.choose.is_labelled() && model.classifies();
+        let mut answered = match is_labelled || !agreements.is_empty() {
+            true => self.answers(&schedules)?,
+            false => Vec::new(),
+        };
+        let cascades = self.cascades(&schedules, &answered, &cost, &agreements);
+        if let Some(unused) = spare.and_then(|name| unused(&name, &schedules, &cascades)) {
+            schedules.remove(unused);
+            answered.remove(unused);
+        }
+        self.measure_merging(&mut schedules)?;
+        self.console.say(&merging::text(&schedules));
+        self.console.say(&cascades::text(&cascades));
+        let advice = match args.is_auto() {
+            true => advice_of_search(args, &cascades),
+            false => "hint: --merge auto searches schedules that lose less on such images; --agreement 99 adds a \
+                      cascade, which runs frames again where merging leaves it unsure\n"
+                .into(),
+        };
+        merging::warn_of_losses(&schedules, &advice);
+        for (agreement, reason) in cascades
+            .iter()
+            .filter_map(|(own, made)| Some((own, made.as_ref().err()?)))
+        {
+            warn(&cascades::refusal(*agreement, reason));
+        }
+        if is_labelled && let Err(reason) = self.fit_confidence(&mut schedules, &answered) {
+            warn(&format!("warning: no temperature is fitted: {reason}\n"));
+        }
+        let made = cascades.into_iter().filter_map(|(_, made)| made.ok());
+        Ok(Schedules {
+            cascades: made.map(|chosen| chosen.cascade).collect(),
+            schedules,
+        })
+    }
+}
+
+/// The place of the schedule of this name, unless a cascade uses it.
+fn unused(
+    name: &str,
+    schedules: &[Schedule],
+    cascades: &[(f64, Result<Chosen, NoCascade>)],
+) -> Option<usize> {
+    let mut made = cascades.iter().filter_map(|(_, made)| made.as_ref().ok());
+    let is_used = made.any(|chosen| chosen.cascade.first == name);
+    let place = schedules.iter().position(|own| own.name == name);
+    place.filter(|_| !is_used)
+}
+
+/// What there is to do where no searched schedule keeps its promise at the wanted cost.
+fn advice_of_search(args: &ScheduleArgs, cascades: &[(f64, Result<Chosen, NoCascade>)]) -> String {
+    let wanted = 100.0 * args.wanted_share();
+    let cheapest = cascades.iter().filter_map(|(_, made)| made.as_ref().ok());
+    match cheapest.min_by(|a, b| a.share.total_cmp(&b.share)) {
+        Some(Chosen { cascade, share }) => format!(
+            "hint: where no schedule keeps enough at {wanted:.0} % of the cost, --schedule {} does, at {:.0} % on average\n",
+            cascade.name,
+            100.0 * share
+        ),
+        None => "hint: ask for a milder cost with --gmac or --latency, or give such images to --images as the model will see\n"
+            .into(),
+    }
+}

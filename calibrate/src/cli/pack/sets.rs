@@ -1,0 +1,168 @@
+//! The images of a pack: some to calibrate with, some to choose with, some to validate what was chosen.
+
+use super::super::console::Console;
+use super::super::error::CommandError;
+use super::super::images::{Images, ImagesOptions};
+use super::super::progress::Progress;
+use super::PackArgs;
+use crate::dataset::ClassFolders;
+use mergevit_runtime::ModelConfig;
+use mergevit_runtime::words::Count;
+
+/// Parts of one set. `choose` and `validate` never share an image.
+pub(super) struct Sets {
+    pub(super) calibration: Images,
+    /// Where schedules, thresholds and temperatures are chosen.
+    pub(super) choose: Images,
+    /// Where what was chosen is measured.
+    pub(super) validate: Images,
+}
+
+/// Images of the set that are held in memory, in an order of which every beginning is spread over the set.
+#[derive(Debug, Default)]
+pub(super) struct HeldOut {
+    /// Name of the set.
+    pub(super) name: String,
+    /// u8 (N, S, S, 3)
+    pub(super) pixels: Vec<u8>,
+    /// (N) right classes.
+    pub(super) labels: Vec<Option<usize>>,
+}
+
+impl HeldOut {
+    /// Images, N.
+    pub(super) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether any image has a label.
+    pub(super) fn is_labelled(&self) -> bool {
+        self.labels.iter().any(Option::is_some)
+    }
+
+    /// Reads all images.
+    ///
+    /// # Errors
+    /// [`CommandError::Dataset`].
+    pub(super) fn read(mut images: Images, console: Console) -> Result<Self, CommandError> {
+        let name = images.name().to_owned();
+        if images.len() == 0 {
+            return Ok(Self::default());
+        }
+        let progress = Progress::new(console, "reading", images.len(), 1);
+        let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+        while let Some(batch) = images.next_batch()? {
+            batch.labels.iter().for_each(|_| progress.step());
+            pixels.extend(batch.pixels);
+            labels.extend(batch.labels);
+        }
+        drop(progress);
+        images.report_skipped();
+        let order = spread(labels.len());
+        let image = pixels.len() / labels.len();
+        let ordered = order.iter().flat_map(|&at| &pixels[at * image..][..image]);
+        Ok(Self {
+            name,
+            pixels: ordered.copied().collect(),
+            labels: order.iter().map(|&at| labels[at]).collect(),
+        })
+    }
+}
+
+/// An order of `count` things in which every beginning is spread evenly: steps of the golden ratio.
+fn spread(count: usize) -> Vec<usize> {
+    const GOLDEN: f64 = 0.618_033_988_749_895;
+    let mut order: Vec<usize> = (0..count).collect();
+    // Thing i has its turn at the fraction of i times the golden ratio.
+    let turn = |&thing: &usize| (thing as f64 * GOLDEN).fract();
+    order.sort_by(|a, b| turn(a).total_cmp(&turn(b)));
+    order
+}
+
+impl PackArgs {
+    /// Opens the calibration set and takes it apart.
+    ///
+    /// Without labels that are the model's classes it serves all the same, and says so.
+    ///
+    /// # Errors
+    /// [`CommandError::Dataset`].
+    pub(super) fn open_sets(
+        &self,
+        model: &ModelConfig,
+        console: Console,
+    ) -> Result<Option<Sets>, CommandError> {
+        let Some(spec) = &self.images else {
+            return Ok(None);
+        };
+        let options = |folders| ImagesOptions {
+            limit: None,
+            folders,
+            strict: self.strict,
+            console,
+        };
+        let classes = options(self.class_folders.into());
+        let images = match Images::open(spec, model, &classes) {
+            Ok(images) => images,
+            Err(error) => {
+                // The same error again, unless it was about classes.
+                let images = Images::open(spec, model, &options(ClassFolders::Ignored))?;
+                log::info!("labels of the calibration set are not used: {error}");
+                images
+            }
+        };
+        let schedules = &self.schedules;
+        // Nothing is held out if nothing would be done with it.
+        let held_out = match schedules.is_judged() || images.is_labelled() {
+            true => [schedules.choose_limit, schedules.validate_limit],
+            false => [0; 2],
+        };
+        Ok(Some(take_apart(images, self.limit, held_out, console)))
+    }
+}
+
+/// Parts of `images`: first those that calibrate. If what is left over is not even half of what is to be held out, that comes
+/// from the whole set, the images that calibrate included: they chose ranges of activations, and nothing that is judged here.
+fn take_apart(images: Images, limit: usize, held_out: [usize; 2], console: Console) -> Sets {
+    let calibration = limit.min(images.len());
+    let rest = images.len() - calibration;
+    let wanted: usize = held_out.iter().sum();
+    let mut parts = if 2 * rest >= wanted {
+        let scale = |count: usize| match wanted > rest {
+            true => count * rest / wanted,
+            false => count,
+        };
+        images.split(&[calibration, scale(held_out[0]), scale(held_out[1])])
+    } else {
+        console.say(&format!(
+            "note: of {}, those that calibrate also serve to choose and to validate; --limit N leaves others\n",
+            Count(images.len() as u64, "image")
+        ));
+        let mut parts = images.split(&[calibration]);
+        parts.append(&mut images.split(&held_out));
+        parts
+    };
+    let mut next = || parts.remove(0);
+    Sets {
+        calibration: next(),
+        choose: next(),
+        validate: next(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_beginning_is_spread() {
+        let order = spread(256);
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..256).collect::<Vec<_>>());
+        for count in [8, 32, 100] {
+            let below = order[..count].iter().filter(|&&thing| thing < 128).count();
+            assert!(below.abs_diff(count / 2) <= 2, "{count}: {below}");
+        }
+        assert_eq!((spread(0), spread(1)), (vec![], vec![0]));
+    }
+}

@@ -1,0 +1,129 @@
+//! What a cascade would have answered, from what its two schedules did.
+
+use super::answers::Answers;
+use mergevit_runtime::Cascade;
+
+/// Answers of a cascade over a data set, counted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CascadeTally {
+    /// The cascade.
+    pub cascade: Cascade,
+    /// Images seen.
+    pub images: u64,
+    /// Those that ran again.
+    pub second_runs: u64,
+    /// Those with the class of the second schedule.
+    pub agreeing_then: u64,
+    /// Those with a label.
+    pub labelled: u64,
+    /// Those of them that are classified correctly.
+    pub top1: u64,
+    /// Those that were compared with the reference.
+    pub compared: u64,
+    /// Those of them with the reference's class.
+    pub agreeing: u64,
+}
+
+impl CascadeTally {
+    /// Counts what `cascade` answers: `first` and `then` are the answers of its schedules, `reference` those of full
+    /// precision, if there are any, all of the same images. A cascade gives the same bits as its schedules by themselves, so
+    /// nothing runs for it.
+    pub(super) fn new(
+        cascade: &Cascade,
+        first: &Answers,
+        then: &Answers,
+        reference: Option<&Answers>,
+    ) -> Self {
+        let mut tally = Self {
+            cascade: cascade.clone(),
+            images: 0,
+            second_runs: 0,
+            agreeing_then: 0,
+            labelled: 0,
+            top1: 0,
+            compared: 0,
+            agreeing: 0,
+        };
+        let reference = reference.map_or(&[][..], Answers::all);
+        let pairs = first.all().iter().zip(then.all()).enumerate();
+        for (image, (first, then)) in pairs {
+            // What is no number runs again.
+            let is_sure = first.margin >= cascade.threshold;
+            let answer = if is_sure { first } else { then };
+            tally.images += 1;
+            tally.second_runs += u64::from(!is_sure);
+            tally.agreeing_then += u64::from(answer.class == then.class);
+            tally.labelled += u64::from(answer.label.is_some());
+            tally.top1 += u64::from(answer.label == Some(answer.class));
+            if let Some(reference) = reference.get(image) {
+                tally.compared += 1;
+                tally.agreeing += u64::from(answer.class == reference.class);
+            }
+        }
+        tally
+    }
+
+    /// Fraction of the images that ran again; none of none.
+    pub fn second_run_rate(&self) -> Option<f64> {
+        fraction(self.second_runs, self.images)
+    }
+
+    /// Fraction of the images with the class of the second schedule.
+    pub fn agreement_then(&self) -> Option<f64> {
+        fraction(self.agreeing_then, self.images)
+    }
+
+    /// Fraction of the labelled images that are classified correctly.
+    pub fn accuracy(&self) -> Option<f64> {
+        fraction(self.top1, self.labelled)
+    }
+
+    /// Fraction of the compared images with the reference's class.
+    pub fn agreement(&self) -> Option<f64> {
+        fraction(self.agreeing, self.compared)
+    }
+}
+
+fn fraction(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answers::Answer;
+    use super::*;
+
+    fn answers(of: &[(f32, f32, usize)]) -> Answers {
+        let mut answers = Answers::default();
+        for &(a, b, label) in of {
+            answers.push(Answer::new(&[a, b], Some(label)));
+        }
+        answers
+    }
+
+    #[test]
+    fn unsure_images_have_the_second_answer() {
+        let cascade = Cascade {
+            name: "cascade".into(),
+            first: "r8".into(),
+            then: "r0".into(),
+            threshold: 1.0,
+            wanted_agreement: 0.99,
+            dataset: "set".into(),
+            images: 1,
+            agreement: 1.0,
+            second_runs: 0.0,
+        };
+        // Sure and right, sure and wrong, at the threshold, unsure and repaired.
+        let first = answers(&[(5.0, 0.0, 0), (5.0, 0.0, 1), (1.0, 0.0, 0), (0.9, 0.0, 1)]);
+        let then = answers(&[(5.0, 0.0, 0), (0.0, 5.0, 1), (0.0, 1.0, 0), (0.0, 5.0, 1)]);
+        let tally = CascadeTally::new(&cascade, &first, &then, Some(&then));
+        assert_eq!((tally.images, tally.second_runs), (4, 1));
+        assert_eq!(tally.second_run_rate(), Some(0.25));
+        assert_eq!(tally.agreement_then(), Some(0.5));
+        assert_eq!(tally.accuracy(), Some(0.75));
+        assert_eq!(tally.agreement(), Some(0.5));
+        let alone = CascadeTally::new(&cascade, &first, &then, None);
+        assert_eq!((alone.agreement(), alone.accuracy()), (None, Some(0.75)));
+    }
+}

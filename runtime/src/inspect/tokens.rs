@@ -1,0 +1,40 @@
+//! Which patches became one token.
+
+use super::{Op, observe};
+use crate::engine::{Engine, RunError};
+use mergevit_kernels::reference::{Matching, destinations, match_tokens};
+
+/// Classifies images at model resolution, (B, S, S, 3) u8 RGB, under the engine's schedule, and tells for every patch,
+/// row by row, which token it is part of after the last layer: (B, patches), places among an image's tokens as in
+/// [`Output::image_sizes`](crate::Output::image_sizes), the prefix counted.
+///
+/// The engine's own queries and keys decide, by the rules that its kernels follow, so the answer is exact on every
+/// backend. It takes longer than classifying, and memory: it is for pictures, not for the live path.
+///
+/// # Errors
+/// As [`Engine::classify_pixels`].
+pub fn token_map(engine: &mut Engine, pixels: &[u8]) -> Result<Vec<u16>, RunError> {
+    let config = engine.pack().config();
+    let (prefix, patches) = (config.prefix, config.tokens() - config.prefix);
+    let mut matching = Matching::new();
+    let mut rows = Vec::new();
+    let batch = pixels.len() / config.image_bytes();
+    // At first every patch is a token of its own.
+    let image = prefix as u16..config.tokens() as u16;
+    let mut places: Vec<u16> = (0..batch).flat_map(|_| image.clone()).collect();
+    observe(engine, pixels, &mut |op, arena| {
+        let Op::Merge(op) = op else { return };
+        let shape = &op.shape;
+        rows.resize(shape.tokens, 0);
+        let qkv = arena.i8(op.qkv);
+        let images = qkv.chunks_exact(qkv.len() / shape.batch);
+        for (qkv, places) in images.zip(places.chunks_exact_mut(patches)) {
+            match_tokens(shape, qkv, &mut matching);
+            destinations(shape, &matching, &mut rows);
+            for place in places {
+                *place = rows[usize::from(*place)];
+            }
+        }
+    })?;
+    Ok(places)
+}

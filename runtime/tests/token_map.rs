@@ -1,0 +1,129 @@
+//! Which patches became one token: what the map says is what the engine did.
+
+use mergevit_kernels::cuda::testing::{Options, test_device};
+use mergevit_runtime::inspect::{self, Op, token_map};
+use mergevit_runtime::testing::{self, Random};
+use mergevit_runtime::{Engine, EngineOptions, ModelConfig, RotaryKind, RunError, backends};
+
+const BATCH: usize = 2;
+
+fn options(backend: &str) -> EngineOptions {
+    Engine::options()
+        .backend(backend)
+        .threads(1)
+        .max_batch(BATCH)
+        .max_frame(64, 64)
+}
+
+fn pixels(config: &ModelConfig) -> Vec<u8> {
+    Random(8).bytes(BATCH * config.image_bytes())
+}
+
+fn names(engine: &Engine) -> Vec<String> {
+    let schedules = engine.pack().schedules().iter();
+    schedules.map(|schedule| schedule.name.clone()).collect()
+}
+
+/// How many patches of one image's map became each of `tokens` tokens.
+fn counts(map: &[u16], tokens: usize) -> Vec<u32> {
+    let mut counts = vec![0; tokens];
+    map.iter()
+        .for_each(|&token| counts[usize::from(token)] += 1);
+    counts
+}
+
+#[test]
+fn a_token_has_as_many_patches_as_its_size_says() {
+    for (name, config) in testing::family() {
+        let pixels = pixels(&config);
+        let patches = config.tokens() - config.prefix;
+        for backend in backends().filter(|backend| backend.available) {
+            let pack = testing::pack(&config, &[0, 1, 5, 60], 21);
+            let mut engine = options(backend.name).build(pack).unwrap();
+            for schedule in names(&engine) {
+                let what = format!("{name}, {}, {schedule}", backend.name);
+                engine.set_schedule(&schedule).unwrap();
+                let map = token_map(&mut engine, &pixels).unwrap();
+                assert_eq!(map.len(), BATCH * patches, "{what}");
+                let output = engine.classify_pixels(&pixels).unwrap();
+                for (image, map) in map.chunks_exact(patches).enumerate() {
+                    let sizes = output.image_sizes(image);
+                    let counts = counts(map, sizes.len());
+                    assert_eq!(counts[config.prefix..], sizes[config.prefix..], "{what}");
+                    assert!(
+                        counts[..config.prefix].iter().all(|&count| count == 0),
+                        "{what}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_token_is_where_its_patches_are() {
+    let mut family = testing::family();
+    family.retain(|(_, config)| config.rotary != RotaryKind::None);
+    assert!(!family.is_empty());
+    for (name, config) in family {
+        let pixels = pixels(&config);
+        let (side, patches) = (config.side(), config.tokens() - config.prefix);
+        let mut engine = options("reference")
+            .build(testing::pack(&config, &[5], 21))
+            .unwrap();
+        let mut positions = Vec::new();
+        inspect::observe(&mut engine, &pixels, &mut |op, arena| {
+            if let Op::Merge(op) = op {
+                let merged = op.positions.expect("a model that rotates").merged;
+                positions = arena.f32(merged).to_vec();
+            }
+        })
+        .unwrap();
+        let map = token_map(&mut engine, &pixels).unwrap();
+        let rows = positions.len() / BATCH / 2;
+        for image in 0..BATCH {
+            let map = &map[image * patches..][..patches];
+            let counts = counts(map, rows);
+            let mut sums = vec![[0.0; 2]; rows];
+            for (patch, &token) in map.iter().enumerate() {
+                let sum = &mut sums[usize::from(token)];
+                sum[0] += (patch / side) as f32;
+                sum[1] += (patch % side) as f32;
+            }
+            for token in config.prefix..rows {
+                for (axis, sum) in sums[token].iter().enumerate() {
+                    let found = positions[2 * (image * rows + token) + axis];
+                    let expected = sum / counts[token] as f32;
+                    assert!((found - expected).abs() < 1e-4, "{name}: token {token}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_device_gives_the_same_map() {
+    let config = testing::tiny();
+    let pixels = pixels(&config);
+    let pack = || testing::pack(&config, &[3], 21);
+    let mut host = options("cpu").build(pack()).unwrap();
+    let device = test_device(Options::default());
+    let mut device = inspect::on_device(pack(), device, &options("cpu")).unwrap();
+    let expected = token_map(&mut host, &pixels).unwrap();
+    assert_eq!(token_map(&mut device, &pixels).unwrap(), expected);
+    assert_ne!(
+        expected[..expected.len() / BATCH],
+        expected[expected.len() / BATCH..]
+    );
+}
+
+#[test]
+fn half_an_image_is_refused() {
+    let config = testing::tiny();
+    let mut engine = options("cpu")
+        .build(testing::pack(&config, &[3], 21))
+        .unwrap();
+    let pixels = vec![0; config.image_bytes() / 2];
+    let error = token_map(&mut engine, &pixels).unwrap_err();
+    assert!(matches!(error, RunError::Pixels { .. }), "{error}");
+}
