@@ -42,7 +42,9 @@
 //!   consumes it takes the scale into its weights, so quantization costs nothing at run time.
 //! - **Pack** ([`mod@pack`]): all of it in one file, which the `mergevit-runtime` crate maps and runs.
 //! - **Evaluate** ([`evaluate`], [`report`]): accuracy, agreement with full precision, and noise layer by
-//!   layer.
+//!   layer; and which rounding it comes from ([`diagnose`]).
+//!
+//! - **Head** ([`head`]): a classifier of one's own classes, from images of them, on what a pack without classes gives.
 //!
 //! The program `mergevit-calibrate` ([`cli`]) does all of it from the command line.
 
@@ -50,16 +52,17 @@ pub mod checkpoint;
 pub mod cli;
 pub mod confidence;
 pub mod dataset;
+pub mod diagnose;
 #[cfg(test)]
 mod documented;
 pub mod evaluate;
 pub mod fp32;
+pub mod head;
 pub mod observe;
 pub mod pack;
 pub mod quantize;
 pub mod report;
 pub mod schedules;
-
 pub mod zero_shot;
 
 pub use checkpoint::Checkpoint;

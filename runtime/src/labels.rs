@@ -65,6 +65,20 @@ pub fn read(path: impl AsRef<Path>, classes: usize) -> Result<Vec<String>, Label
         })
 }
 
+/// [`read`] of as many classes as there are labels.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_all(path: impl AsRef<Path>) -> Result<Vec<String>, LabelsError> {
+    let path = path.as_ref();
+    read_bytes(path)
+        .and_then(|bytes| parse_all(&bytes))
+        .map_err(|defect| LabelsError {
+            path: path.into(),
+            defect,
+        })
+}
+
 fn read_bytes(path: &Path) -> Result<Vec<u8>, LabelsDefect> {
     let mut bytes = Vec::new();
     let limit = MAX_METADATA as u64;
@@ -83,6 +97,16 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, LabelsDefect> {
 /// # Errors
 /// As [`read`].
 pub fn parse(bytes: &[u8], classes: usize) -> Result<Vec<String>, LabelsDefect> {
+    let labels = parse_all(bytes)?;
+    let found = labels.len();
+    if found == classes {
+        Ok(labels)
+    } else {
+        Err(LabelsDefect::Count { found, classes })
+    }
+}
+
+fn parse_all(bytes: &[u8]) -> Result<Vec<String>, LabelsDefect> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| LabelsDefect::Form(format!("no UTF-8 text ({error})")))?;
     let text = text.trim_start_matches('\u{feff}').trim_end();
@@ -94,12 +118,7 @@ pub fn parse(bytes: &[u8], classes: usize) -> Result<Vec<String>, LabelsDefect> 
     for (index, label) in labels.iter().enumerate() {
         check_label(|| format!("label {index}"), label)?;
     }
-    let found = labels.len();
-    if found == classes {
-        Ok(labels)
-    } else {
-        Err(LabelsDefect::Count { found, classes })
-    }
+    Ok(labels)
 }
 
 fn from_json(text: &str) -> Result<Vec<String>, LabelsDefect> {

@@ -28,7 +28,7 @@ pub use weights::{Affine, Block, PoolingWeights, Weights};
 use families::{Documents, Imported};
 use files::{Files, Taken};
 use json::Document;
-use mergevit_runtime::{ModelConfig, input_file};
+use mergevit_runtime::{ModelConfig, OutputKind, ScoreKind, input_file};
 use std::path::{Path, PathBuf};
 
 /// The files that describe a model: its shape, and how its images are prepared; open_clip writes the last one instead
@@ -166,7 +166,7 @@ impl Checkpoint {
             std,
             warnings,
         } = families::import(&taken.tensors, &documents, stated)?;
-        Ok(Self {
+        let checkpoint = Self {
             name: assembled.model.architecture.clone(),
             hash,
             model: assembled.model,
@@ -176,7 +176,28 @@ impl Checkpoint {
             pool_score_factor: assembled.pool_score_factor,
             warnings,
             weights: assembled.weights,
+        };
+        Ok(match stated.headless {
+            true => checkpoint.without_head(),
+            false => checkpoint,
         })
+    }
+
+    /// The network without its classifier: what that was fed, the pooled vector, becomes its embedding. A network that
+    /// gives embeddings stays as it is.
+    #[must_use]
+    pub fn without_head(mut self) -> Self {
+        let model = &mut self.model;
+        if model.output == OutputKind::Logits {
+            model.head = false;
+            model.output = OutputKind::Embedding;
+            model.classes = model.pooled_width();
+            model.score_kind = ScoreKind::Softmax;
+            model.labels.clear();
+            self.weights.head_weight.clear();
+            self.weights.head_bias.clear();
+        }
+        self
     }
 
     /// Random weights of a named architecture: `vit_` or `deit_`, `tiny`, `small`, `base` or `large`, as in

@@ -17,6 +17,8 @@ pub struct Stated {
     pub architecture: Option<String>,
     /// Side of the images in pixels: a position table for another one is resampled.
     pub image_size: Option<usize>,
+    /// Whether the network is wanted without its classifier.
+    pub headless: bool,
     /// Mean of each colour, of pixels in 0 to 1.
     pub mean: Option<[f32; 3]>,
     /// Standard deviation of each colour.
@@ -52,6 +54,7 @@ impl Stated {
             weights_key: None,
             architecture: None,
             image_size: None,
+            headless: false,
             mean: Some(mean),
             std: Some(std),
             crop: Some(crop),

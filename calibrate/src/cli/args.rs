@@ -147,6 +147,14 @@ pub(super) fn percentile(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Parses a share in per cent to a fraction.
+pub(super) fn per_cent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').trim_end().parse::<f64>() {
+        Ok(value) if (0.0..=50.0).contains(&value) => Ok(value / 100.0),
+        _ => Err("expected 0 to 50 per cent, as in 1%".into()),
+    }
+}
+
 /// Parses a temperature of scores.
 pub(super) fn temperature(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
@@ -210,6 +218,15 @@ mod tests {
             merging("x"),
             Err("expected 0 or more tokens, or auto".into())
         );
+    }
+
+    #[test]
+    fn shares_are_in_per_cent() {
+        assert_eq!((per_cent("1%"), per_cent("2.5 %")), (Ok(0.01), Ok(0.025)));
+        assert_eq!(per_cent("0"), Ok(0.0));
+        for text in ["51%", "-1%", "nan", "%", "one"] {
+            assert!(per_cent(text).is_err(), "{text}");
+        }
     }
 
     #[test]

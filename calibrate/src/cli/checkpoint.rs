@@ -19,6 +19,9 @@ pub(super) struct CheckpointArgs {
     #[arg(long, value_name = "PIXELS", requires = "checkpoint")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=65_536))]
     image_size: Option<u32>,
+    /// Take the network without its classifier: it then gives embeddings, on which `head` makes classes of one's own
+    #[arg(long, requires = "checkpoint")]
+    headless: bool,
     #[command(flatten)]
     preprocessing: PreprocessingArgs,
 }
@@ -46,6 +49,7 @@ impl CheckpointArgs {
             weights_key: self.weights_key.clone(),
             architecture: self.architecture.clone(),
             image_size: self.image_size.map(|size| size as usize),
+            headless: self.headless,
             ..self.preprocessing.stated()
         }
     }

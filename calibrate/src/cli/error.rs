@@ -49,6 +49,22 @@ pub enum CommandError {
     /// The engine failed.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A classifier is to be made for a pack that has one in its network.
+    #[error("{}: the network scores {classes} classes of its own, expected one that gives embeddings", path.display())]
+    HasClasses {
+        /// The pack.
+        path: PathBuf,
+        /// Its classes.
+        classes: usize,
+    },
+    /// A class is to be added to a pack whose classes are no directions.
+    #[error("{}: the pack has {has}, expected one made with --kind prototypes", path.display())]
+    NoPrototypes {
+        /// The pack.
+        path: PathBuf,
+        /// What it has.
+        has: &'static str,
+    },
     /// The pixels have the wrong shape or type.
     #[error("{}: {found}, expected pixels U8 [N, {size}, {size}, 3] with N at least 1", path.display())]
     Pixels {
@@ -119,6 +135,12 @@ impl CommandError {
             }
             Self::Mismatch { .. } | Self::OtherCheckpoint { .. } => {
                 Some("give the checkpoint that the pack was made from")
+            }
+            Self::HasClasses { .. } => Some(
+                "make a pack of the checkpoint without its classifier: mergevit-calibrate pack --headless",
+            ),
+            Self::NoPrototypes { .. } => {
+                Some("give images of all classes: --images folder:DIR, and --add for the new one")
             }
             Self::Usage(_) => Some("for more, try '--help'"),
             _ => None,

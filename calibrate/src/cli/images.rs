@@ -6,6 +6,7 @@ use crate::dataset::{Batch, ClassFolders, Dataset, DatasetError};
 use clap::ValueEnum;
 use mergevit_runtime::ModelConfig;
 use mergevit_runtime::words::Count;
+use std::str::FromStr;
 
 /// Images of a batch: enough to keep all threads busy, few enough for memory.
 const BATCH: usize = 64;
@@ -30,6 +31,43 @@ impl From<ClassFoldersName> for ClassFolders {
             ClassFoldersName::All => Self::All,
             ClassFoldersName::Subset => Self::Subset,
             ClassFoldersName::Alphabetical => Self::Alphabetical,
+        }
+    }
+}
+
+/// How many images of a set are used at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// In all: every class its share.
+    Images(usize),
+    /// Of each class.
+    PerClass(usize),
+}
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| match text.trim_end().parse() {
+            Ok(images) if images > 0 => Ok(images),
+            _ => Err(
+                "expected 1 or more images, as in 500, or so many of each class: 20/class".into(),
+            ),
+        };
+        match text.split_once('/') {
+            None => number(text).map(Self::Images),
+            Some((images, "class")) => number(images).map(Self::PerClass),
+            Some(_) => number("").map(Self::Images),
+        }
+    }
+}
+
+impl Limit {
+    /// Leaves so many images in use.
+    pub(super) fn apply(self, set: &mut Dataset) {
+        match self {
+            Self::Images(images) => set.limit(images),
+            Self::PerClass(images) => set.limit_per_class(images),
         }
     }
 }
@@ -77,14 +115,19 @@ impl Images {
         }
         log::info!("{spec}: {}", Count(dataset.len() as u64, "image"));
         report_numbers(dataset.numbered_folders(), options.console);
-        Ok(Self {
+        Ok(Self::of(dataset, model, options.strict))
+    }
+
+    /// The images of `dataset`. One that cannot be read is an error if that is `strict`, else it is skipped.
+    pub(super) fn of(dataset: Dataset, model: &ModelConfig, strict: bool) -> Self {
+        Self {
             dataset,
             model: model.clone(),
-            strict: options.strict,
+            strict,
             next: 0,
             skipped: 0,
             first: None,
-        })
+        }
     }
 
     /// Parts of so many images, no image in two of them: see [`Dataset::split`].
@@ -162,6 +205,15 @@ impl Images {
         }
         self.first.get_or_insert(error);
         Ok(())
+    }
+
+    /// What the image at `place` of the set is called, and its pixels at model resolution.
+    ///
+    /// # Errors
+    /// [`CommandError::Dataset`]: it cannot be read any more.
+    pub(super) fn at(&self, place: usize) -> Result<(String, Vec<u8>), CommandError> {
+        let (pixels, _) = self.dataset.pixels(place..place + 1, &self.model)?;
+        Ok((self.dataset.image_name(place), pixels))
     }
 
     /// Warns how many images were skipped in all.

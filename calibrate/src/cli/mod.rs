@@ -7,13 +7,16 @@ mod console;
 mod error;
 mod evaluate;
 mod forward;
+mod head;
 mod images;
 mod interrupt;
 mod man;
+mod measure;
 mod output;
 mod pack;
 mod preprocessing;
 mod progress;
+mod reports;
 mod summary;
 mod threads;
 
@@ -43,6 +46,7 @@ struct Cli {
 enum Command {
     Pack(pack::PackArgs),
     Evaluate(evaluate::EvaluateArgs),
+    Head(head::HeadArgs),
     Forward(forward::ForwardArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -77,6 +81,7 @@ impl Cli {
         match &self.command {
             Command::Pack(args) => threads::start().and_then(|()| pack::run(args, console)),
             Command::Evaluate(args) => threads::start().and_then(|()| evaluate::run(args, console)),
+            Command::Head(args) => threads::start().and_then(|()| head::run(args, console)),
             Command::Forward(args) => threads::start().and_then(|()| forward::run(args)),
             Command::Completions(args) => completions::run(args, Cli::command()),
             Command::Man(args) => man::run(args, Cli::command()),

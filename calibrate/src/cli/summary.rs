@@ -63,7 +63,7 @@ fn schedules(pack: &Pack) -> Table {
 }
 
 /// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     let path = path.display().to_string();
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+,@%=:".contains(c);
     if path.chars().all(is_plain) {

@@ -191,6 +191,19 @@ impl<'a> Evaluation<'a> {
         &self.engine
     }
 
+    /// The same, to look at single images with. Whoever runs it sets the schedule first.
+    pub fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// Full precision's scores of the classes without merging, for an image at model resolution, `pixels` u8 (S, S, 3);
+    /// none without a checkpoint.
+    pub fn full_precision_scores(&self, pixels: &[u8]) -> Option<Vec<f32>> {
+        let forward = Forward::new(self.checkpoint?);
+        let output = forward.run(pixels, &[], &mut ()).logits;
+        Some(scores(self.engine.pack(), &output))
+    }
+
     /// The tally of full precision without merging, if there is a checkpoint.
     pub fn full_precision(&self) -> Option<&Tally> {
         self.checkpoint.map(|_| &self.full)

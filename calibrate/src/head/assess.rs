@@ -33,7 +33,10 @@ impl Assessment {
 
     /// Fraction of the images whose best class is right; none without images.
     pub fn accuracy(&self) -> Option<f64> {
-        let right = self.answers.iter().filter(|(label, answer)| label == answer);
+        let right = self
+            .answers
+            .iter()
+            .filter(|(label, answer)| label == answer);
         (self.images() > 0).then(|| right.count() as f64 / self.images() as f64)
     }
 

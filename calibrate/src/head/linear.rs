@@ -40,7 +40,12 @@ impl Fold {
     /// The scores of the held-out images.
     fn scores(&self) -> Vec<f32> {
         let (weights, bias) = self.problem.unfold(&self.parameters);
-        fp32::linear(self.features.rows(), self.features.columns(), &weights, &bias)
+        fp32::linear(
+            self.features.rows(),
+            self.features.columns(),
+            &weights,
+            &bias,
+        )
     }
 }
 
@@ -52,7 +57,9 @@ pub(super) fn fit(features: &Features, count: usize) -> Fitted {
         Fold {
             parameters: problem.start(),
             problem,
-            held_out: (0..features.len()).filter(|&i| fold_of[i] == fold).collect(),
+            held_out: (0..features.len())
+                .filter(|&i| fold_of[i] == fold)
+                .collect(),
             features: features.filtered(|i| fold_of[i] == fold),
         }
     };

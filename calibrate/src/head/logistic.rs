@@ -26,7 +26,9 @@ impl Standard {
         let rows = || features.rows().chunks_exact(columns);
         let mut mean = vec![0.0; columns];
         for row in rows() {
-            mean.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
+            mean.iter_mut()
+                .zip(row)
+                .for_each(|(sum, &x)| *sum += f64::from(x));
         }
         mean.iter_mut().for_each(|sum| *sum /= images);
         let mut variance = vec![0.0; columns];
@@ -95,11 +97,16 @@ impl Problem {
     /// Finds the least mean of `-log(probability of the right class)` plus `strength / 2` times the sum of the squared
     /// weights, from `parameters` on.
     pub(super) fn fit(&self, parameters: &mut Parameters, strength: f64) {
+        if self.labels.is_empty() {
+            return;
+        }
         let found = minimize(parameters, TOLERANCE, STEPS, |x, gradient| {
             self.loss(x, strength, gradient)
         });
         if !found {
-            log::debug!("logistic regression, strength {strength}: the precision ends before the slope does");
+            log::debug!(
+                "logistic regression, strength {strength}: the precision ends before the slope does"
+            );
         }
     }
 
@@ -147,7 +154,10 @@ impl Problem {
         let (mut raw, mut biases) = (Vec::with_capacity(weights.len()), Vec::new());
         for (row, bias) in weights.chunks_exact(self.columns).zip(bias) {
             let mut bias = *bias;
-            let parts = row.iter().zip(&self.standard.mean).zip(&self.standard.inverse);
+            let parts = row
+                .iter()
+                .zip(&self.standard.mean)
+                .zip(&self.standard.inverse);
             for ((weight, mean), inverse) in parts {
                 let weight = weight * inverse;
                 bias -= weight * mean;
@@ -163,9 +173,13 @@ impl Problem {
 fn surprise(scores: &mut [f32], label: usize) -> f64 {
     let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let own = f64::from(scores[label]) - f64::from(max);
-    scores.iter_mut().for_each(|score| *score = (*score - max).exp());
+    scores
+        .iter_mut()
+        .for_each(|score| *score = (*score - max).exp());
     let sum: f64 = scores.iter().map(|&x| f64::from(x)).sum();
-    scores.iter_mut().for_each(|x| *x = (f64::from(*x) / sum) as f32);
+    scores
+        .iter_mut()
+        .for_each(|x| *x = (f64::from(*x) / sum) as f32);
     sum.ln() - own
 }
 
@@ -173,6 +187,8 @@ fn surprise(scores: &mut [f32], label: usize) -> f64 {
 pub(super) fn mean_surprise(scores: &[f32], labels: &[usize]) -> f64 {
     let classes = scores.len() / labels.len().max(1);
     let rows = scores.chunks_exact(classes.max(1)).zip(labels);
-    let sum: f64 = rows.map(|(row, &label)| surprise(&mut row.to_vec(), label)).sum();
+    let sum: f64 = rows
+        .map(|(row, &label)| surprise(&mut row.to_vec(), label))
+        .sum();
     sum / labels.len().max(1) as f64
 }

@@ -4,6 +4,7 @@
 //! one: a linear layer with cross-validated regularization, or a direction a class. [`assess`] says how good it is on
 //! images that had no part in making it, by making it again without them.
 
+mod add;
 mod assess;
 mod features;
 mod folds;
@@ -13,6 +14,7 @@ mod logistic;
 mod prototypes;
 mod unknown;
 
+pub use add::with_class;
 pub use assess::{Assessment, assess, folds_of};
 pub use features::Features;
 pub use folds::folds;

@@ -27,7 +27,9 @@ impl Means {
         let mut sums = vec![0.0; unit.classes() * columns];
         for (row, &class) in unit.rows().chunks_exact(columns).zip(unit.labels()) {
             let sum = &mut sums[class * columns..][..columns];
-            sum.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
+            sum.iter_mut()
+                .zip(row)
+                .for_each(|(sum, &x)| *sum += f64::from(x));
         }
         let square = |sum: &[f64]| sum.iter().map(|x| x * x).sum();
         Self {

@@ -86,7 +86,10 @@ mod tests {
         let mut random = Random(11);
         let known = images(&mut random, 600);
         let unknown = fit(&known, known.labels(), 0.1);
-        assert!(unknown.thresholds[0] > unknown.thresholds[1], "it is spread more");
+        assert!(
+            unknown.thresholds[0] > unknown.thresholds[1],
+            "it is spread more"
+        );
         let others = images(&mut random, 2000);
         let is_unknown = |image: usize| {
             let class = others.labels()[image];

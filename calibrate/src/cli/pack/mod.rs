@@ -15,8 +15,9 @@ use super::args;
 use super::checkpoint::CheckpointArgs;
 use super::console::{Console, warn};
 use super::error::CommandError;
-use super::evaluate::{engine, measure};
+use super::evaluate::engine;
 use super::images::{ClassFoldersName, Images, ImagesOptions};
+use super::measure::{MeasureOptions, measure};
 use super::output::{self, Input};
 use super::progress::Progress;
 use super::summary::summary;
@@ -293,7 +294,12 @@ fn measure_pack(
 ) -> Result<Vec<Schedule>, CommandError> {
     let engine = engine(Pack::from_memory(writer.to_bytes()?)?, "auto")?;
     let evaluation = Evaluation::new(engine, Some(checkpoint), None)?;
-    let measured = measure(evaluation, images, console)?;
+    let options = MeasureOptions {
+        why: None,
+        looks_closer: false,
+        console,
+    };
+    let measured = measure(evaluation, images, &options)?;
     console.say(&text(&measured.report));
     console.say("\n");
     Ok(measured.schedules)
