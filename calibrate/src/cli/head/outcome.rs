@@ -3,9 +3,9 @@
 use super::data::Facts;
 use crate::cli::error::CommandError;
 use crate::cli::progress::time;
+use crate::cli::reports::command_line;
 use crate::cli::summary::quoted;
 use crate::confidence::{Bin, Reliability};
-use crate::cli::reports::command_line;
 use crate::evaluate::standard_error;
 use crate::head::{Assessment, Head, HeadKind, HeadOptions};
 use crate::report::{
