@@ -181,9 +181,10 @@ pub(super) fn run(args: &HeadArgs, console: Console) -> Result<(), CommandError>
             .reports
             .write(&outcome.report(&pack, path, engine.backend()))?;
     }
+    let is_taken = outputs.reports.take_standard_output();
     match path {
-        Some(path) => output::print(&format!("{}\n", path.display())),
-        None => Ok(()),
+        Some(path) if !is_taken => output::print(&format!("{}\n", path.display())),
+        _ => Ok(()),
     }
 }
 

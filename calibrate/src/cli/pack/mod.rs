@@ -4,6 +4,7 @@ mod auto;
 mod cascades;
 mod chosen;
 mod confidence;
+mod front;
 mod judged;
 mod latency;
 mod merging;
@@ -33,7 +34,7 @@ use judged::Judged;
 use mergevit_runtime::{ModelConfig, Pack, PackWriter, Schedule, ScoreKind, labels};
 use named::ScheduleArgs;
 use observing::{observe, observe_synthetic};
-use sets::HeldOut;
+use sets::{HeldOut, Sets, SetsOptions};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -189,6 +190,27 @@ impl PackArgs {
         let texts = TextEmbeddings::load(path, self.temperature).map_err(fail)?;
         texts.apply(model).map_err(fail)?;
         Ok(Some(texts))
+    }
+
+    /// Opens the calibration set and takes it apart.
+    fn open_sets(
+        &self,
+        model: &ModelConfig,
+        console: Console,
+    ) -> Result<Option<Sets>, CommandError> {
+        let schedules = &self.schedules;
+        let options = SetsOptions {
+            folders: self.class_folders.into(),
+            strict: self.strict,
+            calibration: self.limit,
+            held_out: [schedules.choose_limit, schedules.validate_limit],
+            is_judged: schedules.is_judged(),
+            console,
+        };
+        let images = self.images.as_deref();
+        images
+            .map(|spec| sets::open(spec, model, &options))
+            .transpose()
     }
 
     /// Opens the set to measure on.
