@@ -96,6 +96,7 @@ impl PackArgs {
         };
         let options = |folders| ImagesOptions {
             limit: None,
+            cache: self.cache.clone(),
             folders,
             strict: self.strict,
             console,
