@@ -6,6 +6,7 @@ use crate::dataset::{Batch, ClassFolders, Dataset, DatasetError};
 use clap::ValueEnum;
 use mergevit_runtime::ModelConfig;
 use mergevit_runtime::words::Count;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Images of a batch: enough to keep all threads busy, few enough for memory.
@@ -75,7 +76,9 @@ impl Limit {
 /// How a data set is read.
 pub(super) struct ImagesOptions {
     /// How many images are used at most.
-    pub(super) limit: Option<usize>,
+    pub(super) limit: Option<Limit>,
+    /// Where images at model resolution are kept.
+    pub(super) cache: Option<PathBuf>,
     pub(super) folders: ClassFolders,
     /// Whether an image that cannot be read is an error, instead of being skipped.
     pub(super) strict: bool,
@@ -111,7 +114,10 @@ impl Images {
         };
         let mut dataset = Dataset::open_with(spec, &model.labels, model.scores(), folders)?;
         if let Some(limit) = options.limit {
-            dataset.limit(limit);
+            limit.apply(&mut dataset);
+        }
+        if let Some(folder) = &options.cache {
+            dataset.keep_in(folder)?;
         }
         log::info!("{spec}: {}", Count(dataset.len() as u64, "image"));
         report_numbers(dataset.numbered_folders(), options.console);
@@ -205,6 +211,15 @@ impl Images {
         }
         self.first.get_or_insert(error);
         Ok(())
+    }
+
+    /// What the image at `place` of the set is called, and its pixels at model resolution.
+    ///
+    /// # Errors
+    /// [`CommandError::Dataset`]: it cannot be read any more.
+    pub(super) fn at(&self, place: usize) -> Result<(String, Vec<u8>), CommandError> {
+        let (pixels, _) = self.dataset.pixels(place..place + 1, &self.model)?;
+        Ok((self.dataset.image_name(place), pixels))
     }
 
     /// Warns how many images were skipped in all.

@@ -7,10 +7,11 @@ mod outcome;
 use super::args;
 use super::console::Console;
 use super::error::CommandError;
-use super::evaluate::{engine, write};
+use super::evaluate::engine;
 use super::images::Limit;
 use super::output::{self, Input};
 use super::progress::Progress;
+use super::reports::{ReportArgs, Reports};
 use crate::head::{Features, HeadKind, HeadOptions, assess, folds_of, make};
 use clap::{Args, ValueEnum};
 use data::Own;
@@ -61,15 +62,14 @@ pub(super) struct HeadArgs {
     /// Backend that runs the pack: auto, reference, cpu, or one that `mergevit doctor` lists
     #[arg(long, default_value = "auto")]
     backend: String,
+    /// Keep images at model resolution in this folder, so that the next command need not decode them
+    #[arg(long, value_name = "FOLDER")]
+    cache: Option<PathBuf>,
     /// Fail at the first image that cannot be read, instead of skipping it
     #[arg(long)]
     strict: bool,
-    /// Also write what was measured as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Also write what was measured as an HTML page
-    #[arg(long, value_name = "FILE.html")]
-    report: Option<PathBuf>,
+    #[command(flatten)]
+    reports: ReportArgs,
 }
 
 /// Names of what classifiers are made of.
@@ -93,8 +93,7 @@ impl From<KindName> for HeadKind {
 /// The files to write.
 struct Outputs {
     pack: OutputFile,
-    json: Option<OutputFile>,
-    page: Option<OutputFile>,
+    reports: Reports,
 }
 
 impl HeadArgs {
@@ -115,25 +114,11 @@ impl HeadArgs {
     /// [`CommandError::Output`], [`CommandError::Usage`].
     fn outputs(&self) -> Result<Outputs, CommandError> {
         let inputs = self.inputs();
-        let open = |option, path: &Option<PathBuf>| {
-            let path = path.as_deref();
-            path.map(|path| output::open(option, path, &inputs))
-                .transpose()
-        };
         let pack = output::open("--output", &self.output, &inputs)?;
         output::check_binary(&pack)?;
-        let (json, page) = (open("--json", &self.json)?, open("--report", &self.report)?);
-        let named = [
-            ("--output", Some(&pack)),
-            ("--json", json.as_ref()),
-            ("--report", page.as_ref()),
-        ];
-        for (at, &own) in named.iter().enumerate() {
-            for &other in &named[..at] {
-                output::check_distinct(other, own)?;
-            }
-        }
-        Ok(Outputs { pack, json, page })
+        let reports = self.reports.open(&inputs)?;
+        reports.check_distinct("--output", &pack)?;
+        Ok(Outputs { pack, reports })
     }
 
     /// The pack in an engine, under the schedule that the classifier is made for.
@@ -194,18 +179,15 @@ pub(super) fn run(args: &HeadArgs, console: Console) -> Result<(), CommandError>
     let path = (!outputs.pack.is_standard_output()).then_some(args.output.as_path());
     let pack = Pack::from_memory(bytes)?;
     console.say(&outcome.text(&pack, path, start.elapsed()));
-    if outputs.json.is_some() || outputs.page.is_some() {
-        let report = outcome.report(&pack, path, engine.backend());
-        write(
-            &report,
-            outputs.json.as_ref(),
-            outputs.page.as_ref(),
-            Console { is_quiet: true },
-        )?;
+    if outputs.reports.is_any() {
+        outputs
+            .reports
+            .write(&outcome.report(&pack, path, engine.backend()))?;
     }
+    let is_taken = outputs.reports.take_standard_output();
     match path {
-        Some(path) => output::print(&format!("{}\n", path.display())),
-        None => Ok(()),
+        Some(path) if !is_taken => output::print(&format!("{}\n", path.display())),
+        _ => Ok(()),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::data::Facts;
 use crate::cli::error::CommandError;
 use crate::cli::progress::time;
+use crate::cli::reports::command_line;
 use crate::cli::summary::quoted;
 use crate::confidence::{Bin, Reliability};
 use crate::evaluate::standard_error;
@@ -220,6 +221,7 @@ impl Outcome {
         report.images = judged;
         report.labelled = judged;
         report.skipped = self.facts.skipped as u64;
+        report.made.command = command_line();
         let used = pack.provenance().settings.get("head_schedule");
         let schedules = pack.schedules().iter();
         report.schedules = schedules
