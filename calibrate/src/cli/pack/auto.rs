@@ -149,7 +149,6 @@ pub(super) fn text(found: &[Found], pack: &Pack, images: usize) -> String {
         ]
     };
     let table = Table {
-        title: "Schedules found",
         header: [
             "schedule",
             "cost %",
