@@ -120,3 +120,51 @@ fn scores(features: &Features, folds: &mut [Fold], strength: f64) -> Vec<f32> {
     }
     scores
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::argmax;
+    use mergevit_kernels::testing::Random;
+
+    /// Images of three classes whose first columns tell them apart by `signal`.
+    fn images(count: usize, signal: f32) -> Features {
+        let mut random = Random(17);
+        let mut features = Features::new(24, 3);
+        for i in 0..count {
+            let mut row = random.f32s(24, 1.0);
+            row[i % 3] += signal;
+            features.push(&row, i % 3);
+        }
+        features
+    }
+
+    fn right(scores: &[f32], labels: &[usize]) -> f64 {
+        let rows = scores.chunks_exact(3).zip(labels);
+        let right = rows.filter(|(row, label)| argmax(row) == **label).count();
+        right as f64 / labels.len() as f64
+    }
+
+    #[test]
+    fn what_can_be_learned_is_learned_and_nothing_else() {
+        let (clear, noise) = (images(90, 3.0), images(90, 0.0));
+        let (of_clear, of_noise) = (fit(&clear, 5), fit(&noise, 5));
+        assert!(right(&of_clear.scores, clear.labels()) > 0.95);
+        // Held-out images of nothing but noise are right by chance, though they could be learned by heart.
+        let chance = right(&of_noise.scores, noise.labels());
+        assert!(chance < 0.5, "{chance}");
+        assert!(
+            of_noise.strength > of_clear.strength,
+            "{}",
+            of_noise.strength
+        );
+    }
+
+    #[test]
+    fn the_same_images_give_the_same_layer() {
+        let features = images(30, 1.0);
+        let (first, second) = (fit(&features, 3), fit(&features, 3));
+        assert_eq!(first.weights, second.weights);
+        assert_eq!(first.scores, second.scores);
+    }
+}

@@ -62,6 +62,9 @@ pub(super) struct HeadArgs {
     /// Backend that runs the pack: auto, reference, cpu, or one that `mergevit doctor` lists
     #[arg(long, default_value = "auto")]
     backend: String,
+    /// Keep images at model resolution in this folder, so that the next command need not decode them
+    #[arg(long, value_name = "FOLDER")]
+    cache: Option<PathBuf>,
     /// Fail at the first image that cannot be read, instead of skipping it
     #[arg(long)]
     strict: bool,
@@ -181,9 +184,10 @@ pub(super) fn run(args: &HeadArgs, console: Console) -> Result<(), CommandError>
             .reports
             .write(&outcome.report(&pack, path, engine.backend()))?;
     }
+    let is_taken = outputs.reports.take_standard_output();
     match path {
-        Some(path) => output::print(&format!("{}\n", path.display())),
-        None => Ok(()),
+        Some(path) if !is_taken => output::print(&format!("{}\n", path.display())),
+        _ => Ok(()),
     }
 }
 
