@@ -213,6 +213,13 @@ impl Images {
         Ok(())
     }
 
+    /// Some images at model resolution, at most `count`, spread over the set: sets are sorted by class. Those that cannot
+    /// be read are left out in silence, because they are met again.
+    pub(super) fn spread(&self, count: usize) -> Batch {
+        let some = self.dataset.split(&[count]).swap_remove(0);
+        some.batch(0..some.len(), &self.model)
+    }
+
     /// What the image at `place` of the set is called, and its pixels at model resolution.
     ///
     /// # Errors

@@ -187,7 +187,6 @@ impl Outcome {
         }
         let header = ["class", "made from", "judged by", "right %", "±"];
         Table {
-            title: "Images that had no part in what judged them",
             header: header.map(String::from).into(),
             rows,
         }
@@ -205,7 +204,6 @@ impl Outcome {
             std::iter::once(label.clone()).chain(cells).collect()
         };
         Table {
-            title: "Images of each class (rows) by answer",
             header: std::iter::once("class".into())
                 .chain(labels.iter().cloned())
                 .collect(),

@@ -173,7 +173,6 @@ pub(super) fn text(found: &[Found], pack: &Pack, images: usize) -> String {
         ]
     };
     let table = Table {
-        title: "Schedules found",
         header: [
             "schedule",
             "cost %",
