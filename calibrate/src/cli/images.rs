@@ -145,6 +145,12 @@ impl Images {
             .collect()
     }
 
+    /// The same images from the first on; none of no images.
+    pub(super) fn again(&self) -> Option<Self> {
+        let images = self.split(&[self.len()]).pop();
+        images.filter(|images| images.len() > 0)
+    }
+
     /// Number of images, with those that will be skipped.
     pub(super) fn len(&self) -> usize {
         self.dataset.len()
