@@ -346,6 +346,7 @@ impl Operation for Merging {
             qkv: &self.qkv,
             residual: &self.residual,
             sizes: &self.sizes,
+            score_scale: None,
             positions: Positions::None,
         };
         let output = MergeOutput {
