@@ -6,6 +6,7 @@ use crate::dataset::{Batch, ClassFolders, Dataset, DatasetError};
 use clap::ValueEnum;
 use mergevit_runtime::ModelConfig;
 use mergevit_runtime::words::Count;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Images of a batch: enough to keep all threads busy, few enough for memory.
@@ -75,7 +76,9 @@ impl Limit {
 /// How a data set is read.
 pub(super) struct ImagesOptions {
     /// How many images are used at most.
-    pub(super) limit: Option<usize>,
+    pub(super) limit: Option<Limit>,
+    /// Where images at model resolution are kept.
+    pub(super) cache: Option<PathBuf>,
     pub(super) folders: ClassFolders,
     /// Whether an image that cannot be read is an error, instead of being skipped.
     pub(super) strict: bool,
@@ -111,7 +114,10 @@ impl Images {
         };
         let mut dataset = Dataset::open_with(spec, &model.labels, model.scores(), folders)?;
         if let Some(limit) = options.limit {
-            dataset.limit(limit);
+            limit.apply(&mut dataset);
+        }
+        if let Some(folder) = &options.cache {
+            dataset.keep_in(folder)?;
         }
         log::info!("{spec}: {}", Count(dataset.len() as u64, "image"));
         report_numbers(dataset.numbered_folders(), options.console);

@@ -64,7 +64,7 @@ pub(super) fn run(
                 .into(),
         ));
     }
-    let (name, mut images) = open_class(folder, engine.pack().config(), args.strict)?;
+    let (name, mut images) = open_class(args, folder, engine.pack().config())?;
     let labels: Vec<String> = classes
         .labels
         .iter()

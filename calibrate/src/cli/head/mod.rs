@@ -62,6 +62,9 @@ pub(super) struct HeadArgs {
     /// Backend that runs the pack: auto, reference, cpu, or one that `mergevit doctor` lists
     #[arg(long, default_value = "auto")]
     backend: String,
+    /// Keep images at model resolution in this folder, so that the next command need not decode them
+    #[arg(long, value_name = "FOLDER")]
+    cache: Option<PathBuf>,
     /// Fail at the first image that cannot be read, instead of skipping it
     #[arg(long)]
     strict: bool,

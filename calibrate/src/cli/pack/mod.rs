@@ -17,7 +17,7 @@ use super::checkpoint::CheckpointArgs;
 use super::console::{Console, warn};
 use super::error::CommandError;
 use super::evaluate::engine;
-use super::images::{ClassFoldersName, Images, ImagesOptions};
+use super::images::{ClassFoldersName, Images, ImagesOptions, Limit};
 use super::measure::{MeasureOptions, Measured, measure};
 use super::output::{self, Input};
 use super::progress::Progress;
@@ -58,7 +58,7 @@ pub(super) struct PackArgs {
     /// Seed of the random weights and frames
     #[arg(long, default_value_t = 0, requires = "random_weights")]
     seed: u64,
-    /// Calibration set: folder:DIR or idx:IMAGES[.gz],LABELS[.gz]
+    /// Calibration set: folder:DIR, list:FILE.csv or idx:IMAGES[.gz],LABELS[.gz]
     #[arg(long, short, value_name = "DATASET")]
     #[arg(
         required_unless_present = "random_weights",
@@ -106,6 +106,9 @@ pub(super) struct PackArgs {
     /// How sub-folders become classes; where those of the calibration set are no classes, it needs none
     #[arg(long, value_enum, default_value_t = ClassFoldersName::All)]
     class_folders: ClassFoldersName,
+    /// Keep images at model resolution in this folder, so that the next command need not decode them
+    #[arg(long, value_name = "FOLDER")]
+    cache: Option<PathBuf>,
     /// Fail at the first image that cannot be read, instead of skipping it
     #[arg(long)]
     strict: bool,
@@ -204,6 +207,7 @@ impl PackArgs {
     ) -> Result<Option<Sets>, CommandError> {
         let schedules = &self.schedules;
         let options = SetsOptions {
+            cache: self.cache.clone(),
             folders: self.class_folders.into(),
             strict: self.strict,
             calibration: self.limit,
@@ -227,7 +231,8 @@ impl PackArgs {
             return Ok(None);
         };
         let options = ImagesOptions {
-            limit: self.measure_limit,
+            limit: self.measure_limit.map(Limit::Images),
+            cache: self.cache.clone(),
             folders: self.class_folders.into(),
             strict: self.strict,
             console,

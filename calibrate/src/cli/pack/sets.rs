@@ -7,6 +7,7 @@ use super::super::progress::Progress;
 use crate::dataset::ClassFolders;
 use mergevit_runtime::ModelConfig;
 use mergevit_runtime::words::Count;
+use std::path::PathBuf;
 
 /// Parts of one set. `choose` and `validate` never share an image.
 pub(super) struct Sets {
@@ -79,8 +80,10 @@ fn spread(count: usize) -> Vec<usize> {
 }
 
 /// How a set is taken apart.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct SetsOptions {
+    /// Folder of decoded images.
+    pub(super) cache: Option<PathBuf>,
     /// How its folders become classes, if they are classes.
     pub(super) folders: ClassFolders,
     pub(super) strict: bool,
@@ -104,6 +107,7 @@ pub(super) fn open(
 ) -> Result<Sets, CommandError> {
     let of = |folders| ImagesOptions {
         limit: None,
+        cache: options.cache.clone(),
         folders,
         strict: options.strict,
         console: options.console,
