@@ -140,14 +140,7 @@ impl Images {
     pub(super) fn split(&self, counts: &[usize]) -> Vec<Self> {
         let parts = self.dataset.split(counts).into_iter();
         parts
-            .map(|dataset| Self {
-                dataset,
-                model: self.model.clone(),
-                strict: self.strict,
-                next: 0,
-                skipped: 0,
-                first: None,
-            })
+            .map(|dataset| Self::of(dataset, &self.model, self.strict))
             .collect()
     }
 
@@ -170,6 +163,11 @@ impl Images {
     /// Whether images have labels.
     pub(super) fn is_labelled(&self) -> bool {
         self.dataset.is_labelled()
+    }
+
+    /// The classes of image `place` of the set, as batches number them.
+    pub(super) fn classes(&self, place: usize) -> Vec<usize> {
+        self.dataset.classes(place).collect()
     }
 
     /// Images that were skipped so far.
