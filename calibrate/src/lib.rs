@@ -42,7 +42,7 @@
 //!   consumes it takes the scale into its weights, so quantization costs nothing at run time.
 //! - **Pack** ([`mod@pack`]): all of it in one file, which the `mergevit-runtime` crate maps and runs.
 //! - **Evaluate** ([`evaluate`], [`report`]): accuracy, agreement with full precision, and noise layer by
-//!   layer.
+//!   layer; and which rounding it comes from ([`diagnose`]).
 //!
 //! - **Head** ([`head`]): a classifier of one's own classes, from images of them, on what a pack without classes gives.
 //!
@@ -52,6 +52,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod confidence;
 pub mod dataset;
+pub mod diagnose;
 #[cfg(test)]
 mod documented;
 pub mod evaluate;

@@ -203,15 +203,6 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_in_per_cent() {
-        assert_eq!((per_cent("1%"), per_cent("2.5 %")), (Ok(0.01), Ok(0.025)));
-        assert_eq!(per_cent("0"), Ok(0.0));
-        for text in ["51%", "-1%", "nan", "%", "one"] {
-            assert!(per_cent(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
     fn shares_agreements_and_auto_are_understood() {
         assert_eq!((share("0.6"), agreement("99.5")), (Ok(0.6), Ok(0.995)));
         assert_eq!(agreement("99%"), Ok(0.99));
@@ -227,6 +218,15 @@ mod tests {
             merging("x"),
             Err("expected 0 or more tokens, or auto".into())
         );
+    }
+
+    #[test]
+    fn shares_are_in_per_cent() {
+        assert_eq!((per_cent("1%"), per_cent("2.5 %")), (Ok(0.01), Ok(0.025)));
+        assert_eq!(per_cent("0"), Ok(0.0));
+        for text in ["51%", "-1%", "nan", "%", "one"] {
+            assert!(per_cent(text).is_err(), "{text}");
+        }
     }
 
     #[test]

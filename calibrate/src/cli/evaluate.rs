@@ -1,25 +1,24 @@
 //! `evaluate`: how good a pack is.
 
+use super::args;
 use super::checkpoint::CheckpointArgs;
 use super::console::{Console, warn};
 use super::error::CommandError;
 use super::images::{ClassFoldersName, Images, ImagesOptions, Limit};
+use super::measure::{MeasureOptions, measure};
 use super::output::{self, Input};
-use super::progress::Progress;
+use super::reports::ReportArgs;
 use crate::checkpoint::Checkpoint;
-use crate::dataset::Batch;
 use crate::evaluate::Evaluation;
-use crate::report::{Report, html, json, text};
+use crate::report::text;
 use clap::Args;
 use mergevit_kernels::ops::MAX_BATCH;
 use mergevit_runtime::limits::MAX_THREADS;
-use mergevit_runtime::{
-    Defect, Engine, LoadError, ModelConfig, OutputFile, Pack, PackError, Schedule,
-};
+use mergevit_runtime::{Engine, LoadError, ModelConfig, Pack};
 use std::path::{Path, PathBuf};
 
-/// Images over which the noise of the residual stream is measured.
-const NOISE_IMAGES: usize = 16;
+/// Images for the diagnosis, unless told otherwise: some thirty passes of each are a minute or two.
+const WHY_IMAGES: usize = 16;
 
 /// Measure a pack's accuracy on a data set
 #[derive(Clone, Debug, Args)]
@@ -54,12 +53,16 @@ pub(super) struct EvaluateArgs {
     /// Backend that runs the pack: auto, reference, cpu, or one that `mergevit doctor` lists
     #[arg(long, default_value = "auto")]
     backend: String,
-    /// Also write all results as JSON; - is standard output, and the table then goes to standard error
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Also write all results as an HTML page; - as above
-    #[arg(long, value_name = "FILE.html")]
-    report: Option<PathBuf>,
+    /// Also find out which rounding costs how much: emulates the pack on some images, without one rounding after the
+    /// other; needs --checkpoint
+    #[arg(long, requires = "checkpoint")]
+    why: bool,
+    /// Images for --why
+    #[arg(long, value_name = "N", default_value_t = WHY_IMAGES, requires = "why")]
+    #[arg(value_parser = args::images, allow_negative_numbers = true)]
+    why_limit: usize,
+    #[command(flatten)]
+    reports: ReportArgs,
 }
 
 impl EvaluateArgs {
@@ -94,14 +97,7 @@ pub(super) fn engine(pack: Pack, backend: &str) -> Result<Engine, LoadError> {
 /// [`CommandError`]; no output file is then half-written.
 pub(super) fn run(args: &EvaluateArgs, console: Console) -> Result<(), CommandError> {
     let inputs = args.inputs();
-    let open = |option, path: &Option<PathBuf>| {
-        let path = path.as_deref();
-        path.map(|path| output::open(option, path, &inputs))
-            .transpose()
-    };
-    let data = open("--json", &args.json)?;
-    let page = open("--report", &args.report)?;
-    output::check_distinct(("--json", data.as_ref()), ("--report", page.as_ref()))?;
+    let reports = args.reports.open(&inputs)?;
 
     let engine = engine(Pack::open(&args.model)?, &args.backend)?;
     let pack = engine.pack();
@@ -145,92 +141,20 @@ pub(super) fn run(args: &EvaluateArgs, console: Console) -> Result<(), CommandEr
         check_origin(&args.model, pack, checkpoint)?;
     }
     let evaluation = Evaluation::new(engine, checkpoint.as_ref(), args.schedule.as_deref())?;
-    let report = measure(evaluation, images, console)?.report;
-    write(&report, data.as_ref(), page.as_ref(), console)
-}
-
-/// Writes the report in all its forms: files first, because a reader of standard output may go away.
-fn write(
-    report: &Report,
-    data: Option<&OutputFile>,
-    page: Option<&OutputFile>,
-    console: Console,
-) -> Result<(), CommandError> {
-    if write_files(report, data, page)? {
-        console.say(&text(report));
-        Ok(())
-    } else {
-        output::print(&text(report))
+    let options = MeasureOptions {
+        why: args.why.then_some(args.why_limit),
+        looks_closer: reports.is_any(),
+        console,
+    };
+    let report = measure(evaluation, images, &options)?.report;
+    reports.write(&report)?;
+    match reports.take_standard_output() {
+        true => {
+            console.say(&text(&report));
+            Ok(())
+        }
+        false => output::print(&text(&report)),
     }
-}
-
-/// Writes the report as JSON and as a page; whether one of them is standard output.
-///
-/// # Errors
-/// [`CommandError::Output`] and [`CommandError::ReaderGone`].
-pub(super) fn write_files(
-    report: &Report,
-    data: Option<&OutputFile>,
-    page: Option<&OutputFile>,
-) -> Result<bool, CommandError> {
-    let mut texts = Vec::new();
-    if let Some(output) = data {
-        let encoded = json(report);
-        let fail =
-            |error: serde_json::Error| CommandError::io(output.name(), "encode", error.into());
-        texts.push((output, encoded.map_err(fail)?));
-    }
-    if let Some(output) = page {
-        texts.push((output, html(report)));
-    }
-    texts.sort_by_key(|(output, _)| output.is_standard_output());
-    let is_taken = texts.iter().any(|(output, _)| output.is_standard_output());
-    for (output, text) in &texts {
-        output::write_text(output, text)?;
-    }
-    Ok(is_taken)
-}
-
-/// What a measurement gives.
-pub(super) struct Measured {
-    pub(super) report: Report,
-    /// The schedules with their accuracy.
-    pub(super) schedules: Vec<Schedule>,
-}
-
-/// Classifies all images, after measuring noise over the first few.
-pub(super) fn measure(
-    mut evaluation: Evaluation<'_>,
-    mut images: Images,
-    console: Console,
-) -> Result<Measured, CommandError> {
-    let mut noise = None;
-    let mut batch = images.next_batch()?;
-    if let Some(Batch { pixels, labels, .. }) = &batch
-        && evaluation.has_noise()
-    {
-        let some = NOISE_IMAGES.min(labels.len());
-        let progress = Progress::new(console, "comparing", some, 1);
-        let pixels = &pixels[..some * (pixels.len() / labels.len())];
-        noise = Some(evaluation.residual_noise(pixels, || progress.step())?);
-    }
-    let progress = Progress::new(console, "measuring", images.len(), evaluation.passes());
-    while let Some(Batch { pixels, labels, .. }) = &batch {
-        evaluation.classify(pixels, labels, &|| progress.step())?;
-        let pack = evaluation.engine().pack();
-        pack.check().map_err(|changed| PackError {
-            path: pack.path().map(Path::to_path_buf),
-            defect: Defect::Changed(changed),
-        })?;
-        batch = images.next_batch()?;
-    }
-    drop(progress);
-    images.report_skipped();
-    let noise = noise.unwrap_or_default();
-    Ok(Measured {
-        report: Report::new(&evaluation, images.name(), images.skipped(), noise),
-        schedules: evaluation.measured(images.name()),
-    })
 }
 
 /// Checks that the pack was made from the checkpoint.

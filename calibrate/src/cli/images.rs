@@ -213,6 +213,15 @@ impl Images {
         Ok(())
     }
 
+    /// What the image at `place` of the set is called, and its pixels at model resolution.
+    ///
+    /// # Errors
+    /// [`CommandError::Dataset`]: it cannot be read any more.
+    pub(super) fn at(&self, place: usize) -> Result<(String, Vec<u8>), CommandError> {
+        let (pixels, _) = self.dataset.pixels(place..place + 1, &self.model)?;
+        Ok((self.dataset.image_name(place), pixels))
+    }
+
     /// Warns how many images were skipped in all.
     pub(super) fn report_skipped(&self) {
         if self.skipped > 0 {

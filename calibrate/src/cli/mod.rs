@@ -11,10 +11,12 @@ mod head;
 mod images;
 mod interrupt;
 mod man;
+mod measure;
 mod output;
 mod pack;
 mod preprocessing;
 mod progress;
+mod reports;
 mod summary;
 mod threads;
 

@@ -8,13 +8,13 @@ pub mod outputs;
 mod snr;
 mod tally;
 
-pub use answers::{Answer, Answers};
+pub use answers::{Answer, Answers, argmax};
 pub use cascade::CascadeTally;
 pub use cosine::{Cosines, cosine};
 pub use difference::Difference;
 pub use outputs::Outputs;
 pub use snr::{LayerNoise, Place, residual_noise};
-pub use tally::{ClassTally, Tally, argmax, standard_error};
+pub use tally::{ClassTally, Tally, standard_error};
 
 use crate::checkpoint::Checkpoint;
 use crate::fp32::Forward;
@@ -189,6 +189,19 @@ impl<'a> Evaluation<'a> {
     /// The engine that runs the pack.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// The same, to look at single images with. Whoever runs it sets the schedule first.
+    pub fn engine_mut(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// Full precision's scores of the classes without merging, for an image at model resolution, `pixels` u8 (S, S, 3);
+    /// none without a checkpoint.
+    pub fn full_precision_scores(&self, pixels: &[u8]) -> Option<Vec<f32>> {
+        let forward = Forward::new(self.checkpoint?);
+        let output = forward.run(pixels, &[], &mut ()).logits;
+        Some(scores(self.engine.pack(), &output))
     }
 
     /// The tally of full precision without merging, if there is a checkpoint.

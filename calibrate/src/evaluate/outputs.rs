@@ -1,7 +1,7 @@
 //! What networks answer to a set of images that fits memory.
 
+use super::answers::argmax;
 use super::difference::Difference;
-use super::tally::argmax;
 use super::{Real, scores};
 use crate::checkpoint::Checkpoint;
 use crate::fp32::Forward;

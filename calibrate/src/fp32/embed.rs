@@ -1,11 +1,11 @@
 //! From pixels to tokens.
 
 use super::elementwise::norm;
-use super::{Forward, Point, Tap, Tokens, linear};
+use super::{Change, Forward, Point, Tokens, linear};
 
 impl Forward<'_> {
     /// The residual stream before the first layer.
-    pub(super) fn embed(&self, pixels: &[u8], tap: &mut impl Tap) -> Tokens {
+    pub(super) fn embed(&self, pixels: &[u8], tap: &mut impl Change) -> Tokens {
         let (model, weights) = (&self.checkpoint.model, &self.checkpoint.weights);
         assert_eq!(pixels.len(), model.image_bytes());
         let (size, patch, side) = (model.image_size, model.patch_size, model.side());
@@ -24,7 +24,7 @@ impl Forward<'_> {
         for (x, y) in residual[model.prefix * model.width..].iter_mut().zip(rows) {
             *x += y;
         }
-        tap.see(Point::PatchEmbed, &residual, model.width);
+        tap.change(Point::PatchEmbed, &mut residual, model.width);
         if let Some(affine) = &weights.pre_norm {
             residual = norm(model.norm, &residual, affine, model.width, model.epsilon);
         }

@@ -3,7 +3,7 @@
 use super::elementwise::{activate, gate, norm, softmax_rows};
 use super::product::{Matrix, multiply};
 use super::rotary::rotate;
-use super::{Forward, Point, Tap, Tokens, linear};
+use super::{Change, Forward, Point, Tokens, linear};
 use crate::checkpoint::{Affine, Block};
 use mergevit_runtime::Mlp;
 
@@ -14,17 +14,17 @@ impl Forward<'_> {
         layer: usize,
         block: &Block,
         tokens: &mut Tokens,
-        tap: &mut impl Tap,
+        tap: &mut impl Change,
     ) -> Vec<f32> {
         let model = &self.checkpoint.model;
         let (width, inner) = (model.attention_width(), model.width);
-        let x = self.norm(&tokens.residual, &block.norm1);
-        tap.see(Point::Norm1(layer), &x, inner);
+        let mut x = self.norm(&tokens.residual, &block.norm1);
+        tap.change(Point::Norm1(layer), &mut x, inner);
         let part = |index: usize| {
             let weight = &block.qkv_weight[index * width * inner..][..width * inner];
             linear(&x, inner, weight, &block.qkv_bias[index * width..][..width])
         };
-        let (mut query, mut key, value) = (part(0), part(1), part(2));
+        let (mut query, mut key, mut value) = (part(0), part(1), part(2));
         let frequencies = match block.rotary.is_empty() {
             true => &self.checkpoint.weights.rotary,
             false => &block.rotary,
@@ -34,10 +34,10 @@ impl Forward<'_> {
                 rotate(rows, width, &tokens.positions, frequencies, model.prefix);
             }
         }
-        tap.see(Point::Query(layer), &query, width);
-        tap.see(Point::Key(layer), &key, width);
-        tap.see(Point::Value(layer), &value, width);
-        let context = attend(
+        tap.change(Point::Query(layer), &mut query, width);
+        tap.change(Point::Key(layer), &mut key, width);
+        tap.change(Point::Value(layer), &mut value, width);
+        let mut context = attend(
             &Heads {
                 width,
                 head_width: model.head_width,
@@ -45,11 +45,12 @@ impl Forward<'_> {
             },
             (&query, &key, &value),
             &log_sizes(&tokens.sizes),
+            (Point::AttentionWeights(layer), tap),
         );
-        tap.see(Point::Context(layer), &context, width);
+        tap.change(Point::Context(layer), &mut context, width);
         let y = linear(&context, width, &block.proj_weight, &block.proj_bias);
         add(&mut tokens.residual, &y);
-        tap.see(Point::AttentionResidual(layer), &tokens.residual, inner);
+        tap.change(Point::AttentionResidual(layer), &mut tokens.residual, inner);
         key
     }
 
@@ -59,28 +60,32 @@ impl Forward<'_> {
         layer: usize,
         block: &Block,
         residual: &mut [f32],
-        tap: &mut impl Tap,
+        tap: &mut impl Change,
     ) {
         let model = &self.checkpoint.model;
-        let x = self.norm(residual, &block.norm2);
-        tap.see(Point::Norm2(layer), &x, model.width);
+        let mut x = self.norm(residual, &block.norm2);
+        tap.change(Point::Norm2(layer), &mut x, model.width);
         let mut hidden = linear(&x, model.width, &block.fc1_weight, &block.fc1_bias);
         let row = model.mlp_row();
-        tap.see(Point::MlpPreActivation(layer), &hidden, model.fc1_outputs());
+        tap.change(
+            Point::MlpPreActivation(layer),
+            &mut hidden,
+            model.fc1_outputs(),
+        );
         match model.mlp {
             Mlp::Plain => activate(model.activation, &mut hidden),
             Mlp::Gated | Mlp::GatedNorm => hidden = gate(model.activation, &hidden),
         }
-        tap.see(Point::MlpHidden(layer), &hidden, row);
+        tap.change(Point::MlpHidden(layer), &mut hidden, row);
         if let Some(affine) = &block.inner_norm {
             hidden = norm(model.norm, &hidden, affine, model.mlp_width, model.epsilon);
-            tap.see(Point::InnerNorm(layer), &hidden, row);
+            tap.change(Point::InnerNorm(layer), &mut hidden, row);
         }
         add(
             residual,
             &linear(&hidden, row, &block.fc2_weight, &block.fc2_bias),
         );
-        tap.see(Point::MlpResidual(layer), residual, model.width);
+        tap.change(Point::MlpResidual(layer), residual, model.width);
     }
 
     /// A norm of tokens, (T, C).
@@ -110,11 +115,13 @@ pub(super) struct Heads {
     pub(super) factor: f32,
 }
 
-/// Attention of `query` (Q, A) over `key` and `value` (T, A): (Q, A). `bias` (T) is added to the scores.
+/// Attention of `query` (Q, A) over `key` and `value` (T, A): (Q, A). `bias` (T) is added to the scores. A tap sees the
+/// weights of each head.
 pub(super) fn attend(
     heads: &Heads,
     (query, key, value): (&[f32], &[f32], &[f32]),
     bias: &[f32],
+    (point, tap): (Point, &mut impl Change),
 ) -> Vec<f32> {
     let (width, tokens) = (heads.width, bias.len());
     let mut context = vec![0.0; query.len()];
@@ -127,6 +134,7 @@ pub(super) fn attend(
             view(key).transposed(),
         );
         softmax_rows(&mut scores, heads.factor, bias);
+        tap.change(point, &mut scores, tokens);
         let mut out = Matrix::columns_mut(&mut context, width, head, heads.head_width);
         multiply(&mut out, Matrix::whole(&scores, tokens), view(value));
     }

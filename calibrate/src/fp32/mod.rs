@@ -31,6 +31,8 @@ pub enum Point {
     Key(usize),
     /// (T, A) values.
     Value(usize),
+    /// (T, T) attention's weights of a head, each row of which sums to 1: once a head.
+    AttentionWeights(usize),
     /// (T, A) attention's output, before the projection.
     Context(usize),
     /// (T, C) residual stream after the attention, before any merging.
@@ -49,6 +51,8 @@ pub enum Point {
     TokenNorm,
     /// (T', 2A) keys and values of the pooling that attends; A is its own.
     PoolKeyValue,
+    /// (1, T') its attention's weights of a head: once a head.
+    PoolAttentionWeights,
     /// (1, A) its attention's output.
     PoolContext,
     /// (1, C) its norm's output.
@@ -61,11 +65,53 @@ pub enum Point {
     Logits,
 }
 
+impl Point {
+    /// The layer, of a place in one.
+    pub fn layer(self) -> Option<usize> {
+        match self {
+            Self::Norm1(layer)
+            | Self::Query(layer)
+            | Self::Key(layer)
+            | Self::Value(layer)
+            | Self::AttentionWeights(layer)
+            | Self::Context(layer)
+            | Self::AttentionResidual(layer)
+            | Self::Norm2(layer)
+            | Self::MlpPreActivation(layer)
+            | Self::MlpHidden(layer)
+            | Self::InnerNorm(layer)
+            | Self::MlpResidual(layer) => Some(layer),
+            Self::PatchEmbed
+            | Self::TokenNorm
+            | Self::PoolKeyValue
+            | Self::PoolAttentionWeights
+            | Self::PoolContext
+            | Self::PoolNorm
+            | Self::PoolHidden
+            | Self::FinalNorm
+            | Self::Logits => None,
+        }
+    }
+}
+
 /// Sees the activations of a forward pass.
 pub trait Tap {
     /// Called once for each point, in the order of computation. `values` is (rows, width), row-major, and
     /// lives only during the call.
     fn see(&mut self, point: Point, values: &[f32], width: usize);
+}
+
+/// Changes the activations of a forward pass.
+pub trait Change {
+    /// Called like [`Tap::see`]; the pass goes on with the new values.
+    fn change(&mut self, point: Point, values: &mut [f32], width: usize);
+}
+
+/// Whoever sees changes nothing.
+impl<T: Tap> Change for T {
+    fn change(&mut self, point: Point, values: &mut [f32], width: usize) {
+        self.see(point, values, width);
+    }
 }
 
 /// Sees nothing.
@@ -121,11 +167,11 @@ impl<'a> Forward<'a> {
     }
 
     /// Classifies one image, `pixels` u8 (S, S, 3), on this thread, and shows `tap` every
-    /// intermediate result.
+    /// intermediate result, which it may [change](Change).
     ///
     /// # Panics
     /// If `pixels` is not one image.
-    pub fn run(&self, pixels: &[u8], merge: &[usize], tap: &mut impl Tap) -> Output {
+    pub fn run(&self, pixels: &[u8], merge: &[usize], tap: &mut impl Change) -> Output {
         let model = &self.checkpoint.model;
         let mut tokens = self.embed(pixels, tap);
         for (layer, block) in self.checkpoint.weights.blocks.iter().enumerate() {

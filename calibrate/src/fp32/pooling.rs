@@ -2,19 +2,19 @@
 
 use super::elementwise::{activate, norm};
 use super::encoder::{Heads, add, attend, log_sizes};
-use super::{Forward, Point, Tap, Tokens, linear};
+use super::{Change, Forward, Point, Tokens, linear};
 use crate::checkpoint::PoolingWeights;
 use mergevit_runtime::Pooling;
 
 impl Forward<'_> {
     /// The scores of the classes, or the embedding.
-    pub(super) fn head(&self, tokens: &Tokens, tap: &mut impl Tap) -> Vec<f32> {
+    pub(super) fn head(&self, tokens: &Tokens, tap: &mut impl Change) -> Vec<f32> {
         let (model, weights) = (&self.checkpoint.model, &self.checkpoint.weights);
-        let normalized;
+        let mut normalized;
         let mut rows = &tokens.residual;
         if let Some(affine) = &weights.token_norm {
             normalized = self.norm(rows, affine);
-            tap.see(Point::TokenNorm, &normalized, model.width);
+            tap.change(Point::TokenNorm, &mut normalized, model.width);
             rows = &normalized;
         }
         let mut pooled = match &weights.pooling {
@@ -25,13 +25,13 @@ impl Forward<'_> {
             let (kind, width) = (model.final_norm, model.width);
             pooled = norm(kind, &pooled, affine, width, model.epsilon);
         }
-        tap.see(Point::FinalNorm, &pooled, model.pooled_width());
+        tap.change(Point::FinalNorm, &mut pooled, model.pooled_width());
         if !model.head {
             return pooled;
         }
         let width = model.pooled_width();
-        let logits = linear(&pooled, width, &weights.head_weight, &weights.head_bias);
-        tap.see(Point::Logits, &logits, model.classes);
+        let mut logits = linear(&pooled, width, &weights.head_weight, &weights.head_bias);
+        tap.change(Point::Logits, &mut logits, model.classes);
         logits
     }
 
@@ -65,25 +65,25 @@ impl Forward<'_> {
         weights: &PoolingWeights,
         rows: &[f32],
         sizes: &[u32],
-        tap: &mut impl Tap,
+        tap: &mut impl Change,
     ) -> Vec<f32> {
         let model = &self.checkpoint.model;
         let shape = model
             .attention_pooling
             .expect("a checkpoint that attends says how");
         let (width, inner) = (shape.width(), model.width);
-        let both = linear(
+        let mut both = linear(
             rows,
             inner,
             &weights.key_value_weight,
             &weights.key_value_bias,
         );
-        tap.see(Point::PoolKeyValue, &both, 2 * width);
+        tap.change(Point::PoolKeyValue, &mut both, 2 * width);
         let columns = |first: usize| -> Vec<f32> {
             let row = |row: &[f32]| row[first..first + width].to_vec();
             both.chunks_exact(2 * width).flat_map(row).collect()
         };
-        let context = attend(
+        let mut context = attend(
             &Heads {
                 width,
                 head_width: shape.head_width,
@@ -91,14 +91,15 @@ impl Forward<'_> {
             },
             (&weights.query, &columns(0), &columns(width)),
             &log_sizes(sizes),
+            (Point::PoolAttentionWeights, tap),
         );
-        tap.see(Point::PoolContext, &context, width);
+        tap.change(Point::PoolContext, &mut context, width);
         let mut pooled = linear(&context, width, &weights.proj_weight, &weights.proj_bias);
-        let x = self.norm(&pooled, &weights.norm);
-        tap.see(Point::PoolNorm, &x, inner);
+        let mut x = self.norm(&pooled, &weights.norm);
+        tap.change(Point::PoolNorm, &mut x, inner);
         let mut hidden = linear(&x, inner, &weights.fc1_weight, &weights.fc1_bias);
         activate(model.activation, &mut hidden);
-        tap.see(Point::PoolHidden, &hidden, shape.mlp_row());
+        tap.change(Point::PoolHidden, &mut hidden, shape.mlp_row());
         let y = linear(
             &hidden,
             shape.mlp_row(),

@@ -87,9 +87,11 @@ impl Tap for Recorder {
             Point::PoolNorm => self.statistics.pooling.norm.record(values, width, &[0]),
             Point::PoolHidden => widen(&mut self.statistics.pooling.hidden, values, 1),
             Point::PatchEmbed
+            | Point::AttentionWeights(_)
             | Point::AttentionResidual(_)
             | Point::MlpPreActivation(_)
             | Point::MlpResidual(_)
+            | Point::PoolAttentionWeights
             | Point::Logits => {}
         }
         self.keep = keep;

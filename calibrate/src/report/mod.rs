@@ -9,6 +9,8 @@ mod plot;
 mod results;
 mod table;
 mod text;
+mod why;
+mod worst;
 
 pub use json::json;
 pub use page::html;
@@ -20,3 +22,4 @@ pub use results::{
 pub(crate) use table::Table;
 pub use text::text;
 pub(crate) use text::write_table;
+pub use worst::{Suspect, examine, suspects};

@@ -1,4 +1,4 @@
-//! The tables of a report, which text and page both show.
+//! The tables of a report as text.
 
 use super::results::{Report, ScheduleReport};
 use crate::evaluate::{LayerNoise, Place};
@@ -85,25 +85,6 @@ pub(super) fn accuracy(report: &Report) -> Table {
     }
 }
 
-/// What was measured, with what, and when. No header.
-pub(super) fn facts(report: &Report) -> Vec<(&'static str, String)> {
-    let pack = report.pack.as_deref().unwrap_or("in memory");
-    vec![
-        ("pack", format!("{pack} ({})", report.pack_hash)),
-        ("made from checkpoint", report.checkpoint_hash.clone()),
-        (
-            "images",
-            format!(
-                "{}, {} of them with labels",
-                report.count(),
-                report.labelled
-            ),
-        ),
-        ("backend", report.backend.clone()),
-        ("measured", format!("{} with {}", report.date, report.tool)),
-    ]
-}
-
 /// Noise of the residual stream, place by place; no rows if it was not measured.
 pub(super) fn noise(report: &Report) -> Table {
     let place = |noise: &LayerNoise| {
@@ -126,27 +107,5 @@ pub(super) fn noise(report: &Report) -> Table {
         title: "Residual stream, INT8 against FP32",
         header: ["after", "signal to noise, dB"].map(String::from).into(),
         rows: rows.map(|noise| vec![place(noise), ratio(noise)]).collect(),
-    }
-}
-
-/// Top-1 accuracy class by class: in full precision and under each schedule.
-pub(super) fn classes(report: &Report) -> Table {
-    let names = report.schedules.iter().map(|s| format!("{} %", s.name));
-    let fixed = ["class", "images", "FP32 %"].map(String::from);
-    let classes = report.schedules.first().map_or(&[][..], |s| &s.classes);
-    let rows = classes.iter().enumerate().map(|(class, own)| {
-        let fixed = [
-            own.label.clone(),
-            own.images.to_string(),
-            percent(own.top1_fp32),
-        ];
-        let each = report.schedules.iter();
-        let each = each.map(|s| percent(s.classes[class].top1));
-        fixed.into_iter().chain(each).collect()
-    });
-    Table {
-        title: "Classes, top-1",
-        rows: rows.collect(),
-        header: fixed.into_iter().chain(names).collect(),
     }
 }

@@ -3,6 +3,7 @@
 use super::cascades::{cascades, confidence};
 use super::results::Report;
 use super::table::{Table, accuracy, embeddings, noise};
+use super::why;
 use std::fmt::Write;
 
 /// What was measured, accuracy and noise. Lines end with a newline.
@@ -20,12 +21,17 @@ pub fn text(report: &Report) -> String {
         confidence(report),
         embeddings(report),
         noise(report),
+        why::quantizers(report),
+        why::layers(report),
     ];
     for table in tables {
         if !table.rows.is_empty() {
             text.push('\n');
             write_table(&mut text, &table);
         }
+    }
+    if let Some(hint) = report.why.as_ref().and_then(|why| why.hint.as_ref()) {
+        text += &format!("\nhint: {hint}\n");
     }
     text
 }

@@ -2,6 +2,7 @@
 
 use mergevit_kernels::ops::Merge;
 use mergevit_runtime::ModelConfig;
+use std::fmt;
 
 /// How merging is spread over the layers: nothing before `start`, then a straight line. The last layer merges nothing,
 /// because hardly anything comes after it that could be saved.
@@ -15,7 +16,7 @@ pub struct Shape {
 }
 
 /// Slopes that are tried.
-const SLOPES: [f64; 5] = [-1.0, -0.5, 0.0, 0.5, 1.0];
+const SLOPES: [f64; 4] = [-0.5, 0.0, 0.5, 1.0];
 
 /// Starts that are tried at most, evenly spread over the first two thirds of the layers.
 const STARTS: usize = 8;
@@ -29,12 +30,11 @@ impl Shape {
 
     /// All shapes that are tried for a model of so many layers.
     pub fn all(depth: usize) -> Vec<Self> {
-        let starts = STARTS.min(depth.saturating_sub(1)).max(1);
+        let mut starts: Vec<_> = (0..STARTS).map(|i| i * 2 * depth / (3 * STARTS)).collect();
+        starts.dedup();
         let mut shapes = Vec::new();
-        for index in 0..starts {
-            let start = index * 2 * depth / (3 * starts);
-            let slopes = SLOPES.map(|slope| Self { start, slope });
-            shapes.extend(slopes);
+        for start in starts {
+            shapes.extend(SLOPES.map(|slope| Self { start, slope }));
         }
         shapes
     }
@@ -68,6 +68,12 @@ impl Shape {
     }
 }
 
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "from layer {}, slope {}", self.start, self.slope)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,7 +89,7 @@ mod tests {
         let merge = |start, slope, amount| Shape { start, slope }.merge(amount, &model());
         assert_eq!(merge(0, 0.0, 2.0), [2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 0]);
         assert_eq!(merge(6, 0.0, 3.0), [0, 0, 0, 0, 0, 0, 3, 3, 3, 3, 3, 0]);
-        assert_eq!(merge(1, 1.0, 4.5), [0, 0, 1, 2, 3, 4, 5, 5, 7, 8, 9, 0]);
+        assert_eq!(merge(1, 1.0, 4.5), [0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0]);
         assert_eq!(merge(6, -1.0, 4.0), [0, 0, 0, 0, 0, 0, 8, 6, 4, 2, 0, 0]);
         assert_eq!(merge(10, 1.0, 4.0), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0]);
         // Less than a token a layer is a token now and then.

@@ -1,11 +1,26 @@
 //! Which patches became one token.
 
 use super::{Op, observe};
+use crate::config::ModelConfig;
 use crate::engine::{Engine, RunError};
+use mergevit_kernels::frame::{Frame, Preprocessor};
 use mergevit_kernels::reference::{Matching, destinations, match_tokens};
 
+/// A frame at model resolution, (S, S, 3) u8 RGB, as an engine of this model preprocesses it.
+///
+/// # Panics
+/// If the model was not validated.
+pub fn pixels_of(model: &ModelConfig, frame: &Frame<'_>) -> Vec<u8> {
+    let geometry = model.geometry().expect("a validated model can preprocess");
+    let mut pixels = vec![0; model.image_bytes()];
+    Preprocessor::new(geometry, frame.width(), frame.height())
+        .preprocess(frame, &mut pixels)
+        .expect("space for this very frame was reserved");
+    pixels
+}
+
 /// Classifies images at model resolution, (B, S, S, 3) u8 RGB, under the engine's schedule, and tells for every patch,
-/// row by row, which token it is part of after the last layer: (B, patches), places among an image's tokens as in
+/// row by row, which token it is part of in the end: (B, patches), places among an image's tokens as in
 /// [`Output::image_sizes`](crate::Output::image_sizes), the prefix counted.
 ///
 /// The engine's own queries and keys decide, by the rules that its kernels follow, so the answer is exact on every

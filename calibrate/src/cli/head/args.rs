@@ -5,6 +5,7 @@ use crate::cli::error::CommandError;
 use crate::cli::evaluate::engine;
 use crate::cli::images::Limit;
 use crate::cli::output::{self, Input};
+use crate::cli::reports::{ReportArgs, Reports};
 use crate::head::{HeadKind, HeadOptions};
 use clap::{Args, ValueEnum};
 use mergevit_runtime::{Engine, LoadError, OutputFile, OutputKind, Pack};
@@ -59,12 +60,8 @@ pub(in crate::cli) struct HeadArgs {
     /// Fail at the first image that cannot be read, instead of skipping it
     #[arg(long)]
     pub(super) strict: bool,
-    /// Also write what was measured as JSON; - is standard output
-    #[arg(long, value_name = "FILE")]
-    pub(super) json: Option<PathBuf>,
-    /// Also write what was measured as an HTML page
-    #[arg(long, value_name = "FILE.html")]
-    pub(super) report: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) reports: ReportArgs,
 }
 
 /// Names of what classifiers are made of.
@@ -88,8 +85,7 @@ impl From<KindName> for HeadKind {
 /// The files to write.
 pub(super) struct Outputs {
     pub(super) pack: OutputFile,
-    pub(super) json: Option<OutputFile>,
-    pub(super) page: Option<OutputFile>,
+    pub(super) reports: Reports,
 }
 
 impl HeadArgs {
@@ -110,25 +106,11 @@ impl HeadArgs {
     /// [`CommandError::Output`], [`CommandError::Usage`].
     pub(super) fn outputs(&self) -> Result<Outputs, CommandError> {
         let inputs = self.inputs();
-        let open = |option, path: &Option<PathBuf>| {
-            let path = path.as_deref();
-            path.map(|path| output::open(option, path, &inputs))
-                .transpose()
-        };
         let pack = output::open("--output", &self.output, &inputs)?;
         output::check_binary(&pack)?;
-        let (json, page) = (open("--json", &self.json)?, open("--report", &self.report)?);
-        let named = [
-            ("--output", Some(&pack)),
-            ("--json", json.as_ref()),
-            ("--report", page.as_ref()),
-        ];
-        for (at, &own) in named.iter().enumerate() {
-            for &other in &named[..at] {
-                output::check_distinct(other, own)?;
-            }
-        }
-        Ok(Outputs { pack, json, page })
+        let reports = self.reports.open(&inputs)?;
+        reports.check_distinct("--output", &pack)?;
+        Ok(Outputs { pack, reports })
     }
 
     /// The pack in an engine, under the schedule that the classifier is made for.

@@ -9,7 +9,6 @@ pub(super) use args::HeadArgs;
 
 use super::console::Console;
 use super::error::CommandError;
-use super::evaluate::write_files;
 use super::output;
 use super::progress::Progress;
 use crate::head::{Features, HeadOptions, assess, folds_of, make};
@@ -40,8 +39,12 @@ pub(super) fn run(args: &HeadArgs, console: Console) -> Result<(), CommandError>
     let path = (!outputs.pack.is_standard_output()).then_some(args.output.as_path());
     let pack = Pack::from_memory(bytes)?;
     console.say(&outcome.text(&pack, path, start.elapsed()));
-    let report = outcome.report(&pack, path, engine.backend());
-    let is_taken = write_files(&report, outputs.json.as_ref(), outputs.page.as_ref())?;
+    if outputs.reports.is_any() {
+        outputs
+            .reports
+            .write(&outcome.report(&pack, path, engine.backend()))?;
+    }
+    let is_taken = outputs.reports.take_standard_output();
     match path {
         Some(path) if !is_taken => output::print(&format!("{}\n", path.display())),
         _ => Ok(()),

@@ -3,6 +3,7 @@
 use super::data::Facts;
 use crate::cli::error::CommandError;
 use crate::cli::progress::time;
+use crate::cli::reports::command_line;
 use crate::cli::summary::quoted;
 use crate::confidence::{Bin, Reliability};
 use crate::evaluate::standard_error;
@@ -111,12 +112,16 @@ impl Outcome {
             Count(images as u64, "image"),
             self.facts.set
         );
-        write_table(&mut text, &self.accuracy());
-        if classes <= TABLE_CLASSES && !self.is_addition() {
+        let mut add = |table: &Table| {
+            text.push_str(table.title);
             text.push('\n');
-            write_table(&mut text, &self.table());
+            write_table(&mut text, table);
+            text.push('\n');
+        };
+        add(&self.accuracy());
+        if classes <= TABLE_CLASSES && !self.is_addition() {
+            add(&self.table());
         }
-        text.push('\n');
         self.write_notes(&mut text);
         // Writing to a string cannot fail.
         let _ = writeln!(
@@ -220,6 +225,7 @@ impl Outcome {
         report.images = judged;
         report.labelled = judged;
         report.skipped = self.facts.skipped as u64;
+        report.made.command = command_line();
         let used = pack.provenance().settings.get("head_schedule");
         let schedules = pack.schedules().iter();
         report.schedules = schedules

@@ -4,6 +4,7 @@ mod auto;
 mod cascades;
 mod chosen;
 mod confidence;
+mod front;
 mod judged;
 mod latency;
 mod merging;
@@ -15,8 +16,9 @@ use super::args;
 use super::checkpoint::CheckpointArgs;
 use super::console::{Console, warn};
 use super::error::CommandError;
-use super::evaluate::{engine, measure};
+use super::evaluate::engine;
 use super::images::{ClassFoldersName, Images, ImagesOptions, Limit};
+use super::measure::{MeasureOptions, measure};
 use super::output::{self, Input};
 use super::progress::Progress;
 use super::summary::summary;
@@ -32,7 +34,7 @@ use judged::Judged;
 use mergevit_runtime::{ModelConfig, Pack, PackWriter, Schedule, ScoreKind, labels};
 use named::ScheduleArgs;
 use observing::{observe, observe_synthetic};
-use sets::HeldOut;
+use sets::{HeldOut, Sets, SetsOptions};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -193,6 +195,28 @@ impl PackArgs {
         Ok(Some(texts))
     }
 
+    /// Opens the calibration set and takes it apart.
+    fn open_sets(
+        &self,
+        model: &ModelConfig,
+        console: Console,
+    ) -> Result<Option<Sets>, CommandError> {
+        let schedules = &self.schedules;
+        let options = SetsOptions {
+            cache: self.cache.clone(),
+            folders: self.class_folders.into(),
+            strict: self.strict,
+            calibration: self.limit,
+            held_out: [schedules.choose_limit, schedules.validate_limit],
+            is_judged: schedules.is_judged(),
+            console,
+        };
+        let images = self.images.as_deref();
+        images
+            .map(|spec| sets::open(spec, model, &options))
+            .transpose()
+    }
+
     /// Opens the set to measure on.
     fn open_measured(
         &self,
@@ -297,7 +321,12 @@ fn measure_pack(
 ) -> Result<Vec<Schedule>, CommandError> {
     let engine = engine(Pack::from_memory(writer.to_bytes()?)?, "auto")?;
     let evaluation = Evaluation::new(engine, Some(checkpoint), None)?;
-    let measured = measure(evaluation, images, console)?;
+    let options = MeasureOptions {
+        why: None,
+        looks_closer: false,
+        console,
+    };
+    let measured = measure(evaluation, images, &options)?;
     console.say(&text(&measured.report));
     console.say("\n");
     Ok(measured.schedules)

@@ -4,10 +4,10 @@ use super::super::console::Console;
 use super::super::error::CommandError;
 use super::super::images::{Images, ImagesOptions};
 use super::super::progress::Progress;
-use super::PackArgs;
 use crate::dataset::ClassFolders;
 use mergevit_runtime::ModelConfig;
 use mergevit_runtime::words::Count;
+use std::path::PathBuf;
 
 /// Parts of one set. `choose` and `validate` never share an image.
 pub(super) struct Sets {
@@ -79,46 +79,59 @@ fn spread(count: usize) -> Vec<usize> {
     order
 }
 
-impl PackArgs {
-    /// Opens the calibration set and takes it apart.
-    ///
-    /// Without labels that are the model's classes it serves all the same, and says so.
-    ///
-    /// # Errors
-    /// [`CommandError::Dataset`].
-    pub(super) fn open_sets(
-        &self,
-        model: &ModelConfig,
-        console: Console,
-    ) -> Result<Option<Sets>, CommandError> {
-        let Some(spec) = &self.images else {
-            return Ok(None);
-        };
-        let options = |folders| ImagesOptions {
-            limit: None,
-            cache: self.cache.clone(),
-            folders,
-            strict: self.strict,
-            console,
-        };
-        let classes = options(self.class_folders.into());
-        let images = match Images::open(spec, model, &classes) {
-            Ok(images) => images,
-            Err(error) => {
-                // The same error again, unless it was about classes.
-                let images = Images::open(spec, model, &options(ClassFolders::Ignored))?;
-                log::info!("labels of the calibration set are not used: {error}");
-                images
-            }
-        };
-        let schedules = &self.schedules;
-        // Nothing is held out if nothing would be done with it.
-        let held_out = match schedules.is_judged() || images.is_labelled() {
-            true => [schedules.choose_limit, schedules.validate_limit],
-            false => [0; 2],
-        };
-        Ok(Some(take_apart(images, self.limit, held_out, console)))
-    }
+/// How a set is taken apart.
+#[derive(Clone, Debug)]
+pub(super) struct SetsOptions {
+    /// Folder of decoded images.
+    pub(super) cache: Option<PathBuf>,
+    /// How its folders become classes, if they are classes.
+    pub(super) folders: ClassFolders,
+    pub(super) strict: bool,
+    /// Images that calibrate.
+    pub(super) calibration: usize,
+    /// Images to choose with, and to validate.
+    pub(super) held_out: [usize; 2],
+    /// Whether these have a use without labels, too.
+    pub(super) is_judged: bool,
+    pub(super) console: Console,
+}
+
+/// Opens the calibration set and takes it apart. Without labels that are the model's classes it serves all the same.
+///
+/// # Errors
+/// [`CommandError::Dataset`].
+pub(super) fn open(
+    spec: &str,
+    model: &ModelConfig,
+    options: &SetsOptions,
+) -> Result<Sets, CommandError> {
+    let of = |folders| ImagesOptions {
+        limit: None,
+        cache: options.cache.clone(),
+        folders,
+        strict: options.strict,
+        console: options.console,
+    };
+    let images = match Images::open(spec, model, &of(options.folders)) {
+        Ok(images) => images,
+        Err(error) => {
+            // The same error again, unless it was about classes.
+            let images = Images::open(spec, model, &of(ClassFolders::Ignored))?;
+            log::info!("labels of the calibration set are not used: {error}");
+            images
+        }
+    };
+    // Nothing is held out if nothing would be done with it.
+    let held_out = match options.is_judged || images.is_labelled() {
+        true => options.held_out,
+        false => [0; 2],
+    };
+    Ok(take_apart(
+        images,
+        options.calibration,
+        held_out,
+        options.console,
+    ))
 }
 
 /// Parts of `images`: first those that calibrate. If what is left over is not even half of what is to be held out, that comes

@@ -45,7 +45,7 @@ pub(super) fn section(report: &Report) -> Section {
         body += "<figure>";
         body += &plot(report, &known, quality);
         body += "</figure>\n";
-        body += KEY;
+        body += &key(report, &known);
         body += &list(report, &known);
     }
     Section {
@@ -107,8 +107,7 @@ fn plot(report: &Report, points: &[&FrontPoint], quality: Quality) -> String {
         &best(points.iter().map(|point| at(point)).collect()),
         "n faint",
     );
-    let is_cascade = |point: &FrontPoint| report.cascades.iter().any(|own| own.name == point.name);
-    let look = |point: &FrontPoint| match (is_cascade(point), point.chosen) {
+    let look = |point: &FrontPoint| match (is_cascade(report, point), point.chosen) {
         (true, _) => (Shape::Diamond, "b"),
         (false, true) => (Shape::Dot, "a"),
         (false, false) => (Shape::Ring, "n"),
@@ -196,10 +195,22 @@ fn list(report: &Report, points: &[&FrontPoint]) -> String {
     )
 }
 
-const KEY: &str = r#"<p class="key"><span class="a"><svg viewBox="0 0 14 14" aria-hidden="true"><circle class="mark" cx="7" cy="7" r="4.5"/></svg>schedule in the pack, with its 95 % interval</span>
-<span class="b"><svg viewBox="0 0 14 14" aria-hidden="true"><path class="mark" d="M7 2l5 5-5 5-5-5z"/></svg>cascade, average cost</span>
-<span class="n"><svg viewBox="0 0 14 14" aria-hidden="true"><circle class="ring" cx="7" cy="7" r="3.8"/></svg>tried, not in the pack</span></p>
-"#;
+const IN_THE_PACK: &str = r#"<span class="a"><svg viewBox="0 0 14 14" aria-hidden="true"><circle class="mark" cx="7" cy="7" r="4.5"/></svg>schedule in the pack, with its 95 % interval</span>"#;
+const CASCADE: &str = r#"<span class="b"><svg viewBox="0 0 14 14" aria-hidden="true"><path class="mark" d="M7 2l5 5-5 5-5-5z"/></svg>cascade, average cost</span>"#;
+const TRIED: &str = r#"<span class="n"><svg viewBox="0 0 14 14" aria-hidden="true"><circle class="ring" cx="7" cy="7" r="3.8"/></svg>tried, not in the pack</span>"#;
+
+/// What the marks mean, of those that there are.
+fn key(report: &Report, points: &[&FrontPoint]) -> String {
+    let has_cascades = points.iter().any(|point| is_cascade(report, point));
+    let has_tried = points.iter().any(|point| !point.chosen);
+    let cascade = if has_cascades { CASCADE } else { "" };
+    let tried = if has_tried { TRIED } else { "" };
+    format!("<p class=\"key\">{IN_THE_PACK}\n{cascade}\n{tried}</p>\n")
+}
+
+fn is_cascade(report: &Report, point: &FrontPoint) -> bool {
+    report.cascades.iter().any(|own| own.name == point.name)
+}
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ mod packed;
 mod parts;
 mod reliability;
 mod results;
+mod why;
 mod worst;
 
 use super::markup::escape;
@@ -31,6 +32,7 @@ pub fn html(report: &Report) -> String {
         results::section(report),
         front::section(report),
         noise::section(report),
+        why::section(report),
         reliability::section(report),
         confusion::section(report),
         worst::section(report),

@@ -14,7 +14,7 @@ pub(super) fn section(report: &Report) -> Section {
     let mut body = String::new();
     if !report.worst.is_empty() {
         body += "<p>First the images to which INT8 gives another answer than FP32, then those where the answer is wrong, \
-                 the surest first. Beside each image is what the network sees of it in the end: patches that merged into \
+                 the surest first. Where tokens merged, beside the image is what the network sees of it in the end: patches that merged into \
                  one token have their mean colour and the token's outline, wherever they lie.</p>\n<div class=\"gallery\">\n";
         for image in &report.worst {
             body += &card(image);
@@ -30,20 +30,20 @@ pub(super) fn section(report: &Report) -> Section {
 
 fn card(worst: &WorstImage) -> String {
     let (title, schedule) = (escape(&worst.image), escape(&worst.schedule));
-    let label = match &worst.label {
-        Some(label) => format!("{}, ", escape(label)),
-        None => String::new(),
-    };
+    let label = worst
+        .label
+        .as_deref()
+        .map_or("without label".into(), escape);
     let fault = match worst.fault {
         Fault::Disagrees => "INT8 and FP32 disagree",
-        Fault::Wrong => "wrong, and sure of it",
+        Fault::Wrong => "wrong",
     };
     let mut out = String::from("<figure class=\"image\">\n");
     out += &pictures(worst);
     // Writing to a string cannot fail.
     let _ = write!(
         out,
-        "<h3>{label}{fault}</h3>\n<p class=\"note\">{title}, under {schedule}</p>\n<div class=\"answers\">{}{}</div>\n</figure>\n",
+        "<h3>{label}</h3>\n<p class=\"note\">{fault} under {schedule}: {title}</p>\n<div class=\"answers\">{}{}</div>\n</figure>\n",
         answers("INT8", &worst.int8, worst.label.as_deref()),
         answers("FP32", &worst.fp32, worst.label.as_deref()),
     );
@@ -55,11 +55,18 @@ fn pictures(worst: &WorstImage) -> String {
     let Some(image) = Rgb::from_pixels(size, size, worst.pixels.clone()) else {
         return String::new();
     };
-    let tokens = merged_tokens(&worst.pixels, &worst.token_of_patch, ZOOM);
     let mut distinct = worst.token_of_patch.clone();
     distinct.sort_unstable();
     distinct.dedup();
     let (left, all) = (distinct.len(), worst.token_of_patch.len());
+    if left == all {
+        // Nothing merged: one picture says it all.
+        return format!(
+            "<div class=\"pair\"><img alt=\"the image\" width=\"{size}\" height=\"{size}\" src=\"{}\"></div>\n",
+            data(&image)
+        );
+    }
+    let tokens = merged_tokens(&worst.pixels, &worst.token_of_patch, ZOOM);
     format!(
         "<div class=\"pair\"><img alt=\"the image\" width=\"{size}\" height=\"{size}\" src=\"{}\"><img \
          alt=\"{all} patches as {left} tokens\" title=\"{all} patches as {left} tokens\" width=\"{size}\" \
@@ -94,7 +101,7 @@ fn answers(who: &str, answers: &[ScoredClass], label: Option<&str>) -> String {
         };
         let _ = write!(
             out,
-            "<li{class} style=\"--share:{probability:.3}\"><span>{}</span><span>{:.1} %</span></li>",
+            "<li{class} style=\"--share:{probability:.3}\"><span>{}</span><span>{:.1}\u{a0}%</span></li>",
             escape(name),
             100.0 * probability
         );

@@ -60,15 +60,16 @@ impl Labels {
     ) -> Option<(f64, f64, &'static str)> {
         let (width, height) = (CHARACTER.0 * text.chars().count() as f64, CHARACTER.1);
         let (half, base) = (width / 2.0, height / 3.0);
+        // Fronts rise to the right: below a point on its right is most room.
         let places = [
+            (x + GAP, y + 1.5 * GAP, "start", 0.0),
+            (x - GAP, y - 1.5 * GAP, "end", -width),
+            (x - GAP, y + 1.5 * GAP, "end", -width),
+            (x + GAP, y - 1.5 * GAP, "start", 0.0),
             (x + GAP, y, "start", 0.0),
             (x - GAP, y, "end", -width),
             (x, y - 2.0 * GAP, "middle", -half),
             (x, y + 2.0 * GAP, "middle", -half),
-            (x + GAP, y - 1.5 * GAP, "start", 0.0),
-            (x - GAP, y - 1.5 * GAP, "end", -width),
-            (x + GAP, y + 1.5 * GAP, "start", 0.0),
-            (x - GAP, y + 1.5 * GAP, "end", -width),
         ];
         let rect = |&(x, y, _, shift): &(f64, f64, &str, f64)| Rect {
             left: x + shift,
@@ -101,7 +102,7 @@ mod tests {
         let mut labels = Labels::within(frame);
         assert_eq!(
             labels.place((50.0, 50.0), "auto"),
-            Some((58.0, 50.0 + 14.0 / 3.0, "start"))
+            Some((58.0, 62.0 + 14.0 / 3.0, "start"))
         );
         // The first place is now taken; near the right end there is none.
         assert_eq!(labels.place((50.0, 50.0), "auto").unwrap().2, "end");

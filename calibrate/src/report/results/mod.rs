@@ -14,6 +14,7 @@ pub use reliability::ReliabilityBin;
 pub use schedule::{CascadeReport, ClassReport, ScheduleReport};
 pub use worst::{Fault, ScoredClass, WorstImage};
 
+use crate::diagnose::Diagnosis;
 use crate::evaluate::{CascadeTally, ClassTally, Evaluation, LayerNoise, Tally, standard_error};
 use jiff::Timestamp;
 use mergevit_runtime::words::Count;
@@ -65,6 +66,8 @@ pub struct Report {
     pub front_basis: Option<FrontBasis>,
     /// Noise of the residual stream, place by place, without merging.
     pub noise: Vec<LayerNoise>,
+    /// Which rounding costs how much, if that was asked for.
+    pub why: Option<Diagnosis>,
     /// Images with wrong answers, the surest first.
     pub worst: Vec<WorstImage>,
     /// How pack and report were made.
@@ -90,7 +93,12 @@ impl Report {
             .iter()
             .map(|(schedule, tally)| measured(evaluation, schedule, tally))
             .collect();
-        let front = front(&schedules);
+        let cascades: Vec<_> = evaluation
+            .cascades()
+            .iter()
+            .map(|tally| cascade(evaluation, tally))
+            .collect();
+        let front = front(&schedules, &cascades);
         Self {
             tool: TOOL.into(),
             date: now(),
@@ -116,12 +124,9 @@ impl Report {
             }),
             front,
             schedules,
-            cascades: evaluation
-                .cascades()
-                .iter()
-                .map(|tally| cascade(evaluation, tally))
-                .collect(),
+            cascades,
             noise,
+            why: None,
             worst: Vec::new(),
             made: Made {
                 command: String::new(),
@@ -154,6 +159,7 @@ impl Report {
             front: Vec::new(),
             front_basis: None,
             noise: Vec::new(),
+            why: None,
             worst: Vec::new(),
             made: Made {
                 command: String::new(),
@@ -242,20 +248,33 @@ fn cascade(evaluation: &Evaluation<'_>, tally: &CascadeTally) -> CascadeReport {
     }
 }
 
-/// The schedules as points of a front, if agreement or the noise of the outputs is known.
-fn front(schedules: &[ScheduleReport]) -> Vec<FrontPoint> {
-    let point = |schedule: &ScheduleReport| FrontPoint {
-        name: schedule.name.clone(),
-        gmac: schedule.gmac,
+/// Schedules and cascades as points of a front, if agreement or the noise of the outputs is known.
+fn front(schedules: &[ScheduleReport], cascades: &[CascadeReport]) -> Vec<FrontPoint> {
+    let schedule = |own: &ScheduleReport| FrontPoint {
+        name: own.name.clone(),
+        gmac: own.gmac,
         latency_us: None,
-        agreement: schedule.agreement,
-        agreement_standard_error: schedule.agreement_standard_error,
-        signal_to_noise_db: schedule.signal_to_noise_db,
+        agreement: own.agreement,
+        agreement_standard_error: own.agreement_standard_error,
+        signal_to_noise_db: own.signal_to_noise_db,
+        chosen: true,
+    };
+    let cascade = |own: &CascadeReport| FrontPoint {
+        name: own.name.clone(),
+        gmac: own.gmac,
+        latency_us: None,
+        agreement: own.agreement,
+        agreement_standard_error: own.agreement_standard_error,
+        signal_to_noise_db: own.signal_to_noise_db,
         chosen: true,
     };
     let is_known =
         |point: &FrontPoint| point.agreement.is_some() || point.signal_to_noise_db.is_some();
-    schedules.iter().map(point).filter(is_known).collect()
+    let points = schedules
+        .iter()
+        .map(schedule)
+        .chain(cascades.iter().map(cascade));
+    points.filter(is_known).collect()
 }
 
 /// The name of each class; its number where the pack has no names.
