@@ -112,15 +112,18 @@ impl Outcome {
             Count(images as u64, "image"),
             self.facts.set
         );
-        let mut add = |table: &Table| {
-            text.push_str(table.title);
+        let mut add = |title: &str, table: &Table| {
+            text.push_str(title);
             text.push('\n');
             write_table(&mut text, table);
             text.push('\n');
         };
-        add(&self.accuracy());
+        add(
+            "Images that had no part in what judged them",
+            &self.accuracy(),
+        );
         if classes <= TABLE_CLASSES && !self.is_addition() {
-            add(&self.table());
+            add("Images of each class (rows) by answer", &self.table());
         }
         self.write_notes(&mut text);
         // Writing to a string cannot fail.
