@@ -39,7 +39,7 @@ fn a_token_has_as_many_patches_as_its_size_says() {
     for (name, config) in testing::family() {
         let pixels = pixels(&config);
         let patches = config.tokens() - config.prefix;
-        let pack = testing::pack(&config, &[0, 1, 5, 60], 21);
+        let pack = testing::ranked_pack(&config, &[0, 1, 5, 60], 21);
         // Other backends give the same bits.
         let mut engine = options("cpu").build(pack).unwrap();
         for schedule in names(&engine) {

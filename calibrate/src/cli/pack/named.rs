@@ -24,7 +24,7 @@ pub(super) struct ScheduleArgs {
     #[arg(value_parser = args::merging, allow_hyphen_values = true)]
     merge: Vec<Merging>,
     /// A schedule with r for each layer; may be repeated
-    #[arg(long, value_name = "NAME=R0,R1,...", value_parser = args::schedule)]
+    #[arg(long, value_name = "NAME=R0,R1,...[:RANKING]", value_parser = args::schedule)]
     schedule: Vec<Schedule>,
     /// Search schedules by their latency there, instead of their multiply-accumulates
     #[arg(long, value_enum, value_name = "MACHINE")]
