@@ -6,7 +6,7 @@ mod common;
 mod models;
 
 use common::{data, set, succeed};
-use mergevit_calibrate::diagnose::{Emulation, LeftOut, Quantizer, diagnose, passes};
+use mergevit_calibrate::diagnose::{Emulation, Gain, LeftOut, Quantizer, diagnose, passes};
 use mergevit_calibrate::{Checkpoint, Dataset, Forward};
 use mergevit_runtime::{Engine, Pack};
 use models::{engine, family, images};
@@ -34,6 +34,12 @@ fn integer(engine: &mut Engine, pixels: &[u8]) -> Vec<Vec<f32>> {
     pixels.chunks_exact(image).map(&mut output).collect()
 }
 
+/// The emulation's.
+fn outputs(emulation: &mut Emulation, pixels: &[u8], left_out: LeftOut) -> Vec<Vec<f32>> {
+    let seen = emulation.run(pixels, left_out, &|| {});
+    seen.into_iter().map(|seen| seen.output).collect()
+}
+
 /// Signal to noise of `found`, in dB.
 fn decibels(truth: &[Vec<f32>], found: &[Vec<f32>]) -> f64 {
     let pairs = truth.iter().flatten().zip(found.iter().flatten());
@@ -57,7 +63,7 @@ fn the_emulation_is_the_engine_and_without_rounding_full_precision() {
         let truth = real(&checkpoint, &pixels);
         let integer = integer(&mut engine, &pixels);
         let mut emulation = Emulation::new(&checkpoint, engine.pack(), &pixels);
-        let mut outputs = |left_out| emulation.outputs(&pixels, left_out, &|| {});
+        let mut outputs = |left_out| outputs(&mut emulation, &pixels, left_out);
         let rounded = outputs(LeftOut::Nothing);
         let exact = decibels(&truth, &outputs(LeftOut::Everything));
         let (own, engines) = (decibels(&truth, &rounded), decibels(&truth, &integer));
@@ -88,8 +94,8 @@ fn a_trained_network_is_emulated_to_a_decibel() {
     let (checkpoint, pack, pixels) = garments();
     let truth = real(&checkpoint, &pixels);
     let mut emulation = Emulation::new(&checkpoint, &pack, &pixels);
-    let rounded = emulation.outputs(&pixels, LeftOut::Nothing, &|| {});
-    let exact = emulation.outputs(&pixels, LeftOut::Everything, &|| {});
+    let rounded = outputs(&mut emulation, &pixels, LeftOut::Nothing);
+    let exact = outputs(&mut emulation, &pixels, LeftOut::Everything);
     let mut engine = Engine::options().build(pack).unwrap();
     let integer = integer(&mut engine, &pixels);
     let (own, engines) = (decibels(&truth, &rounded), decibels(&truth, &integer));
@@ -121,6 +127,11 @@ fn a_diagnosis_covers_every_rounding_and_layer_and_finds_the_planted_culprit() {
     assert_eq!(found.layers.len(), checkpoint.model.depth);
     // A plain network has neither pooling nor a gate.
     assert_eq!(found.quantizers.len(), Quantizer::ALL.len() - 1);
+    let weights = |gain: &&Gain| gain.quantizer == Some(Quantizer::ClassifierWeights);
+    let weights = found.quantizers.iter().find(weights).unwrap();
+    // Features come before the classifier.
+    assert_eq!(weights.gain_db, 0.0);
+    assert!(weights.outputs_gain_db.is_some_and(|gain| gain != 0.0));
     let gains: Vec<f64> = found.quantizers.iter().map(|gain| gain.gain_db).collect();
     assert!(gains.is_sorted_by(|a, b| a >= b), "{gains:?}");
     assert_eq!(found.quantizers[0].quantizer, Some(Quantizer::Hidden));

@@ -113,14 +113,7 @@ pub(super) fn text(cascades: &[(f64, Result<Chosen, NoCascade>)]) -> String {
     ];
     let mut text = String::new();
     let header = header.map(String::from).into();
-    write_table(
-        &mut text,
-        &Table {
-            title: "Cascades",
-            header,
-            rows,
-        },
-    );
+    write_table(&mut text, &Table { header, rows });
     text.push('\n');
     text
 }
