@@ -1,6 +1,6 @@
 //! The command line: which commands there are.
 
-use crate::commands::{bench, classify, completions, demo, doctor, inspect, man, run};
+use crate::commands::{bench, classify, completions, demo, doctor, explain, inspect, man, run};
 use crate::failure::Failure;
 use crate::output;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
@@ -34,6 +34,8 @@ enum Command {
     Run(run::Args),
     /// Check a backend against the reference, then measure it
     Bench(bench::Args),
+    /// Draw which patches of an image merge into which token
+    Explain(explain::Args),
     /// Show what a pack holds
     Inspect(inspect::Args),
     /// Show what this machine offers: instruction sets, GPU, cameras, and which backends run
@@ -74,6 +76,7 @@ impl Cli {
             Command::Classify(args) => classify::execute(args),
             Command::Run(args) => run::execute(args),
             Command::Bench(args) => bench::execute(args),
+            Command::Explain(args) => explain::execute(args),
             Command::Inspect(args) => inspect::execute(args),
             Command::Doctor(args) => doctor::execute(args),
             Command::Completions(args) => completions::execute(args, Self::command()),

@@ -3,7 +3,9 @@
 use mergevit_kernels::cuda::testing::{Options, test_device};
 use mergevit_runtime::inspect::{self, Op, token_map};
 use mergevit_runtime::testing::{self, Random};
-use mergevit_runtime::{Engine, EngineOptions, ModelConfig, RotaryKind, RunError};
+use mergevit_runtime::{
+    Engine, EngineOptions, Frame, ModelConfig, PixelFormat, RotaryKind, RunError,
+};
 
 const BATCH: usize = 2;
 
@@ -37,7 +39,7 @@ fn a_token_has_as_many_patches_as_its_size_says() {
     for (name, config) in testing::family() {
         let pixels = pixels(&config);
         let patches = config.tokens() - config.prefix;
-        let pack = testing::pack(&config, &[0, 1, 5, 60], 21);
+        let pack = testing::ranked_pack(&config, &[0, 1, 5, 60], 21);
         // Other backends give the same bits.
         let mut engine = options("cpu").build(pack).unwrap();
         for schedule in names(&engine) {
@@ -100,7 +102,8 @@ fn a_token_is_where_its_patches_are() {
 
 #[test]
 fn a_device_gives_the_same_map() {
-    let config = testing::tiny();
+    // The last layer does not merge: only the class token is pooled.
+    let config = testing::model(4, 2, 1, 2, 3);
     let pixels = pixels(&config);
     let pack = || testing::pack(&config, &[3], 21);
     let mut host = options("cpu").build(pack()).unwrap();
@@ -112,6 +115,19 @@ fn a_device_gives_the_same_map() {
         expected[..expected.len() / BATCH],
         expected[expected.len() / BATCH..]
     );
+}
+
+#[test]
+fn a_frame_becomes_the_pixels_that_the_engine_sees() {
+    let config = testing::tiny();
+    let (width, height) = (37, 50);
+    let bytes = Random(4).bytes(3 * width * height);
+    let frame = Frame::packed(PixelFormat::Rgb, width, height, &bytes).unwrap();
+    let pack = testing::pack(&config, &[3], 21);
+    let mut engine = options("cpu").build(pack).unwrap();
+    let expected = engine.classify(&[frame]).unwrap().logits().to_vec();
+    let pixels = inspect::pixels_of(&config, &frame);
+    assert_eq!(engine.classify_pixels(&pixels).unwrap().logits(), expected);
 }
 
 #[test]

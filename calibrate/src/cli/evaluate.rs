@@ -4,7 +4,7 @@ use super::args;
 use super::checkpoint::CheckpointArgs;
 use super::console::{Console, warn};
 use super::error::CommandError;
-use super::images::{ClassFoldersName, Images, ImagesOptions};
+use super::images::{ClassFoldersName, Images, ImagesOptions, Limit};
 use super::measure::{MeasureOptions, measure};
 use super::output::{self, Input};
 use super::reports::ReportArgs;
@@ -29,17 +29,21 @@ pub(super) struct EvaluateArgs {
     /// The checkpoint that the pack was made from: adds agreement with full precision, and noise
     #[arg(long, short, value_name = "DIR-or-FILE")]
     checkpoint: Option<PathBuf>,
-    /// The data set: folder:DIR or idx:IMAGES[.gz],LABELS[.gz]
+    /// The data set: folder:DIR, list:FILE.csv or idx:IMAGES[.gz],LABELS[.gz]
     #[arg(long, short, value_name = "DATASET")]
     images: String,
-    /// Use only this many images: the first of an idx file, or spread over the classes of a folder
-    #[arg(long, value_name = "N", value_parser = args::images, allow_negative_numbers = true)]
-    limit: Option<usize>,
+    /// Use only this many images: the first of an idx file, or spread over the classes of a folder; or N/class, so many
+    /// of each class
+    #[arg(long, value_name = "N[/class]", allow_negative_numbers = true)]
+    limit: Option<Limit>,
     #[command(flatten)]
     stated: CheckpointArgs,
     /// How sub-folders of a folder of images become classes
     #[arg(long, value_enum, default_value_t = ClassFoldersName::All)]
     class_folders: ClassFoldersName,
+    /// Keep images at model resolution in this folder, so that the next command need not decode them
+    #[arg(long, value_name = "FOLDER")]
+    cache: Option<PathBuf>,
     /// Fail at the first image that cannot be read, instead of skipping it
     #[arg(long)]
     strict: bool,
@@ -104,6 +108,7 @@ pub(super) fn run(args: &EvaluateArgs, console: Console) -> Result<(), CommandEr
     }
     let options = ImagesOptions {
         limit: args.limit,
+        cache: args.cache.clone(),
         folders: args.class_folders.into(),
         strict: args.strict,
         console,

@@ -6,6 +6,7 @@ use crate::dataset::{Batch, ClassFolders, Dataset, DatasetError};
 use clap::ValueEnum;
 use mergevit_runtime::ModelConfig;
 use mergevit_runtime::words::Count;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Images of a batch: enough to keep all threads busy, few enough for memory.
@@ -75,7 +76,9 @@ impl Limit {
 /// How a data set is read.
 pub(super) struct ImagesOptions {
     /// How many images are used at most.
-    pub(super) limit: Option<usize>,
+    pub(super) limit: Option<Limit>,
+    /// Where images at model resolution are kept.
+    pub(super) cache: Option<PathBuf>,
     pub(super) folders: ClassFolders,
     /// Whether an image that cannot be read is an error, instead of being skipped.
     pub(super) strict: bool,
@@ -111,7 +114,10 @@ impl Images {
         };
         let mut dataset = Dataset::open_with(spec, &model.labels, model.scores(), folders)?;
         if let Some(limit) = options.limit {
-            dataset.limit(limit);
+            limit.apply(&mut dataset);
+        }
+        if let Some(folder) = &options.cache {
+            dataset.keep_in(folder)?;
         }
         log::info!("{spec}: {}", Count(dataset.len() as u64, "image"));
         report_numbers(dataset.numbered_folders(), options.console);
@@ -134,15 +140,14 @@ impl Images {
     pub(super) fn split(&self, counts: &[usize]) -> Vec<Self> {
         let parts = self.dataset.split(counts).into_iter();
         parts
-            .map(|dataset| Self {
-                dataset,
-                model: self.model.clone(),
-                strict: self.strict,
-                next: 0,
-                skipped: 0,
-                first: None,
-            })
+            .map(|dataset| Self::of(dataset, &self.model, self.strict))
             .collect()
+    }
+
+    /// The same images from the first on; none of no images.
+    pub(super) fn again(&self) -> Option<Self> {
+        let images = self.split(&[self.len()]).pop();
+        images.filter(|images| images.len() > 0)
     }
 
     /// Number of images, with those that will be skipped.
@@ -158,6 +163,11 @@ impl Images {
     /// Whether images have labels.
     pub(super) fn is_labelled(&self) -> bool {
         self.dataset.is_labelled()
+    }
+
+    /// The classes of image `place` of the set, as batches number them.
+    pub(super) fn classes(&self, place: usize) -> Vec<usize> {
+        self.dataset.classes(place).collect()
     }
 
     /// Images that were skipped so far.
@@ -205,6 +215,13 @@ impl Images {
         }
         self.first.get_or_insert(error);
         Ok(())
+    }
+
+    /// Some images at model resolution, at most `count`, spread over the set: sets are sorted by class. Those that cannot
+    /// be read are left out in silence, because they are met again.
+    pub(super) fn spread(&self, count: usize) -> Batch {
+        let some = self.dataset.split(&[count]).swap_remove(0);
+        some.batch(0..some.len(), &self.model)
     }
 
     /// What the image at `place` of the set is called, and its pixels at model resolution.

@@ -1,5 +1,6 @@
 //! Labelled images from folders, lists or IDX files, and their preprocessing for a model.
 
+mod cache;
 mod classes;
 mod error;
 mod files;
@@ -14,6 +15,7 @@ pub use self::image::Image;
 pub use classes::ClassFolders;
 pub use error::DatasetError;
 
+use cache::{Cache, Key};
 use files::{Files, Numbering};
 use mergevit_kernels::frame::{Frame, Geometry, MAX_SIDE, Preprocessor, Resize};
 use mergevit_runtime::{ModelConfig, ResizeMode};
@@ -62,6 +64,8 @@ pub struct Dataset {
     source: Arc<Source>,
     /// Images in use: their places in the source, ascending.
     places: Vec<usize>,
+    /// Where images at model resolution are kept.
+    cache: Option<Arc<Cache>>,
 }
 
 impl std::fmt::Debug for Dataset {
@@ -156,6 +160,7 @@ impl Dataset {
             name,
             places: (0..source.len()).collect(),
             source: Arc::new(source),
+            cache: None,
         })
     }
 
@@ -192,6 +197,20 @@ impl Dataset {
     /// none.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
+    }
+
+    /// Keeps images at model resolution in `folder`, and takes them from there: of files, whose decoding takes long. They
+    /// are found again as long as the original has the same path, size and time, and the model the same preprocessing.
+    ///
+    /// # Errors
+    /// A folder that cannot be written, or that has other images in it.
+    pub fn keep_in(&mut self, folder: &Path) -> Result<(), DatasetError> {
+        let cache = Cache::open(folder).map_err(|source| DatasetError::Io {
+            path: folder.into(),
+            source,
+        })?;
+        self.cache = Some(Arc::new(cache));
+        Ok(())
     }
 
     /// Uses at most `limit` images: the first of an IDX file, every n-th of a folder, whose images are
@@ -302,6 +321,7 @@ impl Dataset {
     /// Like [`Dataset::pixels`], without the images that cannot be read.
     pub fn batch(&self, range: Range<usize>, model: &ModelConfig) -> Batch {
         let geometry = geometry(model);
+        let preprocessing = format!("{:?} {}", model.preprocessing, model.image_size);
         let size = model.image_bytes();
         let first = range.start;
         let mut pixels = vec![0; range.len() * size];
@@ -309,10 +329,8 @@ impl Dataset {
             .par_chunks_exact_mut(size)
             .zip(range.clone())
             .map(|(out, index)| {
-                self.with(index, |image| {
-                    self.resize(&image, geometry, out, index)?;
-                    Ok(image.label)
-                })
+                self.image_pixels(index, geometry, &preprocessing, out)?;
+                Ok(self.classes(index).next())
             })
             .collect();
         let (mut labels, mut places, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
@@ -333,6 +351,28 @@ impl Dataset {
             places,
             skipped,
         }
+    }
+
+    /// Image `index` at model resolution: as it was kept, or decoded and kept.
+    fn image_pixels(
+        &self,
+        index: usize,
+        geometry: Geometry,
+        preprocessing: &str,
+        out: &mut [u8],
+    ) -> Result<(), DatasetError> {
+        let cache = self.cache.as_deref().zip(self.path(index));
+        let kept = cache.and_then(|(cache, path)| Some((cache, Key::of(path, preprocessing)?)));
+        if let Some((cache, key)) = kept
+            && cache.read(key, out)
+        {
+            return Ok(());
+        }
+        self.with(index, |image| self.resize(&image, geometry, out, index))?;
+        if let Some((cache, key)) = kept {
+            cache.write(key, out);
+        }
+        Ok(())
     }
 
     fn resize(

@@ -1,7 +1,17 @@
 //! What a network answered, image by image.
 
-use super::tally::argmax;
 use mergevit_runtime::margin;
+
+/// Index of the largest logit; ties go to the lower class.
+pub fn argmax(logits: &[f32]) -> usize {
+    let mut best = 0;
+    for (class, &logit) in logits.iter().enumerate() {
+        if logit > logits[best] {
+            best = class;
+        }
+    }
+    best
+}
 
 /// One answer.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -8,13 +8,13 @@ pub mod outputs;
 mod snr;
 mod tally;
 
-pub use answers::{Answer, Answers};
+pub use answers::{Answer, Answers, argmax};
 pub use cascade::CascadeTally;
 pub use cosine::{Cosines, cosine};
 pub use difference::Difference;
 pub use outputs::Outputs;
 pub use snr::{LayerNoise, Place, residual_noise};
-pub use tally::{ClassTally, Tally, argmax, standard_error};
+pub use tally::{ClassTally, Tally, standard_error};
 
 use crate::checkpoint::Checkpoint;
 use crate::fp32::Forward;

@@ -1,6 +1,6 @@
 //! Counting correct answers.
 
-use super::answers::{Answer, Answers};
+use super::answers::{Answer, Answers, argmax};
 use super::cosine::Cosines;
 use super::difference::Difference;
 use crate::confidence::{Reliability, confidence};
@@ -9,17 +9,6 @@ use serde::Serialize;
 
 /// A label among this many best classes counts as found.
 const TOP: usize = 5;
-
-/// Index of the largest logit; ties go to the lower class.
-pub fn argmax(logits: &[f32]) -> usize {
-    let mut best = 0;
-    for (class, &logit) in logits.iter().enumerate() {
-        if logit > logits[best] {
-            best = class;
-        }
-    }
-    best
-}
 
 /// How many classes rank before `class`; ties go to the lower class.
 fn rank(logits: &[f32], class: usize) -> usize {

@@ -2,7 +2,7 @@
 
 use super::features::Features;
 use super::folds::folds;
-use super::{Head, HeadOptions, make};
+use super::make::{Head, HeadOptions, make};
 use crate::confidence::{Reliability, confidence};
 use crate::evaluate::argmax;
 use mergevit_runtime::{Classifier, ScoreKind, normalize};
@@ -87,7 +87,7 @@ pub fn folds_of(features: &Features, options: &HeadOptions) -> usize {
 }
 
 /// What `head` says of `features`, in the arithmetic that the pack is run with.
-fn answers(head: &Head, features: &Features) -> Assessment {
+pub(super) fn answers(head: &Head, features: &Features) -> Assessment {
     let classifier = Classifier::new(&head.classes, features.columns());
     let mut unit = vec![0.0; features.columns()];
     let mut scores = vec![0.0; features.classes()];

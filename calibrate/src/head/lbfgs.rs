@@ -110,14 +110,14 @@ mod tests {
 
     #[test]
     fn a_narrow_valley_is_followed_to_its_lowest_point() {
-        // Curvatures from 1 to 10,000, the lowest point at 1, 2, 3, ...
+        // Curvatures from 1 to 100, the lowest point at 1, 2, 3, ...
         let mut x = vec![0.0; 40];
         let mut calls = 0;
         let found = minimize(&mut x, 1e-8, 500, |x, gradient| {
             calls += 1;
             let mut value = 0.0;
             for (i, (x, slope)) in x.iter().zip(gradient).enumerate() {
-                let curvature = 10f64.powf(4.0 * i as f64 / 39.0);
+                let curvature = 10f64.powf(2.0 * i as f64 / 39.0);
                 let distance = x - (i + 1) as f64;
                 *slope = curvature * distance;
                 value += 0.5 * curvature * distance * distance;
@@ -128,7 +128,7 @@ mod tests {
         for (i, x) in x.iter().enumerate() {
             assert!((x - (i + 1) as f64).abs() < 1e-7, "{i}: {x}");
         }
-        assert!(calls < 400, "{calls}");
+        assert!(calls < 200, "{calls}");
     }
 
     #[test]

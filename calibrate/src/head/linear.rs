@@ -3,6 +3,7 @@
 use super::features::Features;
 use super::folds::folds;
 use super::logistic::{Parameters, Problem, mean_surprise};
+use super::temperature::temperature;
 use crate::fp32;
 use rayon::prelude::*;
 
@@ -79,7 +80,8 @@ pub(super) fn fit(features: &Features, count: usize) -> Fitted {
 }
 
 /// The strength under which held-out images surprise least, and their scores under it. Each strength goes on from what
-/// the one before it learned.
+/// the one before it learned. Surprise is taken at each strength's own temperature, which the scores will be divided by:
+/// else a strong penalty would be preferred for nothing but being less sure of itself.
 fn choose(features: &Features, folds: &mut [Fold]) -> (f64, Vec<f32>) {
     let steps = ((STRONGEST - WEAKEST) / STEP) as usize;
     let mut best: Option<(f64, f64, Vec<f32>)> = None;
@@ -87,7 +89,7 @@ fn choose(features: &Features, folds: &mut [Fold]) -> (f64, Vec<f32>) {
     for step in 0..=steps {
         let strength = 10f64.powf(STRONGEST - step as f64 * STEP);
         let scores = scores(features, folds, strength);
-        let surprise = mean_surprise(&scores, features.labels());
+        let surprise = calibrated_surprise(&scores, features.labels());
         if best.as_ref().is_none_or(|(least, ..)| surprise < *least) {
             best = Some((surprise, strength, scores));
             worse = 0;
@@ -100,6 +102,12 @@ fn choose(features: &Features, folds: &mut [Fold]) -> (f64, Vec<f32>) {
     }
     let (_, strength, scores) = best.expect("the first strength is the best so far");
     (strength, scores)
+}
+
+fn calibrated_surprise(scores: &[f32], labels: &[usize]) -> f64 {
+    let inverse = temperature(scores, labels).map_or(1.0, |temperature| 1.0 / temperature);
+    let scaled: Vec<f32> = scores.iter().map(|x| x * inverse as f32).collect();
+    mean_surprise(&scaled, labels)
 }
 
 /// (N, classes): every image by the fold that holds it out.
@@ -119,4 +127,52 @@ fn scores(features: &Features, folds: &mut [Fold], strength: f64) -> Vec<f32> {
         }
     }
     scores
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::argmax;
+    use mergevit_kernels::testing::Random;
+
+    /// Images of three classes whose first columns tell them apart by `signal`.
+    fn images(count: usize, signal: f32) -> Features {
+        let mut random = Random(17);
+        let mut features = Features::new(24, 3);
+        for i in 0..count {
+            let mut row = random.f32s(24, 1.0);
+            row[i % 3] += signal;
+            features.push(&row, i % 3);
+        }
+        features
+    }
+
+    fn right(scores: &[f32], labels: &[usize]) -> f64 {
+        let rows = scores.chunks_exact(3).zip(labels);
+        let right = rows.filter(|(row, label)| argmax(row) == **label).count();
+        right as f64 / labels.len() as f64
+    }
+
+    #[test]
+    fn what_can_be_learned_is_learned_and_nothing_else() {
+        let (clear, noise) = (images(90, 3.0), images(90, 0.0));
+        let (of_clear, of_noise) = (fit(&clear, 5), fit(&noise, 5));
+        assert!(right(&of_clear.scores, clear.labels()) > 0.95);
+        // Held-out images of nothing but noise are right by chance, though they could be learned by heart.
+        let chance = right(&of_noise.scores, noise.labels());
+        assert!(chance < 0.5, "{chance}");
+        assert!(
+            of_noise.strength > of_clear.strength,
+            "{}",
+            of_noise.strength
+        );
+    }
+
+    #[test]
+    fn the_same_images_give_the_same_layer() {
+        let features = images(30, 1.0);
+        let (first, second) = (fit(&features, 3), fit(&features, 3));
+        assert_eq!(first.weights, second.weights);
+        assert_eq!(first.scores, second.scores);
+    }
 }

@@ -192,3 +192,85 @@ pub(super) fn mean_surprise(scores: &[f32], labels: &[usize]) -> f64 {
         .sum();
     sum / labels.len().max(1) as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 40 images of three classes. One column is of another scale, and the last one does not vary.
+    fn features() -> Features {
+        let mut features = Features::new(6, 3);
+        for i in 0..40usize {
+            let class = i % 3;
+            let value = |j: usize| {
+                let value = ((i * 7919 + j * 104_729 + i * j * 31) % 211) as f64 / 50.0 - 2.0;
+                value + if j == class { 3.0 } else { 0.0 }
+            };
+            let mut row: Vec<f32> = (0..6).map(|j| value(j) as f32).collect();
+            row[1] = (value(1) * 20.0 + 7.0) as f32;
+            row[5] = 4.25;
+            features.push(&row, class);
+        }
+        features
+    }
+
+    fn scores(features: &Features, strength: f64) -> Vec<f32> {
+        let problem = Problem::new(features);
+        let mut parameters = problem.start();
+        problem.fit(&mut parameters, strength);
+        let (weights, bias) = problem.unfold(&parameters);
+        linear(features.rows(), features.columns(), &weights, &bias)
+    }
+
+    /// scikit-learn 1.9.1: `LogisticRegression(C=1 / (0.05 * 40), tol=1e-12)` behind `StandardScaler`.
+    #[test]
+    fn probabilities_are_those_of_scikit_learn() {
+        let features = features();
+        let mut scores = scores(&features, 0.05);
+        let surprise = mean_surprise(&scores, features.labels());
+        assert!((surprise - 0.379_632_06).abs() < 1e-4, "{surprise}");
+        let expected = [
+            [0.532_576, 0.067_085, 0.400_339],
+            [0.300_359, 0.507_820, 0.191_821],
+            [0.017_556, 0.310_466, 0.671_978],
+            [0.939_712, 0.045_206, 0.015_081],
+            [0.022_045, 0.504_968, 0.472_987],
+        ];
+        for (row, expected) in scores.chunks_exact_mut(3).zip(expected) {
+            super::surprise(row, 0);
+            for (found, expected) in row.iter().zip(expected) {
+                assert!((found - expected).abs() < 2e-4, "{row:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_slope_is_that_of_the_loss() {
+        let features = features();
+        let problem = Problem::new(&features);
+        let at: Vec<f64> = (0..21).map(|i| f64::from(i % 5) * 0.1 - 0.2).collect();
+        let mut gradient = vec![0.0; 21];
+        problem.loss(&at, 0.3, &mut gradient);
+        for (i, slope) in gradient.iter().enumerate() {
+            let loss = |step: f64| {
+                let mut near = at.clone();
+                near[i] += step;
+                problem.loss(&near, 0.3, &mut [0.0; 21])
+            };
+            let found = (loss(1e-2) - loss(-1e-2)) / 2e-2;
+            assert!((found - slope).abs() < 1e-3, "{i}: {found} {slope}");
+        }
+    }
+
+    #[test]
+    fn the_stronger_the_regularization_the_less_is_learned() {
+        let features = features();
+        let surprise = |strength| {
+            let scores = scores(&features, strength);
+            mean_surprise(&scores, features.labels())
+        };
+        let found = [1e-3, 1e-1, 1e1, 1e4].map(surprise);
+        assert!(found.is_sorted_by(|a, b| a < b), "{found:?}");
+        assert!((found[3] - 3f64.ln()).abs() < 0.01, "all alike: {found:?}");
+    }
+}

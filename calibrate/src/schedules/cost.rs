@@ -75,13 +75,18 @@ mod tests {
     fn shares_are_of_no_merging_and_fall_with_r() {
         let config = testing::model(64, 8, 2, 6, 10);
         let pack = testing::pack(&config, &[0], 1);
-        for unit in [Unit::Multiplications, Unit::Estimated(&Module::ORIN_NX)] {
-            let cost = Cost::new(&pack, unit);
-            let share = |r| cost.share(&Schedule::constant(r, config.depth));
-            assert_eq!(share(0), 1.0);
-            assert!(share(8) < share(4) && share(4) < 1.0);
-            assert_eq!(cost.share(&Schedule::constant(0, 1)), f64::INFINITY);
-        }
+        let cost = Cost::new(&pack, Unit::Multiplications);
+        let share = |r| cost.share(&Schedule::constant(r, config.depth));
+        assert_eq!(share(0), 1.0);
+        assert!(share(8) < share(4) && share(4) < 1.0);
+        assert_eq!(cost.share(&Schedule::constant(0, 1)), f64::INFINITY);
+        assert_eq!(cost.latency_us(&Schedule::constant(0, config.depth)), None);
+    }
+
+    #[test]
+    fn an_estimate_is_that_of_the_module() {
+        let config = testing::model(64, 8, 2, 6, 10);
+        let pack = testing::pack(&config, &[0], 1);
         let cost = Cost::new(&pack, Unit::Estimated(&Module::AGX_ORIN));
         let schedule = Schedule::constant(0, config.depth);
         let plan = Plan::new(&config, &schedule, 1).unwrap();
@@ -89,5 +94,6 @@ mod tests {
             .total
             .total_us;
         assert_eq!(cost.latency_us(&schedule), Some(expected));
+        assert_eq!(cost.share(&schedule), 1.0);
     }
 }

@@ -16,7 +16,7 @@ mod shape;
 
 pub use cost::{Cost, Unit};
 pub use latency::LatencyModel;
-pub use search::{Candidate, Rated, candidates, passes, search};
+pub use search::{Candidate, Rated, again, candidates, passes, search};
 pub use shape::Shape;
 
 /// Share of decisions that a schedule must leave as they are without merging: at most 1.2 points of accuracy can then be

@@ -43,10 +43,10 @@ const HALVINGS: usize = 18;
 pub fn candidates(cost: &Cost<'_>, share: f64) -> Vec<Candidate> {
     let model = cost.pack().config();
     let mut candidates: Vec<Candidate> = Vec::new();
-    for shape in Shape::all(model.depth) {
+    for shape in Shape::all(model) {
         let candidate = |amount: f64| {
             let name = format!("candidate-{}", candidates.len());
-            let schedule = Schedule::new(name, shape.merge(amount, model));
+            let schedule = shape.schedule(name, amount, model);
             Candidate {
                 share: cost.share(&schedule),
                 shape,
@@ -66,7 +66,10 @@ pub fn candidates(cost: &Cost<'_>, share: f64) -> Vec<Candidate> {
                 false => too_little = amount,
             }
         }
-        let is_new = |own: &Candidate| own.schedule.merge != best.schedule.merge;
+        let is_new = |own: &Candidate| {
+            let (own, best) = (&own.schedule, &best.schedule);
+            (&own.merge, own.ranking) != (&best.merge, best.ranking)
+        };
         if candidates.iter().all(is_new) {
             candidates.push(best);
         }
@@ -74,9 +77,27 @@ pub fn candidates(cost: &Cost<'_>, share: f64) -> Vec<Candidate> {
     candidates
 }
 
+/// Shapes that race again at another cost.
+const AGAIN: usize = 12;
+
+/// Which candidates race after a race at another cost: those of the shapes that did best there, and of those that could not
+/// take part because they cannot cost so little. How many there are is known before the other race.
+pub fn again(candidates: Vec<Candidate>, others: &[Candidate], ranked: &[Rated]) -> Vec<Candidate> {
+    let raced = |own: &Candidate| others.iter().any(|other| other.shape == own.shape);
+    let (mut old, mut new): (Vec<_>, Vec<_>) = candidates.into_iter().partition(raced);
+    let place = |own: &Candidate| {
+        let mut ranked = ranked.iter();
+        ranked.position(|other| other.candidate.shape == own.shape)
+    };
+    old.sort_by_key(place);
+    old.truncate(AGAIN);
+    old.append(&mut new);
+    old
+}
+
 /// Images that are seen after each round.
 fn rounds(images: usize) -> [usize; 3] {
-    [images.div_ceil(8), images.div_ceil(2), images]
+    [images.div_ceil(16), images.div_ceil(4), images]
 }
 
 /// How many candidates a round leaves of so many.
@@ -94,8 +115,8 @@ pub fn passes(candidates: usize, images: usize) -> usize {
     passes
 }
 
-/// Lets `candidates` race over `images` images, the best first in the result: all see an eighth of them, the better quarter
-/// half of them, the best all (after Jamieson & Talwalkar, Non-stochastic Best Arm Identification, arXiv 1502.07943).
+/// Lets `candidates` race over `images` images, the best first in the result: all see a sixteenth of them, the better
+/// quarter a quarter, the best all (after Jamieson & Talwalkar, Non-stochastic Best Arm Identification, arXiv 1502.07943).
 ///
 /// `judge` runs some schedules on a range of images, and says of each how far it is from no merging.
 ///
@@ -155,11 +176,10 @@ mod tests {
                 assert!(own <= share && own > share - 0.02, "{candidate:?}");
                 assert_eq!(own, cost.share(&candidate.schedule));
             }
+            let same = |a: &Schedule, b: &Schedule| a.merge == b.merge && a.ranking == b.ranking;
             let is_new = |index: usize| {
-                let own = &all[index].schedule.merge;
-                all[..index]
-                    .iter()
-                    .all(|other| other.schedule.merge != *own)
+                let mut others = all[..index].iter();
+                others.all(|other| !same(&other.schedule, &all[index].schedule))
             };
             assert!((0..all.len()).all(is_new));
         }
@@ -197,6 +217,30 @@ mod tests {
             assert_eq!(runs, passes(count, 200));
             assert!(runs < count * 200 / 2, "{runs}");
         }
+    }
+
+    #[test]
+    fn what_did_well_races_again_and_what_could_not_take_part() {
+        let pack = pack();
+        let cost = Cost::new(&pack, Unit::Multiplications);
+        let (first, next) = (candidates(&cost, 0.5), candidates(&cost, 0.9));
+        let rated = |candidate: &Candidate| Rated {
+            candidate: candidate.clone(),
+            difference: Difference::default(),
+        };
+        let ranked: Vec<_> = first.iter().rev().map(rated).collect();
+        let chosen = again(next.clone(), &first, &ranked);
+        let took_part = |own: &&Candidate| first.iter().any(|other| other.shape == own.shape);
+        let known = again(next.clone(), &first, &[]).len();
+        assert_eq!(chosen.len(), known);
+        assert_eq!(chosen.iter().filter(took_part).count(), AGAIN);
+        let new = next.iter().filter(|own| !took_part(own)).count();
+        assert!(new > 0 && chosen.len() == AGAIN + new);
+        assert!(chosen.len() < next.len());
+        // The best of the other race is the first of this one, if it is a candidate here.
+        let best = ranked.iter().map(|own| own.candidate.shape);
+        let mut best = best.filter(|shape| next.iter().any(|own| own.shape == *shape));
+        assert_eq!(Some(chosen[0].shape), best.next());
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! use mergevit_runtime::estimate::{Estimate, Module};
 //! use mergevit_runtime::{Pack, Plan};
 //!
-//! let pack = Pack::open("../board/assets/garments.mvit")?;
+//! let pack = Pack::open("../board/assets/garments.mvit".as_ref())?;
 //! let latency = |schedule| -> Result<f64, mergevit_runtime::PlanError> {
 //!     let plan = Plan::new(pack.config(), schedule, 1)?;
 //!     Ok(Estimate::new(&pack, &plan, &Module::ORIN_NANO_SUPER).total.total_us)

@@ -22,7 +22,7 @@
 
 mod tokens;
 
-pub use tokens::token_map;
+pub use tokens::{pixels_of, token_map};
 
 pub use crate::engine::{ArenaView, PlannedLaunch, launches};
 pub use crate::plan::{Cost, Op, Plan, Span, Step};

@@ -1,6 +1,6 @@
 //! One more class for a pack whose classes are directions.
 
-use super::HeadArgs;
+use super::args::HeadArgs;
 use super::data::{Facts, check_labels, embed, open_class};
 use super::outcome::Outcome;
 use crate::cli::console::Console;
@@ -64,7 +64,7 @@ pub(super) fn run(
                 .into(),
         ));
     }
-    let (name, mut images) = open_class(folder, engine.pack().config(), args.strict)?;
+    let (name, mut images) = open_class(args, folder, engine.pack().config())?;
     let labels: Vec<String> = classes
         .labels
         .iter()

@@ -1,6 +1,6 @@
 //! The user's images and classes, and the embeddings of the images.
 
-use super::HeadArgs;
+use super::args::HeadArgs;
 use crate::cli::console::{Console, warn};
 use crate::cli::error::CommandError;
 use crate::cli::images::Images;
@@ -37,16 +37,19 @@ pub(super) struct Own {
 
 /// The images in a folder, however deep, of one class.
 pub(super) fn open_class(
+    args: &HeadArgs,
     folder: &Path,
     model: &ModelConfig,
-    is_strict: bool,
 ) -> Result<(String, Images), CommandError> {
     let path = folder.canonicalize().unwrap_or_else(|_| folder.into());
     let name = path.file_name().unwrap_or(path.as_os_str());
     let name = name.to_string_lossy().into_owned();
     let spec = format!("folder:{}", folder.display());
-    let set = Dataset::open_with(&spec, &[], 1, ClassFolders::Ignored)?;
-    Ok((name, Images::of(set, model, is_strict)))
+    let mut set = Dataset::open_with(&spec, &[], 1, ClassFolders::Ignored)?;
+    if let Some(folder) = &args.cache {
+        set.keep_in(folder)?;
+    }
+    Ok((name, Images::of(set, model, args.strict)))
 }
 
 /// Checks that a pack could hold these classes.
@@ -89,6 +92,9 @@ impl Own {
         if let Some(limit) = args.limit {
             limit.apply(&mut set);
         }
+        if let Some(folder) = &args.cache {
+            set.keep_in(folder)?;
+        }
         let mut counts = vec![0; labels.len()];
         for index in 0..set.len() {
             let mut classes = set.classes(index);
@@ -104,7 +110,7 @@ impl Own {
         }
         let mut added = None;
         if let Some(folder) = &args.add {
-            let (name, images) = open_class(folder, model, args.strict)?;
+            let (name, images) = open_class(args, folder, model)?;
             labels.push(name);
             counts.push(images.len());
             added = Some(images);

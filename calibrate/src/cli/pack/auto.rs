@@ -7,10 +7,12 @@ use super::judged::Judged;
 use super::named::{auto_name, too_little};
 use crate::evaluate::{Outputs, outputs};
 use crate::report::{Table, write_table};
-use crate::schedules::{Candidate, Cost, Rated, Shape, Unit, candidates, passes, search, shares};
+use crate::schedules::{
+    Candidate, Cost, Rated, Shape, Unit, again, candidates, passes, search, shares,
+};
 use mergevit_runtime::limits::MAX_SCHEDULES;
 use mergevit_runtime::words::Count;
-use mergevit_runtime::{Pack, Schedule};
+use mergevit_runtime::{Pack, Ranking, Schedule};
 use std::ops::Range;
 
 /// How much cheaper than the cheapest schedule asked for that one is which only a cascade may use.
@@ -53,56 +55,44 @@ impl Judged<'_> {
         wanted: f64,
         for_cascade: bool,
     ) -> Result<Vec<Found>, CommandError> {
-        let beyond = 1.0 - CASCADE_PART * (1.0 - wanted);
-        let beyond = (for_cascade && beyond > 0.0).then_some((beyond, false));
-        let costs = shares(wanted).map(|share| (share, true));
-        let races = costs.into_iter().chain(beyond);
-        let races: Vec<_> = races
-            .map(|(share, is_wanted)| (share, is_wanted, candidates(cost, share)))
-            .collect();
-        if races
-            .iter()
-            .any(|(_, is_wanted, all)| *is_wanted && all.is_empty())
-        {
-            let model = cost.pack().config();
-            let most = Shape::CONSTANT.merge(model.tokens() as f64, model);
-            let least = cost.share(&Schedule::new("most", most));
-            return Err(too_little(wanted, least));
-        }
+        let races = races(cost, wanted, for_cascade)?;
+        let at_wanted = races[0].candidates.clone();
         let images = self.choose.len();
-        let runs = races.iter().map(|(_, _, all)| passes(all.len(), images));
-        let progress = Progress::new(self.console, "searching", runs.sum::<usize>() + images, 1);
+        let racing = |(index, race): (usize, &Race)| match index {
+            0 => at_wanted.len(),
+            _ => again(race.candidates.clone(), &at_wanted, &[]).len(),
+        };
+        let racing = races.iter().enumerate().map(racing);
+        let runs: usize = racing.map(|racing| passes(racing, images)).sum();
+        let progress = Progress::new(self.console, "searching", runs + images, 1);
         let done = || progress.step();
-        let depth = self.checkpoint.model.depth;
-        let unmerged = Schedule::constant(0, depth);
+        let unmerged = Schedule::constant(0, self.checkpoint.model.depth);
         let truth = self.judge(&[&unmerged], 0..images, &done)?.remove(0);
         let mut found: Vec<Found> = Vec::new();
-        for (share, is_wanted, all) in races {
-            let ranked = search(all, images, |schedules, range| {
+        for race in races {
+            let candidates = match found.first() {
+                None => race.candidates,
+                Some(first) => again(race.candidates, &at_wanted, &first.ranked),
+            };
+            let ranked = search(candidates, images, |schedules, range| {
                 let of_range = truth.part(range.clone());
                 let outputs = self.judge(schedules, range, &done)?;
                 let difference = outputs.iter().map(|own| own.difference(&of_range));
                 Ok::<_, CommandError>(difference.collect())
             })?;
-            // Only what nobody asked for can lack candidates.
-            let Some(Candidate {
-                schedule,
-                share: own,
-                ..
-            }) = ranked.first().map(|best| &best.candidate)
-            else {
-                continue;
-            };
+            let best = ranked[0].candidate.clone();
             found.push(Found {
                 schedule: Schedule {
-                    name: auto_name(share),
-                    ..schedule.clone()
+                    name: auto_name(race.share),
+                    ..best.schedule
                 },
-                share: *own,
+                share: best.share,
                 ranked,
-                is_wanted,
+                is_wanted: race.is_wanted,
             });
         }
+        // The mildest first.
+        found.sort_by(|a, b| b.share.total_cmp(&a.share));
         Ok(found)
     }
 
@@ -132,6 +122,40 @@ impl Judged<'_> {
     }
 }
 
+/// Schedules of one cost.
+struct Race {
+    /// The cost as a share of no merging.
+    share: f64,
+    /// See [`Found::is_wanted`].
+    is_wanted: bool,
+    /// At least one.
+    candidates: Vec<Candidate>,
+}
+
+/// The race at the wanted cost, then those at other costs, of which what did well in the first is enough.
+fn races(cost: &Cost<'_>, wanted: f64, for_cascade: bool) -> Result<Vec<Race>, CommandError> {
+    let asked_for = shares(wanted).into_iter().rev().map(|share| (share, true));
+    let beyond = 1.0 - CASCADE_PART * (1.0 - wanted);
+    let beyond = (for_cascade && beyond > 0.0).then_some((beyond, false));
+    let mut races = Vec::new();
+    for (share, is_wanted) in asked_for.chain(beyond) {
+        let candidates = candidates(cost, share);
+        if !candidates.is_empty() {
+            races.push(Race {
+                share,
+                is_wanted,
+                candidates,
+            });
+        } else if is_wanted {
+            let model = cost.pack().config();
+            let most = Shape::CONSTANT.merge(model.tokens() as f64, model);
+            let least = cost.share(&Schedule::new("most", most));
+            return Err(too_little(share, least));
+        }
+    }
+    Ok(races)
+}
+
 /// What was found, as text.
 pub(super) fn text(found: &[Found], pack: &Pack, images: usize) -> String {
     let row = |found: &Found| {
@@ -142,14 +166,13 @@ pub(super) fn text(found: &[Found], pack: &Pack, images: usize) -> String {
         vec![
             found.schedule.name.clone(),
             format!("{:.1}", 100.0 * found.share),
-            layers(&found.schedule.merge),
+            layers(&found.schedule),
             noise.map_or_else(|| "equal".into(), |db| format!("{db:.1}")),
             agreement.map_or_else(|| "-".into(), |p| format!("{:.1}", 100.0 * p)),
             found.ranked.len().to_string(),
         ]
     };
     let table = Table {
-        title: "Schedules found",
         header: [
             "schedule",
             "cost %",
@@ -172,8 +195,12 @@ pub(super) fn text(found: &[Found], pack: &Pack, images: usize) -> String {
     text
 }
 
-/// r layer by layer: `0,0,8,8`.
-fn layers(merge: &[u16]) -> String {
-    let each: Vec<_> = merge.iter().map(u16::to_string).collect();
-    each.join(",")
+/// r layer by layer, and what ranks tokens if that is not their similarity, as `--schedule` takes it: `0,0,8,8`.
+fn layers(schedule: &Schedule) -> String {
+    let each: Vec<_> = schedule.merge.iter().map(u16::to_string).collect();
+    let list = each.join(",");
+    match schedule.ranking {
+        Ranking::Similarity => list,
+        ranking => format!("{list}:{}", ranking.name()),
+    }
 }

@@ -1,9 +1,11 @@
 //! What a pack's held-out images decide: its schedules, its cascades, and what it says of them.
 
+use super::super::args::TargetName;
 use super::super::console::warn;
 use super::super::error::CommandError;
 use super::auto;
 use super::cascades::{self, Chosen, NoCascade};
+use super::front::Front;
 use super::judged::Judged;
 use super::merging;
 use super::named::ScheduleArgs;
@@ -14,6 +16,8 @@ use mergevit_runtime::{Cascade, Schedule};
 pub(super) struct Schedules {
     pub(super) schedules: Vec<Schedule>,
     pub(super) cascades: Vec<Cascade>,
+    /// What else was searched.
+    pub(super) front: Front,
 }
 
 impl Judged<'_> {
@@ -36,11 +40,12 @@ impl Judged<'_> {
         };
         let cost = Cost::new(&pack, unit);
         let mut schedules = given;
-        let mut spare = None;
+        let (mut spare, mut front) = (None, Front::default());
         if args.is_auto() {
             let found = self.search(&cost, args.wanted_share(), !agreements.is_empty())?;
             self.console
                 .say(&auto::text(&found, &pack, self.choose.len()));
+            front = self.front(&cost, &found, args.target.map(TargetName::name));
             for found in found {
                 if !found.is_wanted {
                     spare = Some(found.schedule.name.clone());
@@ -48,7 +53,8 @@ impl Judged<'_> {
                 schedules.push(found.schedule);
             }
         }
-        let is_labelled = self.choose.is_labelled() && model.classifies();
+        // Fitted on some labels, measured on others.
+        let is_labelled = self.choose.is_labelled() && self.validate.is_labelled();
         let mut answered = match is_labelled || !agreements.is_empty() {
             true => self.answers(&schedules)?,
             false => Vec::new(),
@@ -81,6 +87,7 @@ impl Judged<'_> {
         Ok(Schedules {
             cascades: made.map(|chosen| chosen.cascade).collect(),
             schedules,
+            front,
         })
     }
 }

@@ -4,10 +4,10 @@ use super::super::console::Console;
 use super::super::error::CommandError;
 use super::super::images::{Images, ImagesOptions};
 use super::super::progress::Progress;
-use super::PackArgs;
 use crate::dataset::ClassFolders;
 use mergevit_runtime::ModelConfig;
 use mergevit_runtime::words::Count;
+use std::path::PathBuf;
 
 /// Parts of one set. `choose` and `validate` never share an image.
 pub(super) struct Sets {
@@ -25,19 +25,19 @@ pub(super) struct HeldOut {
     pub(super) name: String,
     /// u8 (N, S, S, 3)
     pub(super) pixels: Vec<u8>,
-    /// (N) right classes.
-    pub(super) labels: Vec<Option<usize>>,
+    /// (N) right classes of each image: one, none without a label, or several.
+    pub(super) classes: Vec<Vec<usize>>,
 }
 
 impl HeldOut {
     /// Images, N.
     pub(super) fn len(&self) -> usize {
-        self.labels.len()
+        self.classes.len()
     }
 
     /// Whether any image has a label.
     pub(super) fn is_labelled(&self) -> bool {
-        self.labels.iter().any(Option::is_some)
+        !self.classes.iter().all(Vec::is_empty)
     }
 
     /// Reads all images.
@@ -50,21 +50,23 @@ impl HeldOut {
             return Ok(Self::default());
         }
         let progress = Progress::new(console, "reading", images.len(), 1);
-        let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+        let (mut pixels, mut classes) = (Vec::new(), Vec::new());
         while let Some(batch) = images.next_batch()? {
-            batch.labels.iter().for_each(|_| progress.step());
+            for &place in &batch.places {
+                classes.push(images.classes(place));
+                progress.step();
+            }
             pixels.extend(batch.pixels);
-            labels.extend(batch.labels);
         }
         drop(progress);
         images.report_skipped();
-        let order = spread(labels.len());
-        let image = pixels.len() / labels.len();
+        let order = spread(classes.len());
+        let image = pixels.len() / classes.len();
         let ordered = order.iter().flat_map(|&at| &pixels[at * image..][..image]);
         Ok(Self {
             name,
             pixels: ordered.copied().collect(),
-            labels: order.iter().map(|&at| labels[at]).collect(),
+            classes: order.iter().map(|&at| classes[at].clone()).collect(),
         })
     }
 }
@@ -79,50 +81,64 @@ fn spread(count: usize) -> Vec<usize> {
     order
 }
 
-impl PackArgs {
-    /// Opens the calibration set and takes it apart.
-    ///
-    /// Without labels that are the model's classes it serves all the same, and says so.
-    ///
-    /// # Errors
-    /// [`CommandError::Dataset`].
-    pub(super) fn open_sets(
-        &self,
-        model: &ModelConfig,
-        console: Console,
-    ) -> Result<Option<Sets>, CommandError> {
-        let Some(spec) = &self.images else {
-            return Ok(None);
-        };
-        let options = |folders| ImagesOptions {
-            limit: None,
-            folders,
-            strict: self.strict,
-            console,
-        };
-        let classes = options(self.class_folders.into());
-        let images = match Images::open(spec, model, &classes) {
-            Ok(images) => images,
-            Err(error) => {
-                // The same error again, unless it was about classes.
-                let images = Images::open(spec, model, &options(ClassFolders::Ignored))?;
-                log::info!("labels of the calibration set are not used: {error}");
-                images
-            }
-        };
-        let schedules = &self.schedules;
-        // Nothing is held out if nothing would be done with it.
-        let held_out = match schedules.is_judged() || images.is_labelled() {
-            true => [schedules.choose_limit, schedules.validate_limit],
-            false => [0; 2],
-        };
-        Ok(Some(take_apart(images, self.limit, held_out, console)))
-    }
+/// How a set is taken apart.
+#[derive(Clone, Debug)]
+pub(super) struct SetsOptions {
+    /// Folder of decoded images.
+    pub(super) cache: Option<PathBuf>,
+    /// How its folders become classes, if they are classes.
+    pub(super) folders: ClassFolders,
+    pub(super) strict: bool,
+    /// Images that calibrate.
+    pub(super) calibration: usize,
+    /// Images to choose with, and to validate.
+    pub(super) held_out: [usize; 2],
+    /// Whether these have a use without labels, too.
+    pub(super) is_judged: bool,
+    pub(super) console: Console,
+}
+
+/// Opens the calibration set and takes it apart. Without labels that are the model's classes it serves all the same.
+///
+/// # Errors
+/// [`CommandError::Dataset`].
+pub(super) fn open(
+    spec: &str,
+    model: &ModelConfig,
+    options: &SetsOptions,
+) -> Result<Sets, CommandError> {
+    let of = |folders| ImagesOptions {
+        limit: None,
+        cache: options.cache.clone(),
+        folders,
+        strict: options.strict,
+        console: options.console,
+    };
+    let images = match Images::open(spec, model, &of(options.folders)) {
+        Ok(images) => images,
+        Err(error) => {
+            // The same error again, unless it was about classes.
+            let images = Images::open(spec, model, &of(ClassFolders::Ignored))?;
+            log::info!("labels of the calibration set are not used: {error}");
+            images
+        }
+    };
+    // Nothing is held out if nothing would be done with it.
+    let held_out = match options.is_judged || images.is_labelled() {
+        true => options.held_out,
+        false => [0; 2],
+    };
+    Ok(take_apart(
+        &images,
+        options.calibration,
+        held_out,
+        options.console,
+    ))
 }
 
 /// Parts of `images`: first those that calibrate. If what is left over is not even half of what is to be held out, that comes
 /// from the whole set, the images that calibrate included: they chose ranges of activations, and nothing that is judged here.
-fn take_apart(images: Images, limit: usize, held_out: [usize; 2], console: Console) -> Sets {
+fn take_apart(images: &Images, limit: usize, held_out: [usize; 2], console: Console) -> Sets {
     let calibration = limit.min(images.len());
     let rest = images.len() - calibration;
     let wanted: usize = held_out.iter().sum();
