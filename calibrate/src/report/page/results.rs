@@ -3,6 +3,7 @@
 use super::super::markup::escape;
 use super::super::results::{CascadeReport, Report, ScheduleReport};
 use super::parts::{Section, decibels, percent, table, with_interval};
+use mergevit_runtime::Ranking;
 use mergevit_runtime::words::Count;
 
 /// A column: its head, and its cell of a row, if the row has one.
@@ -27,6 +28,11 @@ impl<'a> Row<'a> {
                         format!("merges {} to {most} a layer", least.unwrap_or(&0))
                     }
                 };
+                let ranking = match own.ranking {
+                    Ranking::Similarity => "",
+                    Ranking::ClassAttention => "<br>by class attention",
+                };
+                let what = what + ranking;
                 format!("{}<small>{what}</small>", escape(&own.name))
             }
             Self::Cascade(_, own) => format!(
