@@ -195,6 +195,9 @@ fn bad_folders_name_what_is_wrong() {
         mixed.contains("stray.png") && mixed.contains("class"),
         "{mixed}"
     );
+    // Where classes mean nothing, nothing is in doubt.
+    let all = folder_with(root.path(), &[], 2, ClassFolders::Ignored).unwrap();
+    assert_eq!(labels(&all), [None, None]);
 
     std::fs::remove_file(root.path().join("stray.png")).unwrap();
     let whole = std::fs::read(root.path().join("class/a.png")).unwrap();
@@ -364,4 +367,141 @@ fn parts_of_a_set_share_no_image() {
     }
     let none = whole.split(&[100, 1]);
     assert_eq!((none[0].len(), none[1].is_empty()), (24, true));
+}
+
+/// Writes a list and opens it, with the model's labels or, without any, as its own classes.
+fn list(root: &Path, text: &str, labels: &[&str]) -> Result<Dataset, DatasetError> {
+    let path = root.join("list.csv");
+    std::fs::write(&path, text).unwrap();
+    let labels: Vec<String> = labels.iter().map(|&label| label.into()).collect();
+    Dataset::open(&format!("list:{}", path.display()), &labels, labels.len())
+}
+
+#[test]
+fn lists_have_a_header_or_two_columns() {
+    let root = tempfile::tempdir().unwrap();
+    for (name, red) in [("a.png", 1), ("in/b, c.png", 2), ("d.png", 3)] {
+        image(root.path(), name, [red, 0, 0]);
+    }
+    let shoes = ["bag", "shoe"];
+    for text in [
+        "a.png,shoe\n\"in/b, c.png\",bag\nd.png,shoe\n",
+        "path,label\na.png,shoe\n\"in/b, c.png\",bag\nd.png,shoe\n",
+        "\u{feff}Class, size ,File\r\nshoe,7,a.png\r\n bag ,8,\"in/b, c.png\"\r\nshoe,9, d.png\r\n",
+        // By number.
+        "a.png,1\n\"in/b, c.png\",0\nd.png,1\n",
+    ] {
+        let set = list(root.path(), text, &shoes).unwrap();
+        // In the order of the classes.
+        assert_eq!(labels(&set), [Some(0), Some(1), Some(1)], "{text}");
+        let red = |index| set.get(index).unwrap().bytes[0];
+        assert_eq!([red(0), red(1), red(2)], [2, 1, 3], "{text}");
+        assert!(set.is_labelled());
+    }
+    let paths = list(root.path(), "a.png\nd.png\n", &shoes).unwrap();
+    assert_eq!((paths.len(), paths.is_labelled()), (2, false));
+}
+
+#[test]
+fn an_image_of_a_list_may_have_several_classes_or_none() {
+    let root = tempfile::tempdir().unwrap();
+    let text = "path,label\na.png,shoe|bag\nb.png,\nc.png,bag | bag\n";
+    let set = list(root.path(), text, &["bag", "shoe"]).unwrap();
+    let classes: Vec<Vec<usize>> = (0..3).map(|i| set.classes(i).collect()).collect();
+    assert_eq!(classes, [vec![], vec![0, 1], vec![0]]);
+    assert!(!set.is_labelled());
+    let spec = format!("list:{}", root.path().join("list.csv").display());
+    let (own, names) = Dataset::open_own(&spec).unwrap();
+    assert_eq!(names, ["bag", "shoe"]);
+    assert_eq!(own.len(), 3);
+}
+
+#[test]
+fn bad_lists_name_the_line_or_the_label() {
+    let root = tempfile::tempdir().unwrap();
+    for (text, reason) in [
+        ("", "no images on any line"),
+        ("path,label\n", "no images on any line"),
+        ("a.png,bag\n,bag\n", "line 2: no path"),
+        ("a.png,1,2\n", "line 1: 3 columns"),
+        ("a.png,sock\n", "label \"sock\" is no class of the model"),
+        ("a.png,shoe\n", "no images of class 0 \"bag\""),
+        ("a.png,\"caf\\xe9\"\n", "is no class"),
+    ] {
+        let error = list(root.path(), text, &["bag", "shoe"])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(reason), "{text:?}: {error}");
+        assert!(error.contains("list.csv"), "{error}");
+    }
+    std::fs::write(root.path().join("list.csv"), b"a.png,caf\xe9\n").unwrap();
+    let spec = format!("list:{}", root.path().join("list.csv").display());
+    let error = Dataset::open_own(&spec).unwrap_err().to_string();
+    assert!(
+        error.contains("line 1") && error.contains("UTF-8"),
+        "{error}"
+    );
+    let missing = Dataset::open_own("list:no/such.csv")
+        .unwrap_err()
+        .to_string();
+    assert!(missing.contains("no/such.csv"), "{missing}");
+}
+
+#[test]
+fn a_limit_may_be_of_each_class() {
+    let root = tempfile::tempdir().unwrap();
+    for (class, count) in [("a", 9), ("b", 2), ("c", 5)] {
+        for number in 0..count {
+            image(
+                root.path(),
+                &format!("{class}/{number}.png"),
+                [number, 0, 0],
+            );
+        }
+    }
+    let mut set = folder(root.path(), &[], 3).unwrap();
+    set.limit_per_class(3);
+    let expected = [0, 0, 0, 1, 1, 2, 2, 2].map(Some);
+    assert_eq!(labels(&set), expected);
+    let red = |index| set.get(index).unwrap().bytes[0];
+    assert_eq!([red(0), red(1), red(2)], [0, 3, 6], "spread over the class");
+}
+
+#[test]
+fn kept_images_are_those_that_were_decoded() {
+    let root = tempfile::tempdir().unwrap();
+    for number in 0..6u8 {
+        image(root.path(), &format!("{number}.png"), [40 * number, 7, 9]);
+    }
+    std::fs::write(root.path().join("bad.png"), "no image").unwrap();
+    let kept = tempfile::tempdir().unwrap();
+    let model = testing::model(16, 8, 1, 1, 1);
+    let plain = folder(root.path(), &[], 1).unwrap();
+    let mut cached = folder(root.path(), &[], 1).unwrap();
+    cached.keep_in(kept.path()).unwrap();
+    let expected = plain.batch(0..7, &model);
+    for _ in 0..2 {
+        let found = cached.batch(0..7, &model);
+        assert_eq!(found.pixels, expected.pixels);
+        assert_eq!(
+            (found.places, found.skipped.len()),
+            (expected.places.clone(), 1)
+        );
+    }
+    // It is what was kept that is read: the original's time and size stay, its pixels do not.
+    let path = root.path().join("0.png");
+    let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.reverse();
+    std::fs::write(&path, bytes).unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_modified(time).unwrap();
+    assert_eq!(cached.batch(0..7, &model).pixels, expected.pixels);
+    assert_eq!(plain.batch(0..7, &model).skipped.len(), 2);
+    // Another model's images are others.
+    let other = testing::model(24, 8, 1, 1, 1);
+    assert_eq!(
+        cached.batch(1..2, &other).pixels,
+        plain.batch(1..2, &other).pixels
+    );
 }

@@ -85,6 +85,14 @@ fn wrong_usage_exits_with_2() {
             format!("{pack} --random-weights vit_tiny_patch16_64"),
             "cannot be used",
         ),
+        (
+            "pack --random-weights vit_tiny_patch16_64 --output %m.mvit --json %m.json".into(),
+            "a report needs images",
+        ),
+        (
+            "pack --random-weights vit_tiny_patch16_64 --output %m.mvit --merge auto".into(),
+            "random weights have none",
+        ),
         ("forward --pixels a --output b".into(), "--checkpoint"),
         (
             "forward --checkpoint c --schedule r0 --pixels a --output b".into(),

@@ -34,7 +34,8 @@ fn searched_schedules_cost_what_their_names_say_and_a_cascade_keeps_its_promise(
     let folder = tempfile::tempdir().unwrap();
     let images = set("calibration");
     let args = format!(
-        "--images {images} --merge auto --gmac 0.7 --choose-limit 100 --validate-limit 60 --agreement 98"
+        "--images {images} --merge auto --gmac 0.7 --choose-limit 100 --validate-limit 60 --agreement 98 \
+         --json %p.json --report %p.html"
     );
     let said = pack(folder.path(), &args);
     let own = open(folder.path());
@@ -71,7 +72,32 @@ fn searched_schedules_cost_what_their_names_say_and_a_cascade_keeps_its_promise(
     assert_eq!((cascade.images, cascade.wanted_agreement), (60, 0.98));
     assert!(cascade.agreement > 0.9 && cascade.second_runs < 0.5);
 
+    check_report(folder.path(), &own);
     evaluate(folder.path(), &own);
+}
+
+/// The report of the pack shows what the search saw, measured on what it chose with.
+fn check_report(folder: &Path, own: &Pack) {
+    let text = std::fs::read_to_string(folder.join("p.json")).unwrap();
+    let report: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["pack_hash"], own.hash());
+    assert_eq!(
+        (&report["images"], &report["labelled"]),
+        (&60.into(), &60.into())
+    );
+    assert_eq!(report["front_basis"]["images"], 100);
+    assert_eq!(report["front_basis"]["reference"], "INT8 without merging");
+    let points = report["front"].as_array().unwrap();
+    let point = |name: &str| points.iter().find(|own| own["name"] == name).unwrap();
+    for schedule in own.schedules() {
+        let found = point(&schedule.name)["gmac"].as_f64().unwrap();
+        assert!((found - macs(own, schedule) / 1e9).abs() < 1e-9);
+    }
+    assert!(point("auto-70")["chosen"].as_bool().unwrap());
+    // Those that came close are there, too, and are not in the pack.
+    assert!(points.iter().any(|own| own["chosen"] == false));
+    let page = std::fs::read_to_string(folder.join("p.html")).unwrap();
+    assert!(page.contains("auto-81.3"));
 }
 
 /// The row of the cascade says what the runs of its schedules say.

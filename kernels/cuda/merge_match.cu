@@ -10,11 +10,15 @@
 // T^2 / 4 * D multiply-accumulates, four times. Orin Nano Super, ViT-B/16 at batch 1: 7 blocks, each reads 88 kB
 // from L2: about 4 us, of which 2 are the launch.
 //
+// By class attention: the blocks read the keys once more together, H (T - P) D multiply-accumulates; the last block
+// makes 2 H (T - P) softmax numerators.
+//
 // dynamic shared: merge_match_32 9792
 // dynamic shared: merge_match_64 19008
 // dynamic shared: merge_match_96 28224
 // dynamic shared: merge_match_128 37440
 #include "arrival.cuh"
+#include "class_share.cuh"
 #include "numerics.cuh"
 #include "rows.cuh"
 
@@ -29,6 +33,7 @@ struct MergeMatchParams {
     u32 merged;        // r
     u32 groups;        // of 16 sources that a block takes: 1, 2 or 4
     u32 padding;
+    ClassShareParams share; // where the class token's attention ranks sources too
 
     DEVICE u32 first_source() const { return round_up(prefix, 2); }
     DEVICE u32 first_target() const { return prefix | 1; }
@@ -55,20 +60,6 @@ struct Metric {
     DEVICE Metric(u8 *shared, u32 rows)
         : high(shared), low(shared + rows * D), inverse_norm((float *)(shared + 2 * rows * D)) {}
 
-    // A lane's keys of one head.
-    static DEVICE void load(u32 (&word)[OWN / 4], const i8 *keys) {
-#pragma unroll
-        for (u32 i = 0; i < OWN; i += OWN % 16 ? 8 : 16) {
-            if (OWN % 16) {
-                uint2 k = *(const uint2 *)(keys + i);
-                word[i / 4] = k.x, word[i / 4 + 1] = k.y;
-            } else {
-                uint4 k = *(const uint4 *)(keys + i);
-                word[i / 4] = k.x, word[i / 4 + 1] = k.y, word[i / 4 + 2] = k.z, word[i / 4 + 3] = k.w;
-            }
-        }
-    }
-
     // A lane's bytes of a row.
     static DEVICE void store(u8 *to, u32 row, const u32 (&word)[OWN / 4]) {
 #pragma unroll
@@ -90,7 +81,7 @@ struct Metric {
 #pragma unroll 4
         for (u32 head = 0; head < heads; head++) {
             u32 word[OWN / 4];
-            load(word, keys + head * D);
+            load_words(word, keys + head * D);
 #pragma unroll
             for (u32 i = 0; i < OWN; i++) sum[i] = __dp4a((i32)word[i / 4], 1 << 8 * (i % 4), sum[i]);
         }
@@ -218,18 +209,28 @@ struct Group {
     }
 };
 
-// Ranks sources by similarity, of equals the lower index first: all but the first r stay.
-DEVICE void rank(const MergeMatchParams &p, float *similarity) {
+// What ranks a source by its similarity: that, or its distance times the root of its pair's larger share.
+DEVICE float priority(const MergeMatchParams &p, const float *shares, u32 a) {
+    u32 at = blockIdx.y * p.sources() + a;
+    float similarity = __ldcg(p.similarity + at);
+    if (!shares) return similarity;
+    u32 source = p.first_source() + 2 * a, target = p.first_target() + 2 * __ldcg(p.partner + at);
+    float larger = fmaxf(shares[source - p.prefix], shares[target - p.prefix]);
+    return __fmul_rn(fminf(__fsub_rn(similarity, 1.0f), 0.0f), __fsqrt_rn(larger));
+}
+
+// Ranks sources, of equals the lower index first: all but the first r stay.
+DEVICE void rank(const MergeMatchParams &p, const float *shares, float *priorities) {
     u32 sources = p.sources(), start = blockIdx.y * sources;
-    for (u32 a = threadIdx.x; a < sources; a += THREADS) similarity[a] = __ldcg(p.similarity + start + a);
+    for (u32 a = threadIdx.x; a < sources; a += THREADS) priorities[a] = priority(p, shares, a);
     __syncthreads();
     for (u32 a = threadIdx.x; a < sources; a += THREADS) {
-        float own = similarity[a];
+        float own = priorities[a];
         u32 ahead = 0;
 #pragma unroll 4
-        for (u32 other = 0; other < a; other++) ahead += similarity[other] >= own;
+        for (u32 other = 0; other < a; other++) ahead += priorities[other] >= own;
 #pragma unroll 4
-        for (u32 other = a + 1; other < sources; other++) ahead += similarity[other] > own;
+        for (u32 other = a + 1; other < sources; other++) ahead += priorities[other] > own;
         if (ahead >= p.merged) p.partner[start + a] = STAYS;
     }
 }
@@ -251,6 +252,8 @@ DEVICE void match(const MergeMatchParams &p) {
     extern __shared__ __align__(128) u8 shared[];
     __shared__ Best found[WARPS][GROUP];
     u32 own = p.groups * GROUP, targets = p.targets(), most = min(round_up(targets, BLOCK), TILE);
+    ClassShare<D, THREADS, LANES> share(p.share, p.qkv, p.heads, p.tokens, p.prefix);
+    if (p.share.sizes) share.score();
     Metric<D> metric(shared, own + most);
     Group<D> group;
     for (u32 first = 0; first < targets; first += TILE) {
@@ -264,7 +267,10 @@ DEVICE void match(const MergeMatchParams &p) {
     __syncthreads();
     write(p, found);
     __shared__ u32 before;
-    if (arrives_last(p.arrived + blockIdx.y, gridDim.x, &before)) rank(p, (float *)shared);
+    if (!arrives_last(p.arrived + blockIdx.y, gridDim.x, &before)) return;
+    float *priorities = (float *)shared, *shares = priorities + p.sources();
+    if (p.share.sizes) share.make(shares);
+    rank(p, p.share.sizes ? shares : nullptr, priorities);
 }
 
 #define MERGE_MATCH(D)                                                                                        \

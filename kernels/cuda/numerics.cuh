@@ -67,8 +67,8 @@ DEVICE float softmax_offset(u32 query, u32 key) {
     return bits_float(0x47000000 | (97 * (query % 8) + 152 * key) % 256);
 }
 
-// A softmax numerator in the second byte, beside other bits; `math::softmax_weight`.
-DEVICE u32 softmax_weight(float x, float offset) {
+// A softmax numerator before it is rounded; `math::exp2_255`.
+DEVICE float exp2_255(float x) {
     x = fmaxf(x, -24.0f);
     float shifted = __fadd_rn(x, MAGIC);
     float f = __fsub_rn(x, __fsub_rn(shifted, MAGIC));
@@ -78,9 +78,11 @@ DEVICE u32 softmax_weight(float x, float offset) {
     p = __fmaf_rn(p, f, 176.74667f);
     p = __fmaf_rn(p, f, 255.0f);
     // The integer part of x goes into the exponent field; the bits of MAGIC itself are shifted out.
-    float scaled = bits_float(float_bits(p) + (float_bits(shifted) << 23));
-    return float_bits(__fadd_rn(scaled, offset));
+    return bits_float(float_bits(p) + (float_bits(shifted) << 23));
 }
+
+// A softmax numerator in the second byte, beside other bits; `math::softmax_weight`.
+DEVICE u32 softmax_weight(float x, float offset) { return float_bits(__fadd_rn(exp2_255(x), offset)); }
 
 // f16 is carried as its bits: conversions are all that is done with it.
 DEVICE float half_to_float(u16 h) {

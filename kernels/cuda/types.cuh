@@ -26,6 +26,21 @@ DEVICE u32 warp_id() { return threadIdx.x / WARP; }
 DEVICE u32 float_bits(float x) { return __float_as_uint(x); }
 DEVICE float bits_float(u32 x) { return __uint_as_float(x); }
 
+// WORDS words from an address that is a multiple of 16 bytes, or of 8 if they are no multiple of 16.
+template <u32 WORDS>
+DEVICE void load_words(u32 (&words)[WORDS], const void *from) {
+#pragma unroll
+    for (u32 i = 0; i < WORDS; i += WORDS % 4 ? 2 : 4) {
+        if (WORDS % 4) {
+            uint2 k = *(const uint2 *)((const u32 *)from + i);
+            words[i] = k.x, words[i + 1] = k.y;
+        } else {
+            uint4 k = *(const uint4 *)((const u32 *)from + i);
+            words[i] = k.x, words[i + 1] = k.y, words[i + 2] = k.z, words[i + 3] = k.w;
+        }
+    }
+}
+
 // A load that reads what other blocks of this launch have written (cached in L2 only).
 DEVICE uint4 load_from_l2(const uint4 *p) {
     uint4 v;

@@ -440,12 +440,15 @@ pub trait Kernels: Send {
 /// What token merging reads.
 #[derive(Clone, Copy, Debug)]
 pub struct MergeInput<'a> {
-    /// (B, T, 3A) i8; the keys are columns A to 2A.
+    /// (B, T, 3A) i8; the queries are the first A columns, the keys are columns A to 2A.
     pub qkv: &'a [i8],
     /// (B, T, C)
     pub residual: &'a [f16],
     /// (B, T)
     pub sizes: &'a [u32],
+    /// (H) as in [`Attention`], where the attention of the class token, the first one, ranks sources too; without
+    /// it their similarity alone does.
+    pub score_scale: Option<&'a [f32]>,
     /// Where the tokens are, if their successors' positions are asked for.
     pub positions: Positions<'a>,
 }

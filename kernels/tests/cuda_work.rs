@@ -253,20 +253,27 @@ fn merging() {
         let qkv = random.i8s(tokens * 3 * heads * head_width, false);
         let residual = random.f16s(tokens * width, 1.0);
         let sizes = vec![1; tokens];
-        check(Tile::T128x128, 1, |kernels| {
-            let input = MergeInput {
-                qkv: &qkv,
-                residual: &residual,
-                sizes: &sizes,
-                positions: Positions::None,
-            };
-            let output = MergeOutput {
-                residual: &mut vec![f16::ZERO; (tokens - merged) * width],
-                sizes: &mut vec![0; tokens - merged],
-                positions: None,
-            };
-            kernels.merge(&shape, input, output);
-        });
+        let scale = vec![1e-4; heads];
+        for score_scale in [None, Some(&scale[..])] {
+            if prefix == 0 && score_scale.is_some() {
+                continue;
+            }
+            check(Tile::T128x128, 1, |kernels| {
+                let input = MergeInput {
+                    qkv: &qkv,
+                    residual: &residual,
+                    sizes: &sizes,
+                    score_scale,
+                    positions: Positions::None,
+                };
+                let output = MergeOutput {
+                    residual: &mut vec![f16::ZERO; (tokens - merged) * width],
+                    sizes: &mut vec![0; tokens - merged],
+                    positions: None,
+                };
+                kernels.merge(&shape, input, output);
+            });
+        }
     }
 }
 

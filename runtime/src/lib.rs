@@ -111,7 +111,7 @@ pub use classifier::{Classifier, normalize};
 pub use config::{
     Accuracy, ActivationName, ActivationQuantization, AttentionPooling, Cascade, Confidence,
     ConfigError, EmbeddingClassifier, Interpolation, MergingEffect, Mlp, ModelConfig,
-    Normalization, OutputKind, Pooling, Preprocessing, Provenance, ResizeMode, RotaryKind,
+    Normalization, OutputKind, Pooling, Preprocessing, Provenance, Ranking, ResizeMode, RotaryKind,
     Schedule, ScoreKind,
 };
 pub use engine::{

@@ -3,7 +3,7 @@
 use crate::aligned::AlignedBytes;
 use crate::config::{
     ActivationName, AttentionPooling, EmbeddingClassifier, Interpolation, Mlp, ModelConfig,
-    Normalization, OutputKind, Pooling, Preprocessing, Provenance, ResizeMode, RotaryKind,
+    Normalization, OutputKind, Pooling, Preprocessing, Provenance, Ranking, ResizeMode, RotaryKind,
     Schedule, ScoreKind,
 };
 use crate::pack::{DType, Pack, PackWriter, SectionKind, TensorKind};
@@ -239,6 +239,26 @@ pub fn schedules(depth: usize, merged: &[u16]) -> Vec<Schedule> {
         .iter()
         .map(|&r| Schedule::constant(r, depth))
         .collect()
+}
+
+/// [`schedules`], and behind them, if the model has a class token, the same ranked by its attention: `r1-class`, ...
+pub fn ranked_schedules(config: &ModelConfig, merged: &[u16]) -> Vec<Schedule> {
+    let mut all = schedules(config.depth, merged);
+    if Ranking::ClassAttention.suits(config.prefix) {
+        let ranked = merged.iter().map(|&r| Schedule {
+            name: format!("r{r}-class"),
+            ..Schedule::constant(r, config.depth).ranked_by(Ranking::ClassAttention)
+        });
+        all.extend(ranked);
+    }
+    all
+}
+
+/// [`pack`] with [`ranked_schedules`].
+pub fn ranked_pack(config: &ModelConfig, merged: &[u16], seed: u64) -> Pack {
+    let schedules = ranked_schedules(config, merged);
+    let writer = writer(config, merged, seed).with_schedules(schedules);
+    Pack::from_memory(writer.to_bytes().expect("a valid pack")).expect("a valid pack")
 }
 
 /// A pack of random weights whose activations neither vanish nor saturate.

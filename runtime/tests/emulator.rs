@@ -6,8 +6,8 @@ use mergevit_kernels::cuda::testing::{BlockOrder, Emulated, Options, test_device
 use mergevit_kernels::cuda::{Device, Target};
 use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{
-    Engine, EngineOptions, Frame, ModelConfig, Output, Pack, PixelFormat, Schedule, include_pack,
-    inspect,
+    Engine, EngineOptions, Frame, ModelConfig, Output, Pack, PixelFormat, Ranking, Schedule,
+    include_pack, inspect,
 };
 
 fn options(max_batch: usize) -> EngineOptions {
@@ -73,11 +73,14 @@ fn check(engines: &mut [Engine; 2], schedules: &[&str], pixels: &[u8]) {
 fn the_family() {
     for (name, config) in testing::family() {
         let config = ModelConfig { depth: 2, ..config };
-        let pack = || testing::pack(&config, &[0, 9], 31);
+        let pack = || testing::ranked_pack(&config, &[0, 9], 31);
         let mut engines = engines(device(BlockOrder::Shuffled(7)), pack, 2);
         let pixels = Random(1).bytes(2 * config.image_bytes());
         println!("{name}");
         check(&mut engines, &["r9", "r0"], &pixels);
+        if Ranking::ClassAttention.suits(config.prefix) {
+            check(&mut engines, &["r9-class", "r9"], &pixels);
+        }
     }
 }
 

@@ -53,7 +53,7 @@ fn outputs<'a>(output: &Output<'a>, image: usize) -> &'a [f32] {
 fn every_backend_computes_the_network_written_out() {
     for (name, config) in testing::family() {
         let merged = [0, 3, 9, 60];
-        let pack = testing::pack(&config, &merged, 21);
+        let pack = testing::ranked_pack(&config, &merged, 21);
         let mut naive = Naive::new(&pack);
         let pixels = Random(3).bytes(config.image_bytes());
         for schedule in pack.schedules() {
@@ -65,7 +65,8 @@ fn every_backend_computes_the_network_written_out() {
             assert!(expected.iter().all(|x| x.is_finite()), "{name}");
             assert_eq!(sizes.iter().sum::<u32>() as usize, config.tokens());
             for backend in available() {
-                let mut engine = engine(&config, &merged, &options(backend, 2, 1));
+                let pack = testing::ranked_pack(&config, &merged, 21);
+                let mut engine = options(backend, 2, 1).build(pack).unwrap();
                 engine.set_schedule(&schedule.name).unwrap();
                 let output = engine.classify_pixels(&pixels).unwrap();
                 let what = format!("{name}: {backend} {}", schedule.name);

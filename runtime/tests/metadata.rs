@@ -4,7 +4,7 @@ use mergevit_runtime::aligned::AlignedBytes;
 use mergevit_runtime::pack::validate;
 use mergevit_runtime::{
     AttentionPooling, Cascade, Confidence, Defect, EmbeddingClassifier, MergingEffect, ModelConfig,
-    Normalization, OutputKind, Pack, Pooling, ResizeMode, Schedule, ScoreKind, testing,
+    Normalization, OutputKind, Pack, Pooling, Ranking, ResizeMode, Schedule, ScoreKind, testing,
 };
 
 /// A pack whose metadata is replaced by `text`, its checksums right, its tensors as they were.
@@ -210,13 +210,13 @@ fn impossible_classifiers_of_embeddings_are_refused_by_field() {
         ("model.labels", |c| c.labels.clear()),
         ("model.labels", |c| c.classifier = None),
         ("model.classifier.scale", |c| {
-            c.classifier = cosine(0.0, 0.0)
+            c.classifier = cosine(0.0, 0.0);
         }),
         ("model.classifier.scale", |c| {
-            c.classifier = cosine(f32::INFINITY, 0.0)
+            c.classifier = cosine(f32::INFINITY, 0.0);
         }),
         ("model.classifier.bias", |c| {
-            c.classifier = cosine(1.0, f32::NAN)
+            c.classifier = cosine(1.0, f32::NAN);
         }),
         ("model.unknown", |c| {
             c.classifier = None;
@@ -288,6 +288,29 @@ fn impossible_schedules_are_refused_by_field() {
         let error = writer.to_bytes().expect_err(field).to_string();
         assert!(error.contains(&format!("{field}:")), "{field}: {error}");
     }
+}
+
+#[test]
+fn only_a_class_token_can_rank() {
+    let classless = ModelConfig {
+        prefix: 0,
+        pooling: Pooling::Mean,
+        ..testing::tiny()
+    };
+    let write = |config: &ModelConfig, ranking| {
+        let schedule = Schedule::constant(1, 1).ranked_by(ranking);
+        let writer = testing::writer(config, &[0], 1).with_schedules(vec![schedule]);
+        writer.to_bytes().map_err(|error| error.to_string())
+    };
+    for ranking in Ranking::ALL {
+        assert!(write(&testing::tiny(), ranking).is_ok(), "{ranking:?}");
+    }
+    assert!(write(&classless, Ranking::Similarity).is_ok());
+    let error = write(&classless, Ranking::ClassAttention).unwrap_err();
+    assert!(
+        error.contains("schedules[0].ranking: class-attention"),
+        "{error}"
+    );
 }
 
 fn cascade() -> Cascade {
@@ -486,6 +509,7 @@ fn what_was_measured_is_read_as_it_was_written() {
         ece_before: 0.07,
         ece: 0.02,
     });
+    schedules[1].ranking = Ranking::ClassAttention;
     schedules[1].merging = Some(MergingEffect {
         dataset: "photographs".into(),
         images: 256,

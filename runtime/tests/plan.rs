@@ -3,7 +3,9 @@
 use mergevit_kernels::ops::Merge;
 use mergevit_runtime::pack::Linear;
 use mergevit_runtime::plan::{Access, MAX_STEPS, MergeOp, Op, Span, Step};
-use mergevit_runtime::{Mlp, ModelConfig, Plan, PlanError, Pooling, RotaryKind, Schedule, testing};
+use mergevit_runtime::{
+    Mlp, ModelConfig, Plan, PlanError, Pooling, Ranking, RotaryKind, Schedule, testing,
+};
 use proptest::prelude::*;
 
 /// A value in the arena: where it lies, and the steps between which it must stay.
@@ -322,6 +324,15 @@ fn impossible_plans_are_refused() {
             expected: 12
         }
     );
+    let classless = ModelConfig {
+        prefix: 0,
+        pooling: Pooling::Mean,
+        ..config.clone()
+    };
+    let ranked = schedule.clone().ranked_by(Ranking::ClassAttention);
+    assert!(Plan::new(&config, &ranked, 1).is_ok());
+    let error = Plan::new(&classless, &ranked, 1).unwrap_err();
+    assert_eq!(error, PlanError::Ranking);
     let broken = ModelConfig {
         patch_size: 0,
         ..config

@@ -4,7 +4,8 @@ use mergevit_kernels::cuda::testing::{Options, test_device};
 use mergevit_runtime::inspect::{self, Op, token_map};
 use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{
-    Engine, EngineOptions, Frame, ModelConfig, PixelFormat, RotaryKind, RunError,
+    Engine, EngineOptions, Frame, ModelConfig, Pack, PixelFormat, Ranking, RotaryKind, RunError,
+    Schedule,
 };
 
 const BATCH: usize = 2;
@@ -19,6 +20,20 @@ fn options(backend: &str) -> EngineOptions {
 
 fn pixels(config: &ModelConfig) -> Vec<u8> {
     Random(8).bytes(BATCH * config.image_bytes())
+}
+
+/// A random pack with a schedule for each of `merged` and each ranking.
+fn pack(config: &ModelConfig, merged: &[u16]) -> Pack {
+    let mut schedules = testing::schedules(config.depth, merged);
+    if Ranking::ClassAttention.suits(config.prefix) {
+        let ranked = schedules.iter().map(|own| Schedule {
+            name: format!("{}-ranked", own.name),
+            ..own.clone().ranked_by(Ranking::ClassAttention)
+        });
+        schedules.extend(ranked.collect::<Vec<_>>());
+    }
+    let writer = testing::writer(config, merged, 21).with_schedules(schedules);
+    Pack::from_memory(writer.to_bytes().unwrap()).unwrap()
 }
 
 fn names(engine: &Engine) -> Vec<String> {
@@ -39,7 +54,7 @@ fn a_token_has_as_many_patches_as_its_size_says() {
     for (name, config) in testing::family() {
         let pixels = pixels(&config);
         let patches = config.tokens() - config.prefix;
-        let pack = testing::pack(&config, &[0, 1, 5, 60], 21);
+        let pack = testing::ranked_pack(&config, &[0, 1, 5, 60], 21);
         // Other backends give the same bits.
         let mut engine = options("cpu").build(pack).unwrap();
         for schedule in names(&engine) {
@@ -67,9 +82,10 @@ fn a_token_is_where_its_patches_are() {
     for (name, config) in family {
         let pixels = pixels(&config);
         let (side, patches) = (config.side(), config.tokens() - config.prefix);
-        let mut engine = options("cpu")
-            .build(testing::pack(&config, &[5], 21))
-            .unwrap();
+        let mut engine = options("cpu").build(pack(&config, &[5])).unwrap();
+        // The last schedule, which ranks by class attention where the model can.
+        let last = names(&engine).pop().unwrap();
+        engine.set_schedule(&last).unwrap();
         let mut positions = Vec::new();
         inspect::observe(&mut engine, &pixels, &mut |op, arena| {
             if let Op::Merge(op) = op {

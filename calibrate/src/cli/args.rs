@@ -6,7 +6,7 @@ use clap::{ArgAction, Args};
 use log::LevelFilter;
 use mergevit_kernels::ops::Merge;
 use mergevit_runtime::estimate::Module;
-use mergevit_runtime::{ModelConfig, Schedule};
+use mergevit_runtime::{ModelConfig, Ranking, Schedule};
 
 /// How much to say.
 #[derive(Clone, Copy, Debug, Args)]
@@ -131,12 +131,26 @@ pub(super) fn agreement(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Parses `NAME=R0,R1,...`.
+/// Parses `NAME=R0,R1,...` and `NAME=R0,R1,...:RANKING`.
 pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
-    let (name, list) = text.split_once('=').ok_or("expected NAME=R0,R1,...")?;
+    let (name, rest) = text.split_once('=').ok_or("expected NAME=R0,R1,...")?;
+    let (list, ranking) = match rest.split_once(':') {
+        Some((list, name)) => (list, ranking(name)?),
+        None => (rest, Ranking::default()),
+    };
     let r = |r: &str| merge(r).map_err(|error| format!("{r:?} in {list:?}: {error}"));
     let merge = list.split(',').map(r).collect::<Result<_, _>>()?;
-    Ok(Schedule::new(name, merge))
+    Ok(Schedule::new(name, merge).ranked_by(ranking))
+}
+
+/// Parses which tokens merge first.
+fn ranking(text: &str) -> Result<Ranking, String> {
+    let all = Ranking::ALL;
+    let found = all.into_iter().find(|ranking| ranking.name() == text);
+    found.ok_or_else(|| {
+        let names = all.map(Ranking::name).join(" or ");
+        format!("{text:?} ranks nothing, expected {names}")
+    })
 }
 
 /// Parses a percentage of an activation's values.
@@ -232,6 +246,11 @@ mod tests {
     #[test]
     fn a_schedule_names_what_is_wrong_in_it() {
         assert_eq!(schedule("late=0,8").unwrap().merge, [0, 8]);
+        let ranked = schedule("late=0,8:class-attention").unwrap();
+        assert_eq!(ranked.ranking, Ranking::ClassAttention);
+        assert_eq!(ranked.merge, [0, 8]);
+        let error = schedule("late=0,8:class_attention").unwrap_err();
+        assert!(error.contains("similarity or class-attention"), "{error}");
         let error = schedule("late=0,-8").unwrap_err();
         assert_eq!(error, "\"-8\" in \"0,-8\": expected 0 or more tokens");
         assert!(schedule("late").is_err());

@@ -140,15 +140,14 @@ impl Images {
     pub(super) fn split(&self, counts: &[usize]) -> Vec<Self> {
         let parts = self.dataset.split(counts).into_iter();
         parts
-            .map(|dataset| Self {
-                dataset,
-                model: self.model.clone(),
-                strict: self.strict,
-                next: 0,
-                skipped: 0,
-                first: None,
-            })
+            .map(|dataset| Self::of(dataset, &self.model, self.strict))
             .collect()
+    }
+
+    /// The same images from the first on; none of no images.
+    pub(super) fn again(&self) -> Option<Self> {
+        let images = self.split(&[self.len()]).pop();
+        images.filter(|images| images.len() > 0)
     }
 
     /// Number of images, with those that will be skipped.
@@ -164,6 +163,11 @@ impl Images {
     /// Whether images have labels.
     pub(super) fn is_labelled(&self) -> bool {
         self.dataset.is_labelled()
+    }
+
+    /// The classes of image `place` of the set, as batches number them.
+    pub(super) fn classes(&self, place: usize) -> Vec<usize> {
+        self.dataset.classes(place).collect()
     }
 
     /// Images that were skipped so far.
@@ -211,6 +215,13 @@ impl Images {
         }
         self.first.get_or_insert(error);
         Ok(())
+    }
+
+    /// Some images at model resolution, at most `count`, spread over the set: sets are sorted by class. Those that cannot
+    /// be read are left out in silence, because they are met again.
+    pub(super) fn spread(&self, count: usize) -> Batch {
+        let some = self.dataset.split(&[count]).swap_remove(0);
+        some.batch(0..some.len(), &self.model)
     }
 
     /// What the image at `place` of the set is called, and its pixels at model resolution.

@@ -31,7 +31,7 @@ pub(super) struct Measured {
     pub(super) schedules: Vec<Schedule>,
 }
 
-/// Classifies all images, after measuring noise over the first few.
+/// Classifies all images, after measuring noise over a few that are spread over the set.
 ///
 /// # Errors
 /// [`CommandError`]: images that cannot be read, a pack that changes meanwhile, a device that fails.
@@ -40,14 +40,11 @@ pub(super) fn measure(
     mut images: Images,
     options: &MeasureOptions,
 ) -> Result<Measured, CommandError> {
+    let noise = residual_noise(&mut evaluation, &images, options.console)?;
+    let why = options
+        .why
+        .and_then(|count| find_why(&evaluation, &images, count, options.console));
     let mut batch = images.next_batch()?;
-    let (mut noise, mut why) = (Vec::new(), None);
-    if let Some(batch) = &batch {
-        noise = residual_noise(&mut evaluation, batch, options.console)?;
-        why = options
-            .why
-            .and_then(|count| find_why(&evaluation, batch, count, options.console));
-    }
     let passes = evaluation.passes();
     let progress = Progress::new(options.console, "measuring", images.len(), passes);
     let mut places = Vec::new();
@@ -78,40 +75,30 @@ fn check_unchanged(pack: &Pack) -> Result<(), PackError> {
     })
 }
 
-/// The first images of a batch, at most `count`: how many, and their pixels.
-fn first(batch: &Batch, count: usize) -> (usize, &[u8]) {
-    let images = batch.labels.len();
-    let count = count.min(images);
-    (
-        count,
-        &batch.pixels[..count * (batch.pixels.len() / images)],
-    )
-}
-
 fn residual_noise(
     evaluation: &mut Evaluation<'_>,
-    batch: &Batch,
+    images: &Images,
     console: Console,
 ) -> Result<Vec<LayerNoise>, CommandError> {
     if !evaluation.has_noise() {
         return Ok(Vec::new());
     }
-    let (count, pixels) = first(batch, NOISE_IMAGES);
-    let progress = Progress::new(console, "comparing", count, 1);
-    Ok(evaluation.residual_noise(pixels, || progress.step())?)
+    let Batch { pixels, labels, .. } = images.spread(NOISE_IMAGES);
+    let progress = Progress::new(console, "comparing", labels.len(), 1);
+    Ok(evaluation.residual_noise(&pixels, || progress.step())?)
 }
 
-/// Which rounding costs how much; none without a checkpoint.
+/// Which rounding costs how much; none without a checkpoint, or if no image can be read.
 fn find_why(
     evaluation: &Evaluation<'_>,
-    batch: &Batch,
+    images: &Images,
     count: usize,
     console: Console,
 ) -> Option<Diagnosis> {
     let (checkpoint, pack) = (evaluation.checkpoint()?, evaluation.engine().pack());
-    let (count, pixels) = first(batch, count);
-    let progress = Progress::new(console, "diagnosing", count, passes(pack));
-    Some(diagnose(checkpoint, pack, pixels, &|| progress.step()))
+    let Batch { pixels, labels, .. } = images.spread(count);
+    let progress = Progress::new(console, "diagnosing", labels.len(), passes(pack));
+    (!labels.is_empty()).then(|| diagnose(checkpoint, pack, &pixels, &|| progress.step()))
 }
 
 /// A closer look at the worst images. `places` are those in the set, in the order in which images were classified.

@@ -26,6 +26,11 @@ pub(super) struct Reports {
 }
 
 impl ReportArgs {
+    /// Whether any is wanted.
+    pub(super) fn is_any(&self) -> bool {
+        self.json.is_some() || self.report.is_some()
+    }
+
     /// Opens them, none of which may be one of `inputs`.
     ///
     /// # Errors

@@ -55,7 +55,6 @@ fn schedules(pack: &Pack) -> Table {
         ])
     };
     Table {
-        title: "Schedules",
         header: ["schedule", "tokens", "GMAC"].map(String::from).into(),
         // A valid pack's schedules can all be planned.
         rows: pack.schedules().iter().filter_map(row).collect(),

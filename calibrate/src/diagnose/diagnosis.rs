@@ -11,10 +11,14 @@ pub struct Gain {
     pub quantizer: Option<Quantizer>,
     /// The layer, all of whose roundings are left out; none of a quantizer's.
     pub layer: Option<usize>,
-    /// By how much the outputs' noise falls, in dB.
+    /// By how much the noise of the features falls, in dB.
     pub gain_db: f64,
     /// Its standard error over the images; none of a single one.
     pub standard_error_db: Option<f64>,
+    /// By how much the noise of the classifier's scores falls, in dB; none without a classifier.
+    pub outputs_gain_db: Option<f64>,
+    /// Its standard error. With few classes it is large: the features tell more.
+    pub outputs_standard_error_db: Option<f64>,
 }
 
 /// Which rounding costs how much, without merging.
@@ -22,8 +26,11 @@ pub struct Gain {
 pub struct Diagnosis {
     /// Images measured.
     pub images: u64,
-    /// Signal to noise of the emulated outputs with all roundings, against full precision's; none if they are equal.
+    /// Signal to noise of the emulated features with all roundings, against full precision's, in dB; none if they are
+    /// equal. Features are what the classifier sees, or the output of a network without one.
     pub signal_to_noise_db: Option<f64>,
+    /// The same of the classifier's scores; none without a classifier.
+    pub outputs_signal_to_noise_db: Option<f64>,
     /// One for each quantizer of the model, the largest gain first.
     pub quantizers: Vec<Gain>,
     /// One for each layer, first to last.

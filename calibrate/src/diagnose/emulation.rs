@@ -3,11 +3,12 @@
 //! The pass is that of full precision ([`Forward`]) over weights in the pack's own units: activations come as the pack's
 //! integers before they are rounded, so that each rounding is one function, and leaving it out is to skip it.
 
-use super::exact::{Exact, Part, exact};
+use super::exact::{Exact, Part, exact, features};
 use super::means::Means;
 use super::network::{in_pack_units, units};
 use super::quantizer::LeftOut;
 use super::rounding::{Rounding, Units};
+use super::units::Steps;
 use crate::checkpoint::{Checkpoint, Weights};
 use crate::fp32::{Change, Forward, Point};
 use mergevit_runtime::Pack;
@@ -21,6 +22,17 @@ pub struct Emulation {
     network: Checkpoint,
     exact: Vec<Exact>,
     units: Units,
+    /// What the integers of the classifier's input mean; none without a classifier.
+    features: Option<Steps>,
+}
+
+/// What a pass gives for one image, in real units.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// (V) what the classifier sees; the output where there is no classifier.
+    pub features: Vec<f32>,
+    /// (outputs)
+    pub output: Vec<f32>,
 }
 
 impl std::fmt::Debug for Emulation {
@@ -42,31 +54,40 @@ impl Emulation {
             network: in_pack_units(checkpoint, pack),
             exact: Vec::new(),
             units: units(pack),
+            features: features(checkpoint, pack),
         };
         emulation.exact = exact(checkpoint, pack, &emulation.means(pixels));
         emulation
     }
 
-    /// (N) outputs for images at model resolution, `pixels` u8 (N, S, S, 3), without the roundings that are left out.
+    /// (N) what images at model resolution give, `pixels` u8 (N, S, S, 3), without the roundings that are left out.
     /// Calls `done` after each, from any thread.
-    pub fn outputs(
-        &mut self,
-        pixels: &[u8],
-        left_out: LeftOut,
-        done: &(dyn Fn() + Sync),
-    ) -> Vec<Vec<f32>> {
+    pub fn run(&mut self, pixels: &[u8], left_out: LeftOut, done: &(dyn Fn() + Sync)) -> Vec<Seen> {
         self.exchange(left_out);
         let images = pixels.par_chunks_exact(self.network.model.image_bytes());
         let run = |image| {
             let units = &self.units;
-            let mut rounding = Rounding { units, left_out };
-            let output = Forward::new(&self.network).run(image, &[], &mut rounding);
+            let mut watch = WatchFeatures {
+                rounding: Rounding { units, left_out },
+                features: Vec::new(),
+            };
+            let output = Forward::new(&self.network).run(image, &[], &mut watch);
             done();
-            output.logits
+            let mut features = watch.features;
+            if let Some(steps) = &self.features {
+                let steps = steps.step.iter().zip(&steps.shift);
+                for (x, (step, shift)) in features.iter_mut().zip(steps) {
+                    *x = (f64::from(*x) * step + shift) as f32;
+                }
+            }
+            Seen {
+                features,
+                output: output.logits,
+            }
         };
-        let outputs = images.map(run).collect();
+        let seen = images.map(run).collect();
         self.exchange(left_out);
-        outputs
+        seen
     }
 
     /// Exchanges the weights that are left out with exact ones, or back.
@@ -144,6 +165,21 @@ fn of(
                 Linear::PoolFc1 => (&mut pooling.fc1_weight, &mut pooling.fc1_bias),
                 _ => (&mut pooling.fc2_weight, &mut pooling.fc2_bias),
             }
+        }
+    }
+}
+
+/// Rounds, and keeps what the classifier sees.
+struct WatchFeatures<'a> {
+    rounding: Rounding<'a>,
+    features: Vec<f32>,
+}
+
+impl Change for WatchFeatures<'_> {
+    fn change(&mut self, point: Point, values: &mut [f32], width: usize) {
+        self.rounding.change(point, values, width);
+        if point == Point::FinalNorm {
+            self.features = values.to_vec();
         }
     }
 }

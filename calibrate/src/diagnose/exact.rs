@@ -222,6 +222,18 @@ fn pooling(
 }
 
 fn head(checkpoint: &Checkpoint, pack: &Pack) -> Option<Exact> {
+    let (weights, input) = (&checkpoint.weights, features(checkpoint, pack)?);
+    let exact = Layer::exact(&weights.head_weight, &weights.head_bias, &input);
+    Some(linear(
+        Quantizer::ClassifierWeights,
+        None,
+        Linear::Head,
+        exact,
+    ))
+}
+
+/// (V) what the integers of the classifier's input mean; none without a classifier.
+pub(super) fn features(checkpoint: &Checkpoint, pack: &Pack) -> Option<Steps> {
     let (model, weights) = (&checkpoint.model, &checkpoint.weights);
     if !model.head {
         return None;
@@ -236,15 +248,8 @@ fn head(checkpoint: &Checkpoint, pack: &Pack) -> Option<Exact> {
     let own = Steps::of_norm(&real, &packed);
     // Where the norm takes one token at a time, tokens side by side share its steps.
     let tokens = model.pooled_width() / width;
-    let input = Steps {
+    Some(Steps {
         step: own.step.repeat(tokens),
         shift: own.shift.repeat(tokens),
-    };
-    let exact = Layer::exact(&weights.head_weight, &weights.head_bias, &input);
-    Some(linear(
-        Quantizer::ClassifierWeights,
-        None,
-        Linear::Head,
-        exact,
-    ))
+    })
 }

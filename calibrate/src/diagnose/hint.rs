@@ -2,7 +2,7 @@
 
 use super::diagnosis::{Diagnosis, Gain};
 
-/// Signal to noise of outputs, in dB, below which INT8 of a checkpoint is unusually far from full precision. Those of
+/// Signal to noise of features, in dB, below which INT8 of a checkpoint is unusually far from full precision. Those of
 /// BENCHMARKS.md have 22 to 45 dB; below 20, more than some 4 decisions of 100 differ.
 pub const USUAL_DB: f64 = 20.0;
 
@@ -63,6 +63,8 @@ mod tests {
             layer,
             gain_db,
             standard_error_db: None,
+            outputs_gain_db: None,
+            outputs_standard_error_db: None,
         }
     }
 
@@ -70,6 +72,7 @@ mod tests {
         Diagnosis {
             images: 1,
             signal_to_noise_db: Some(db),
+            outputs_signal_to_noise_db: None,
             quantizers: vec![gain(Some(Quantizer::Hidden), None, gain_db)],
             layers: vec![gain(None, Some(0), 0.1), gain(None, Some(1), gain_db)],
             outliers: vec![Outlier {

@@ -1,8 +1,8 @@
 //! Why INT8 differs from full precision: which rounding costs how much.
 //!
 //! An [`Emulation`] computes a pack's network over real numbers with the pack's own scales and roundings. [`diagnose`]
-//! leaves out one rounding after the other, then all of one layer after the other, and says by how many decibels the
-//! outputs come nearer to full precision. What gains nothing is not worth anybody's work.
+//! leaves out one rounding after the other, then all of one layer after the other, and says by how many decibels features
+//! and outputs come nearer to full precision. What gains nothing is not worth anybody's work.
 
 mod diagnosis;
 mod emulation;
@@ -17,13 +17,13 @@ mod rounding;
 mod units;
 
 pub use diagnosis::{Diagnosis, Gain};
-pub use emulation::Emulation;
+pub use emulation::{Emulation, Seen};
 pub use hint::{USUAL_DB, hint};
 pub use outliers::{Outlier, Shared};
 pub use quantizer::{LeftOut, Quantizer};
 
 use crate::checkpoint::Checkpoint;
-use crate::fp32::Forward;
+use crate::fp32::{Forward, Point, Tap};
 use mergevit_runtime::Pack;
 use outliers::Reach;
 use ratio::{Squares, gain, signal_to_noise};
@@ -63,22 +63,20 @@ pub fn diagnose(
     assert!(!pixels.is_empty() && pixels.len().is_multiple_of(image));
     let (truth, reach) = full_precision(checkpoint, pixels, done);
     let mut emulation = Emulation::new(checkpoint, pack, pixels);
-    let mut measure = |left_out| -> Vec<Squares> {
-        let outputs = emulation.outputs(pixels, left_out, done);
-        truth
-            .iter()
-            .zip(&outputs)
-            .map(|(truth, found)| Squares::of(truth, found))
-            .collect()
-    };
+    let mut measure = |left_out| Noise::of(&truth, &emulation.run(pixels, left_out, done));
     let all = measure(LeftOut::Nothing);
+    let has_head = checkpoint.model.head;
     let mut gain_of = |left_out, quantizer, layer| {
-        let (gain_db, standard_error_db) = gain(&all, &measure(left_out));
+        let without = measure(left_out);
+        let (gain_db, standard_error_db) = gain(&all.features, &without.features);
+        let outputs = has_head.then(|| gain(&all.outputs, &without.outputs));
         Gain {
             quantizer,
             layer,
             gain_db,
             standard_error_db,
+            outputs_gain_db: outputs.map(|(gain, _)| gain),
+            outputs_standard_error_db: outputs.and_then(|(_, error)| error),
         }
     };
     let mut quantizers: Vec<Gain> = quantizers(pack)
@@ -91,7 +89,8 @@ pub fn diagnose(
         .collect();
     let mut diagnosis = Diagnosis {
         images: truth.len() as u64,
-        signal_to_noise_db: signal_to_noise(&all),
+        signal_to_noise_db: signal_to_noise(&all.features),
+        outputs_signal_to_noise_db: signal_to_noise(&all.outputs).filter(|_| has_head),
         quantizers,
         layers,
         outliers: reach.outliers(OUTLIERS),
@@ -101,23 +100,58 @@ pub fn diagnose(
     diagnosis
 }
 
-/// Outputs of full precision, and how far channels reach.
+/// How far images are from full precision.
+struct Noise {
+    features: Vec<Squares>,
+    outputs: Vec<Squares>,
+}
+
+impl Noise {
+    fn of(truth: &[Seen], found: &[Seen]) -> Self {
+        let pairs = || truth.iter().zip(found);
+        Self {
+            features: pairs()
+                .map(|(truth, found)| Squares::of(&truth.features, &found.features))
+                .collect(),
+            outputs: pairs()
+                .map(|(truth, found)| Squares::of(&truth.output, &found.output))
+                .collect(),
+        }
+    }
+}
+
+/// Looks at a pass in full precision.
+#[derive(Default)]
+struct Look {
+    reach: Reach,
+    features: Vec<f32>,
+}
+
+impl Tap for Look {
+    fn see(&mut self, point: Point, values: &[f32], width: usize) {
+        self.reach.see(point, values, width);
+        if point == Point::FinalNorm {
+            self.features = values.to_vec();
+        }
+    }
+}
+
+/// What full precision gives, and how far channels reach.
 fn full_precision(
     checkpoint: &Checkpoint,
     pixels: &[u8],
     done: &(dyn Fn() + Sync),
-) -> (Vec<Vec<f32>>, Reach) {
+) -> (Vec<Seen>, Reach) {
     let images = pixels.par_chunks_exact(checkpoint.model.image_bytes());
     let run = |image| {
-        let mut reach = Reach::default();
-        let output = Forward::new(checkpoint).run(image, &[], &mut reach);
+        let mut look = Look::default();
+        let output = Forward::new(checkpoint).run(image, &[], &mut look).logits;
         done();
-        (output.logits, reach)
+        let features = look.features;
+        (Seen { features, output }, look.reach)
     };
-    let runs: Vec<(Vec<f32>, Reach)> = images.map(run).collect();
-    let (outputs, reaches): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
-    (
-        outputs,
-        reaches.into_iter().fold(Reach::default(), Reach::or),
-    )
+    let runs: Vec<(Seen, Reach)> = images.map(run).collect();
+    let (seen, reaches): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
+    let reach = reaches.into_iter().fold(Reach::default(), Reach::or);
+    (seen, reach)
 }

@@ -38,6 +38,10 @@ pub(super) fn signal_to_noise(images: &[Squares]) -> Option<f64> {
 pub(super) fn gain(before: &[Squares], after: &[Squares]) -> (f64, Option<f64>) {
     let sum = |images: &[Squares]| images.iter().map(|own| own.noise).sum::<f64>();
     let (all_before, all_after) = (sum(before), sum(after));
+    if all_before == all_after {
+        // Also where neither has any noise.
+        return (0.0, (before.len() > 1).then_some(0.0));
+    }
     let gain = decibels(all_before / all_after);
     if before.len() < 2 {
         return (gain, None);

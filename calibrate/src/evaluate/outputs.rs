@@ -116,7 +116,7 @@ pub fn full_precision(
     pixels: &[u8],
     done: &(dyn Fn() + Sync),
 ) -> Outputs {
-    let forward = Forward::new(checkpoint);
+    let forward = Forward::new(checkpoint).ranked_by(schedule.ranking);
     let merge: Vec<usize> = schedule.merge.iter().map(|&r| r.into()).collect();
     let images = pixels.par_chunks_exact(checkpoint.model.image_bytes());
     let each: Vec<Real> = images

@@ -8,14 +8,14 @@ use crate::checkpoint::{Affine, Block};
 use mergevit_runtime::Mlp;
 
 impl Forward<'_> {
-    /// Adds attention to the residual stream; returns the keys (T, A).
+    /// Adds attention to the residual stream; returns queries and keys, (T, A) each.
     pub(super) fn attention(
         &self,
         layer: usize,
         block: &Block,
         tokens: &mut Tokens,
         tap: &mut impl Change,
-    ) -> Vec<f32> {
+    ) -> [Vec<f32>; 2] {
         let model = &self.checkpoint.model;
         let (width, inner) = (model.attention_width(), model.width);
         let mut x = self.norm(&tokens.residual, &block.norm1);
@@ -51,7 +51,7 @@ impl Forward<'_> {
         let y = linear(&context, width, &block.proj_weight, &block.proj_bias);
         add(&mut tokens.residual, &y);
         tap.change(Point::AttentionResidual(layer), &mut tokens.residual, inner);
-        key
+        [query, key]
     }
 
     /// Adds the MLP to the residual stream.

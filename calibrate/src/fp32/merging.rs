@@ -1,8 +1,11 @@
 //! Token merging in full precision (Bolya et al., arXiv 2210.09461).
 
 use super::Tokens;
+use super::elementwise::softmax_rows;
+use super::encoder::log_sizes;
 use super::product::{Matrix, multiply};
 use mergevit_kernels::ops::Merge;
+use mergevit_runtime::Ranking;
 
 /// What is the same in every layer.
 pub(super) struct Shape {
@@ -14,17 +17,39 @@ pub(super) struct Shape {
     pub(super) head_width: usize,
     /// P
     pub(super) prefix: usize,
+    /// Factor of attention's scores.
+    pub(super) score_factor: f32,
+    /// Which tokens merge.
+    pub(super) ranking: Ranking,
 }
 
-/// Merges up to `wanted` tokens by the mean over heads of `keys` (T, A). The prefix stays in front, then come the
-/// kept even tokens, then the odd ones.
-pub(super) fn merge(shape: &Shape, wanted: usize, keys: &[f32], tokens: Tokens) -> Tokens {
+/// Merges up to `wanted` tokens by the mean over heads of the keys; `queries` and `keys` (T, A). The prefix stays in
+/// front, then come the kept even tokens, then the odd ones.
+pub(super) fn merge(
+    shape: &Shape,
+    wanted: usize,
+    (queries, keys): (&[f32], &[f32]),
+    tokens: Tokens,
+) -> Tokens {
     let count = tokens.sizes.len();
     let merged = wanted.min(Merge::limit(count, shape.prefix));
     if merged == 0 {
         return tokens;
     }
-    let partner = partners(shape, merged, keys, count);
+    let mut pairs = most_similar(shape, keys, count);
+    if shape.ranking == Ranking::ClassAttention {
+        let shares = class_shares(shape, queries, keys, &tokens.sizes);
+        for pair in &mut pairs {
+            let share = shares[2 * pair.source].max(shares[2 * pair.target + 1]);
+            pair.priority = (pair.priority - 1.0).min(0.0) * share.sqrt();
+        }
+    }
+    // Stable: the lower index of equals comes first.
+    pairs.sort_by(|x, y| y.priority.total_cmp(&x.priority));
+    let mut partner = vec![None; count.div_ceil(2)];
+    for pair in &pairs[..merged] {
+        partner[pair.source] = Some(pair.target);
+    }
     let left = count - merged;
     let mut out = Tokens {
         residual: Vec::with_capacity(left * shape.width),
@@ -72,8 +97,16 @@ fn push(shape: &Shape, tokens: &Tokens, token: usize, sources: &[usize], out: &m
     out.positions.push(position.map(|p| p / f64::from(size)));
 }
 
-/// For every even token: the odd token that it merges into, if any.
-fn partners(shape: &Shape, merged: usize, keys: &[f32], tokens: usize) -> Vec<Option<usize>> {
+/// An even token and the odd one that it would merge into, as their numbers among even and odd tokens.
+struct Pair {
+    source: usize,
+    target: usize,
+    /// The largest merges first: at first the similarity.
+    priority: f32,
+}
+
+/// The most similar odd token of every even one behind the prefix.
+fn most_similar(shape: &Shape, keys: &[f32], tokens: usize) -> Vec<Pair> {
     let channels = shape.head_width;
     let mut metric = vec![0.0f32; tokens * channels];
     for (metric, keys) in metric
@@ -105,11 +138,9 @@ fn partners(shape: &Shape, merged: usize, keys: &[f32], tokens: usize) -> Vec<Op
         b.transposed(),
     );
 
-    let mut best: Vec<(usize, f32, usize)> = similarity
-        .chunks_exact(targets)
-        .enumerate()
-        .skip(shape.prefix.div_ceil(2))
-        .map(|(a, row)| {
+    let rows = similarity.chunks_exact(targets).enumerate();
+    rows.skip(shape.prefix.div_ceil(2))
+        .map(|(source, row)| {
             let start = (0, f32::NEG_INFINITY);
             let unprotected = row.iter().enumerate().skip(shape.prefix / 2);
             let best = unprotected.fold(
@@ -118,13 +149,99 @@ fn partners(shape: &Shape, merged: usize, keys: &[f32], tokens: usize) -> Vec<Op
                     if s > best.1 { (b, s) } else { best }
                 },
             );
-            (a, best.1, best.0)
+            Pair {
+                source,
+                target: best.0,
+                priority: best.1,
+            }
         })
-        .collect();
-    best.sort_by(|x, y| y.1.total_cmp(&x.1));
-    let mut partner = vec![None; sources];
-    for &(a, _, b) in &best[..merged] {
-        partner[a] = Some(b);
+        .collect()
+}
+
+/// The softmax of the first token's queries over the tokens behind the prefix, sizes included, summed over heads: (T), of
+/// which those of the prefix mean nothing.
+fn class_shares(shape: &Shape, queries: &[f32], keys: &[f32], sizes: &[u32]) -> Vec<f32> {
+    let (width, prefix) = (shape.heads * shape.head_width, shape.prefix);
+    let bias = log_sizes(sizes);
+    let mut shares = vec![0.0; sizes.len()];
+    for head in (0..width).step_by(shape.head_width) {
+        let channels = head..head + shape.head_width;
+        let query = &queries[channels.clone()];
+        let score = |key: &[f32]| -> f32 {
+            let products = query.iter().zip(&key[channels.clone()]);
+            products.map(|(q, k)| q * k).sum()
+        };
+        let rows = keys.chunks_exact(width).skip(prefix);
+        let mut scores: Vec<f32> = rows.map(score).collect();
+        softmax_rows(&mut scores, shape.score_factor, &bias[prefix..]);
+        for (share, score) in shares[prefix..].iter_mut().zip(scores) {
+            *share += score;
+        }
     }
-    partner
+    shares
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A class token and four patches; of the first two the keys are most alike.
+    const KEYS: [f32; 10] = [0.0, 0.0, 1.0, 0.0, 1.0, 0.1, 0.0, 1.0, 0.3, 1.0];
+
+    fn shape(ranking: Ranking) -> Shape {
+        Shape {
+            width: 1,
+            heads: 1,
+            head_width: 2,
+            prefix: 1,
+            score_factor: 1.0,
+            ranking,
+        }
+    }
+
+    /// Merges one of the two pairs; the class token's query is `query`.
+    fn merged(ranking: Ranking, query: [f32; 2]) -> Tokens {
+        let mut queries = [0.0; 10];
+        queries[..2].copy_from_slice(&query);
+        let tokens = Tokens {
+            residual: vec![0.0, 1.0, 3.0, 5.0, 9.0],
+            sizes: vec![1; 5],
+            positions: vec![[0.0; 2]; 5],
+        };
+        merge(&shape(ranking), 1, (&queries, &KEYS), tokens)
+    }
+
+    #[test]
+    fn what_the_class_token_looks_at_stays() {
+        let first_pair = [0.0, 9.0, 2.0, 5.0];
+        let second_pair = [0.0, 3.0, 1.0, 7.0];
+        for (ranking, query, residual) in [
+            (Ranking::Similarity, [8.0, 0.0], first_pair),
+            (Ranking::ClassAttention, [0.0, 0.0], first_pair),
+            (Ranking::ClassAttention, [8.0, 0.0], second_pair),
+            (Ranking::ClassAttention, [0.0, 8.0], first_pair),
+        ] {
+            let tokens = merged(ranking, query);
+            assert_eq!(tokens.residual, residual, "{ranking:?} {query:?}");
+            assert_eq!(tokens.sizes.iter().sum::<u32>(), 5);
+        }
+    }
+
+    #[test]
+    fn shares_are_a_softmax_of_what_is_behind_the_prefix() {
+        let query = [2.0, -1.0];
+        let sizes = [1, 1, 3, 1, 2];
+        let shares = class_shares(&shape(Ranking::ClassAttention), &query, &KEYS, &sizes);
+        let terms: Vec<f64> = (1..5)
+            .map(|token| {
+                let key = &KEYS[2 * token..][..2];
+                let score = f64::from(query[0] * key[0] + query[1] * key[1]);
+                f64::from(sizes[token]) * score.exp()
+            })
+            .collect();
+        let total: f64 = terms.iter().sum();
+        for (share, term) in shares[1..].iter().zip(terms) {
+            assert!((f64::from(*share) - term / total).abs() < 1e-6);
+        }
+    }
 }

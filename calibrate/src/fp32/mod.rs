@@ -13,6 +13,7 @@ mod rotary;
 
 use crate::checkpoint::Checkpoint;
 pub(crate) use elementwise::{activate, gate};
+use mergevit_runtime::Ranking;
 pub(crate) use product::{Matrix, linear, multiply};
 use rayon::prelude::*;
 
@@ -144,12 +145,26 @@ struct Tokens {
 #[derive(Clone, Copy, Debug)]
 pub struct Forward<'a> {
     checkpoint: &'a Checkpoint,
+    ranking: Ranking,
 }
 
 impl<'a> Forward<'a> {
     /// A forward pass over `checkpoint`'s weights, which it borrows.
     pub fn new(checkpoint: &'a Checkpoint) -> Self {
-        Self { checkpoint }
+        Self {
+            checkpoint,
+            ranking: Ranking::default(),
+        }
+    }
+
+    /// The same, but where tokens merge, `ranking` says which.
+    ///
+    /// # Panics
+    /// If the model cannot rank so, see [`Ranking::suits`].
+    #[must_use]
+    pub fn ranked_by(self, ranking: Ranking) -> Self {
+        assert!(ranking.suits(self.checkpoint.model.prefix));
+        Self { ranking, ..self }
     }
 
     /// Classifies N images at model resolution, `pixels` u8 (N, S, S, 3), on all of rayon's threads.
@@ -175,7 +190,7 @@ impl<'a> Forward<'a> {
         let model = &self.checkpoint.model;
         let mut tokens = self.embed(pixels, tap);
         for (layer, block) in self.checkpoint.weights.blocks.iter().enumerate() {
-            let keys = self.attention(layer, block, &mut tokens, tap);
+            let [queries, keys] = self.attention(layer, block, &mut tokens, tap);
             // Where only tokens of the prefix are pooled, merging the others changes nothing in the last layer.
             let is_dead = model.pooled_prefix().is_some() && layer + 1 == model.depth;
             let wanted = merge.get(layer).filter(|_| !is_dead).copied();
@@ -184,8 +199,10 @@ impl<'a> Forward<'a> {
                 heads: model.heads,
                 head_width: model.head_width,
                 prefix: model.prefix,
+                score_factor: self.checkpoint.score_factor,
+                ranking: self.ranking,
             };
-            tokens = merging::merge(&shape, wanted.unwrap_or(0), &keys, tokens);
+            tokens = merging::merge(&shape, wanted.unwrap_or(0), (&queries, &keys), tokens);
             self.mlp(layer, block, &mut tokens.residual, tap);
         }
         let logits = self.head(&tokens, tap);

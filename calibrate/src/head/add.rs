@@ -2,8 +2,9 @@
 
 use super::assess::Assessment;
 use super::features::Features;
+use super::make::Head;
 use super::prototypes::Means;
-use super::{Head, unknown};
+use super::unknown;
 use crate::confidence::FitError;
 use crate::evaluate::argmax;
 use mergevit_runtime::{Classes, Classifier, EmbeddingClassifier, Unknown};

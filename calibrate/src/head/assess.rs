@@ -2,7 +2,7 @@
 
 use super::features::Features;
 use super::folds::folds;
-use super::{Head, HeadOptions, make};
+use super::make::{Head, HeadOptions, make};
 use crate::confidence::{Reliability, confidence};
 use crate::evaluate::argmax;
 use mergevit_runtime::{Classifier, ScoreKind, normalize};

@@ -3,6 +3,7 @@
 use super::features::Features;
 use super::folds::folds;
 use super::logistic::{Parameters, Problem, mean_surprise};
+use super::temperature::temperature;
 use crate::fp32;
 use rayon::prelude::*;
 
@@ -79,7 +80,8 @@ pub(super) fn fit(features: &Features, count: usize) -> Fitted {
 }
 
 /// The strength under which held-out images surprise least, and their scores under it. Each strength goes on from what
-/// the one before it learned.
+/// the one before it learned. Surprise is taken at each strength's own temperature, which the scores will be divided by:
+/// else a strong penalty would be preferred for nothing but being less sure of itself.
 fn choose(features: &Features, folds: &mut [Fold]) -> (f64, Vec<f32>) {
     let steps = ((STRONGEST - WEAKEST) / STEP) as usize;
     let mut best: Option<(f64, f64, Vec<f32>)> = None;
@@ -87,7 +89,7 @@ fn choose(features: &Features, folds: &mut [Fold]) -> (f64, Vec<f32>) {
     for step in 0..=steps {
         let strength = 10f64.powf(STRONGEST - step as f64 * STEP);
         let scores = scores(features, folds, strength);
-        let surprise = mean_surprise(&scores, features.labels());
+        let surprise = calibrated_surprise(&scores, features.labels());
         if best.as_ref().is_none_or(|(least, ..)| surprise < *least) {
             best = Some((surprise, strength, scores));
             worse = 0;
@@ -100,6 +102,12 @@ fn choose(features: &Features, folds: &mut [Fold]) -> (f64, Vec<f32>) {
     }
     let (_, strength, scores) = best.expect("the first strength is the best so far");
     (strength, scores)
+}
+
+fn calibrated_surprise(scores: &[f32], labels: &[usize]) -> f64 {
+    let inverse = temperature(scores, labels).map_or(1.0, |temperature| 1.0 / temperature);
+    let scaled: Vec<f32> = scores.iter().map(|x| x * inverse as f32).collect();
+    mean_surprise(&scaled, labels)
 }
 
 /// (N, classes): every image by the fold that holds it out.

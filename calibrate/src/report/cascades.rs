@@ -26,7 +26,6 @@ pub(super) fn cascades(report: &Report) -> Table {
         "mean GMAC",
     ];
     Table {
-        title: "Cascades",
         header: header.map(String::from).into(),
         rows: report.cascades.iter().map(row).collect(),
     }
@@ -52,7 +51,6 @@ pub(super) fn confidence(report: &Report) -> Table {
         "without temperature %",
     ];
     Table {
-        title: "Confidence",
         header: header.map(String::from).into(),
         rows: report.schedules.iter().filter_map(row).collect(),
     }

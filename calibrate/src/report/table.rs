@@ -5,7 +5,6 @@ use crate::evaluate::{LayerNoise, Place};
 
 /// Text, row by row. The first column names the row; numbers follow.
 pub(crate) struct Table {
-    pub(crate) title: &'static str,
     pub(crate) header: Vec<String>,
     /// Each as long as the header.
     pub(crate) rows: Vec<Vec<String>>,
@@ -35,7 +34,6 @@ pub(super) fn embeddings(report: &Report) -> Table {
     };
     let header = ["schedule", "cosine with FP32", "least", "GMAC"];
     Table {
-        title: "Embeddings, INT8 against FP32",
         header: header.map(String::from).into(),
         rows: report.schedules.iter().filter_map(row).collect(),
     }
@@ -79,7 +77,6 @@ pub(super) fn accuracy(report: &Report) -> Table {
         ]
     });
     Table {
-        title: "Accuracy",
         header: header.map(String::from).into(),
         rows: full.into_iter().chain(schedules).collect(),
     }
@@ -104,7 +101,6 @@ pub(super) fn noise(report: &Report) -> Table {
     };
     let rows = report.noise.iter();
     Table {
-        title: "Residual stream, INT8 against FP32",
         header: ["after", "signal to noise, dB"].map(String::from).into(),
         rows: rows.map(|noise| vec![place(noise), ratio(noise)]).collect(),
     }

@@ -61,7 +61,6 @@ mod tests {
     fn columns_line_up() {
         let row = |cells: [&str; 3]| cells.map(String::from).to_vec();
         let table = Table {
-            title: "",
             header: row(["schedule", "top-1 %", "GMAC"]),
             rows: vec![row(["r0", "87.02", "17.563"]), row(["late", "-", "9.1"])],
         };

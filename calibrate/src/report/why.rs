@@ -17,15 +17,21 @@ pub(super) fn layers(report: &Report) -> Table {
 }
 
 fn table(what: &str, gains: &[Gain]) -> Table {
-    let row = |gain: &Gain| {
-        let error = gain
-            .standard_error_db
-            .map_or_else(String::new, |error| format!(" ± {error:.2}"));
-        vec![gain.name(), format!("{:+.2}{error}", gain.gain_db)]
+    let decibels = |gain: Option<f64>, error: Option<f64>| match (gain, error) {
+        (Some(gain), Some(error)) => format!("{gain:+.2} ± {error:.2}"),
+        (Some(gain), None) => format!("{gain:+.2}"),
+        (None, _) => "-".into(),
     };
+    let row = |gain: &Gain| {
+        vec![
+            gain.name(),
+            decibels(Some(gain.gain_db), gain.standard_error_db),
+            decibels(gain.outputs_gain_db, gain.outputs_standard_error_db),
+        ]
+    };
+    let header = [what, "features gain, dB", "outputs gain, dB"];
     Table {
-        title: "Why INT8 differs",
-        header: vec![what.into(), "outputs gain, dB".into()],
+        header: header.map(String::from).into(),
         rows: gains.iter().map(row).collect(),
     }
 }

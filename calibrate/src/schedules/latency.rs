@@ -133,7 +133,7 @@ mod tests {
     fn schedules_that_were_not_measured_are_predicted() {
         let config = testing::model(128, 8, 2, 12, 10);
         let model = model(&config);
-        for shape in super::super::Shape::all(12) {
+        for shape in super::super::Shape::all(&config) {
             for amount in [2.0, 6.0, 10.0] {
                 let schedule = Schedule::new("own", shape.merge(amount, &config));
                 let plan = Plan::new(&config, &schedule, 1).unwrap();

@@ -43,10 +43,10 @@ const HALVINGS: usize = 18;
 pub fn candidates(cost: &Cost<'_>, share: f64) -> Vec<Candidate> {
     let model = cost.pack().config();
     let mut candidates: Vec<Candidate> = Vec::new();
-    for shape in Shape::all(model.depth) {
+    for shape in Shape::all(model) {
         let candidate = |amount: f64| {
             let name = format!("candidate-{}", candidates.len());
-            let schedule = Schedule::new(name, shape.merge(amount, model));
+            let schedule = shape.schedule(name, amount, model);
             Candidate {
                 share: cost.share(&schedule),
                 shape,
@@ -66,7 +66,10 @@ pub fn candidates(cost: &Cost<'_>, share: f64) -> Vec<Candidate> {
                 false => too_little = amount,
             }
         }
-        let is_new = |own: &Candidate| own.schedule.merge != best.schedule.merge;
+        let is_new = |own: &Candidate| {
+            let (own, best) = (&own.schedule, &best.schedule);
+            (&own.merge, own.ranking) != (&best.merge, best.ranking)
+        };
         if candidates.iter().all(is_new) {
             candidates.push(best);
         }
@@ -173,11 +176,10 @@ mod tests {
                 assert!(own <= share && own > share - 0.02, "{candidate:?}");
                 assert_eq!(own, cost.share(&candidate.schedule));
             }
+            let same = |a: &Schedule, b: &Schedule| a.merge == b.merge && a.ranking == b.ranking;
             let is_new = |index: usize| {
-                let own = &all[index].schedule.merge;
-                all[..index]
-                    .iter()
-                    .all(|other| other.schedule.merge != *own)
+                let mut others = all[..index].iter();
+                others.all(|other| !same(&other.schedule, &all[index].schedule))
             };
             assert!((0..all.len()).all(is_new));
         }

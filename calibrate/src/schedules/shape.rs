@@ -1,7 +1,7 @@
 //! Few numbers that describe how many tokens each layer merges.
 
 use mergevit_kernels::ops::Merge;
-use mergevit_runtime::ModelConfig;
+use mergevit_runtime::{ModelConfig, Ranking, Schedule};
 use std::fmt;
 
 /// How merging is spread over the layers: nothing before `start`, then a straight line. The last layer merges nothing,
@@ -13,6 +13,8 @@ pub struct Shape {
     /// From -1, as many as possible at the start and none at the end, over 0, the same in each layer, to 1, the
     /// other way round.
     pub slope: f64,
+    /// Which tokens merge first.
+    pub ranking: Ranking,
 }
 
 /// Slopes that are tried.
@@ -26,17 +28,31 @@ impl Shape {
     pub const CONSTANT: Self = Self {
         start: 0,
         slope: 0.0,
+        ranking: Ranking::Similarity,
     };
 
-    /// All shapes that are tried for a model of so many layers.
-    pub fn all(depth: usize) -> Vec<Self> {
-        let mut starts: Vec<_> = (0..STARTS).map(|i| i * 2 * depth / (3 * STARTS)).collect();
+    /// All shapes that are tried for a model.
+    pub fn all(model: &ModelConfig) -> Vec<Self> {
+        let starts = (0..STARTS).map(|index| index * 2 * model.depth / (3 * STARTS));
+        let mut starts: Vec<_> = starts.collect();
         starts.dedup();
+        let rankings = Ranking::ALL.into_iter();
         let mut shapes = Vec::new();
-        for start in starts {
-            shapes.extend(SLOPES.map(|slope| Self { start, slope }));
+        for ranking in rankings.filter(|ranking| ranking.suits(model.prefix)) {
+            for &start in &starts {
+                shapes.extend(SLOPES.map(|slope| Self {
+                    start,
+                    slope,
+                    ranking,
+                }));
+            }
         }
         shapes
+    }
+
+    /// The schedule that merges `amount` tokens on the mean of the layers that merge.
+    pub fn schedule(&self, name: String, amount: f64, model: &ModelConfig) -> Schedule {
+        Schedule::new(name, self.merge(amount, model)).ranked_by(self.ranking)
     }
 
     /// r of each layer of `model`, which is `amount` on the mean of the layers that merge. Fractions add up from layer to
@@ -70,7 +86,11 @@ impl Shape {
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "from layer {}, slope {}", self.start, self.slope)
+        write!(f, "from layer {}, slope {}", self.start, self.slope)?;
+        match self.ranking {
+            Ranking::Similarity => Ok(()),
+            ranking => write!(f, ", by {}", ranking.name()),
+        }
     }
 }
 
@@ -86,7 +106,15 @@ mod tests {
 
     #[test]
     fn shapes_are_lines_from_their_start() {
-        let merge = |start, slope, amount| Shape { start, slope }.merge(amount, &model());
+        let merge = |start, slope, amount| {
+            let ranking = Ranking::Similarity;
+            let shape = Shape {
+                start,
+                slope,
+                ranking,
+            };
+            shape.merge(amount, &model())
+        };
         assert_eq!(merge(0, 0.0, 2.0), [2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 0]);
         assert_eq!(merge(6, 0.0, 3.0), [0, 0, 0, 0, 0, 0, 3, 3, 3, 3, 3, 0]);
         assert_eq!(merge(1, 1.0, 4.5), [0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0]);
@@ -109,7 +137,7 @@ mod tests {
 
     #[test]
     fn more_is_never_less() {
-        for shape in Shape::all(12) {
+        for shape in Shape::all(&model()) {
             let mut last = 0;
             for amount in 0..40 {
                 let merge = shape.merge(f64::from(amount) / 4.0, &model());
@@ -123,12 +151,28 @@ mod tests {
     #[test]
     fn shapes_differ_and_fit_every_depth() {
         for depth in [1, 2, 3, 6, 12, 24, 40] {
-            let shapes = Shape::all(depth);
+            let model = testing::model(64, 8, 2, depth, 10);
+            let shapes = Shape::all(&model);
             assert!(shapes.contains(&Shape::CONSTANT), "{depth}");
             for (index, shape) in shapes.iter().enumerate() {
                 assert!(!shapes[..index].contains(shape), "{depth}: {shape:?}");
                 assert!(shape.start < depth);
+                let schedule = shape.schedule("own".into(), 2.0, &model);
+                assert_eq!(schedule.ranking, shape.ranking);
             }
         }
+    }
+
+    #[test]
+    fn only_a_class_token_ranks_by_its_attention() {
+        let mut model = model();
+        let ranks = |model: &ModelConfig| {
+            let shapes = Shape::all(model).into_iter();
+            let count = shapes.filter(|own| own.ranking == Ranking::ClassAttention);
+            count.count()
+        };
+        assert_eq!(2 * ranks(&model), Shape::all(&model).len());
+        model.prefix = 0;
+        assert_eq!(ranks(&model), 0);
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn all() -> Vec<OperationCase> {
     let mut cases = vec![patchify];
     cases.extend(whole(BASE_WIDTH));
     cases.extend(layer(BASE_WIDTH, last, kept));
-    cases.push(merging(BASE_WIDTH, last));
+    cases.push(merging("merge", BASE_WIDTH, last));
     cases.push(pooling(
         "pool_mean",
         BASE_WIDTH,
@@ -95,7 +95,8 @@ fn whole(width: usize) -> Vec<OperationCase> {
     let row = 3 * PATCH_SIZE * PATCH_SIZE;
     let mut cases = vec![product("embed", [PATCHES, width, row], Linear::embed)];
     cases.extend(layer(width, TOKENS, TOKENS));
-    cases.push(merging(width, TOKENS));
+    cases.push(merging("merge", width, TOKENS));
+    cases.push(merging("merge_by_class", width, TOKENS));
     cases.extend(head(width));
     cases
 }
@@ -146,7 +147,8 @@ fn pooling(
     })
 }
 
-fn merging(width: usize, tokens: usize) -> OperationCase {
+/// `merge`, or `merge_by_class`, where the class token's attention ranks.
+fn merging(operation: &'static str, width: usize, tokens: usize) -> OperationCase {
     let shape = Merge {
         batch: 1,
         tokens,
@@ -158,9 +160,9 @@ fn merging(width: usize, tokens: usize) -> OperationCase {
     };
     let kept = tokens - MERGED;
     case(
-        "merge",
+        operation,
         format!("{tokens}to{kept}x{width}"),
-        move |random| Merging::new(random, shape),
+        move |random| Merging::new(random, shape, operation == "merge_by_class"),
     )
 }
 

@@ -303,17 +303,19 @@ pub(crate) struct Merging {
     qkv: Vec<i8>,
     residual: Vec<f16>,
     sizes: Vec<u32>,
+    score_scale: Option<Vec<f32>>,
     merged_residual: Vec<f16>,
     merged_sizes: Vec<u32>,
 }
 
 impl Merging {
-    pub(crate) fn new(random: &mut Random, shape: Merge) -> Self {
+    pub(crate) fn new(random: &mut Random, shape: Merge, by_class: bool) -> Self {
         let kept = shape.tokens - shape.merged;
         Self {
             qkv: random.i8s(shape.tokens * 3 * shape.width, false),
             residual: random.f16s(shape.tokens * shape.width, 1.0),
             sizes: sizes(random, shape.tokens),
+            score_scale: by_class.then(|| vec![1e-4; shape.heads]),
             merged_residual: vec![f16::ZERO; kept * shape.width],
             merged_sizes: vec![0; kept],
             shape,
@@ -346,6 +348,7 @@ impl Operation for Merging {
             qkv: &self.qkv,
             residual: &self.residual,
             sizes: &self.sizes,
+            score_scale: self.score_scale.as_deref(),
             positions: Positions::None,
         };
         let output = MergeOutput {

@@ -1,5 +1,6 @@
 //! Token merging: similarities spread over the threads, matching and ranking on one, rows spread again.
 
+use super::class_share::ShareScratch;
 use super::isa::Isa;
 use super::scratch::SCRATCH;
 use super::shared::SharedMut;
@@ -20,10 +21,12 @@ pub(super) struct MergeScratch {
     /// (B, T, D): the sum of each token's keys over heads; 32 heads of +-127 fit 16 bits.
     metric: Box<[i16]>,
     inverse_norm: Box<[f32]>,
+    /// Of each source's best target; then what ranks it, the largest first.
     similarity: Box<[f32]>,
     partner: Box<[u16]>,
     /// Per output row: the token it starts from.
     origin: Box<[u16]>,
+    share: ShareScratch,
 }
 
 impl MergeScratch {
@@ -35,6 +38,7 @@ impl MergeScratch {
             similarity: zeroed(all, SCRATCH)?,
             partner: zeroed(all, SCRATCH)?,
             origin: zeroed(all, SCRATCH)?,
+            share: ShareScratch::new(capacity)?,
         })
     }
 }
@@ -58,14 +62,14 @@ pub(super) fn merge<I: Isa>(
     assert_eq!(output.residual.len(), shape.batch * kept * width);
     assert_eq!(output.sizes.len(), shape.batch * kept);
 
-    let compare = match shape.head_width {
-        32 => similarities::<I, 32>,
-        64 => similarities::<I, 64>,
-        96 => similarities::<I, 96>,
-        128 => similarities::<I, 128>,
+    let find = match shape.head_width {
+        32 => priorities::<I, 32>,
+        64 => priorities::<I, 64>,
+        96 => priorities::<I, 96>,
+        128 => priorities::<I, 128>,
         other => panic!("heads are of {HEAD_WIDTHS:?} channels, not {other}"),
     };
-    compare(isa, team, scratch, input.qkv, shape);
+    find(isa, team, scratch, &input, shape);
     for image in 0..shape.batch {
         select(
             shape,
@@ -75,6 +79,21 @@ pub(super) fn merge<I: Isa>(
         );
     }
     rows(isa, team, scratch, shape, input, &mut output);
+}
+
+/// Best partner of every A token of every image, and what ranks it, for heads of `D` channels.
+fn priorities<I: Isa, const D: usize>(
+    isa: I,
+    team: &mut Team,
+    scratch: &mut MergeScratch,
+    input: &MergeInput<'_>,
+    shape: &Merge,
+) {
+    metrics::<I, D>(isa, team, scratch, input.qkv, shape);
+    similarities::<I, D>(isa, team, scratch, shape);
+    if let Some(score_scale) = input.score_scale {
+        weigh::<I, D>(isa, team, scratch, (input, score_scale), shape);
+    }
 }
 
 /// Metric and inverse norm of every token, for heads of `D` channels.
@@ -129,10 +148,8 @@ fn similarities<I: Isa, const D: usize>(
     isa: I,
     team: &mut Team,
     scratch: &mut MergeScratch,
-    qkv: &[i8],
     shape: &Merge,
 ) {
-    metrics::<I, D>(isa, team, scratch, qkv, shape);
     let tokens = shape.tokens;
     let (sources, targets) = (shape.sources(), shape.targets());
     let tasks = sources.div_ceil(TASK_TOKENS);
@@ -163,6 +180,44 @@ fn similarities<I: Isa, const D: usize>(
                             (*best, *partner) = (s, b as u16);
                         }
                     }
+                }
+            },
+        );
+    });
+}
+
+/// Makes priorities of similarities, by the class token's attention.
+fn weigh<I: Isa, const D: usize>(
+    isa: I,
+    team: &mut Team,
+    scratch: &mut MergeScratch,
+    (input, score_scale): (&MergeInput<'_>, &[f32]),
+    shape: &Merge,
+) {
+    let (tokens, prefix) = (shape.tokens, shape.prefix);
+    assert!(prefix >= 1, "the first token is the class token");
+    assert_eq!(score_scale.len(), shape.heads);
+    let row = 3 * shape.heads * D;
+    let partner = &scratch.partner[..];
+    let priority = SharedMut::new(&mut scratch.similarity);
+    let share = scratch.share.split();
+    team.run(shape.batch, &|_, image| {
+        let all = image * tokens..(image + 1) * tokens;
+        // SAFETY: one task an image.
+        let (priority, share) = unsafe { (priority.part(all.clone()), share.image(image)) };
+        let partner = &partner[all.clone()];
+        let of_image = (
+            &input.qkv[all.start * row..all.end * row],
+            &input.sizes[all],
+        );
+        isa.vectorize(
+            #[inline(always)]
+            || {
+                let share = share.compute::<I, D>(isa, shape, of_image, score_scale);
+                for a in shape.protected_sources()..shape.sources() {
+                    let target = 2 * usize::from(partner[a]) + 1;
+                    let pair = share[2 * a - prefix].max(share[target - prefix]);
+                    priority[a] = (priority[a] - 1.0).min(0.0) * pair.sqrt();
                 }
             },
         );

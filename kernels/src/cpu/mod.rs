@@ -5,6 +5,7 @@
 
 mod attention;
 mod backend;
+mod class_share;
 mod epilogues;
 mod error;
 mod head;

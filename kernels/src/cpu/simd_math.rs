@@ -64,13 +64,18 @@ fn horner<I: Isa, const TERMS: usize>(isa: I, poly: &[f32; TERMS], x: I::F32) ->
     p
 }
 
-/// [`crate::math::softmax_weight`] in the second byte of every lane, beside other bits.
+/// [`crate::math::exp2_255`].
 #[inline(always)]
-pub(super) fn softmax_weight<I: Isa>(isa: I, x: I::F32, offset: I::F32) -> I::I32 {
+pub(super) fn exp2_255<I: Isa>(isa: I, x: I::F32) -> I::F32 {
     let x = isa.max(x, isa.splat_f32(EXP2_FLOOR));
     let n = isa.to_i32(x);
     let f = isa.sub(x, isa.to_f32(n));
     let p = horner(isa, &EXP2_POLY, f);
-    let scaled = isa.add_i32(isa.bits(p), isa.shift_left::<23>(n));
-    isa.bits(isa.add(isa.float_of_bits(scaled), offset))
+    isa.float_of_bits(isa.add_i32(isa.bits(p), isa.shift_left::<23>(n)))
+}
+
+/// [`crate::math::softmax_weight`] in the second byte of every lane, beside other bits.
+#[inline(always)]
+pub(super) fn softmax_weight<I: Isa>(isa: I, x: I::F32, offset: I::F32) -> I::I32 {
+    isa.bits(isa.add(exp2_255(isa, x), offset))
 }

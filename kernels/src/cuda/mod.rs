@@ -59,7 +59,7 @@ pub use kernel::Kernel;
 pub use launch::Launch;
 pub use layer_norm::{LayerNormParams, layer_norm, layer_norm_half};
 pub use merge_match::{
-    MergeMatchOperands, MergeMatchParams, merge_match, merge_match_shared_bytes,
+    ClassAttention, MergeMatchOperands, MergeMatchParams, merge_match, merge_match_shared_bytes,
 };
 pub use merge_norm::{MergeNormOperands, MergeNormParams, MergePositions, merge_norm};
 pub use modules::{MODULES, Module};

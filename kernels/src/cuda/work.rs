@@ -124,21 +124,25 @@ pub(super) struct MergeMatchWork {
     pub(super) heads: u32,
     /// D
     pub(super) channels: u32,
+    /// Tokens of an image that the class token's attention is computed for.
+    pub(super) attended: u32,
 }
 
 /// Matching of `batch` images: each block makes the metric of its sources and of all targets, and compares them; the
-/// last block of an image ranks its sources.
+/// last block of an image ranks its sources. The class token's attention comes on top, for 32 tokens at a time.
 pub(super) fn merge_match(batch: u32, of: &MergeMatchWork) -> Work {
     let (blocks, channels) = (u64::from(of.blocks), u64::from(of.channels));
     let (groups, sources) = (u64::from(of.groups), u64::from(of.sources));
     let eights = u64::from(of.targets.div_ceil(8));
     let rows = 16 * groups + u64::from(of.targets.next_multiple_of(32));
-    let row = (channels / 32) * (9 + 8 * u64::from(of.heads) / 5);
+    let heads = u64::from(of.heads);
+    let row = (channels / 32) * (9 + 8 * heads / 5);
+    let attention = u64::from(of.attended.div_ceil(32)) * (100 + heads * (128 + 9 * channels / 8));
     Work {
         // Products of high and low bytes with each other.
         tensor_macs: blocks * 16 * groups * 8 * eights * 4 * channels,
         instructions: blocks * (1870 + rows * row + groups * eights * 169)
-            + u64::from(batch) * 9 * sources * sources / 128,
+            + u64::from(batch) * (9 * sources * sources / 128 + attention),
     }
 }
 

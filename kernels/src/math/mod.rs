@@ -11,7 +11,7 @@ mod softmax;
 pub use activation::{ACTIVATION_TERMS, Activation};
 pub use log2::log2_table;
 pub use softmax::{
-    DITHER_KEYS, DITHER_QUERIES, EXP2_FLOOR, EXP2_POLY, softmax_offset, softmax_weight,
+    DITHER_KEYS, DITHER_QUERIES, EXP2_FLOOR, EXP2_POLY, exp2_255, softmax_offset, softmax_weight,
 };
 
 /// `clamp(rne(x), -127, 127)`. Clamping first gives the same integer and makes NaN a defined -127,

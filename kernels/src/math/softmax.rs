@@ -32,12 +32,11 @@ pub const fn softmax_offset(query: usize, key: usize) -> f32 {
     ROUNDER + (steps % 256) as f32 / 256.0
 }
 
-/// `floor(255 * 2^x + offset)` for `x <= 0` and an offset of [`softmax_offset`], the sum rounded to 1/256: a softmax
-/// numerator in 0..=255. It is 255 for an `x` of 0, and 0 for all below -17.
+/// `255 * 2^x` for `x <= 0`: a softmax numerator before it is rounded; below [`EXP2_FLOOR`] that of the floor.
 ///
 /// The integer part of `x` goes into the exponent field, the rest through one polynomial.
 #[inline]
-pub fn softmax_weight(x: f32, offset: f32) -> u32 {
+pub fn exp2_255(x: f32) -> f32 {
     let x = x.max(EXP2_FLOOR);
     let n = x.round_ties_even();
     let f = x - n;
@@ -45,9 +44,15 @@ pub fn softmax_weight(x: f32, offset: f32) -> u32 {
     for &c in EXP2_POLY[..4].iter().rev() {
         p = p.mul_add(f, c);
     }
-    let scaled = f32::from_bits(p.to_bits().wrapping_add(((n as i32) << 23) as u32));
+    f32::from_bits(p.to_bits().wrapping_add(((n as i32) << 23) as u32))
+}
+
+/// `floor(255 * 2^x + offset)` for `x <= 0` and an offset of [`softmax_offset`], the sum rounded to 1/256: a softmax
+/// numerator in 0..=255. It is 255 for an `x` of 0, and 0 for all below -17.
+#[inline]
+pub fn softmax_weight(x: f32, offset: f32) -> u32 {
     // The sum lies between 2^15 and 2^15 + 256, so its 16 low bits count steps of 1/256.
-    (scaled + offset).to_bits() >> 8 & 0xff
+    (exp2_255(x) + offset).to_bits() >> 8 & 0xff
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use super::class_share::class_shares;
 use crate::ops::{MAX_HEAD_WIDTH, MAX_TOKENS, Merge, MergeInput, MergeOutput};
 use half::f16;
 
@@ -14,10 +15,27 @@ pub struct Matching {
     pub similarity: Box<[f32]>,
     /// Per A token: index of its best B token.
     pub partner: Box<[u16]>,
+    /// Per A token: what ranks it, the largest first; `-inf` for the prefix.
+    pub priority: Box<[f32]>,
     /// Per A token: whether it merges.
     pub merges: Box<[bool]>,
     metric: Box<[Metric]>,
     inverse_norm: Box<[f32]>,
+    /// Per token behind the prefix: its share of the class token's attention.
+    share: Box<[f32]>,
+    /// Per token behind the prefix: its score in one head.
+    score: Box<[f32]>,
+}
+
+/// What decides which tokens of one image merge.
+#[derive(Clone, Copy, Debug)]
+pub struct MatchInput<'a> {
+    /// (T, 3A)
+    pub qkv: &'a [i8],
+    /// (T)
+    pub sizes: &'a [u32],
+    /// As in [`MergeInput`].
+    pub score_scale: Option<&'a [f32]>,
 }
 
 impl Default for Matching {
@@ -32,9 +50,12 @@ impl Matching {
         Self {
             similarity: vec![0.0; MAX_SOURCES].into(),
             partner: vec![0; MAX_SOURCES].into(),
+            priority: vec![0.0; MAX_SOURCES].into(),
             merges: vec![false; MAX_SOURCES].into(),
             metric: vec![[0; MAX_HEAD_WIDTH]; MAX_TOKENS].into(),
             inverse_norm: vec![0.0; MAX_TOKENS].into(),
+            share: vec![0.0; MAX_TOKENS].into(),
+            score: vec![0.0; MAX_TOKENS].into(),
         }
     }
 }
@@ -43,14 +64,34 @@ fn dot(a: &Metric, b: &Metric) -> i32 {
     a.iter().zip(b).map(|(&a, &b)| a * b).sum()
 }
 
-/// Bipartite soft matching (Bolya et al., arXiv 2210.09461) on the keys of one image, `qkv` (T, 3A).
+/// Bipartite soft matching (Bolya et al., arXiv 2210.09461) on the keys of one image.
 ///
 /// Even tokens are A, odd tokens are B; the prefix takes no part. The metric of a token is the sum of its quantized
 /// keys over heads. Each A token's partner is the B token of largest cosine similarity, ties to the lower
-/// index; the `merged` most similar A tokens merge, ties to the lower index.
-pub fn match_tokens(shape: &Merge, qkv: &[i8], out: &mut Matching) {
-    let width = shape.heads * shape.head_width;
+/// index; the `merged` A tokens of highest priority merge, ties to the lower index.
+///
+/// The priority is the similarity; with a score scale it is the distance of the pair, negative, times the square root
+/// of what the class token's attention gives the one of them to which it gives more.
+pub fn match_tokens(shape: &Merge, input: MatchInput<'_>, out: &mut Matching) {
     assert!(shape.merged >= 1 && shape.merged <= Merge::limit(shape.tokens, shape.prefix));
+    measure(shape, input.qkv, out);
+    find_partners(shape, out);
+    let sources = shape.sources();
+    out.priority[..sources].copy_from_slice(&out.similarity[..sources]);
+    if let Some(score_scale) = input.score_scale {
+        weigh(shape, input, score_scale, out);
+    }
+    let priority = &out.priority[..sources];
+    for (a, &own) in priority.iter().enumerate() {
+        let ahead = |(other, &p): (usize, &f32)| p > own || (p == own && other < a);
+        let rank = priority.iter().enumerate().filter(|&x| ahead(x)).count();
+        out.merges[a] = rank < shape.merged;
+    }
+}
+
+/// Metric of every token, and its inverse norm.
+fn measure(shape: &Merge, qkv: &[i8], out: &mut Matching) {
+    let width = shape.heads * shape.head_width;
     for (token, row) in qkv.chunks_exact(3 * width).enumerate() {
         let metric = &mut out.metric[token];
         metric.fill(0);
@@ -66,8 +107,11 @@ pub fn match_tokens(shape: &Merge, qkv: &[i8], out: &mut Matching) {
             1.0 / (norm as f32).sqrt()
         };
     }
-    let sources = shape.sources();
-    for a in 0..sources {
+}
+
+/// Most similar target of every source.
+fn find_partners(shape: &Merge, out: &mut Matching) {
+    for a in 0..shape.sources() {
         let (mut best, mut partner) = (f32::NEG_INFINITY, 0);
         if a >= shape.protected_sources() {
             for b in shape.protected_targets()..shape.targets() {
@@ -80,11 +124,19 @@ pub fn match_tokens(shape: &Merge, qkv: &[i8], out: &mut Matching) {
         }
         (out.similarity[a], out.partner[a]) = (best, partner as u16);
     }
-    let similarity = &out.similarity[..sources];
-    for (a, &own) in similarity.iter().enumerate() {
-        let ahead = |(other, &s): (usize, &f32)| s > own || (s == own && other < a);
-        let rank = similarity.iter().enumerate().filter(|&x| ahead(x)).count();
-        out.merges[a] = rank < shape.merged;
+}
+
+/// Makes priorities from similarities and the class token's attention.
+fn weigh(shape: &Merge, input: MatchInput<'_>, score_scale: &[f32], out: &mut Matching) {
+    assert!(shape.prefix >= 1, "the first token is the class token");
+    assert_eq!(score_scale.len(), shape.heads);
+    let share = &mut out.share[..shape.tokens - shape.prefix];
+    let tokens = (input.qkv, input.sizes);
+    class_shares(shape, tokens, score_scale, &mut out.score, share);
+    for a in shape.protected_sources()..shape.sources() {
+        let target = 2 * usize::from(out.partner[a]) + 1;
+        let pair = share[2 * a - shape.prefix].max(share[target - shape.prefix]);
+        out.priority[a] = (out.similarity[a] - 1.0).min(0.0) * pair.sqrt();
     }
 }
 
@@ -129,7 +181,12 @@ pub fn merge(
     assert_eq!(output.residual.len(), shape.batch * kept * shape.width);
     for image in 0..shape.batch {
         let qkv = &tokens.qkv[image * count * 3 * attention_width..][..count * 3 * attention_width];
-        match_tokens(shape, qkv, matching);
+        let input = MatchInput {
+            qkv,
+            sizes: &tokens.sizes[image * count..][..count],
+            score_scale: tokens.score_scale,
+        };
+        match_tokens(shape, input, matching);
         for row in 0..kept {
             let token = origin(shape, matching, row);
             mean_of(

@@ -3,6 +3,7 @@
 //! Written for reading, one operation a file; no cleverness, and no speed beyond what the compiler gives.
 
 mod attention;
+mod class_share;
 mod layer_norm;
 mod linear;
 mod merge;
@@ -14,7 +15,7 @@ pub use attention::{attention, pool_attention};
 pub(crate) use layer_norm::WIDE_MAX;
 pub use layer_norm::{layer_norm, layer_norm_half, layer_norm_real, layer_norm_wide, tree_sum};
 pub use linear::{head, linear};
-pub use merge::{Matching, destinations, match_tokens, merge};
+pub use merge::{MatchInput, Matching, destinations, match_tokens, merge};
 pub use patchify::patchify;
 pub use pool::pool;
 pub use rotary::rotary;

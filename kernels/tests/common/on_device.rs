@@ -5,9 +5,9 @@ use half::f16;
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::gemm::{self, Operands, Shape, Tile, Tiling};
 use mergevit_kernels::cuda::{
-    self, Address, AttentionOperands, AttentionShape, Device, HeadParams, HeadWidth, Launch,
-    LayerNormParams, MergeMatchOperands, MergeNormOperands, MergePositions, NormParams,
-    PatchifyParams, PoolNormParams, RotaryParams,
+    self, Address, AttentionOperands, AttentionShape, ClassAttention, Device, HeadParams,
+    HeadWidth, Launch, LayerNormParams, MergeMatchOperands, MergeNormOperands, MergePositions,
+    NormParams, PatchifyParams, PoolNormParams, RotaryParams,
 };
 use mergevit_kernels::math::log2_table;
 use mergevit_kernels::ops::{
@@ -382,6 +382,11 @@ impl Kernels for OnDevice {
             similarity: self.upload(&vec![0f32; sources]),
             partner: self.upload(&vec![0u32; sources]),
             arrived: self.upload(&vec![0u32; shape.batch]),
+            class_attention: tokens.score_scale.map(|score_scale| ClassAttention {
+                sizes: self.upload(tokens.sizes),
+                score_scale: self.upload(score_scale),
+                scores: self.upload(&vec![0f32; shape.batch * shape.heads * shape.tokens]),
+            }),
         };
         self.launch(&cuda::merge_match(shape, &matching));
         // Every kind of norm, also of rows with padding, follows some shape.

@@ -15,7 +15,7 @@ pub use model::{
     RotaryKind, ScoreKind,
 };
 pub use preprocessing::{Interpolation, Preprocessing, ResizeMode};
-pub use schedule::Schedule;
+pub use schedule::{Ranking, Schedule};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -184,7 +184,7 @@ impl Metadata {
         self.model.validate()?;
         in_range("schedules", self.schedules.len(), 1, MAX_SCHEDULES)?;
         for (index, schedule) in self.schedules.iter().enumerate() {
-            schedule.validate(index, self.model.depth)?;
+            schedule.validate(index, &self.model)?;
             if self.schedules[..index]
                 .iter()
                 .any(|s| s.name == schedule.name)

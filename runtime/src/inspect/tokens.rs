@@ -1,10 +1,11 @@
 //! Which patches became one token.
 
 use super::{Op, observe};
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, Ranking};
 use crate::engine::{Engine, RunError};
+use crate::pack::{PRESENT, TensorKind};
 use mergevit_kernels::frame::{Frame, Preprocessor};
-use mergevit_kernels::reference::{Matching, destinations, match_tokens};
+use mergevit_kernels::reference::{MatchInput, Matching, destinations, match_tokens};
 
 /// A frame at model resolution, (S, S, 3) u8 RGB, as an engine of this model preprocesses it.
 ///
@@ -31,6 +32,13 @@ pub fn pixels_of(model: &ModelConfig, frame: &Frame<'_>) -> Vec<u8> {
 pub fn token_map(engine: &mut Engine, pixels: &[u8]) -> Result<Vec<u16>, RunError> {
     let config = engine.pack().config();
     let (prefix, patches) = (config.prefix, config.tokens() - config.prefix);
+    let score_scale = |layer| {
+        let tensor = engine
+            .pack()
+            .tensor_f32(TensorKind::ScoreScale, Some(layer));
+        tensor.expect(PRESENT).to_vec()
+    };
+    let score_scales: Vec<Vec<f32>> = (0..config.depth).map(score_scale).collect();
     let mut matching = Matching::new();
     let mut rows = Vec::new();
     let batch = pixels.len() / config.image_bytes();
@@ -41,10 +49,19 @@ pub fn token_map(engine: &mut Engine, pixels: &[u8]) -> Result<Vec<u16>, RunErro
         let Op::Merge(op) = op else { return };
         let shape = &op.shape;
         rows.resize(shape.tokens, 0);
-        let qkv = arena.i8(op.qkv);
+        let (qkv, sizes) = (arena.i8(op.qkv), arena.u32(op.sizes));
         let images = qkv.chunks_exact(qkv.len() / shape.batch);
-        for (qkv, places) in images.zip(places.chunks_exact_mut(patches)) {
-            match_tokens(shape, qkv, &mut matching);
+        let images = images.zip(sizes.chunks_exact(shape.tokens));
+        for ((qkv, sizes), places) in images.zip(places.chunks_exact_mut(patches)) {
+            let input = MatchInput {
+                qkv,
+                sizes,
+                score_scale: match op.ranking {
+                    Ranking::Similarity => None,
+                    Ranking::ClassAttention => Some(&score_scales[op.layer]),
+                },
+            };
+            match_tokens(shape, input, &mut matching);
             destinations(shape, &matching, &mut rows);
             for place in places {
                 *place = rows[usize::from(*place)];

@@ -1,6 +1,7 @@
 //! What an operation costs on any machine: the basis of profiles and roofline estimates.
 
 use super::op::Op;
+use crate::config::Ranking;
 use std::ops::AddAssign;
 
 /// Work and traffic of one operation, or of several.
@@ -74,8 +75,17 @@ impl Op {
                 (2 * op.batch * op.tokens * width, width + scales)
             }
             Self::Merge(op) => {
-                let pairs = op.shape.sources() * op.shape.targets();
-                (op.shape.batch * pairs * op.shape.head_width, 0)
+                let shape = &op.shape;
+                let pairs = shape.batch * shape.sources() * shape.targets();
+                let (class, scales) = match op.ranking {
+                    Ranking::Similarity => (0, 0),
+                    // One query a head over the tokens behind the prefix.
+                    Ranking::ClassAttention => (
+                        shape.batch * (shape.tokens - shape.prefix) * shape.heads,
+                        shape.heads * size_of::<f32>(),
+                    ),
+                };
+                ((pairs + class) * shape.head_width, scales)
             }
             // Three frequencies for each pair of channels.
             Self::Rotary(op) => (0, op.tables * op.head_width / 2 * 3 * size_of::<f32>()),

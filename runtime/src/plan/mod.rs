@@ -54,6 +54,9 @@ pub enum PlanError {
         /// Layers of the model.
         expected: usize,
     },
+    /// A schedule that ranks tokens by a class token, for a model that has none.
+    #[error("plan: the schedule ranks tokens by class attention, but the model has no class token")]
+    Ranking,
     /// An impossible model.
     #[error("plan: {0}")]
     Config(#[from] ConfigError),
@@ -77,8 +80,8 @@ impl Plan {
     /// can be merged, but for a last layer from which only the prefix is pooled. Does not allocate unless it fails.
     ///
     /// # Errors
-    /// [`PlanError`] for a batch beyond [`MAX_BATCH`], a schedule of another depth, or a configuration that
-    /// [`ModelConfig::validate`] refuses.
+    /// [`PlanError`] for a batch beyond [`MAX_BATCH`], a schedule of another depth or one that needs a class token that
+    /// there is not, or a configuration that [`ModelConfig::validate`] refuses.
     pub fn new(config: &ModelConfig, schedule: &Schedule, batch: usize) -> Result<Self, PlanError> {
         config.validate_shape()?;
         if !(1..=MAX_BATCH).contains(&batch) {
@@ -90,7 +93,10 @@ impl Plan {
                 expected: config.depth,
             });
         }
-        Ok(build::build(config, &schedule.merge, batch))
+        if !schedule.ranking.suits(config.prefix) {
+            return Err(PlanError::Ranking);
+        }
+        Ok(build::build(config, schedule, batch))
     }
 
     /// The steps, in order.

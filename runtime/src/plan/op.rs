@@ -4,6 +4,7 @@
 //! `A = H D`, `V` channels of the pooled vector, `M` rows.
 
 use super::span::{Access, Span};
+use crate::config::Ranking;
 use crate::pack::{Linear, Norm};
 use Access::{Read, Update, Write};
 use mergevit_kernels::ops::{Merge, Patchify, Pool};
@@ -208,6 +209,8 @@ pub struct MergeOp {
     pub layer: usize,
     /// Sizes, and how many tokens disappear.
     pub shape: Merge,
+    /// Which tokens those are.
+    pub ranking: Ranking,
     /// (B, T, 3A) i8
     pub qkv: Span,
     /// (B, T, C) f16

@@ -7,7 +7,7 @@ use mergevit_kernels::ops::{
 };
 use mergevit_kernels::reference::Reference;
 use mergevit_runtime::config::{Mlp, Normalization, RotaryKind};
-use mergevit_runtime::{ModelConfig, Pack, Pooling, Schedule, TensorKind as Kind};
+use mergevit_runtime::{ModelConfig, Pack, Pooling, Ranking, Schedule, TensorKind as Kind};
 
 /// Weight, scale and bias of a linear layer.
 type LinearKinds = [Kind; 3];
@@ -110,7 +110,7 @@ impl<'a> Naive<'a> {
         let mut seen = Vec::new();
         for (layer, &r) in schedule.merge.iter().enumerate() {
             seen.clone_from(&tokens.sizes);
-            self.layer(Some(layer), r, &mut tokens);
+            self.layer(Some(layer), (r, schedule.ranking), &mut tokens);
         }
         let pooled = match self.config().pooling {
             Pooling::Attention => self.attention_pooling(&tokens),
@@ -149,7 +149,7 @@ impl<'a> Naive<'a> {
         residual
     }
 
-    fn layer(&mut self, layer: Option<usize>, r: u16, tokens: &mut Tokens) {
+    fn layer(&mut self, layer: Option<usize>, (r, ranking): (u16, Ranking), tokens: &mut Tokens) {
         let config = self.config();
         let norm = self.norm(Kind::Norm1Gain, Kind::Norm1Bias, layer, config.width);
         let normed = self.quantized(&norm, &tokens.residual);
@@ -161,7 +161,11 @@ impl<'a> Naive<'a> {
         self.linear(PROJECTION, layer, &context, add);
         let merged = usize::from(r).min(Merge::limit(tokens.sizes.len(), config.prefix));
         if merged > 0 {
-            self.merge(merged, &qkv, tokens);
+            let score_scale = match ranking {
+                Ranking::Similarity => None,
+                Ranking::ClassAttention => Some(self.floats(Kind::ScoreScale, layer)),
+            };
+            self.merge(merged, score_scale, &qkv, tokens);
         }
         let norm = self.norm(Kind::Norm2Gain, Kind::Norm2Bias, layer, config.width);
         let normed = self.quantized(&norm, &tokens.residual);
@@ -225,7 +229,13 @@ impl<'a> Naive<'a> {
         context
     }
 
-    fn merge(&mut self, merged: usize, qkv: &[i8], tokens: &mut Tokens) {
+    fn merge(
+        &mut self,
+        merged: usize,
+        score_scale: Option<&[f32]>,
+        qkv: &[i8],
+        tokens: &mut Tokens,
+    ) {
         let config = self.config();
         let shape = Merge {
             batch: 1,
@@ -244,6 +254,7 @@ impl<'a> Naive<'a> {
             qkv,
             residual: &tokens.residual,
             sizes: &tokens.sizes,
+            score_scale,
             positions: positions(config, tokens.positions.as_deref()),
         };
         let output = MergeOutput {

@@ -1,6 +1,6 @@
 //! One more class for a pack whose classes are directions.
 
-use super::HeadArgs;
+use super::args::HeadArgs;
 use super::data::{Facts, check_labels, embed, open_class};
 use super::outcome::Outcome;
 use crate::cli::console::Console;

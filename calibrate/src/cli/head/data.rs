@@ -1,6 +1,6 @@
 //! The user's images and classes, and the embeddings of the images.
 
-use super::HeadArgs;
+use super::args::HeadArgs;
 use crate::cli::console::{Console, warn};
 use crate::cli::error::CommandError;
 use crate::cli::images::Images;

@@ -112,12 +112,19 @@ impl Outcome {
             Count(images as u64, "image"),
             self.facts.set
         );
-        write_table(&mut text, &self.accuracy());
-        if classes <= TABLE_CLASSES && !self.is_addition() {
+        let mut add = |title: &str, table: &Table| {
+            text.push_str(title);
             text.push('\n');
-            write_table(&mut text, &self.table());
+            write_table(&mut text, table);
+            text.push('\n');
+        };
+        add(
+            "Images that had no part in what judged them",
+            &self.accuracy(),
+        );
+        if classes <= TABLE_CLASSES && !self.is_addition() {
+            add("Images of each class (rows) by answer", &self.table());
         }
-        text.push('\n');
         self.write_notes(&mut text);
         // Writing to a string cannot fail.
         let _ = writeln!(
@@ -187,7 +194,6 @@ impl Outcome {
         }
         let header = ["class", "made from", "judged by", "right %", "±"];
         Table {
-            title: "Images that had no part in what judged them",
             header: header.map(String::from).into(),
             rows,
         }
@@ -205,7 +211,6 @@ impl Outcome {
             std::iter::once(label.clone()).chain(cells).collect()
         };
         Table {
-            title: "Images of each class (rows) by answer",
             header: std::iter::once("class".into())
                 .chain(labels.iter().cloned())
                 .collect(),

@@ -12,7 +12,7 @@ use crate::schedules::{
 };
 use mergevit_runtime::limits::MAX_SCHEDULES;
 use mergevit_runtime::words::Count;
-use mergevit_runtime::{Pack, Schedule};
+use mergevit_runtime::{Pack, Ranking, Schedule};
 use std::ops::Range;
 
 /// How much cheaper than the cheapest schedule asked for that one is which only a cascade may use.
@@ -166,14 +166,13 @@ pub(super) fn text(found: &[Found], pack: &Pack, images: usize) -> String {
         vec![
             found.schedule.name.clone(),
             format!("{:.1}", 100.0 * found.share),
-            layers(&found.schedule.merge),
+            layers(&found.schedule),
             noise.map_or_else(|| "equal".into(), |db| format!("{db:.1}")),
             agreement.map_or_else(|| "-".into(), |p| format!("{:.1}", 100.0 * p)),
             found.ranked.len().to_string(),
         ]
     };
     let table = Table {
-        title: "Schedules found",
         header: [
             "schedule",
             "cost %",
@@ -196,8 +195,12 @@ pub(super) fn text(found: &[Found], pack: &Pack, images: usize) -> String {
     text
 }
 
-/// r layer by layer: `0,0,8,8`.
-fn layers(merge: &[u16]) -> String {
-    let each: Vec<_> = merge.iter().map(u16::to_string).collect();
-    each.join(",")
+/// r layer by layer, and what ranks tokens if that is not their similarity, as `--schedule` takes it: `0,0,8,8`.
+fn layers(schedule: &Schedule) -> String {
+    let each: Vec<_> = schedule.merge.iter().map(u16::to_string).collect();
+    let list = each.join(",");
+    match schedule.ranking {
+        Ranking::Similarity => list,
+        ranking => format!("{list}:{}", ranking.name()),
+    }
 }

@@ -19,8 +19,7 @@ impl Judged<'_> {
     ) -> Result<(), FitError> {
         let kind = self.checkpoint.model.score_kind;
         for (schedule, own) in schedules.iter_mut().zip(answered) {
-            let labels = classes(self.choose);
-            let temperature = fit(kind, &samples(&own.choose, &labels))?;
+            let temperature = fit(kind, &samples(&own.choose, self.choose))?;
             let error =
                 |temperature| expected_error(kind, &own.validate, self.validate, temperature);
             let (Some((ece_before, images)), Some((ece, _))) = (error(1.0), error(temperature))
@@ -39,17 +38,9 @@ impl Judged<'_> {
     }
 }
 
-/// The right classes of each image.
-fn classes(set: &HeldOut) -> Vec<Vec<usize>> {
-    let labels = set.labels.iter();
-    labels
-        .map(|label| label.iter().copied().collect())
-        .collect()
-}
-
 /// The labelled images.
-fn samples<'a>(answers: &'a Outputs, labels: &'a [Vec<usize>]) -> Vec<Sample<'a>> {
-    let images = labels.iter().enumerate();
+fn samples<'a>(answers: &'a Outputs, set: &'a HeldOut) -> Vec<Sample<'a>> {
+    let images = set.classes.iter().enumerate();
     let labelled = images.filter(|(_, classes)| !classes.is_empty());
     labelled
         .map(|(image, classes)| Sample {
@@ -67,7 +58,7 @@ fn expected_error(
     temperature: f64,
 ) -> Option<(f64, u64)> {
     let mut reliability = Reliability::default();
-    for (image, classes) in classes(set).iter().enumerate() {
+    for (image, classes) in set.classes.iter().enumerate() {
         if let (Some(decision), false) = (answers.decision(image), classes.is_empty()) {
             let own = confidence(kind, answers.logits(image), temperature);
             reliability.add(own, classes.contains(&decision));

@@ -3,9 +3,10 @@
 use super::auto::Found;
 use super::judged::Judged;
 use crate::evaluate::{Difference, standard_error};
-use crate::report::{FrontBasis, FrontPoint};
+use crate::report::{FrontBasis, FrontPoint, Report};
 use crate::schedules::{Cost, Rated};
-use mergevit_runtime::{Plan, Schedule};
+use mergevit_runtime::{Pack, Plan, Schedule};
+use std::path::Path;
 
 /// Schedules that raced to the end, with what they were measured on.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +14,23 @@ pub(super) struct Front {
     pub(super) points: Vec<FrontPoint>,
     /// None without points.
     pub(super) basis: Option<FrontBasis>,
+}
+
+impl Front {
+    /// The report of `pack`, which lies at `path` unless it went to standard output, with these points if there are any.
+    pub(super) fn complete(self, report: Report, pack: &Pack, path: Option<&Path>) -> Report {
+        let (front, front_basis) = match self.basis {
+            Some(basis) => (self.points, Some(basis)),
+            None => (report.front, report.front_basis),
+        };
+        Report {
+            pack: path.map(|path| path.display().to_string()),
+            pack_hash: pack.hash(),
+            front,
+            front_basis,
+            ..report
+        }
+    }
 }
 
 impl Judged<'_> {

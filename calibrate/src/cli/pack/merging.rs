@@ -84,7 +84,6 @@ pub(super) fn table(schedules: &[Schedule]) -> Table {
     };
     let header = ["merging in FP32", "agreement %", "SNR, dB", "images"];
     Table {
-        title: "What merging alone costs",
         header: header.map(String::from).into(),
         rows: schedules.iter().filter_map(row).collect(),
     }

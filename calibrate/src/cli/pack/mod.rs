@@ -18,20 +18,22 @@ use super::console::{Console, warn};
 use super::error::CommandError;
 use super::evaluate::engine;
 use super::images::{ClassFoldersName, Images, ImagesOptions, Limit};
-use super::measure::{MeasureOptions, measure};
+use super::measure::{MeasureOptions, Measured, measure};
 use super::output::{self, Input};
 use super::progress::Progress;
+use super::reports::{ReportArgs, Reports};
 use super::summary::summary;
 use crate::checkpoint::Checkpoint;
 use crate::evaluate::Evaluation;
-use crate::observe::Observer;
+use crate::observe::{Observer, Statistics};
 use crate::pack::{build, provenance};
-use crate::quantize::Quantizer;
+use crate::quantize::{PackedModel, Quantizer};
 use crate::report::text;
 use crate::zero_shot::{TextEmbeddings, TextEmbeddingsError};
 use clap::{Args, ValueEnum};
+use front::Front;
 use judged::Judged;
-use mergevit_runtime::{ModelConfig, Pack, PackWriter, Schedule, ScoreKind, labels};
+use mergevit_runtime::{ModelConfig, OutputFile, Pack, PackWriter, Schedule, ScoreKind, labels};
 use named::ScheduleArgs;
 use observing::{observe, observe_synthetic};
 use sets::{HeldOut, Sets, SetsOptions};
@@ -110,6 +112,8 @@ pub(super) struct PackArgs {
     /// Fail at the first image that cannot be read, instead of skipping it
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    reports: ReportArgs,
 }
 
 /// Names of the observers.
@@ -208,7 +212,7 @@ impl PackArgs {
             strict: self.strict,
             calibration: self.limit,
             held_out: [schedules.choose_limit, schedules.validate_limit],
-            is_judged: schedules.is_judged(),
+            is_judged: schedules.is_judged() || self.reports.is_any(),
             console,
         };
         let images = self.images.as_deref();
@@ -248,86 +252,156 @@ impl PackArgs {
     }
 }
 
+/// All that the command reads, checked, and the files that it will write.
+struct Opened {
+    observer: Observer,
+    output: OutputFile,
+    reports: Reports,
+    checkpoint: Checkpoint,
+    texts: Option<TextEmbeddings>,
+    schedules: Vec<Schedule>,
+    /// None of a random model.
+    sets: Option<Sets>,
+    /// The set whose accuracy the pack stores.
+    measured: Option<Images>,
+    /// Without it, the images that the report is of.
+    reported: Option<Images>,
+}
+
+impl PackArgs {
+    fn open(&self, console: Console) -> Result<Opened, CommandError> {
+        let observer = self.observer()?;
+        self.schedules.check()?;
+        let inputs = self.inputs();
+        let output = output::open("--output", &self.output, &inputs)?;
+        output::check_binary(&output)?;
+        let reports = self.reports.open(&inputs)?;
+        reports.check_distinct("--output", &output)?;
+        let mut checkpoint = self.load()?;
+        let texts = self.texts(&mut checkpoint.model)?;
+        let schedules = self.schedules.schedules(&checkpoint.model)?;
+        let sets = self.open_sets(&checkpoint.model, console)?;
+        if sets.is_none() && self.schedules.chooses() {
+            let reason =
+                "--merge auto and --agreement choose on images, and random weights have none";
+            return Err(CommandError::Usage(reason.into()));
+        }
+        let measured = self.open_measured(&checkpoint.model, console)?;
+        let reported = match &sets {
+            Some(sets) if measured.is_none() && reports.is_any() => sets.validate.again(),
+            _ => None,
+        };
+        if reports.is_any() && measured.is_none() && reported.is_none() {
+            let reason = "a report needs images: --measure, or --images and some --validate-limit";
+            return Err(CommandError::Usage(reason.into()));
+        }
+        Ok(Opened {
+            observer,
+            output,
+            reports,
+            checkpoint,
+            texts,
+            schedules,
+            sets,
+            measured,
+            reported,
+        })
+    }
+}
+
 /// Runs the command: all that can be checked is checked before the work begins.
 ///
 /// # Errors
 /// [`CommandError`]; the output file is then unchanged.
 pub(super) fn run(args: &PackArgs, console: Console) -> Result<(), CommandError> {
     let start = Instant::now();
-    let observer = args.observer()?;
-    args.schedules.check()?;
-    let output = output::open("--output", &args.output, &args.inputs())?;
-    output::check_binary(&output)?;
-    let mut checkpoint = args.load()?;
-    let texts = args.texts(&mut checkpoint.model)?;
-    let schedules = args.schedules.schedules(&checkpoint.model)?;
-    let sets = args.open_sets(&checkpoint.model, console)?;
-    let measured = args.open_measured(&checkpoint.model, console)?;
-
-    let (statistics, set, held_out) = match sets {
+    let opened = args.open(console)?;
+    let (checkpoint, observer) = (&opened.checkpoint, opened.observer);
+    let (statistics, set, held_out) = match opened.sets {
         Some(sets) => {
-            let (statistics, set) = observe(&checkpoint, sets.calibration, console)?;
+            let (statistics, set) = observe(checkpoint, sets.calibration, console)?;
             (statistics, set, Some((sets.choose, sets.validate)))
         }
         None => {
-            let (statistics, set) = observe_synthetic(&checkpoint, args.seed, console)?;
+            let (statistics, set) = observe_synthetic(checkpoint, args.seed, console)?;
             (statistics, set, None)
         }
     };
-    let progress = Progress::new(console, "quantizing", checkpoint.model.depth, 1);
-    let model = Quantizer::new()
-        .with_observer(observer)
-        .on_layer(|| progress.step())
-        .quantize(&checkpoint, &statistics);
-    drop(progress);
-    let provenance = provenance(&checkpoint, set, statistics.images, observer);
-    let mut writer = build(&checkpoint, &model, schedules.clone(), provenance)?;
-    if let Some(texts) = texts {
+    let model = quantize(checkpoint, &statistics, observer, console);
+    let provenance = provenance(checkpoint, set, statistics.images, observer);
+    let mut writer = build(checkpoint, &model, opened.schedules.clone(), provenance)?;
+    if let Some(texts) = opened.texts {
         writer = writer.with_classes(texts.into_classes())?;
     }
+    let mut front = Front::default();
     if let Some((choose, validate)) = held_out {
         let judged = Judged {
-            checkpoint: &checkpoint,
+            checkpoint,
             writer: &writer,
             choose: &HeldOut::read(choose, console)?,
             validate: &HeldOut::read(validate, console)?,
             console,
         };
-        let chosen = judged.choose(&args.schedules, schedules)?;
+        let chosen = judged.choose(&args.schedules, opened.schedules)?;
+        front = chosen.front;
         writer = writer
             .with_schedules(chosen.schedules)
             .with_cascades(chosen.cascades);
     }
-    if let Some(images) = measured {
-        let schedules = measure_pack(&checkpoint, &writer, images, console)?;
-        writer = writer.with_schedules(schedules);
+    let options = MeasureOptions {
+        why: None,
+        looks_closer: opened.reports.is_any(),
+        console,
+    };
+    let mut report = None;
+    if let Some(images) = opened.measured {
+        let measured = measure_pack(checkpoint, &writer, images, &options)?;
+        writer = writer.with_schedules(measured.schedules);
+        report = Some(measured.report);
+    } else if let Some(images) = opened.reported {
+        report = Some(measure_pack(checkpoint, &writer, images, &options)?.report);
     }
     let bytes = writer.to_bytes()?;
-    output::write(&output, &bytes)?;
-    let path = (!output.is_standard_output()).then_some(args.output.as_path());
-    console.say(&summary(&Pack::from_memory(bytes)?, path, start.elapsed()));
+    output::write(&opened.output, &bytes)?;
+    let pack = Pack::from_memory(bytes)?;
+    let path = (!opened.output.is_standard_output()).then_some(args.output.as_path());
+    if let Some(report) = report {
+        opened.reports.write(&front.complete(report, &pack, path))?;
+    }
+    console.say(&summary(&pack, path, start.elapsed()));
     match path {
-        Some(path) => output::print(&format!("{}\n", path.display())),
-        None => Ok(()),
+        Some(path) if !opened.reports.take_standard_output() => {
+            output::print(&format!("{}\n", path.display()))
+        }
+        _ => Ok(()),
     }
 }
 
-/// Measures the pack before it is in any file; its schedules with their accuracy.
+/// The tensors in INT8.
+fn quantize(
+    checkpoint: &Checkpoint,
+    statistics: &Statistics,
+    observer: Observer,
+    console: Console,
+) -> PackedModel {
+    let progress = Progress::new(console, "quantizing", checkpoint.model.depth, 1);
+    Quantizer::new()
+        .with_observer(observer)
+        .on_layer(|| progress.step())
+        .quantize(checkpoint, statistics)
+}
+
+/// Measures the pack before it is in any file.
 fn measure_pack(
     checkpoint: &Checkpoint,
     writer: &PackWriter<'_>,
     images: Images,
-    console: Console,
-) -> Result<Vec<Schedule>, CommandError> {
+    options: &MeasureOptions,
+) -> Result<Measured, CommandError> {
     let engine = engine(Pack::from_memory(writer.to_bytes()?)?, "auto")?;
     let evaluation = Evaluation::new(engine, Some(checkpoint), None)?;
-    let options = MeasureOptions {
-        why: None,
-        looks_closer: false,
-        console,
-    };
-    let measured = measure(evaluation, images, &options)?;
-    console.say(&text(&measured.report));
-    console.say("\n");
-    Ok(measured.schedules)
+    let measured = measure(evaluation, images, options)?;
+    options.console.say(&text(&measured.report));
+    options.console.say("\n");
+    Ok(measured)
 }

@@ -24,7 +24,7 @@ pub(super) struct ScheduleArgs {
     #[arg(value_parser = args::merging, allow_hyphen_values = true)]
     merge: Vec<Merging>,
     /// A schedule with r for each layer; may be repeated
-    #[arg(long, value_name = "NAME=R0,R1,...", value_parser = args::schedule)]
+    #[arg(long, value_name = "NAME=R0,R1,...[:RANKING]", value_parser = args::schedule)]
     schedule: Vec<Schedule>,
     /// Search schedules by their latency there, instead of their multiply-accumulates
     #[arg(long, value_enum, value_name = "MACHINE")]
@@ -95,6 +95,11 @@ impl ScheduleArgs {
         }
     }
 
+    /// Whether anything is chosen that needs images.
+    pub(super) fn chooses(&self) -> bool {
+        self.is_auto() || !self.agreement.is_empty()
+    }
+
     /// Whether anything is chosen or measured that needs images held out, labels or not.
     pub(super) fn is_judged(&self) -> bool {
         let mut given = self.given(1).into_iter();
@@ -130,8 +135,7 @@ impl ScheduleArgs {
                 return refuse(format!("{option} is for --merge auto"));
             }
         }
-        let chooses = self.is_auto() || !self.agreement.is_empty();
-        if chooses && (self.choose_limit == 0 || self.validate_limit == 0) {
+        if self.chooses() && (self.choose_limit == 0 || self.validate_limit == 0) {
             return refuse(
                 "--merge auto and --agreement need images to choose with, and others to validate"
                     .into(),

@@ -25,19 +25,19 @@ pub(super) struct HeldOut {
     pub(super) name: String,
     /// u8 (N, S, S, 3)
     pub(super) pixels: Vec<u8>,
-    /// (N) right classes.
-    pub(super) labels: Vec<Option<usize>>,
+    /// (N) right classes of each image: one, none without a label, or several.
+    pub(super) classes: Vec<Vec<usize>>,
 }
 
 impl HeldOut {
     /// Images, N.
     pub(super) fn len(&self) -> usize {
-        self.labels.len()
+        self.classes.len()
     }
 
     /// Whether any image has a label.
     pub(super) fn is_labelled(&self) -> bool {
-        self.labels.iter().any(Option::is_some)
+        !self.classes.iter().all(Vec::is_empty)
     }
 
     /// Reads all images.
@@ -50,21 +50,23 @@ impl HeldOut {
             return Ok(Self::default());
         }
         let progress = Progress::new(console, "reading", images.len(), 1);
-        let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+        let (mut pixels, mut classes) = (Vec::new(), Vec::new());
         while let Some(batch) = images.next_batch()? {
-            batch.labels.iter().for_each(|_| progress.step());
+            for &place in &batch.places {
+                classes.push(images.classes(place));
+                progress.step();
+            }
             pixels.extend(batch.pixels);
-            labels.extend(batch.labels);
         }
         drop(progress);
         images.report_skipped();
-        let order = spread(labels.len());
-        let image = pixels.len() / labels.len();
+        let order = spread(classes.len());
+        let image = pixels.len() / classes.len();
         let ordered = order.iter().flat_map(|&at| &pixels[at * image..][..image]);
         Ok(Self {
             name,
             pixels: ordered.copied().collect(),
-            labels: order.iter().map(|&at| labels[at]).collect(),
+            classes: order.iter().map(|&at| classes[at].clone()).collect(),
         })
     }
 }
@@ -127,7 +129,7 @@ pub(super) fn open(
         false => [0; 2],
     };
     Ok(take_apart(
-        images,
+        &images,
         options.calibration,
         held_out,
         options.console,
@@ -136,7 +138,7 @@ pub(super) fn open(
 
 /// Parts of `images`: first those that calibrate. If what is left over is not even half of what is to be held out, that comes
 /// from the whole set, the images that calibrate included: they chose ranges of activations, and nothing that is judged here.
-fn take_apart(images: Images, limit: usize, held_out: [usize; 2], console: Console) -> Sets {
+fn take_apart(images: &Images, limit: usize, held_out: [usize; 2], console: Console) -> Sets {
     let calibration = limit.min(images.len());
     let rest = images.len() - calibration;
     let wanted: usize = held_out.iter().sum();

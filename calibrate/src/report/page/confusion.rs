@@ -1,9 +1,12 @@
 //! Which class was taken for which.
 
 use super::super::markup::escape;
-use super::super::results::{Confusion, Report, ScheduleReport};
+use super::super::results::{ConfusedPair, Confusion, Report, ScheduleReport};
 use super::parts::{Section, percent, table};
 use std::fmt::Write;
+
+/// So many of the most frequent confusions are shown; the data has more.
+const PAIRS: usize = 10;
 
 pub(super) fn section(report: &Report) -> Section {
     let mut body = String::new();
@@ -36,45 +39,40 @@ pub(super) fn section(report: &Report) -> Section {
 }
 
 fn of_schedule(schedule: &ScheduleReport, confusion: &Confusion) -> String {
-    let mut out = String::new();
+    let name = escape(&schedule.name);
+    let mut out = String::from("<div class=\"beside\">\n");
     if !confusion.table.is_empty() {
-        let _ = writeln!(
+        let matrix = matrix(schedule, confusion);
+        let _ = write!(
             out,
-            "<p>Labels down, answers of {} across: how many images. A row's colours are shares of its label.</p>",
-            escape(&schedule.name)
+            "<div>\n<p class=\"note\">Labels down, answers of {name} across: how many images.</p>\n{matrix}</div>\n"
         );
-        out += &matrix(schedule, confusion);
     }
-    let pairs: Vec<Vec<String>> = confusion
-        .pairs
-        .iter()
-        .map(|pair| {
-            let fp32 = pair
-                .images_fp32
-                .map_or_else(|| "–".into(), |images| images.to_string());
-            vec![
-                format!(
-                    "{} <span class=\"note\">taken for</span> {}",
-                    escape(&pair.label),
-                    escape(&pair.answer)
-                ),
-                pair.images.to_string(),
-                pair.of.to_string(),
-                fp32,
-            ]
-        })
-        .collect();
-    if pairs.is_empty() {
-        out += "<p>No labelled image was taken for another class.</p>\n";
-    } else {
-        let _ = writeln!(
+    let pairs = pairs(confusion);
+    let _ = match pairs.is_empty() {
+        true => writeln!(out, "<p>No labelled image was taken for another class.</p>"),
+        false => write!(
             out,
-            "<h3>Most frequent confusions of {}</h3>",
-            escape(&schedule.name)
-        );
-        out += &table(&["", "images", "of the label", "in FP32"], &pairs);
-    }
-    out
+            "<div>\n<p class=\"note\">The most frequent confusions of {name}.</p>\n{}</div>\n",
+            table(&["", "images", "of the label", "in FP32"], &pairs)
+        ),
+    };
+    out + "</div>\n"
+}
+
+/// Rows of the most frequent confusions.
+fn pairs(confusion: &Confusion) -> Vec<Vec<String>> {
+    let row = |pair: &ConfusedPair| {
+        let fp32 = pair.images_fp32.map(|images| images.to_string());
+        let (label, answer) = (escape(&pair.label), escape(&pair.answer));
+        vec![
+            format!("{label} <span class=\"note\">taken for</span> {answer}"),
+            pair.images.to_string(),
+            pair.of.to_string(),
+            fp32.unwrap_or_else(|| "–".into()),
+        ]
+    };
+    confusion.pairs.iter().take(PAIRS).map(row).collect()
 }
 
 fn matrix(schedule: &ScheduleReport, confusion: &Confusion) -> String {

@@ -41,7 +41,7 @@ pub(super) fn decibels(db: Option<f64>) -> String {
 
 /// A table with a row of heads. Cells are HTML; the first of a row is its head.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let mut out = String::from("<div class=\"wide\"><table class=\"keep\">\n<thead><tr>");
+    let mut out = String::from("<div class=\"wide\"><table>\n<thead><tr>");
     for name in head {
         let _ = write!(out, "<th scope=\"col\">{name}</th>");
     }

@@ -43,11 +43,11 @@ fn caption(schedule: &ScheduleReport) -> String {
     if schedule.ece.is_some() {
         text += &format!(": expected calibration error {} %", percent(schedule.ece));
     }
-    if let Some(before) = schedule.ece_uncalibrated {
-        text += &format!(", {:.2} % without a temperature", 100.0 * before);
-    }
-    if let Some(temperature) = schedule.temperature {
-        text += &format!("; T = {temperature:.3}");
+    if let (Some(before), Some(temperature)) = (schedule.ece_uncalibrated, schedule.temperature) {
+        text += &format!(
+            ", {:.2} % without its temperature of {temperature:.3}",
+            100.0 * before
+        );
     }
     text
 }

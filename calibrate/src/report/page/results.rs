@@ -3,6 +3,7 @@
 use super::super::markup::escape;
 use super::super::results::{CascadeReport, Report, ScheduleReport};
 use super::parts::{Section, decibels, percent, table, with_interval};
+use mergevit_runtime::Ranking;
 use mergevit_runtime::words::Count;
 
 /// A column: its head, and its cell of a row, if the row has one.
@@ -20,11 +21,18 @@ impl<'a> Row<'a> {
         match self {
             Self::Full(_) => "FP32<small>without merging</small>".into(),
             Self::Schedule(report, own) => {
-                let (first, merged) = (report.network.tokens, merged(own));
-                let what = match merged {
-                    0 => Count(first as u64, "token").to_string(),
-                    _ => format!("r of all layers: {merged}"),
+                let what = match (own.merge.iter().min(), own.merge.iter().max()) {
+                    (_, None | Some(0)) => Count(report.network.tokens as u64, "token").to_string(),
+                    (Some(least), Some(most)) if least == most => format!("merges {most} a layer"),
+                    (least, Some(most)) => {
+                        format!("merges {} to {most} a layer", least.unwrap_or(&0))
+                    }
                 };
+                let ranking = match own.ranking {
+                    Ranking::Similarity => "",
+                    Ranking::ClassAttention => "<br>by class attention",
+                };
+                let what = what + ranking;
                 format!("{}<small>{what}</small>", escape(&own.name))
             }
             Self::Cascade(_, own) => format!(
@@ -87,8 +95,8 @@ impl<'a> Row<'a> {
     fn calibration(&self) -> Option<String> {
         match self {
             Self::Schedule(_, own) => {
-                let before = own.ece_uncalibrated.map(|ece| {
-                    let temperature = own.temperature.unwrap_or(1.0);
+                let fitted = own.ece_uncalibrated.zip(own.temperature);
+                let before = fitted.map(|(ece, temperature)| {
                     format!(
                         "<small>{:.2} without T = {temperature:.2}</small>",
                         100.0 * ece

@@ -26,10 +26,15 @@ fn body(why: &Diagnosis) -> String {
     if let Some(hint) = &why.hint {
         let _ = writeln!(body, "<p class=\"warning\">{}</p>", escape(hint));
     }
+    let outputs = match why.outputs_signal_to_noise_db {
+        Some(db) => format!(", and the scores {db:.1} dB"),
+        None => String::new(),
+    };
     let _ = writeln!(
         body,
-        "<p>Emulated over {}, with all roundings, the outputs have {} dB against FP32. Each row leaves one rounding out, in \
-         all layers: by so much do the outputs come nearer. What gains nothing is not worth anybody's work.</p>",
+        "<p>Emulated over {}, with all roundings, what the classifier sees has {} dB against FP32{outputs}. Each row leaves \
+         one rounding out, in all layers: by so much do features and scores come nearer. What gains nothing is not worth \
+         anybody's work. After ± stands the standard error.</p>",
         Count(why.images, "image"),
         decibels(why.signal_to_noise_db)
     );
@@ -37,7 +42,7 @@ fn body(why: &Diagnosis) -> String {
     if !why.layers.is_empty() {
         let _ = writeln!(
             body,
-            "<h3>Layer by layer</h3>\n<p>The same without any rounding in one layer.</p>\n<figure>{}</figure>",
+            "<h3>Layer by layer</h3>\n<p>The same without any rounding in one layer: what features gain, with 95 % intervals.</p>\n<figure>{}</figure>",
             plot(&why.layers)
         );
     }
@@ -48,27 +53,25 @@ fn body(why: &Diagnosis) -> String {
 }
 
 fn list(gains: &[Gain]) -> String {
-    let largest = gains
-        .iter()
-        .map(|gain| gain.gain_db)
-        .fold(f64::MIN_POSITIVE, f64::max);
+    let largest = gains.iter().map(|gain| gain.gain_db);
+    let largest = largest.fold(f64::MIN_POSITIVE, f64::max);
+    let cell = |gain: Option<f64>, error: Option<f64>| match (gain, error) {
+        (Some(gain), Some(error)) => format!("{gain:+.2}<small>± {error:.2}</small>"),
+        (Some(gain), None) => format!("{gain:+.2}"),
+        (None, _) => "–".into(),
+    };
     let row = |gain: &Gain| {
-        let error = gain
-            .standard_error_db
-            .map_or_else(|| "–".into(), |error| format!("± {error:.2}"));
         let share = (gain.gain_db / largest).max(0.0);
         vec![
             escape(&gain.name()),
-            format!("{:+.2}", gain.gain_db),
-            error,
+            cell(gain.outputs_gain_db, gain.outputs_standard_error_db),
+            cell(Some(gain.gain_db), gain.standard_error_db),
             format!("<span class=\"gain\" style=\"--share:{share:.3}\"></span>"),
         ]
     };
     let rows: Vec<_> = gains.iter().map(row).collect();
-    table(
-        &["without the rounding of", "gain, dB", "standard error", ""],
-        &rows,
-    )
+    let head = ["without the rounding of", "scores, dB", "features, dB", ""];
+    format!("<div class=\"gains\">{}</div>\n", table(&head, &rows))
 }
 
 fn plot(gains: &[Gain]) -> String {
@@ -95,7 +98,7 @@ fn plot(gains: &[Gain]) -> String {
     }
     plot.svg(
         "why",
-        "Gain without the rounding of each layer, with 95 % intervals",
+        "Gain of the features without the rounding of each layer, with 95 % intervals",
         &described.join("; "),
     )
 }

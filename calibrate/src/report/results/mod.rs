@@ -199,6 +199,7 @@ fn measured(evaluation: &Evaluation<'_>, schedule: &Schedule, tally: &Tally) -> 
     ScheduleReport {
         name: schedule.name.clone(),
         merge: schedule.merge.clone(),
+        ranking: schedule.ranking,
         top1: tally.top1(),
         top1_standard_error: error(tally.top1()),
         top5: tally.top5(),
@@ -222,7 +223,6 @@ fn measured(evaluation: &Evaluation<'_>, schedule: &Schedule, tally: &Tally) -> 
             let fp32 = full.map(|full| full.answers().labelled());
             Confusion::count(&names, tally.answers().labelled(), fp32)
         }),
-        ..ScheduleReport::default()
     }
 }
 

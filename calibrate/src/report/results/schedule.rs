@@ -1,7 +1,7 @@
 //! What was measured of a schedule, of its classes, and of two schedules as one.
 
 use super::{Confusion, ReliabilityBin};
-use mergevit_runtime::MergingEffect;
+use mergevit_runtime::{MergingEffect, Ranking};
 use serde::Serialize;
 
 /// Accuracy of one class.
@@ -24,6 +24,8 @@ pub struct ScheduleReport {
     pub name: String,
     /// r of each layer.
     pub merge: Vec<u16>,
+    /// Which tokens merge first.
+    pub ranking: Ranking,
     /// Fraction of the labelled images whose best class is correct; none without labels.
     pub top1: Option<f64>,
     /// Its [standard error](crate::evaluate::standard_error).

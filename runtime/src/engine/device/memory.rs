@@ -5,6 +5,7 @@ use super::super::output::BEST;
 use super::inbox::Inbox;
 use super::tilings::{Layer, Tilings};
 use super::weights::ALIGN;
+use crate::config::Ranking;
 use crate::pack::Pack;
 use crate::plan::{MergeOp, Op, Plan};
 use mergevit_kernels::cuda::{
@@ -28,6 +29,8 @@ struct Needs {
     arrived: usize,
     /// A similarity, or a partner, for each A token.
     matching: usize,
+    /// A score for each token and head, where the class token's attention ranks.
+    class_scores: usize,
     /// Pooled vectors in f16.
     pooled: usize,
     pixels: usize,
@@ -77,10 +80,14 @@ impl Needs {
                     most(&mut self.block, block as usize);
                 }
                 Op::FinalNorm(op) => most(&mut self.pooled, op.input.len),
-                Op::Merge(MergeOp { shape, .. }) => {
+                Op::Merge(MergeOp { shape, ranking, .. }) => {
                     let sources = shape.batch * shape.tokens.div_ceil(2);
                     most(&mut self.matching, sources * size_of::<u32>());
                     most(&mut self.arrived, shape.batch * size_of::<u32>());
+                    if ranking == Ranking::ClassAttention {
+                        let scores = shape.batch * shape.heads * shape.tokens;
+                        most(&mut self.class_scores, scores * size_of::<f32>());
+                    }
                     let head_width = head_width(shape.head_width);
                     let block = merge_match_shared_bytes(shape.tokens as u32, head_width);
                     most(&mut self.block, block as usize);
@@ -103,6 +110,8 @@ pub(super) struct Addresses {
     pub(super) similarity: Address,
     /// (B, ceil(T / 2)) u32
     pub(super) partner: Address,
+    /// (B, H, T) f32
+    pub(super) class_scores: Address,
     /// (B, V) f16, where nobody reads it
     pub(super) pooled: Address,
     /// (B, S, S, 3) u8
@@ -159,6 +168,7 @@ impl Memory {
             needs.arrived,
             needs.matching,
             needs.matching,
+            needs.class_scores,
             needs.pooled,
             needs.patches,
         ];
@@ -171,6 +181,7 @@ impl Memory {
             arrived,
             similarity,
             partner,
+            class_scores,
             pooled,
             patches,
         ] = scratch.map(|bytes| {
@@ -192,6 +203,7 @@ impl Memory {
                 arrived,
                 similarity,
                 partner,
+                class_scores,
                 pooled,
                 pixels: pixels.address,
                 patches,

@@ -1,7 +1,7 @@
 //! One operation of a plan on the processor: spans become slices, weights come from the pack.
 
 use super::weights::Weights;
-use crate::config::RotaryKind;
+use crate::config::{Ranking, RotaryKind};
 use crate::pack::{Linear, Norm};
 use crate::plan::{
     AttentionOp, EmbedOp, FinalNormOp, FinalOutput, HeadOp, LayerNormOp, LinearEpilogue, LinearOp,
@@ -228,6 +228,10 @@ impl Execution<'_> {
             qkv: view(qkv),
             residual: view(residual),
             sizes: view(sizes),
+            score_scale: match op.ranking {
+                Ranking::Similarity => None,
+                Ranking::ClassAttention => Some(self.weights.attention(op.layer).0),
+            },
             positions: from.map_or(Positions::None, |from| positions(from, at)),
         };
         let output = MergeOutput {

@@ -179,6 +179,7 @@ impl Builder<'_> {
         let merge = MergeOp {
             layer,
             shape,
+            ranking: self.ranking,
             qkv,
             residual: stream.residual,
             sizes: stream.sizes,

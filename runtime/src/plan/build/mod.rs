@@ -11,15 +11,17 @@ use super::place::{Buffer, Wish, place};
 use super::span::Span;
 use super::step::Step;
 use super::{MAX_BUFFERS, MAX_STEPS, Plan};
-use crate::config::{ModelConfig, RotaryKind};
+use crate::config::{ModelConfig, Ranking, RotaryKind, Schedule};
 use crate::pack::{Linear, Norm};
 use half::f16;
 use mergevit_kernels::ops::{Merge, Patchify};
 
-/// Plans a valid model. `merge` has one entry a layer.
-pub(super) fn build(config: &ModelConfig, merge: &[u16], batch: usize) -> Plan {
+/// Plans a valid model under a schedule that suits it.
+pub(super) fn build(config: &ModelConfig, schedule: &Schedule, batch: usize) -> Plan {
+    let merge = &schedule.merge;
     let mut builder = Builder {
         config,
+        ranking: schedule.ranking,
         batch,
         tokens: config.tokens(),
         merges: 0,
@@ -77,6 +79,7 @@ struct Stream {
 /// A plan in the making. Until [`resolve`](Self::resolve), a span's offset is the index of its buffer.
 struct Builder<'a> {
     config: &'a ModelConfig,
+    ranking: Ranking,
     batch: usize,
     /// Tokens an image at this point.
     tokens: usize,

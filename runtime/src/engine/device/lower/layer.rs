@@ -3,7 +3,7 @@
 use super::super::memory::head_width;
 use super::super::tilings::Layer;
 use super::Lowering;
-use crate::config::RotaryKind;
+use crate::config::{Ranking, RotaryKind};
 use crate::pack::TensorKind as Kind;
 use crate::plan::{
     AttentionOp, LayerNormOp, LinearEpilogue, LinearOp, MergeOp, NormOutput, RotaryOp,
@@ -11,8 +11,8 @@ use crate::plan::{
 };
 use mergevit_kernels::cuda::gemm::Epilogue;
 use mergevit_kernels::cuda::{
-    self, Address, AttentionOperands, AttentionShape, Launch, LayerNormParams, MergeMatchOperands,
-    MergeNormOperands, MergePositions, RotaryParams,
+    self, Address, AttentionOperands, AttentionShape, ClassAttention, Launch, LayerNormParams,
+    MergeMatchOperands, MergeNormOperands, MergePositions, RotaryParams,
 };
 
 impl Lowering<'_> {
@@ -106,6 +106,14 @@ impl Lowering<'_> {
             similarity: self.addresses.similarity,
             partner: self.addresses.partner,
             arrived: self.addresses.arrived,
+            class_attention: match op.ranking {
+                Ranking::Similarity => None,
+                Ranking::ClassAttention => Some(ClassAttention {
+                    sizes: self.at(op.sizes),
+                    score_scale: self.weights.address(Kind::ScoreScale, Some(op.layer)),
+                    scores: self.addresses.class_scores,
+                }),
+            },
         };
         cuda::merge_match(&op.shape, &operands)
     }
