@@ -118,7 +118,7 @@ fn bench_reports_the_promised_keys() {
         assert_eq!(report["schedule"], "r3");
         assert_eq!(report["batch"].to_string(), batch);
         assert_eq!(report["iterations"], 5);
-        assert_eq!(report["tokens"], serde_json::json!([17, 14, 11]));
+        assert_eq!(report["tokens"], serde_json::json!([17, 14, 14]));
         let reference = backend == "reference";
         let check = if reference { "is_reference" } else { "equal" };
         assert_eq!(report["check"], check);
@@ -172,7 +172,7 @@ fn inspect_shows_everything() {
     assert_eq!(report["schedules"][1]["name"], "r3");
     assert_eq!(
         report["schedules"][1]["tokens"],
-        serde_json::json!([17, 14, 11])
+        serde_json::json!([17, 14, 14])
     );
     let sections = report["sections"].as_array().expect("a list");
     let lengths = sections

@@ -195,6 +195,9 @@ fn bad_folders_name_what_is_wrong() {
         mixed.contains("stray.png") && mixed.contains("class"),
         "{mixed}"
     );
+    // Where classes mean nothing, nothing is in doubt.
+    let all = folder_with(root.path(), &[], 2, ClassFolders::Ignored).unwrap();
+    assert_eq!(labels(&all), [None, None]);
 
     std::fs::remove_file(root.path().join("stray.png")).unwrap();
     let whole = std::fs::read(root.path().join("class/a.png")).unwrap();

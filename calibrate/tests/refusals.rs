@@ -37,30 +37,6 @@ fn wrong_usage_exits_with_2() {
         (format!("{pack} --observer nonsense"), "minmax"),
         (format!("{pack} --percentile 12"), "above 50"),
         (format!("{pack} --merge 0,x"), "or auto"),
-        (format!("{pack} --gmac 0.6"), "--gmac is for --merge auto"),
-        (
-            format!("{pack} --target orin-nx"),
-            "--target is for --merge auto",
-        ),
-        (format!("{pack} --merge auto --gmac 60"), "between 0 and 1"),
-        (format!("{pack} --merge auto --latency 0.5"), "--target"),
-        (
-            format!("{pack} --merge auto --target orin-nx --gmac 0.5"),
-            "cannot be used",
-        ),
-        (
-            format!("{pack} --merge auto --target orin"),
-            "orin-nano-super, orin-nx, agx-orin, this-machine",
-        ),
-        (
-            format!("{pack} --merge auto --choose-limit 0"),
-            "need images to choose with",
-        ),
-        (format!("{pack} --merge auto --agreement 100"), "below 100"),
-        (
-            format!("{pack} --merge auto --schedule auto-60=1"),
-            "two schedules are named auto-60",
-        ),
         (format!("{pack} --merge -1"), "-1"),
         (format!("{pack} --merge -1"), "expected 0 or more tokens"),
         (format!("{pack} --merge 8,-1"), "expected 0 or more tokens"),
@@ -89,6 +65,10 @@ fn wrong_usage_exits_with_2() {
             "pack --random-weights vit_tiny_patch16_64 --output %m.mvit --json %m.json".into(),
             "a report needs images",
         ),
+        (
+            "pack --random-weights vit_tiny_patch16_64 --output %m.mvit --merge auto".into(),
+            "random weights have none",
+        ),
         ("forward --pixels a --output b".into(), "--checkpoint"),
         (
             "forward --checkpoint c --schedule r0 --pixels a --output b".into(),
@@ -98,6 +78,40 @@ fn wrong_usage_exits_with_2() {
         refuse(folder.path(), &args, 2, what);
     }
     assert!(succeed(folder.path(), "pack --help").contains("--random-weights"));
+}
+
+#[test]
+fn wrong_usage_of_the_search_exits_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let pack = "pack --checkpoint x --images idx:y --output %m.mvit";
+    for (args, what) in [
+        (format!("{pack} --gmac 0.6"), "--gmac is for --merge auto"),
+        (
+            format!("{pack} --target orin-nx"),
+            "--target is for --merge auto",
+        ),
+        (format!("{pack} --merge auto --gmac 60"), "between 0 and 1"),
+        (format!("{pack} --merge auto --latency 0.5"), "--target"),
+        (
+            format!("{pack} --merge auto --target orin-nx --gmac 0.5"),
+            "cannot be used",
+        ),
+        (
+            format!("{pack} --merge auto --target orin"),
+            "orin-nano-super, orin-nx, agx-orin, this-machine",
+        ),
+        (
+            format!("{pack} --merge auto --choose-limit 0"),
+            "need images to choose with",
+        ),
+        (format!("{pack} --merge auto --agreement 100"), "below 100"),
+        (
+            format!("{pack} --merge auto --schedule auto-60=1"),
+            "two schedules are named auto-60",
+        ),
+    ] {
+        refuse(folder.path(), &args, 2, what);
+    }
 }
 
 /// Runs `pack` with `args`, which must exit with 1 and name `what`.

@@ -210,13 +210,13 @@ fn impossible_classifiers_of_embeddings_are_refused_by_field() {
         ("model.labels", |c| c.labels.clear()),
         ("model.labels", |c| c.classifier = None),
         ("model.classifier.scale", |c| {
-            c.classifier = cosine(0.0, 0.0)
+            c.classifier = cosine(0.0, 0.0);
         }),
         ("model.classifier.scale", |c| {
-            c.classifier = cosine(f32::INFINITY, 0.0)
+            c.classifier = cosine(f32::INFINITY, 0.0);
         }),
         ("model.classifier.bias", |c| {
-            c.classifier = cosine(1.0, f32::NAN)
+            c.classifier = cosine(1.0, f32::NAN);
         }),
         ("model.unknown", |c| {
             c.classifier = None;

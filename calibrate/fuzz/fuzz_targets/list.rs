@@ -41,8 +41,14 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         assert!(classes.is_sorted_by(|a, b| a < b), "{classes:?}");
         classes.iter().for_each(|&class| named[class] = true);
     }
-    assert!(named.iter().all(|&named| named), "every name is of an image");
-    assert_eq!(set.is_labelled(), found.iter().all(|(_, classes)| !classes.is_empty()));
+    assert!(
+        named.iter().all(|&named| named),
+        "every name is of an image"
+    );
+    assert_eq!(
+        set.is_labelled(),
+        found.iter().all(|(_, classes)| !classes.is_empty())
+    );
     let (again, _) = Dataset::open_own(&spec).expect("it was read before");
     assert_eq!(images(&again), found);
 });

@@ -44,7 +44,7 @@ struct Cli {
 
 #[derive(Clone, Debug, Subcommand)]
 enum Command {
-    Pack(pack::PackArgs),
+    Pack(Box<pack::PackArgs>),
     Evaluate(evaluate::EvaluateArgs),
     Head(head::HeadArgs),
     Forward(forward::ForwardArgs),

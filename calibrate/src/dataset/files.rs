@@ -35,6 +35,17 @@ pub(super) enum Numbering<'a> {
     Own,
 }
 
+impl Numbering<'_> {
+    /// Whether classes mean nothing.
+    pub(super) fn is_ignored(&self) -> bool {
+        let rule = match self {
+            Self::Model { rule, .. } => *rule,
+            Self::Own => ClassFolders::All,
+        };
+        rule == ClassFolders::Ignored
+    }
+}
+
 /// Files in the order of their classes, so that images at even distances are of all of them.
 pub(super) struct Files {
     files: Vec<(PathBuf, Vec<usize>)>,
@@ -59,10 +70,7 @@ impl Files {
             what,
         } = found;
         let numbered = match numbering {
-            Numbering::Model {
-                rule: ClassFolders::Ignored,
-                ..
-            } => {
+            ignored if ignored.is_ignored() => {
                 files.iter_mut().for_each(|(_, classes)| classes.clear());
                 Vec::new()
             }

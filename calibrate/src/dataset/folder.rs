@@ -69,11 +69,11 @@ fn folders(path: &Path) -> Result<Vec<PathBuf>, DatasetError> {
 }
 
 /// Finds the images in `path`: of each sub-folder, however deep in it, as of one class; or those in `path` itself,
-/// without classes.
+/// without classes. Both together only if `is_mixed` says that classes mean nothing.
 ///
 /// # Errors
 /// No folder, one that cannot be read, no images, or images both in it and in a sub-folder.
-pub(super) fn find(path: &Path) -> Result<Found, DatasetError> {
+pub(super) fn find(path: &Path, is_mixed: bool) -> Result<Found, DatasetError> {
     if path.is_file() {
         return Err(DatasetError::NoFolder { path: path.into() });
     }
@@ -86,7 +86,7 @@ pub(super) fn find(path: &Path) -> Result<Found, DatasetError> {
     };
     for folder in folders {
         let images = images(&folder, true)?;
-        if let (Some(stray), false) = (flat.first(), images.is_empty()) {
+        if let (Some(stray), false, false) = (flat.first(), images.is_empty(), is_mixed) {
             // Class folders beside a stray image would make the whole set look flat.
             return Err(DatasetError::Mixed {
                 path: path.into(),
@@ -101,9 +101,9 @@ pub(super) fn find(path: &Path) -> Result<Found, DatasetError> {
     }
     if found.images.is_empty() {
         found.names.clear();
-        let images = flat.into_iter().map(|file| (file, Vec::new()));
-        found.images.extend(images);
     }
+    let images = flat.into_iter().map(|file| (file, Vec::new()));
+    found.images.extend(images);
     if found.images.is_empty() {
         let endings = image::EXTENSIONS.map(|end| format!("*.{end}")).join(", ");
         return Err(DatasetError::Empty {

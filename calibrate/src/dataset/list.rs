@@ -82,7 +82,7 @@ pub(super) fn find(path: &Path) -> Result<Found, DatasetError> {
                     return Err(wrong(line, reason));
                 }
                 Some(columns) if !is_header => {
-                    rows.push(row(&record, columns, folder).map_err(|reason| wrong(line, reason))?)
+                    rows.push(row(&record, columns, folder).map_err(|reason| wrong(line, reason))?);
                 }
                 Some(_) => {}
             }

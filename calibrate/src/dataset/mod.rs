@@ -143,7 +143,11 @@ impl Dataset {
         let name = path.file_name().unwrap_or(path.as_os_str());
         let name = name.to_string_lossy().into_owned();
         let source = match &spec {
-            Spec::Folder(path) => Source::Files(Files::new(path, folder::find(path)?, numbering)?),
+            Spec::Folder(path) => Source::Files(Files::new(
+                path,
+                folder::find(path, numbering.is_ignored())?,
+                numbering,
+            )?),
             Spec::List(path) => Source::Files(Files::new(path, list::find(path)?, numbering)?),
             Spec::Idx(images, labels) => {
                 let (classes, is_wanted) = match numbering {

@@ -100,13 +100,13 @@ impl Rounding<'_> {
             Point::Key(_) => self.bytes(Quantizer::Key, at, values),
             Point::Value(_) => self.bytes(Quantizer::Value, at, values),
             Point::AttentionWeights(_) => {
-                self.weights(Quantizer::AttentionWeights, at, values, width)
+                self.weights(Quantizer::AttentionWeights, at, values, width);
             }
             Point::Context(_) => {
-                self.context((Quantizer::Context, at), &units.attention, values, width)
+                self.context((Quantizer::Context, at), &units.attention, values, width);
             }
             Point::AttentionResidual(_) | Point::MlpResidual(_) => {
-                self.halves(Quantizer::Residual, at, values)
+                self.halves(Quantizer::Residual, at, values);
             }
             Point::Norm2(_) => self.bytes(Quantizer::Norm2, at, values),
             Point::MlpHidden(_) => self.hidden((Quantizer::Hidden, at), units, values),
@@ -120,7 +120,7 @@ impl Rounding<'_> {
         let own = (Quantizer::Pooling, None);
         match point {
             Point::TokenNorm | Point::PoolKeyValue | Point::PoolNorm => {
-                self.bytes(own.0, own.1, values)
+                self.bytes(own.0, own.1, values);
             }
             Point::PoolAttentionWeights => self.weights(own.0, own.1, values, width),
             Point::PoolContext => self.context(own, &units.attention, values, width),

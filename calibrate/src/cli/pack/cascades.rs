@@ -137,7 +137,7 @@ fn row(chosen: &Chosen) -> Vec<String> {
 pub(super) fn refusal(agreement: f64, reason: &NoCascade) -> String {
     match reason {
         NoCascade::TooFew(few) => format!(
-            "warning: no cascade: {few}\nhint: give more images with --choose-limit, or ask for less with --agreement\n"
+            "warning: no cascade: {few}\nhint: give more images, and more of them to --choose-limit, or ask for less with --agreement\n"
         ),
         NoCascade::NoGain(share) => format!(
             "warning: no cascade: for an agreement of {} % the cheapest costs {:.0} % of no merging\n",

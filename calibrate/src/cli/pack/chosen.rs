@@ -53,7 +53,8 @@ impl Judged<'_> {
                 schedules.push(found.schedule);
             }
         }
-        let is_labelled = self.choose.is_labelled() && model.classifies();
+        // Fitted on some labels, measured on others.
+        let is_labelled = self.choose.is_labelled() && self.validate.is_labelled();
         let mut answered = match is_labelled || !agreements.is_empty() {
             true => self.answers(&schedules)?,
             false => Vec::new(),

@@ -281,6 +281,11 @@ impl PackArgs {
         let texts = self.texts(&mut checkpoint.model)?;
         let schedules = self.schedules.schedules(&checkpoint.model)?;
         let sets = self.open_sets(&checkpoint.model, console)?;
+        if sets.is_none() && self.schedules.chooses() {
+            let reason =
+                "--merge auto and --agreement choose on images, and random weights have none";
+            return Err(CommandError::Usage(reason.into()));
+        }
         let measured = self.open_measured(&checkpoint.model, console)?;
         let reported = match &sets {
             Some(sets) if measured.is_none() && reports.is_any() => sets.validate.again(),

@@ -95,6 +95,11 @@ impl ScheduleArgs {
         }
     }
 
+    /// Whether anything is chosen that needs images.
+    pub(super) fn chooses(&self) -> bool {
+        self.is_auto() || !self.agreement.is_empty()
+    }
+
     /// Whether anything is chosen or measured that needs images held out, labels or not.
     pub(super) fn is_judged(&self) -> bool {
         let mut given = self.given(1).into_iter();
@@ -130,8 +135,7 @@ impl ScheduleArgs {
                 return refuse(format!("{option} is for --merge auto"));
             }
         }
-        let chooses = self.is_auto() || !self.agreement.is_empty();
-        if chooses && (self.choose_limit == 0 || self.validate_limit == 0) {
+        if self.chooses() && (self.choose_limit == 0 || self.validate_limit == 0) {
             return refuse(
                 "--merge auto and --agreement need images to choose with, and others to validate"
                     .into(),

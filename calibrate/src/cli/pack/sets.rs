@@ -129,7 +129,7 @@ pub(super) fn open(
         false => [0; 2],
     };
     Ok(take_apart(
-        images,
+        &images,
         options.calibration,
         held_out,
         options.console,
@@ -138,7 +138,7 @@ pub(super) fn open(
 
 /// Parts of `images`: first those that calibrate. If what is left over is not even half of what is to be held out, that comes
 /// from the whole set, the images that calibrate included: they chose ranges of activations, and nothing that is judged here.
-fn take_apart(images: Images, limit: usize, held_out: [usize; 2], console: Console) -> Sets {
+fn take_apart(images: &Images, limit: usize, held_out: [usize; 2], console: Console) -> Sets {
     let calibration = limit.min(images.len());
     let rest = images.len() - calibration;
     let wanted: usize = held_out.iter().sum();

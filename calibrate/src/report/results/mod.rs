@@ -223,7 +223,6 @@ fn measured(evaluation: &Evaluation<'_>, schedule: &Schedule, tally: &Tally) -> 
             let fp32 = full.map(|full| full.answers().labelled());
             Confusion::count(&names, tally.answers().labelled(), fp32)
         }),
-        ..ScheduleReport::default()
     }
 }
 
