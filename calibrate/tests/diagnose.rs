@@ -150,11 +150,6 @@ fn a_diagnosis_covers_every_rounding_and_layer_and_finds_the_planted_culprit() {
         "{:?}",
         found.outliers
     );
-    let hint = found.hint.expect("unusually hard");
-    assert!(
-        hint.contains("hidden channels") && hint.contains("layer 2"),
-        "{hint}"
-    );
 }
 
 #[test]

@@ -125,7 +125,18 @@ impl<'a> Row<'a> {
 
     fn second_runs(&self) -> Option<String> {
         match self {
-            Self::Cascade(_, own) => own.second_runs.map(|_| percent(own.second_runs)),
+            Self::Cascade(_, own) => {
+                own.second_runs?;
+                let kept = own.agreement_then.map(|kept| {
+                    format!(
+                        "<small>{:.2} as {}, {:.2} wanted</small>",
+                        100.0 * kept,
+                        escape(&own.then),
+                        100.0 * own.wanted_agreement
+                    )
+                });
+                Some(percent(own.second_runs) + &kept.unwrap_or_default())
+            }
             _ => None,
         }
     }

@@ -56,7 +56,7 @@ fn list(gains: &[Gain]) -> String {
     let largest = gains.iter().map(|gain| gain.gain_db);
     let largest = largest.fold(f64::MIN_POSITIVE, f64::max);
     let cell = |gain: Option<f64>, error: Option<f64>| match (gain, error) {
-        (Some(gain), Some(error)) => format!("{gain:+.2}<small>± {error:.2}</small>"),
+        (Some(gain), Some(error)) => format!("{gain:+.2} ± {error:.2}"),
         (Some(gain), None) => format!("{gain:+.2}"),
         (None, _) => "–".into(),
     };
