@@ -302,4 +302,4 @@ DEVICE void attend(const AttentionParams &p) {
 ATTENTION(32, 8)
 ATTENTION(64, 5)
 ATTENTION(96, 3)
-ATTENTION(128, 4)
+ATTENTION(128, 3)
