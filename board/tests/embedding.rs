@@ -161,10 +161,7 @@ fn every_model_is_inspected_and_estimated() {
             "layer norm of all tokens, then class token and mean of the patches",
         ),
         ("headless", "embedding of 128 channels"),
-        (
-            "zero-shot",
-            "4 classes by text embeddings, scale 100, bias -3.5",
-        ),
+        ("zero-shot", "4 classes by cosine, scale 100, bias -3.5"),
     ] {
         let shown = shown(name);
         assert!(shown.contains(part), "{part} is not in: {shown}");
