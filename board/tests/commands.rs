@@ -190,7 +190,7 @@ fn inspect_shows_everything() {
         "QkvWeight",
         "192x64",
         "r3",
-        "17→11",
+        "17→14",
         "not measured",
         "checkpoint",
     ] {

@@ -569,7 +569,7 @@ fn random_weights_are_reproducible_and_names_are_checked() {
     for name in [
         "vit_huge_patch14_224",
         "resnet50",
-        "vit_base_patch16_225",
+        "vit_base_patch16_15",
         "vit_base_patch8_1024",
     ] {
         assert!(Checkpoint::random(name, 0).is_err(), "{name}");
