@@ -116,8 +116,8 @@ pub(crate) fn labels(args: &ClassArgs, engine: &Engine) -> Result<Vec<String>, F
     }
     if !args.embedding && !config.classifies() {
         return Err(Failure::Usage(
-            "the model gives embeddings, and no classes: --embedding prints them; a pack with text embeddings names \
-             classes (`mergevit-calibrate pack --text-embeddings`)"
+            "the model gives embeddings, and no classes: --embedding prints them; classes of your own are made by \
+             `mergevit-calibrate head`, classes named by text by `mergevit-calibrate pack --text-embeddings`"
                 .into(),
         ));
     }

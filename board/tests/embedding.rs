@@ -92,6 +92,31 @@ fn text_embeddings_name_classes() {
 }
 
 #[test]
+fn an_image_of_no_class_is_called_unknown_in_every_form() {
+    let fixture = Fixture::of(&model("own classes"));
+    let path = fixture.image("a.png", 61, 43, 3);
+    let mut engine = Engine::load(fixture.model()).expect("it loads");
+    let image = image::decode(&path).expect("it reads");
+    let output = engine.classify(&[image.frame()]).expect("it runs");
+    let is_unknown = output.is_unknown(0).expect("the pack can tell");
+
+    let mut command = fixture.command("classify");
+    let line = finish(command.arg(&path)).code(0).stdout();
+    assert_eq!(
+        line.contains("a.png: unknown, nearest "),
+        is_unknown,
+        "{line}"
+    );
+    let mut run = fixture.source(&format!("file:{}", text(&path)));
+    for command in [command.arg("--json"), run.arg("--json")] {
+        let lines = finish(command).code(0).json();
+        events(&lines);
+        assert_eq!(lines[1]["unknown"], is_unknown);
+        assert!(lines[1]["top"].is_array());
+    }
+}
+
+#[test]
 fn what_a_model_does_not_give_is_refused() {
     let fixture = Fixture::of(&model("headless"));
     let path = fixture.image("a.png", 61, 43, 3);
@@ -161,10 +186,8 @@ fn every_model_is_inspected_and_estimated() {
             "layer norm of all tokens, then class token and mean of the patches",
         ),
         ("headless", "embedding of 128 channels"),
-        (
-            "zero-shot",
-            "4 classes by text embeddings, scale 100, bias -3.5",
-        ),
+        ("zero-shot", "4 classes by cosine, scale 100, bias -3.5"),
+        ("own classes", "3 classes by a linear layer, or unknown"),
     ] {
         let shown = shown(name);
         assert!(shown.contains(part), "{part} is not in: {shown}");

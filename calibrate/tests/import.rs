@@ -273,9 +273,12 @@ fn what_a_classifier_was_trained_for_decides_what_its_scores_say() {
         ),
         (
             r#", "problem_type": "ranking""#,
-            "problem_type: \"ranking\", expected single",
+            "problem_type: found \"ranking\", expected single",
         ),
-        (r#", "problem_type": 3"#, "problem_type: 3, expected text"),
+        (
+            r#", "problem_type": 3"#,
+            "problem_type: found 3, expected text",
+        ),
     ] {
         let error = import(problem).expect_err(text).to_string();
         assert!(error.contains(text), "{error}");

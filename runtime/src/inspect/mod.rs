@@ -33,7 +33,7 @@ use mergevit_kernels::cuda::Device;
 use std::time::Duration;
 
 /// Classifies images at model resolution, (B, S, S, 3) u8 RGB, with a look at the arena after every operation; on
-/// a device that computes two operations as one, after the second.
+/// a device that computes two operations as one, after the second. Of a cascade the first schedule runs, and it alone.
 ///
 /// # Errors
 /// As [`Engine::classify_pixels`].
