@@ -16,10 +16,16 @@ pub(super) fn layers(report: &Report) -> Table {
     table("without all rounding in", gains)
 }
 
+/// A gain with its sign; what rounds to nothing has a plus.
+pub(super) fn signed(db: f64) -> String {
+    // Adding 0 makes -0 a 0.
+    format!("{:+.2}", (100.0 * db).round() / 100.0 + 0.0)
+}
+
 fn table(what: &str, gains: &[Gain]) -> Table {
     let decibels = |gain: Option<f64>, error: Option<f64>| match (gain, error) {
-        (Some(gain), Some(error)) => format!("{gain:+.2} ± {error:.2}"),
-        (Some(gain), None) => format!("{gain:+.2}"),
+        (Some(gain), Some(error)) => format!("{} ± {error:.2}", signed(gain)),
+        (Some(gain), None) => signed(gain),
         (None, _) => "-".into(),
     };
     let row = |gain: &Gain| {

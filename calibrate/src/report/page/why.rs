@@ -3,6 +3,7 @@
 use super::super::markup::escape;
 use super::super::plot::{Axis, Plot, Shape};
 use super::super::results::Report;
+use super::super::why::signed;
 use super::parts::{Section, decibels, table};
 use crate::diagnose::{Diagnosis, Gain};
 use mergevit_runtime::words::Count;
@@ -56,8 +57,8 @@ fn list(gains: &[Gain]) -> String {
     let largest = gains.iter().map(|gain| gain.gain_db);
     let largest = largest.fold(f64::MIN_POSITIVE, f64::max);
     let cell = |gain: Option<f64>, error: Option<f64>| match (gain, error) {
-        (Some(gain), Some(error)) => format!("{gain:+.2} ± {error:.2}"),
-        (Some(gain), None) => format!("{gain:+.2}"),
+        (Some(gain), Some(error)) => format!("{} ± {error:.2}", signed(gain)),
+        (Some(gain), None) => signed(gain),
         (None, _) => "–".into(),
     };
     let row = |gain: &Gain| {
