@@ -285,7 +285,12 @@ fn the_report_says_what_was_measured_and_every_key_is_documented() {
         "{date}"
     );
     let page = fs::read_to_string(folder.path().join("r.html")).unwrap();
-    for what in [&pack.hash(), "m.mvit", "2 of them with labels", date] {
+    for what in [
+        &pack.hash(),
+        "m.mvit",
+        "2 images of test-images.idx3.gz, all labelled",
+        date,
+    ] {
         assert!(page.contains(what), "no {what} in {page}");
     }
     let readme = include_str!("../README.md");

@@ -3,6 +3,7 @@
 use super::error::DatasetError;
 use super::files::Found;
 use mergevit_runtime::image;
+use std::io;
 use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
@@ -16,6 +17,12 @@ fn name(path: &Path) -> String {
 /// Leaves out hidden files such as `.DS_Store` or `.ipynb_checkpoints`.
 fn is_shown(entry: &DirEntry) -> bool {
     entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
+}
+
+/// What the system said, without the path, which is told beside it.
+fn root_cause(error: walkdir::Error) -> io::Error {
+    let code = error.io_error().and_then(io::Error::raw_os_error);
+    code.map_or_else(|| error.into(), io::Error::from_raw_os_error)
 }
 
 /// The images in a folder and, if `is_deep`, in all folders in it, in alphabetical order. Links are followed, once.
@@ -41,7 +48,7 @@ fn images(folder: &Path, is_deep: bool) -> Result<Vec<PathBuf>, DatasetError> {
                 (path, None) => {
                     return Err(DatasetError::Io {
                         path: path.unwrap_or(folder).into(),
-                        source: error.into(),
+                        source: root_cause(error),
                     });
                 }
                 (None, Some(_)) => {}
