@@ -65,7 +65,12 @@ impl SecondRun {
         self.images.extend(output.unsure(cascade.threshold));
         if self.images.is_empty() {
             let results = executor.results(first)?;
-            return Ok(Output::new(results, Runs::once(first.run()), scores, pack));
+            return Ok(Output::scored(
+                results,
+                Runs::once(first.run()),
+                scores,
+                pack,
+            ));
         }
         let mixed = self.images.len() < batch;
         if mixed {

@@ -82,15 +82,25 @@ pub struct Output<'a> {
 
 impl<'a> Output<'a> {
     pub(super) fn new(
-        mut results: Results<'a>,
+        results: Results<'a>,
         runs: Runs<'a>,
         scores: &'a mut Scores,
         pack: &'a Pack,
     ) -> Self {
+        scores.make(pack, results.outputs);
+        Self::scored(results, runs, scores, pack)
+    }
+
+    /// The same of results that `scores` were last made of.
+    pub(super) fn scored(
+        mut results: Results<'a>,
+        runs: Runs<'a>,
+        scores: &'a Scores,
+        pack: &'a Pack,
+    ) -> Self {
         let config = pack.config();
         let embeds = config.output == OutputKind::Embedding;
-        let classifier = Classifier::of(pack);
-        let (unit, of_names) = scores.of(config, classifier.as_ref(), results.outputs);
+        let (unit, of_names) = scores.of(config, results.batch);
         if embeds {
             // What a device has picked are not classes.
             results.best = &[];
@@ -102,7 +112,7 @@ impl<'a> Output<'a> {
             logits: if embeds { of_names } else { results.outputs },
             labels: &config.labels,
             score_kind: config.score_kind,
-            classifier,
+            classifier: Classifier::of(pack),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::classifier::{Classifier, normalize};
 use crate::config::{ModelConfig, OutputKind};
+use crate::pack::Pack;
 use mergevit_kernels::memory::{OutOfMemory, zeroed};
 
 /// Room for what is made of the outputs of the largest batch. Nothing where outputs are logits.
@@ -26,16 +27,11 @@ impl Scores {
         })
     }
 
-    /// Makes unit vectors and scores of `outputs`, (B, outputs), if they are embeddings. Returns them: (B, outputs) and
-    /// (B, classes), both empty if they are not; scores are empty also without a classifier.
-    pub(super) fn of(
-        &mut self,
-        config: &ModelConfig,
-        classifier: Option<&Classifier<'_>>,
-        outputs: &[f32],
-    ) -> (&[f32], &[f32]) {
+    /// Makes unit vectors and scores of `outputs`, (B, outputs), if they are embeddings.
+    pub(super) fn make(&mut self, pack: &Pack, outputs: &[f32]) {
+        let config = pack.config();
         if config.output == OutputKind::Logits {
-            return (&[], &[]);
+            return;
         }
         let columns = config.classes;
         let unit = &mut self.unit[..outputs.len()];
@@ -43,8 +39,8 @@ impl Scores {
         for (embedding, unit) in embeddings.clone().zip(unit.chunks_exact_mut(columns)) {
             normalize(embedding, unit);
         }
-        let Some(classifier) = classifier else {
-            return (unit, &[]);
+        let Some(classifier) = Classifier::of(pack) else {
+            return;
         };
         let classes = classifier.classes();
         let logits = &mut self.logits[..embeddings.len() * classes];
@@ -52,6 +48,18 @@ impl Scores {
         for ((embedding, unit), logits) in embeddings.zip(unit.chunks_exact(columns)).zip(rows) {
             classifier.score(embedding, unit, logits);
         }
-        (unit, logits)
+    }
+
+    /// What was last made, of `batch` images: (B, outputs) and (B, classes). Both are empty where outputs are logits;
+    /// scores are empty also without a classifier.
+    pub(super) fn of(&self, config: &ModelConfig, batch: usize) -> (&[f32], &[f32]) {
+        if config.output == OutputKind::Logits {
+            return (&[], &[]);
+        }
+        let classes = config.classifier.map_or(0, |_| config.labels.len());
+        (
+            &self.unit[..batch * config.classes],
+            &self.logits[..batch * classes],
+        )
     }
 }
