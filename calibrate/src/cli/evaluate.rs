@@ -4,7 +4,7 @@ use super::args;
 use super::checkpoint::CheckpointArgs;
 use super::console::{Console, warn};
 use super::error::CommandError;
-use super::images::{ClassFoldersName, Images, ImagesOptions, Limit};
+use super::images::{ClassFoldersName, Images, ImagesOptions, Limit, ReadingArgs};
 use super::measure::{MeasureOptions, measure};
 use super::output::{self, Input};
 use super::reports::ReportArgs;
@@ -41,12 +41,8 @@ pub(super) struct EvaluateArgs {
     /// How sub-folders of a folder of images become classes
     #[arg(long, value_enum, default_value_t = ClassFoldersName::All)]
     class_folders: ClassFoldersName,
-    /// Keep images at model resolution in this folder, so that the next command need not decode them
-    #[arg(long, value_name = "FOLDER")]
-    cache: Option<PathBuf>,
-    /// Fail at the first image that cannot be read, instead of skipping it
-    #[arg(long)]
-    strict: bool,
+    #[command(flatten)]
+    reading: ReadingArgs,
     /// Measure only this schedule of the pack, or this cascade and its two schedules
     #[arg(long, value_name = "NAME")]
     schedule: Option<String>,
@@ -108,9 +104,9 @@ pub(super) fn run(args: &EvaluateArgs, console: Console) -> Result<(), CommandEr
     }
     let options = ImagesOptions {
         limit: args.limit,
-        cache: args.cache.clone(),
+        cache: args.reading.cache.clone(),
         folders: args.class_folders.into(),
-        strict: args.strict,
+        strict: args.reading.strict,
         console,
     };
     let images = Images::open(&args.images, pack.config(), &options)?;

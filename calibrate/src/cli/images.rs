@@ -3,7 +3,7 @@
 use super::console::{Console, warn};
 use super::error::CommandError;
 use crate::dataset::{Batch, ClassFolders, Dataset, DatasetError};
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use mergevit_runtime::ModelConfig;
 use mergevit_runtime::words::Count;
 use std::path::PathBuf;
@@ -71,6 +71,17 @@ impl Limit {
             Self::PerClass(images) => set.limit_per_class(images),
         }
     }
+}
+
+/// What a command is told of reading images.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ReadingArgs {
+    /// Keep images at model resolution in this folder, so that the next command need not decode them
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) cache: Option<PathBuf>,
+    /// Fail at the first image that cannot be read, instead of skipping it
+    #[arg(long)]
+    pub(super) strict: bool,
 }
 
 /// How a data set is read.

@@ -8,6 +8,18 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
+/// A line that says how large a pack is, its hash, and how long it took.
+pub(super) fn write_size(text: &mut String, pack: &Pack, elapsed: Duration) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "\n{:.1} MB, {}, in {}",
+        pack.len() as f64 / 1e6,
+        pack.hash(),
+        time(elapsed.as_secs_f64())
+    );
+}
+
 /// What is in a pack that was made in `elapsed`, and what to do with it. It lies at `path`, unless it went to
 /// standard output. Lines end with a newline.
 pub(super) fn summary(pack: &Pack, path: Option<&Path>, elapsed: Duration) -> String {
@@ -26,14 +38,7 @@ pub(super) fn summary(pack: &Pack, path: Option<&Path>, elapsed: Duration) -> St
         observer.map_or("unknown", String::as_str),
     );
     write_table(&mut text, &schedules(pack));
-    // Writing to a string cannot fail.
-    let _ = writeln!(
-        text,
-        "\n{:.1} MB, {}, in {}",
-        pack.len() as f64 / 1e6,
-        pack.hash(),
-        time(elapsed.as_secs_f64())
-    );
+    write_size(&mut text, pack, elapsed);
     if let Some(path) = path {
         let path = quoted(path);
         let _ = writeln!(

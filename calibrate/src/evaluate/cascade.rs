@@ -1,6 +1,7 @@
 //! What a cascade would have answered, from what its two schedules did.
 
 use super::answers::Answers;
+use super::tally::fraction;
 use mergevit_runtime::Cascade;
 
 /// Answers of a cascade over a data set, counted.
@@ -82,10 +83,6 @@ impl CascadeTally {
     pub fn agreement(&self) -> Option<f64> {
         fraction(self.agreeing, self.compared)
     }
-}
-
-fn fraction(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
 }
 
 #[cfg(test)]

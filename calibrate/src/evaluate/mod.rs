@@ -14,6 +14,7 @@ pub use cosine::{Cosines, cosine};
 pub use difference::Difference;
 pub use outputs::Outputs;
 pub use snr::{LayerNoise, Place, residual_noise};
+pub(crate) use tally::fraction;
 pub use tally::{ClassTally, Tally, standard_error};
 
 use crate::checkpoint::Checkpoint;
@@ -98,17 +99,16 @@ impl<'a> Evaluation<'a> {
             return Err(RunError::Pixels { found, image });
         }
         let classifies = self.engine.pack().config().classifies();
-        let mut real = vec![None; labels.len()];
+        let mut real: Vec<Option<Real>> = vec![None; labels.len()];
         if let Some(checkpoint) = self.checkpoint {
             let forward = Forward::new(checkpoint);
             let pack = self.engine.pack();
             let images = pixels.par_chunks_exact(image);
             let outputs: Vec<Real> = images
                 .map(|pixels| {
-                    let output = forward.run(pixels, &[], &mut ()).logits;
-                    let logits = classifies.then(|| scores(pack, &output));
+                    let real = Real::of(&forward, pack, &[], pixels);
                     done();
-                    Real { output, logits }
+                    real
                 })
                 .collect();
             for ((output, label), real) in outputs.into_iter().zip(labels).zip(&mut real) {
@@ -155,7 +155,7 @@ impl<'a> Evaluation<'a> {
     /// A schedule that does not merge.
     fn unmerged(&self) -> Option<&Schedule> {
         let mut schedules = self.engine.pack().schedules().iter();
-        schedules.find(|schedule| schedule.merge.iter().all(|&r| r == 0))
+        schedules.find(|schedule| schedule.is_unmerged())
     }
 
     /// Whether noise can be measured: there is a checkpoint, and the pack has a schedule that does not merge.
@@ -200,8 +200,7 @@ impl<'a> Evaluation<'a> {
     /// none without a checkpoint.
     pub fn full_precision_scores(&self, pixels: &[u8]) -> Option<Vec<f32>> {
         let forward = Forward::new(self.checkpoint?);
-        let output = forward.run(pixels, &[], &mut ()).logits;
-        Some(scores(self.engine.pack(), &output))
+        Real::of(&forward, self.engine.pack(), &[], pixels).logits
     }
 
     /// The tally of full precision without merging, if there is a checkpoint.
@@ -278,6 +277,17 @@ struct Real {
     output: Vec<f32>,
     /// The scores of the classes, if there are classes.
     logits: Option<Vec<f32>>,
+}
+
+impl Real {
+    /// Full precision's answer to one image where each layer merges as `merge` says, (depth) or nothing; `pack` is made of
+    /// the same checkpoint.
+    fn of(forward: &Forward<'_>, pack: &Pack, merge: &[usize], pixels: &[u8]) -> Self {
+        let output = forward.run(pixels, merge, &mut ()).logits;
+        let classifies = pack.config().classifies();
+        let logits = classifies.then(|| scores(pack, &output));
+        Self { output, logits }
+    }
 }
 
 /// The scores of the classes, given what the network gives: itself, or what the pack's classifier makes of it.

@@ -1,8 +1,8 @@
 //! What networks answer to a set of images that fits memory.
 
+use super::Real;
 use super::answers::argmax;
 use super::difference::Difference;
-use super::{Real, scores};
 use crate::checkpoint::Checkpoint;
 use crate::fp32::Forward;
 use mergevit_runtime::{Engine, Pack, RunError, Schedule};
@@ -121,11 +121,9 @@ pub fn full_precision(
     let images = pixels.par_chunks_exact(checkpoint.model.image_bytes());
     let each: Vec<Real> = images
         .map(|pixels| {
-            let output = forward.run(pixels, &merge, &mut ()).logits;
-            let classifies = pack.config().classifies();
-            let logits = classifies.then(|| scores(pack, &output));
+            let real = Real::of(&forward, pack, &merge, pixels);
             done();
-            Real { output, logits }
+            real
         })
         .collect();
     let mut outputs = Outputs::default();

@@ -50,7 +50,8 @@ pub struct Tally {
     uncalibrated: Reliability,
 }
 
-fn fraction(part: u64, whole: u64) -> Option<f64> {
+/// `part` of `whole`; none of nothing.
+pub(crate) fn fraction(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 

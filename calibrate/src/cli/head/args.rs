@@ -3,7 +3,7 @@
 use crate::cli::args::per_cent;
 use crate::cli::error::CommandError;
 use crate::cli::evaluate::engine;
-use crate::cli::images::Limit;
+use crate::cli::images::{Limit, ReadingArgs};
 use crate::cli::output::{self, Input};
 use crate::cli::reports::{ReportArgs, Reports};
 use crate::head::{HeadKind, HeadOptions};
@@ -54,12 +54,8 @@ pub(in crate::cli) struct HeadArgs {
     /// Backend that runs the pack: auto, reference, cpu, or one that `mergevit doctor` lists
     #[arg(long, default_value = "auto")]
     pub(super) backend: String,
-    /// Keep images at model resolution in this folder, so that the next command need not decode them
-    #[arg(long, value_name = "FOLDER")]
-    pub(super) cache: Option<PathBuf>,
-    /// Fail at the first image that cannot be read, instead of skipping it
-    #[arg(long)]
-    pub(super) strict: bool,
+    #[command(flatten)]
+    pub(super) reading: ReadingArgs,
     #[command(flatten)]
     pub(super) reports: ReportArgs,
 }

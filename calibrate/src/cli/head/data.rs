@@ -46,10 +46,10 @@ pub(super) fn open_class(
     let name = name.to_string_lossy().into_owned();
     let spec = format!("folder:{}", folder.display());
     let mut set = Dataset::open_with(&spec, &[], 1, ClassFolders::Ignored)?;
-    if let Some(folder) = &args.cache {
+    if let Some(folder) = &args.reading.cache {
         set.keep_in(folder)?;
     }
-    Ok((name, Images::of(set, model, args.strict)))
+    Ok((name, Images::of(set, model, args.reading.strict)))
 }
 
 /// Checks that a pack could hold these classes.
@@ -92,7 +92,7 @@ impl Own {
         if let Some(limit) = args.limit {
             limit.apply(&mut set);
         }
-        if let Some(folder) = &args.cache {
+        if let Some(folder) = &args.reading.cache {
             set.keep_in(folder)?;
         }
         let mut counts = vec![0; labels.len()];
@@ -119,7 +119,7 @@ impl Own {
         check_counts(&labels, &counts, console)?;
         Ok(Self {
             labels,
-            images: Images::of(set, model, args.strict),
+            images: Images::of(set, model, args.reading.strict),
             added,
         })
     }

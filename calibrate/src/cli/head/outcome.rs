@@ -2,10 +2,9 @@
 
 use super::data::Facts;
 use crate::cli::error::CommandError;
-use crate::cli::progress::time;
 use crate::cli::reports::command_line;
-use crate::cli::summary::quoted;
-use crate::confidence::{Bin, Reliability};
+use crate::cli::summary::{quoted, write_size};
+use crate::confidence::Reliability;
 use crate::evaluate::standard_error;
 use crate::head::{Assessment, Head, HeadKind, HeadOptions};
 use crate::report::{
@@ -126,14 +125,7 @@ impl Outcome {
             add("Images of each class (rows) by answer", &self.table());
         }
         self.write_notes(&mut text);
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "\n{:.1} MB, {}, in {}",
-            pack.len() as f64 / 1e6,
-            pack.hash(),
-            time(elapsed.as_secs_f64())
-        );
+        write_size(&mut text, pack, elapsed);
         if let Some(path) = path {
             let _ = writeln!(
                 text,
@@ -251,7 +243,7 @@ impl Outcome {
             temperature: confidence.map(|own| f64::from(own.temperature)),
             ece: confidence.map(|own| own.ece),
             ece_uncalibrated: confidence.map(|own| own.ece_before),
-            reliability: bins(&self.assessment.reliability),
+            reliability: ReliabilityBin::of(&self.assessment.reliability),
             merging: schedule.merging.clone(),
             gmac: plan.map_or(f64::NAN, |plan| plan.cost().macs as f64 / 1e9),
             classes: labels
@@ -278,21 +270,4 @@ impl Outcome {
             top1_fp32: None,
         }
     }
-}
-
-/// The bins of a report.
-fn bins(reliability: &Reliability) -> Vec<ReliabilityBin> {
-    let bins = reliability.bins();
-    let width = 1.0 / bins.len() as f64;
-    let bin = |(place, own): (usize, &Bin)| {
-        let mean = |sum: f64| (own.images > 0).then(|| sum / own.images as f64);
-        ReliabilityBin {
-            from: place as f64 * width,
-            to: (place + 1) as f64 * width,
-            images: own.images,
-            confidence: mean(own.confidence),
-            accuracy: mean(own.right as f64),
-        }
-    };
-    bins.iter().enumerate().map(bin).collect()
 }

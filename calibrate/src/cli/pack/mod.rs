@@ -17,7 +17,7 @@ use super::checkpoint::CheckpointArgs;
 use super::console::{Console, warn};
 use super::error::CommandError;
 use super::evaluate::engine;
-use super::images::{ClassFoldersName, Images, ImagesOptions, Limit};
+use super::images::{ClassFoldersName, Images, ImagesOptions, Limit, ReadingArgs};
 use super::measure::{MeasureOptions, Measured, measure};
 use super::output::{self, Input};
 use super::progress::Progress;
@@ -106,12 +106,8 @@ pub(super) struct PackArgs {
     /// How sub-folders become classes; where those of the calibration set are no classes, it needs none
     #[arg(long, value_enum, default_value_t = ClassFoldersName::All)]
     class_folders: ClassFoldersName,
-    /// Keep images at model resolution in this folder, so that the next command need not decode them
-    #[arg(long, value_name = "FOLDER")]
-    cache: Option<PathBuf>,
-    /// Fail at the first image that cannot be read, instead of skipping it
-    #[arg(long)]
-    strict: bool,
+    #[command(flatten)]
+    reading: ReadingArgs,
     #[command(flatten)]
     reports: ReportArgs,
 }
@@ -207,9 +203,9 @@ impl PackArgs {
     ) -> Result<Option<Sets>, CommandError> {
         let schedules = &self.schedules;
         let options = SetsOptions {
-            cache: self.cache.clone(),
+            cache: self.reading.cache.clone(),
             folders: self.class_folders.into(),
-            strict: self.strict,
+            strict: self.reading.strict,
             calibration: self.limit,
             held_out: [schedules.choose_limit, schedules.validate_limit],
             is_judged: schedules.is_judged() || self.reports.is_any(),
@@ -232,9 +228,9 @@ impl PackArgs {
         };
         let options = ImagesOptions {
             limit: self.measure_limit.map(Limit::Images),
-            cache: self.cache.clone(),
+            cache: self.reading.cache.clone(),
             folders: self.class_folders.into(),
-            strict: self.strict,
+            strict: self.reading.strict,
             console,
         };
         if !model.classifies() {

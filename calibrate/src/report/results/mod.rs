@@ -15,7 +15,9 @@ pub use schedule::{CascadeReport, ClassReport, ScheduleReport};
 pub use worst::{Fault, ScoredClass, WorstImage};
 
 use crate::diagnose::Diagnosis;
-use crate::evaluate::{CascadeTally, ClassTally, Evaluation, LayerNoise, Tally, standard_error};
+use crate::evaluate::{
+    CascadeTally, ClassTally, Evaluation, LayerNoise, Tally, fraction, standard_error,
+};
 use jiff::Timestamp;
 use mergevit_runtime::words::Count;
 use mergevit_runtime::{Pack, Schedule};
@@ -99,26 +101,18 @@ impl Report {
             .map(|tally| cascade(evaluation, tally))
             .collect();
         let front = front(&schedules, &cascades);
+        let images = tally.map_or(0, Tally::images);
         Self {
-            tool: TOOL.into(),
-            date: now(),
-            pack: pack.path().map(|path| path.display().to_string()),
-            pack_hash: pack.hash(),
-            checkpoint_hash: pack.provenance().checkpoint_hash.clone(),
-            model: pack.config().architecture.clone(),
-            dataset: dataset.into(),
-            images: tally.map_or(0, Tally::images),
+            images,
             skipped: skipped as u64,
             labelled,
-            backend: evaluation.engine().backend().into(),
             top1_fp32,
             top1_fp32_standard_error: error(top1_fp32),
             top5_fp32,
             top5_fp32_standard_error: error(top5_fp32),
-            network: ModelFacts::of(pack),
             front_basis: (!front.is_empty()).then(|| FrontBasis {
                 dataset: dataset.into(),
-                images: tally.map_or(0, Tally::images),
+                images,
                 reference: "FP32 without merging".into(),
                 target: None,
             }),
@@ -126,12 +120,7 @@ impl Report {
             schedules,
             cascades,
             noise,
-            why: None,
-            worst: Vec::new(),
-            made: Made {
-                command: String::new(),
-                provenance: pack.provenance().clone(),
-            },
+            ..Self::of_pack(pack, dataset, evaluation.engine().backend())
         }
     }
 
@@ -215,7 +204,7 @@ fn measured(evaluation: &Evaluation<'_>, schedule: &Schedule, tally: &Tally) -> 
             .map(|own| own.temperature.into()),
         ece: tally.reliability().expected_error(),
         ece_uncalibrated: tally.uncalibrated().expected_error(),
-        reliability: reliability::bins(tally.reliability()),
+        reliability: ReliabilityBin::of(tally.reliability()),
         merging: schedule.merging.clone(),
         gmac: evaluation.gmac(schedule),
         classes: classes(tally, full, &names),
@@ -289,7 +278,6 @@ fn names(pack: &Pack) -> Vec<String> {
 
 /// Accuracy class by class.
 fn classes(tally: &Tally, full: Option<&Tally>, names: &[String]) -> Vec<ClassReport> {
-    let fraction = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
     let class = |(class, own): (usize, &ClassTally)| ClassReport {
         label: names[class].clone(),
         images: own.images,

@@ -18,20 +18,22 @@ pub struct ReliabilityBin {
     pub accuracy: Option<f64>,
 }
 
-/// The bins of `reliability`; none of no images.
-pub(super) fn bins(reliability: &Reliability) -> Vec<ReliabilityBin> {
-    if reliability.images() == 0 {
-        return Vec::new();
-    }
-    let bin = |(index, own): (usize, &Bin)| {
-        let mean = |sum: f64| (own.images > 0).then(|| sum / own.images as f64);
-        ReliabilityBin {
-            from: index as f64 / BINS as f64,
-            to: (index + 1) as f64 / BINS as f64,
-            images: own.images,
-            confidence: mean(own.confidence),
-            accuracy: mean(own.right as f64),
+impl ReliabilityBin {
+    /// The bins of `reliability`; none of no images.
+    pub fn of(reliability: &Reliability) -> Vec<Self> {
+        if reliability.images() == 0 {
+            return Vec::new();
         }
-    };
-    reliability.bins().iter().enumerate().map(bin).collect()
+        let bin = |(index, own): (usize, &Bin)| {
+            let mean = |sum: f64| (own.images > 0).then(|| sum / own.images as f64);
+            Self {
+                from: index as f64 / BINS as f64,
+                to: (index + 1) as f64 / BINS as f64,
+                images: own.images,
+                confidence: mean(own.confidence),
+                accuracy: mean(own.right as f64),
+            }
+        };
+        reliability.bins().iter().enumerate().map(bin).collect()
+    }
 }
