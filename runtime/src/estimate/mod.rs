@@ -11,7 +11,7 @@
 //!
 //! let pack = Pack::open("../board/assets/garments.mvit".as_ref())?;
 //! let latency = |schedule| -> Result<f64, mergevit_runtime::PlanError> {
-//!     let plan = Plan::new(pack.config(), schedule, 1)?;
+//!     let plan = Plan::new(pack.config(), schedule, 32)?;
 //!     Ok(Estimate::new(&pack, &plan, &Module::ORIN_NANO_SUPER).total.total_us)
 //! };
 //! assert!(latency(&pack.schedules()[2])? < latency(&pack.schedules()[0])?);
