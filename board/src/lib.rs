@@ -8,6 +8,7 @@ mod args;
 mod cascade;
 mod cli;
 mod commands;
+mod config_file;
 #[cfg(test)]
 mod documented;
 mod failure;
@@ -35,13 +36,18 @@ mod telemetry;
 
 pub use seal::SealedAllocator;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use failure::{Failure, USAGE};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Runs a command line, program name first. The exit code is 0 for success, 1 for failure, 2 for wrong usage.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = args.into_iter().collect();
+    let args = match config_file::expand(&cli::Cli::command(), args) {
+        Ok(args) => args,
+        Err(error) => return end(Err(Failure::Usage(error.to_string()))),
+    };
     let result = match cli::Cli::try_parse_from(args) {
         Ok(cli) => {
             cli.set_verbosity();
@@ -56,6 +62,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Err(help_or_version) => output::print_help(&help_or_version),
     };
+    end(result)
+}
+
+/// Says why a command failed.
+fn end(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -12,7 +12,7 @@ use crate::{model, output, seal, start};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use mergevit_kernels::frame::ColorSpace;
 use session::{End, Session, Settings};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,6 +22,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
                         \x20 mergevit run -m model.mvit -s file:photos/ --json\n\
                         \x20 ffmpeg -i film.mp4 -pix_fmt yuv420p -f yuv4mpegpipe - | mergevit run -m model.mvit -s y4m:-")]
 pub(crate) struct Args {
+    /// Take flags from the table [run] of a TOML file; those on the command line win
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     model: ModelArgs,
     /// v4l2:DEVICE, file:FOLDER-OR-IMAGE, y4m:PATH or raw:FORMAT:WIDTHxHEIGHT:PATH, where PATH '-' is standard
