@@ -268,3 +268,60 @@ fn every_flag_of_every_configured_command_can_be_said_in_a_file() {
         assert!(found.contains(&"verbose"), "global flags too");
     }
 }
+
+/// The file that a package installs, and the same with every suggestion in it taken.
+#[test]
+fn the_installed_file_and_all_that_it_suggests_are_accepted() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("service");
+    let path = folder.join("mergevit.toml");
+    let installed = std::fs::read_to_string(&path).expect("the file is there");
+    let suggestion = |line: &str| {
+        let key = line.strip_prefix('#')?.split_once(" = ")?.0;
+        let is_key = |c: char| c.is_ascii_lowercase() || c == '-';
+        (!key.is_empty() && key.chars().all(is_key)).then(|| line[1..].to_owned())
+    };
+    let lines = installed.lines();
+    let taken: Vec<_> = lines
+        .map(|line| suggestion(line).unwrap_or_else(|| line.into()))
+        .collect();
+    let all = taken.join("\n");
+    assert_ne!(installed.trim_end(), all, "it suggests something");
+    let program = crate::cli::Cli::command();
+    for text in [&installed, &all] {
+        let tables = DeTable::parse(text).expect("TOML");
+        // A program may be built without the commands of some tables.
+        let known = |name: &str| program.find_subcommand(name).is_some();
+        let kept = tables.get_ref().iter();
+        assert!(kept.clone().any(|(name, _)| name.get_ref() == "run"));
+        for (name, _) in kept.filter(|(name, _)| known(name.get_ref())) {
+            let name = name.get_ref().as_ref();
+            let own = own_table(text, name);
+            let lenient = program.clone().ignore_errors(true);
+            let given = lenient.try_get_matches_from(["mergevit", name]);
+            let given = given.expect("errors are ignored");
+            let (_, given) = given.subcommand().expect("the command");
+            let words = words(&program, name, given, &path, &own);
+            let words = words.expect("a file without mistakes");
+            let line = ["mergevit", name].map(OsString::from).into_iter();
+            let line: Vec<_> = line.chain(words).collect();
+            if let Err(error) = program.clone().try_get_matches_from(&line) {
+                // The units name the socket.
+                let missing = error.kind() == ErrorKind::MissingRequiredArgument;
+                assert!(name != "run" && missing, "{line:?}: {error}");
+            }
+        }
+    }
+}
+
+/// A file with one of its tables alone.
+fn own_table(text: &str, name: &str) -> String {
+    let heading = format!("[{name}]");
+    let mut inside = false;
+    let lines = text.lines().filter(|line| {
+        if line.starts_with('[') {
+            inside = *line == heading;
+        }
+        inside
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
