@@ -147,17 +147,13 @@ impl<'a> Row<'a> {
             Self::Schedule(report, own) => (report, own.gmac),
             Self::Cascade(report, own) => (report, own.gmac),
         };
-        let full = report.schedules.iter().find(|own| merged(own) == 0);
+        let full = report.schedules.iter().find(|own| own.merged == 0);
         let share = full
             .filter(|own| own.gmac > gmac)
             .map(|own| 100.0 * gmac / own.gmac);
         let share = share.map(|share| format!("<small>{share:.0} %</small>"));
         Some(format!("{gmac:.3}{}", share.unwrap_or_default()))
     }
-}
-
-fn merged(schedule: &ScheduleReport) -> usize {
-    schedule.merge.iter().map(|&r| usize::from(r)).sum()
 }
 
 fn columns<'a>() -> [Column<'a>; 9] {
