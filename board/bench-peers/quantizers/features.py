@@ -8,7 +8,7 @@ from images import at_size, normalise
 
 BATCH = 8
 # Penalties that cross-validation chooses from: scikit-learn's C, the inverse of the L2 penalty.
-PENALTIES = np.logspace(-4, 2, 13)
+PENALTIES = np.logspace(-3, 1, 9)
 FOLDS = 5
 
 
@@ -53,7 +53,12 @@ def fit(inputs, labels):
     mean, deviation = inputs.mean(axis=0), inputs.std(axis=0) + 1e-6
     # Neighbours are often photographs of one thing: folds are stretches of the order.
     model = LogisticRegressionCV(
-        Cs=PENALTIES, cv=StratifiedKFold(FOLDS), scoring="neg_log_loss", max_iter=2000, use_legacy_attributes=False
+        Cs=PENALTIES,
+        l1_ratios=(0,),
+        cv=StratifiedKFold(FOLDS),
+        scoring="neg_log_loss",
+        max_iter=2000,
+        use_legacy_attributes=False,
     )
     model.fit((inputs - mean) / deviation, labels)
     weights = model.coef_ / deviation

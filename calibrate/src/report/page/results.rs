@@ -98,7 +98,7 @@ impl<'a> Row<'a> {
                 let fitted = own.ece_uncalibrated.zip(own.temperature);
                 let before = fitted.map(|(ece, temperature)| {
                     format!(
-                        "<small>{:.2} without T = {temperature:.2}</small>",
+                        "<small>{:.2} without<br>T = {temperature:.2}</small>",
                         100.0 * ece
                     )
                 });
@@ -129,7 +129,7 @@ impl<'a> Row<'a> {
                 own.second_runs?;
                 let kept = own.agreement_then.map(|kept| {
                     format!(
-                        "<small>{:.2} as {}, {:.2} wanted</small>",
+                        "<small>{:.2} as {}<br>{:.2} wanted</small>",
                         100.0 * kept,
                         escape(&own.then),
                         100.0 * own.wanted_agreement
