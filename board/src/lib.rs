@@ -23,6 +23,12 @@ mod seal;
 mod sources;
 mod start;
 mod telemetry;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the live loop is about to speak it"
+)]
+mod wire;
 
 pub use seal::SealedAllocator;
 
