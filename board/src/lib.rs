@@ -14,6 +14,11 @@ mod failure;
 mod file_name;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the live loop does not use it yet")
+)]
+mod governor;
 mod jetson;
 mod model;
 mod output;
