@@ -14,6 +14,11 @@ mod failure;
 mod file_name;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the live loop does not use it yet")
+)]
+mod governor;
 mod jetson;
 mod model;
 mod output;
@@ -23,6 +28,12 @@ mod seal;
 mod sources;
 mod start;
 mod telemetry;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the live loop is about to speak it"
+)]
+mod wire;
 
 pub use seal::SealedAllocator;
 
