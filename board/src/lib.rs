@@ -19,12 +19,16 @@ pub mod fuzzing;
     expect(dead_code, reason = "the live loop does not use it yet")
 )]
 mod governor;
-mod jetson;
 mod model;
 mod output;
 mod ranking;
 mod records;
 mod seal;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the live loop does not use it yet")
+)]
+mod sensors;
 mod sources;
 mod start;
 mod telemetry;
