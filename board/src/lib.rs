@@ -15,8 +15,12 @@ mod file_name;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod jetson;
+#[cfg(any(test, feature = "page", feature = "mqtt"))]
+mod link;
 mod model;
 mod output;
+#[cfg(feature = "page")]
+mod page;
 mod ranking;
 mod records;
 mod seal;
