@@ -129,7 +129,7 @@ impl Link {
                     self.line().stream = None;
                     listener.away(&reason);
                 }
-                Err(error) => listener.away(&format!("{}: {error}", self.path.display())),
+                Err(error) => listener.away(&error.to_string()),
             }
             thread::sleep(pause);
             pause = (2 * pause).min(LONGEST_PAUSE);

@@ -111,7 +111,11 @@ impl Live {
     }
 
     /// The run is there, for the first time or again, or has loaded another model.
-    pub(super) fn connected(&mut self, now: Instant, hello: Hello) {
+    pub(super) fn connected(&mut self, now: Instant, mut hello: Hello) {
+        // Where the pack lies is nobody's business.
+        if let Some((_, name)) = hello.model.rsplit_once('/') {
+            hello.model = name.to_owned();
+        }
         if matches!(self.run, Run::Away { .. }) {
             self.notice(now, "run", format!("{} runs", hello.model));
             self.cameras.clear();
@@ -310,7 +314,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A greeting with two schedules and a source.
-    pub(in crate::page) const HELLO: &str = r#"{"event":"hello","protocol":1,"version":"9","model":"m.mvit",
+    pub(in crate::page) const HELLO: &str = r#"{"event":"hello","protocol":1,"version":"9","model":"/etc/m.mvit",
         "labels":["cat","dog"],"image_size":16,"grid":[2,2],
         "schedules":[{"name":"r0","gmacs":1.5,"tokens":5},{"name":"r1","gmacs":1,"tokens":3,"agreement":0.99}],
         "cascades":["easy"],"sources":[{"name":"camera0","description":"a camera"}],"schedule":"r0"}"#;

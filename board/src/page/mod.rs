@@ -21,6 +21,9 @@ mod routes;
 mod server;
 mod totals;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use guard::{Guard, Token};
 
 use hub::Hub;

@@ -16,19 +16,24 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-export const percent = (share) => `${(100 * share).toFixed(share >= 0.9995 || share < 0.0995 ? 0 : 1)}\u202f%`;
+// In whole percents, but for what is nearly nothing or nearly all.
+export function percent(share) {
+  if (share > 0 && share < 0.005) return "<\u202f1\u202f%";
+  return `${(100 * share).toFixed(share >= 0.99 && share < 0.9995 ? 1 : 0)}\u202f%`;
+}
 
 export function milliseconds(microseconds) {
   const ms = microseconds / 1000;
-  return `${ms.toFixed(ms < 10 ? 2 : ms < 100 ? 1 : 0)}\u202fms`;
+  return `${ms.toFixed(ms < 9.995 ? 2 : ms < 99.95 ? 1 : 0)}\u202fms`;
 }
 
-export function ago(seconds) {
-  if (seconds < 1.5) return "just now";
-  if (seconds < 90) return `${Math.round(seconds)}\u202fs ago`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)}\u202fmin ago`;
-  return `${Math.round(seconds / 3600)}\u202fh ago`;
+export function span(seconds) {
+  if (seconds < 90) return `${Math.round(seconds)}\u202fs`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)}\u202fmin`;
+  return `${Math.round(seconds / 3600)}\u202fh`;
 }
+
+export const ago = (seconds) => (seconds < 1.5 ? "just now" : `${span(seconds)} ago`);
 
 // What tells views apart.
 export const keyOf = (view) => (view.region ? `${view.source} at ${view.region.join(",")}` : view.source);

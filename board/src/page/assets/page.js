@@ -29,6 +29,7 @@ function connect() {
   source.onerror = () => {
     source.close();
     source = null;
+    document.body.classList.add("away");
     badge("no connection to the board", "bad");
     picture.showNothing("no connection to the board");
     setTimeout(retry, RECONNECT);
@@ -45,13 +46,14 @@ async function retry() {
 
 function takeRun(message) {
   run = message.reason === undefined ? message : null;
+  document.body.classList.toggle("away", !run);
   if (!run) {
     badge("the run is away", "bad");
     picture.showNothing(`the run is away: ${message.reason}`);
     return;
   }
   badge("live", "good");
-  say(by("model"), `${run.model.split("/").pop()} · ${run.image_size}×${run.image_size} · ${run.version}`);
+  say(by("model"), `${run.model} · ${run.image_size}×${run.image_size} · ${run.version}`);
   schedule.setChoices(run);
   histories.clear();
   pictured = 0;

@@ -138,6 +138,6 @@ function describe(frame) {
   const what = best ? `${best.label ?? `class ${best.class}`}` : "no classes";
   const { tokens } = shown;
   const count = tokens ? `${tokens.map.length} patches as ${tokens.patches.size} tokens` : "";
-  canvas.setAttribute("aria-label", `Picture of ${keyOf(frame)}: ${what}. ${count}`);
+  canvas.setAttribute("aria-label", `Picture from ${keyOf(frame)}: ${what}. ${count}`);
   say(by("tokens"), count);
 }

@@ -1,6 +1,6 @@
 // Which schedule runs, why, and the choice among them.
 
-import { ago, by, make, milliseconds, percent, say } from "./dom.js";
+import { by, make, milliseconds, say, span } from "./dom.js";
 
 const fieldset = by("schedules");
 const refused = by("refused");
@@ -13,6 +13,8 @@ const REASONS = {
   released: "nobody holds it any longer",
 };
 
+const exact = (share) => `${(100 * share).toFixed(1)}\u202f%`;
+
 let options = new Map(); // value -> { input, label }
 
 // Lists what the pack has; "" stands for the governor.
@@ -21,8 +23,8 @@ export function setChoices(run) {
     [
       `${schedule.tokens} tokens`,
       `${schedule.gmacs.toFixed(schedule.gmacs < 10 ? 2 : 1)} GMAC`,
-      schedule.accuracy !== undefined && `${percent(schedule.accuracy)} right`,
-      schedule.agreement !== undefined && `${percent(schedule.agreement)} agree`,
+      schedule.accuracy !== undefined && `${exact(schedule.accuracy)} right`,
+      schedule.agreement !== undefined && `${exact(schedule.agreement)} agree`,
     ]
       .filter(Boolean)
       .join(" · ");
@@ -62,7 +64,7 @@ function why({ schedule, held, switch: change }) {
     words.push(`${milliseconds(change.latency_us)} of ${milliseconds(change.budget_us)}`);
   }
   if (change.watts != null) words.push(`${change.watts.toFixed(1)}\u202fW`);
-  return `${change.to} since ${ago(change.ago_s)}, after ${change.from}: ${words.join(", ")}`;
+  return `${change.to} for ${span(change.ago_s)}, after ${change.from}: ${words.join(", ")}`;
 }
 
 async function hold(value) {
