@@ -19,8 +19,12 @@ pub mod fuzzing;
     expect(dead_code, reason = "the live loop does not use it yet")
 )]
 mod governor;
+#[cfg(any(test, feature = "page", feature = "mqtt"))]
+mod link;
 mod model;
 mod output;
+#[cfg(feature = "page")]
+mod page;
 mod ranking;
 mod records;
 mod seal;
