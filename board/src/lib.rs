@@ -14,13 +14,22 @@ mod failure;
 mod file_name;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-mod jetson;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the live loop does not use it yet")
+)]
+mod governor;
 mod live;
 mod model;
 mod output;
 mod ranking;
 mod records;
 mod seal;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the live loop does not use it yet")
+)]
+mod sensors;
 mod sources;
 mod start;
 mod telemetry;
