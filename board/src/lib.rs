@@ -20,8 +20,13 @@ pub mod fuzzing;
     expect(dead_code, reason = "the live loop does not use it yet")
 )]
 mod governor;
+#[cfg(any(test, feature = "page", feature = "mqtt"))]
+mod link;
+mod live;
 mod model;
 mod output;
+#[cfg(feature = "page")]
+mod page;
 mod ranking;
 mod records;
 mod seal;
@@ -38,6 +43,11 @@ mod start;
 )]
 mod supervisor;
 mod telemetry;
+#[cfg_attr(
+    not(any(feature = "page", feature = "mqtt")),
+    allow(dead_code, reason = "without a client, a run alone speaks it")
+)]
+mod wire;
 
 pub use seal::SealedAllocator;
 
@@ -75,8 +85,9 @@ fn end(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !matches!(failure, Failure::Reported | Failure::OutputClosed) {
-                output::tell(&failure.to_string());
+            let text = failure.to_string();
+            if !text.is_empty() {
+                output::tell(&text);
             }
             ExitCode::from(failure.exit_code())
         }
