@@ -37,10 +37,7 @@ mod seal;
 mod sensors;
 mod sources;
 mod start;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the live loop does not use it yet")
-)]
+#[expect(dead_code, reason = "the live loop does not use it yet")]
 mod supervisor;
 mod telemetry;
 #[cfg_attr(
