@@ -14,10 +14,6 @@ mod failure;
 mod file_name;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the live loop does not use it yet")
-)]
 mod governor;
 mod live;
 mod model;
@@ -25,10 +21,6 @@ mod output;
 mod ranking;
 mod records;
 mod seal;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the live loop does not use it yet")
-)]
 mod sensors;
 mod sources;
 mod start;

@@ -1,6 +1,7 @@
 //! What the live loop says, as records. Formatting and serializing them does not allocate.
 
 use super::publisher::Record;
+use super::states::StateName;
 use super::summary::Summary;
 use crate::answer::AnswerView;
 use crate::file_name::FileName;
@@ -48,6 +49,9 @@ pub(super) struct FrameRecord<'a> {
     /// `top`, and perhaps `unknown`; or `embedding`.
     #[serde(flatten)]
     pub(super) answer: AnswerView<'a>,
+    /// What is decided, if anything is to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) state: Option<StateName<'a>>,
     /// Preprocessing and inference of the batch.
     pub(super) latency_us: f64,
     /// From the capture to the result.

@@ -1,33 +1,36 @@
 //! The live loop. Nothing in [`Session::run`] allocates.
 
-use super::control::Control;
-use super::feed::Feed;
+use super::batch::{Batch, Image, Images};
+use super::control::{Control, Hold};
+use super::decide::{Rules, Sight, Vote};
+use super::energy::Sensing;
+use super::feed::{Arrival, Feed};
 use super::model::Model;
 use super::pack_watch::Watch;
 use super::publisher::{Greeting, Kind, PublishError, Publisher};
 use super::records::FrameRecord;
+use super::regions::Region;
+use super::reload::{Loaded, ReloadRecord, Reloader};
 use super::schedules::{Schedules, SwitchRecord};
-use super::summary::Summary;
+use super::states::{StateName, StateRecord, States};
+use super::summary::{Summary, Tally};
+use super::uncertain::{Origin, Saver};
 use super::watched::Watching;
-use crate::cascade::SecondRuns;
-use crate::file_name::FileName;
-use crate::output::{self, Clipped, GROWTH, Time};
+use crate::governor::Switch;
+use crate::output::{self, Clipped, Time};
 use crate::records::{ErrorRecord, REASON};
 use crate::sources::{Counts, Next, Slot, SourceError};
-use crate::telemetry::histogram::Histogram;
-use mergevit_runtime::{Engine, Frame, PackChanged, RunError};
+use mergevit_runtime::{Engine, PackChanged, RunError};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long the loop waits for a frame before it looks at its pack again.
+/// How long the loop waits for a frame before it looks at its pack and its sensors again.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Bytes of a record besides its answer and names: numbers, keys.
-const RECORD: usize = 1024;
-
-/// Most sources of a run.
-pub(crate) const MAX_FEEDS: usize = 32;
+/// Why a model cannot be changed to.
+const NO_ROOM: &str =
+    "its records or pictures are larger than this run has room for; a new run takes it";
 
 /// Why the loop ended.
 #[derive(Debug)]
@@ -54,93 +57,87 @@ impl From<PackChanged> for End {
     }
 }
 
+impl From<RunError> for End {
+    fn from(error: RunError) -> Self {
+        Self::EngineFailed(error)
+    }
+}
+
 /// What the command line says about the loop.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Settings {
     /// Frames after which the loop ends.
     pub(crate) max_frames: Option<u64>,
     /// Most frames per second.
     pub(crate) fps_limit: Option<f64>,
+    /// Parts of frames in the place of whole ones; none for whole ones.
+    pub(crate) regions: Vec<Region>,
+    /// How states are decided, if they are.
+    pub(crate) rules: Option<Rules>,
 }
 
-/// A frame of the batch: its slot, to be given back, and the feed that it came from.
-struct Taken {
-    slot: Slot,
-    feed: usize,
+/// What the loop talks to.
+pub(crate) struct Surroundings {
+    pub(crate) control: Arc<Control>,
+    pub(crate) publisher: Publisher,
+    /// Where clients learn what runs, if there can be any.
+    pub(crate) greeting: Option<Arc<Greeting>>,
+    pub(crate) reloader: Reloader,
+    /// What the board draws, if that is known.
+    pub(crate) sensing: Option<Sensing>,
+    /// Keeps frames that the model is not sure of, if that is wanted.
+    pub(crate) saver: Option<Saver>,
 }
 
 /// One run of the live loop, with all the memory that it needs.
 pub(crate) struct Session {
     feeds: Vec<Feed>,
     settings: Settings,
-    publisher: Publisher,
-    control: Arc<Control>,
-    /// Where clients learn what runs, if there can be any.
-    greeting: Option<Arc<Greeting>>,
+    around: Surroundings,
     schedules: Schedules,
+    states: Option<States>,
     watch: Watch,
     watching: Watching,
-    /// The batch; one of each feed at most.
-    taken: Vec<Taken>,
+    batch: Batch,
     /// Why a feed ended.
     reason: Clipped,
     /// The feed that ended last.
     last_end: Option<usize>,
     /// When the next batch may be taken.
     due: Instant,
-    latency: Histogram,
-    age: Histogram,
-    frames: u64,
-    /// Frames that ran twice.
-    second_runs: u64,
-    begin: Option<Instant>,
-    end: Option<Instant>,
-}
-
-/// Most bytes of a record of these sources and this model, in either form.
-pub(crate) fn record_bytes(feeds: &[Feed], model: &Model) -> usize {
-    let name = |feed: &Feed| {
-        let file = feed.names.iter().map(FileName::bound).max().unwrap_or(0);
-        file + GROWTH * feed.name.len()
-    };
-    let names = feeds.iter().map(name).max().unwrap_or(0);
-    RECORD + names + model.record_bytes().max(GROWTH * REASON)
+    tally: Tally,
 }
 
 impl Session {
     pub(crate) fn new(
         feeds: Vec<Feed>,
         settings: Settings,
-        publisher: Publisher,
-        control: &Arc<Control>,
-        greeting: Option<Arc<Greeting>>,
-        model: &Model,
+        schedules: Schedules,
+        around: Surroundings,
     ) -> Self {
+        let regions = settings.regions.len().max(1);
+        let states = settings
+            .rules
+            .map(|rules| States::new(rules, feeds.len(), regions));
         Self {
-            greeting,
-            schedules: Schedules::new(model.current()),
-            watching: Watching::new(),
-            taken: Vec::with_capacity(feeds.len()),
+            batch: Batch::new(feeds.len()),
             feeds,
             settings,
-            publisher,
-            control: Arc::clone(control),
+            around,
+            schedules,
+            states,
             watch: Watch::new(),
+            watching: Watching::new(),
             reason: Clipped::new(REASON),
             last_end: None,
             due: Instant::now(),
-            latency: Histogram::new(),
-            age: Histogram::new(),
-            frames: 0,
-            second_runs: 0,
-            begin: None,
-            end: None,
+            tally: Tally::new(),
         }
     }
 
     /// Frames classified.
     pub(crate) fn frames(&self) -> u64 {
-        self.frames
+        self.tally.frames
     }
 
     /// Where frames come from.
@@ -151,12 +148,10 @@ impl Session {
     /// Classifies frames until there are no more, or enough.
     pub(crate) fn run(&mut self, model: &mut Model) -> End {
         loop {
-            match self.step(model) {
-                Ok(()) => {}
-                Err(end) => {
-                    self.give_back();
-                    return end;
-                }
+            let stepped = self.step(model);
+            self.batch.give_back(&self.feeds);
+            if let Err(end) = stepped {
+                return end;
             }
         }
     }
@@ -164,12 +159,14 @@ impl Session {
     /// One batch, or a wait for one.
     fn step(&mut self, model: &mut Model) -> Result<(), End> {
         self.pace();
-        if self.control.is_stopped() {
+        if self.around.control.is_stopped() {
             return Err(End::Enough);
         }
+        self.renew(model)?;
         self.obey(model)?;
+        self.sense(model)?;
         self.take()?;
-        if self.taken.is_empty() {
+        if self.batch.is_empty() {
             if self.feeds.iter().all(|feed| feed.ended().is_some()) {
                 return Err(End::Sources);
             }
@@ -177,34 +174,22 @@ impl Session {
             std::thread::park_timeout(PATIENCE);
             return Ok(());
         }
-        let times = self.classify(model)?;
-        self.record(model, times)?;
-        self.give_back();
+        if let Some(batch) = self.classify(model)? {
+            self.record(model, &batch)?;
+            let latency = batch.end - batch.begin;
+            let switch = self.schedules.batch(model, latency)?;
+            self.tell_switch(model, switch)?;
+        }
         let max_frames = self.settings.max_frames;
-        match max_frames.is_some_and(|most| self.frames >= most) {
+        match max_frames.is_some_and(|most| self.tally.frames >= most) {
             true => Err(End::Enough),
             false => Ok(()),
         }
     }
 
-    /// Does what clients ask for.
-    fn obey(&mut self, model: &mut Model) -> Result<(), End> {
-        let Some(hold) = self.control.take_hold() else {
-            return Ok(());
-        };
-        let switched = self.schedules.obey(hold, model);
-        let (from, reason) = switched.map_err(End::EngineFailed)?;
-        let Schedules { current, held, .. } = self.schedules;
-        if let Some(greeting) = &self.greeting {
-            greeting.set_current(current, held);
-        }
-        let record = SwitchRecord::new(&model.choices[from], &model.choices[current], reason);
-        Ok(self.publisher.publish(Kind::Event, &record)?)
-    }
-
     /// Waits until the next batch may be taken, or until the loop is to stop.
     fn pace(&self) {
-        while !self.control.is_stopped() {
+        while !self.around.control.is_stopped() {
             let left = self.due.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -213,14 +198,112 @@ impl Session {
         }
     }
 
+    /// Goes on with another model, if one was asked for and is there.
+    fn renew(&mut self, model: &mut Model) -> Result<(), End> {
+        let Surroundings {
+            control,
+            publisher,
+            reloader,
+            ..
+        } = &mut self.around;
+        if control.take_reload() {
+            reloader.ask();
+        }
+        let mut loaded = match reloader.take() {
+            None => return Ok(()),
+            Some(Err(reason)) => {
+                reloader.settle(None, false);
+                return Ok(publisher.publish(Kind::Event, &ReloadRecord::refused(&reason))?);
+            }
+            Some(Ok(loaded)) => loaded,
+        };
+        let new = &loaded.model;
+        let records = super::record_bytes(&self.feeds, &self.settings.regions, new);
+        if !publisher.has_room(records, new.picture_bytes()) {
+            reloader.settle(Some(loaded), false);
+            return Ok(publisher.publish(Kind::Event, &ReloadRecord::refused(NO_ROOM))?);
+        }
+        self.end_states(model)?;
+        let held = self.schedules.held();
+        let held = held.and_then(|held| loaded.model.place_of(&model.choices[held]));
+        let Loaded {
+            model: new,
+            schedules,
+            ..
+        } = &mut *loaded;
+        std::mem::swap(model, new);
+        std::mem::swap(&mut self.schedules, schedules);
+        self.watch = Watch::new();
+        let record = ReloadRecord::done(&loaded.hash);
+        self.around.publisher.publish(Kind::Event, &record)?;
+        self.around.reloader.settle(Some(loaded), true);
+        match held {
+            Some(held) => self.hold(Hold::Choice(held), model),
+            None => Ok(self.tell_clients()),
+        }
+    }
+
+    /// Does what clients ask for.
+    fn obey(&mut self, model: &mut Model) -> Result<(), End> {
+        match self.around.control.take_hold() {
+            Some(hold) => self.hold(hold, model),
+            None => Ok(()),
+        }
+    }
+
+    fn hold(&mut self, hold: Hold, model: &mut Model) -> Result<(), End> {
+        match self.schedules.obey(hold, model)? {
+            Ok(switch) => self.tell_switch(model, switch),
+            Err(refused) => {
+                self.reason.clear();
+                // What does not fit is cut off.
+                let _ = write!(self.reason, "a client's schedule: {refused}");
+                let record = ErrorRecord::new(None, &self.reason);
+                Ok(self.around.publisher.publish(Kind::Event, &record)?)
+            }
+        }
+    }
+
+    fn tell_switch(&mut self, model: &Model, switch: Option<Switch>) -> Result<(), End> {
+        let Some(switch) = switch else {
+            return Ok(());
+        };
+        self.tell_clients();
+        let record = SwitchRecord::new(&model.choices, &switch);
+        Ok(self.around.publisher.publish(Kind::Event, &record)?)
+    }
+
+    fn tell_clients(&self) {
+        let (current, held) = self.schedules.current();
+        if let Some(greeting) = &self.around.greeting {
+            greeting.set_current(current, held);
+        }
+    }
+
+    /// Says what the board draws, and minds it.
+    fn sense(&mut self, model: &mut Model) -> Result<(), End> {
+        let Some(sensing) = &mut self.around.sensing else {
+            return Ok(());
+        };
+        if let Some(record) = sensing.record(self.tally.frames) {
+            self.around.publisher.publish(Kind::Event, &record)?;
+        }
+        let Some(watts) = sensing.fresh_watts() else {
+            return Ok(());
+        };
+        let switch = self.schedules.power(model, watts)?;
+        self.tell_switch(model, switch)
+    }
+
     /// Takes what is new, at most one frame of each feed, without waiting.
     fn take(&mut self) -> Result<(), End> {
-        let left = self.settings.max_frames.map(|most| most - self.frames);
-        let most = left.map_or(usize::MAX, |left| {
-            usize::try_from(left).unwrap_or(usize::MAX)
-        });
+        let left = self
+            .settings
+            .max_frames
+            .map(|most| most - self.tally.frames);
+        let most = left.and_then(|left| usize::try_from(left).ok());
         for index in 0..self.feeds.len() {
-            if self.taken.len() >= most {
+            if most.is_some_and(|most| self.batch.len() >= most) {
                 break;
             }
             match self.feeds[index].next() {
@@ -230,8 +313,17 @@ impl Session {
                 Next::Frame(slot) => self.take_slot(index, slot)?,
             }
         }
-        if let (false, Some(fps)) = (self.taken.is_empty(), self.settings.fps_limit) {
-            self.due = Instant::now().max(self.due) + Duration::from_secs_f64(1.0 / fps);
+        let limit = self
+            .settings
+            .fps_limit
+            .map(|fps| Duration::from_secs_f64(1.0 / fps));
+        if let (false, Some(interval)) =
+            (self.batch.is_empty(), limit.max(self.schedules.interval()))
+        {
+            // What came a little late does not make the next later.
+            let now = Instant::now();
+            let is_late = now.saturating_duration_since(self.due) >= interval;
+            self.due = if is_late { now } else { self.due } + interval;
         }
         Ok(())
     }
@@ -241,13 +333,13 @@ impl Session {
         let feed = &self.feeds[index];
         let recorded = match slot.frame() {
             Ok(_) => {
-                self.taken.push(Taken { slot, feed: index });
+                self.batch.push(slot, index);
                 return Ok(());
             }
             Err(reason) => {
                 let file = feed.names.get(slot.name);
                 let record = ErrorRecord::new(file, reason).of(&feed.name);
-                self.publisher.publish(Kind::Event, &record)
+                self.around.publisher.publish(Kind::Event, &record)
             }
         };
         feed.exchange().give_back(slot);
@@ -271,7 +363,173 @@ impl Session {
             output::error(&format_args!("error: {}", &*self.reason));
         }
         let record = ErrorRecord::new(None, &self.reason).of(&self.feeds[index].name);
-        Ok(self.publisher.publish(Kind::Event, &record)?)
+        Ok(self.around.publisher.publish(Kind::Event, &record)?)
+    }
+
+    /// Classifies the batch; nothing if no region lies in its frames.
+    fn classify(&mut self, model: &mut Model) -> Result<Option<Classified>, End> {
+        let begin = Instant::now();
+        let (images, frames) = self.batch.images(&self.settings.regions);
+        for image in &images.outside {
+            let taken = &self.batch.taken()[image.frame];
+            let feed = &self.feeds[taken.feed];
+            let region = region_name(&self.settings.regions, image.region).unwrap_or_default();
+            self.reason.clear();
+            let _ = write!(self.reason, "region {region}: outside of this frame");
+            let file = feed.names.get(taken.slot.name);
+            let record = ErrorRecord::new(file, &self.reason).of(&feed.name);
+            self.around.publisher.publish(Kind::Event, &record)?;
+        }
+        if frames.is_empty() {
+            return Ok(None);
+        }
+        let is_watched = self.around.publisher.is_watched() && self.watching.starts(begin);
+        let Model {
+            engine,
+            answers,
+            watched,
+            ..
+        } = model;
+        let output = match watched {
+            Some(watched) if is_watched => watched.classify(engine, &frames),
+            _ => engine.classify(&frames),
+        }?;
+        for (image, answer) in (0..output.batch()).zip(answers) {
+            answer.take(&output, image);
+        }
+        let end = Instant::now();
+        // After the answer and before its use: what is said was computed with the pack that was loaded.
+        self.watch.check(model.engine.pack())?;
+        Ok(Some(Classified {
+            begin,
+            end,
+            is_watched,
+            images,
+        }))
+    }
+
+    /// Says what the batch shows.
+    fn record(&mut self, model: &Model, batch: &Classified) -> Result<(), End> {
+        for place in 0..self.batch.len() {
+            let mut images = batch.images.inside.iter().enumerate();
+            if !images.any(|(_, image)| image.frame == place) {
+                continue;
+            }
+            let taken = &self.batch.taken()[place];
+            let arrival = self.feeds[taken.feed].arrive();
+            let age = batch.end.saturating_duration_since(taken.slot.captured);
+            for (index, image) in batch.images.inside.iter().enumerate() {
+                if image.frame == place {
+                    self.record_image(model, batch, (index, *image), arrival, age)?;
+                }
+            }
+            self.tally.frame(batch.begin, batch.end, age);
+        }
+        Ok(())
+    }
+
+    /// Says what one image shows, and what is decided by it.
+    fn record_image(
+        &mut self,
+        model: &Model,
+        batch: &Classified,
+        (index, image): (usize, Image),
+        arrival: Arrival,
+        age: Duration,
+    ) -> Result<(), End> {
+        let answer = &model.answers[index];
+        let taken = &self.batch.taken()[image.frame];
+        let feed = &self.feeds[taken.feed];
+        let is_second_run = answer.is_second_run();
+        self.tally.image(is_second_run);
+        let sight = answer.best().map(|(class, probability)| Sight {
+            frame: self.tally.frames,
+            captured: taken.slot.captured,
+            class,
+            probability,
+            is_unknown: answer.is_unknown(),
+        });
+        let place = (taken.feed, image.region.unwrap_or(0));
+        let seen = self.states.as_mut().zip(sight.as_ref());
+        let seen = seen.map(|(states, sight)| states.see(place.0, place.1, sight));
+        let region = region_name(&self.settings.regions, image.region);
+        let record = FrameRecord {
+            event: "frame",
+            time: Time::now(),
+            frame: self.tally.frames,
+            source: &feed.name,
+            file: feed.names.get(taken.slot.name),
+            region,
+            sequence: arrival.sequence,
+            captured: Time::at(taken.slot.captured),
+            dropped: arrival.dropped,
+            schedule: schedule(&model.engine, is_second_run),
+            second_run: model.engine.cascade().map(|_| is_second_run),
+            answer: answer.view(&model.labels),
+            state: self.states.as_ref().map(|states| StateName {
+                labels: &model.labels,
+                state: states.state(place.0, place.1),
+            }),
+            latency_us: super::microseconds(batch.end - batch.begin),
+            age_us: super::microseconds(age),
+            shows_source: self.feeds.len() > 1,
+        };
+        let watched = model.watched.as_ref().filter(|_| batch.is_watched);
+        let picture = watched.map(|watched| watched.picture(index));
+        self.around.publisher.publish_frame(&record, picture)?;
+        let Some((vote, change)) = seen else {
+            return Ok(());
+        };
+        if let Some(change) = change {
+            let several = self.feeds.len() > 1;
+            let record = StateRecord::new(&feed.name, region, &change, &model.labels, several);
+            self.around.publisher.publish(Kind::Event, &record)?;
+        }
+        if !matches!(vote, Vote::Class(_)) {
+            self.save(image);
+        }
+        Ok(())
+    }
+
+    /// Keeps what the model is not sure of, if that is wanted.
+    fn save(&self, image: Image) {
+        let taken = &self.batch.taken()[image.frame];
+        let (Some(saver), Ok(frame)) = (&self.around.saver, taken.slot.frame()) else {
+            return;
+        };
+        let part = match image.region {
+            None => Some(frame),
+            Some(region) => self.settings.regions[region].of(&frame),
+        };
+        if let Some(part) = part {
+            let origin = Origin {
+                captured: Time::at(taken.slot.captured),
+                source: taken.feed,
+                frame: self.tally.frames,
+                region: image.region,
+            };
+            saver.offer(&part, origin);
+        }
+    }
+
+    /// Says that what is decided ends.
+    fn end_states(&mut self, model: &Model) -> Result<(), PublishError> {
+        let Some(states) = &mut self.states else {
+            return Ok(());
+        };
+        let several = self.feeds.len() > 1;
+        let regions = &self.settings.regions;
+        for (index, feed) in self.feeds.iter().enumerate() {
+            for region in 0..regions.len().max(1) {
+                if let Some(change) = states.end(index, region) {
+                    let name = regions.get(region).map(|region| &*region.name);
+                    let labels = &model.labels;
+                    let record = StateRecord::new(&feed.name, name, &change, labels, several);
+                    self.around.publisher.publish(Kind::Event, &record)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether a source failed.
@@ -287,126 +545,51 @@ impl Session {
         Some(format!("{}: {error}", feed.description()))
     }
 
-    /// Says why the run ended, if it failed, and what it was; returns once standard output has that.
-    pub(crate) fn close(
-        &mut self,
-        reason: Option<&str>,
-        summary: &Summary,
-    ) -> Result<(), PublishError> {
-        if let Some(reason) = reason {
-            let record = ErrorRecord::new(None, reason);
-            self.publisher.publish(Kind::Event, &record)?;
-        }
-        self.publisher.publish(Kind::Event, summary)?;
-        self.publisher.finish()
-    }
-
-    /// Classifies the batch.
-    fn classify(&mut self, model: &mut Model) -> Result<Times, End> {
-        let begin = Instant::now();
-        self.begin.get_or_insert(begin);
-        let frames = self
-            .taken
-            .iter()
-            .filter_map(|taken| taken.slot.frame().ok());
-        let frames: heapless::Vec<Frame<'_>, MAX_FEEDS> = frames.collect();
-        let is_watched = self.publisher.is_watched() && self.watching.starts(begin);
-        let Model {
-            engine,
-            answers,
-            watched,
-            ..
-        } = model;
-        let output = match watched {
-            Some(watched) if is_watched => watched.classify(engine, &frames),
-            _ => engine.classify(&frames),
-        };
-        let output = output.map_err(End::EngineFailed)?;
-        for (image, answer) in (0..output.batch()).zip(answers) {
-            answer.take(&output, image);
-        }
-        let end = Instant::now();
-        self.end = Some(end);
-        // After the answer and before its use: what is said was computed with the pack that was loaded.
-        self.watch.check(model.engine.pack())?;
-        Ok(Times {
-            begin,
-            end,
-            is_watched,
-        })
-    }
-
-    /// Says what the batch shows.
-    fn record(&mut self, model: &Model, times: Times) -> Result<(), End> {
-        let latency = times.end - times.begin;
-        let shows_source = self.feeds.len() > 1;
-        let watched = model.watched.as_ref().filter(|_| times.is_watched);
-        let answers = model.answers.iter().enumerate();
-        for (taken, (image, answer)) in self.taken.iter().zip(answers) {
-            let feed = &mut self.feeds[taken.feed];
-            let age = times.end.saturating_duration_since(taken.slot.captured);
-            let is_second_run = answer.is_second_run();
-            self.second_runs += u64::from(is_second_run);
-            self.latency.record(latency);
-            self.age.record(age);
-            let arrival = feed.arrive();
-            let record = FrameRecord {
-                event: "frame",
-                time: Time::now(),
-                frame: self.frames,
-                source: &feed.name,
-                file: feed.names.get(taken.slot.name),
-                region: None,
-                sequence: arrival.sequence,
-                captured: Time::at(taken.slot.captured),
-                dropped: arrival.dropped,
-                schedule: schedule(&model.engine, is_second_run),
-                second_run: model.engine.cascade().map(|_| is_second_run),
-                answer: answer.view(&model.labels),
-                latency_us: microseconds(latency),
-                age_us: microseconds(age),
-                shows_source,
-            };
-            self.frames += 1;
-            let picture = watched.map(|watched| watched.picture(image));
-            self.publisher.publish_frame(&record, picture)?;
-        }
-        Ok(())
-    }
-
-    /// Gives the batch's slots back.
-    fn give_back(&mut self) {
-        for taken in self.taken.drain(..) {
-            self.feeds[taken.feed].exchange().give_back(taken.slot);
-        }
-    }
-
-    /// The run so far.
-    pub(crate) fn summary(&self, model: &Model) -> Summary {
-        let elapsed = match (self.begin, self.end) {
-            (Some(begin), Some(end)) => end - begin,
-            _ => Duration::ZERO,
-        };
+    /// What the run was, once all that it keeps is kept.
+    pub(crate) fn summary(&mut self, model: &Model) -> Summary {
         let mut counts = Counts::default();
         for feed in &self.feeds {
             let own = feed.exchange().counts();
             counts.dropped += own.dropped;
             counts.errors += own.errors;
         }
-        let second_runs = model.engine.cascade().map(|_| self.second_runs);
-        let second_runs = SecondRuns::new(second_runs, self.frames);
-        let (latency, age) = (&self.latency, &self.age);
-        Summary::new(self.frames, counts, second_runs, elapsed, latency, age)
+        let energy = self.around.sensing.as_ref();
+        let energy = energy.map(|sensing| sensing.energy(self.tally.frames));
+        let uncertain = self.around.saver.as_mut().map(Saver::finish);
+        let is_cascade = model.engine.cascade().is_some();
+        Summary::new(&self.tally, counts, is_cascade, energy, uncertain)
+    }
+
+    /// Says why the run ended, if it failed, and what it was; returns once standard output has that.
+    pub(crate) fn close(
+        &mut self,
+        reason: Option<&str>,
+        summary: &Summary,
+        model: &Model,
+    ) -> Result<(), PublishError> {
+        self.end_states(model)?;
+        let publisher = &mut self.around.publisher;
+        if let Some(reason) = reason {
+            publisher.publish(Kind::Event, &ErrorRecord::new(None, reason))?;
+        }
+        publisher.publish(Kind::Event, summary)?;
+        publisher.finish()
     }
 }
 
-/// When a batch was begun, and done.
-#[derive(Clone, Copy, Debug)]
-struct Times {
+/// A batch that was classified.
+#[derive(Debug)]
+struct Classified {
     begin: Instant,
     end: Instant,
     /// There are pictures of it.
     is_watched: bool,
+    images: Images,
+}
+
+/// The name of a region.
+fn region_name(regions: &[Region], place: Option<usize>) -> Option<&str> {
+    place.map(|place| &*regions[place].name)
 }
 
 /// The schedule that gave an answer.
@@ -416,9 +599,4 @@ fn schedule(engine: &Engine, is_second_run: bool) -> &str {
         (Some(cascade), false) => &cascade.first,
         (Some(cascade), true) => &cascade.then,
     }
-}
-
-/// In tenths of a microsecond.
-fn microseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e7).round() / 10.0
 }
