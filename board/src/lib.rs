@@ -15,9 +15,13 @@ mod file_name;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod governor;
+#[cfg(any(test, feature = "page", feature = "mqtt"))]
+mod link;
 mod live;
 mod model;
 mod output;
+#[cfg(feature = "page")]
+mod page;
 mod ranking;
 mod records;
 mod seal;
