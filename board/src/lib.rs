@@ -26,6 +26,11 @@ mod telemetry;
 
 pub use seal::SealedAllocator;
 
+/// As in the program: scratch memory is the allocator's.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: SealedAllocator = SealedAllocator;
+
 use clap::Parser;
 use failure::{Failure, USAGE};
 use std::ffi::OsString;

@@ -7,10 +7,9 @@ mod watch;
 use crate::args::{self, ClassArgs, ModelArgs};
 use crate::failure::Failure;
 use crate::records::ErrorRecord;
-use crate::sources::{self, Exchange, Source, SourceOptions, SourceSpec, parse_color, parse_size};
+use crate::sources::{self, Exchange, Source, SourceArgs, SourceSpec};
 use crate::{model, output, seal, start};
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use mergevit_kernels::frame::ColorSpace;
 use session::{End, Session, Settings};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,8 +23,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// v4l2:DEVICE, file:FOLDER-OR-IMAGE, y4m:PATH or raw:FORMAT:WIDTHxHEIGHT:PATH, where PATH '-' is standard
-    /// input and FORMAT is rgb, bgr, grey, yuyv, uyvy, nv12, nv21 or i420
+    /// v4l2:DEVICE, file:FOLDER-OR-IMAGE, y4m:PATH, mjpeg:PATH or raw:FORMAT:WIDTHxHEIGHT:PATH, where PATH '-' is
+    /// standard input and FORMAT is rgb, bgr, grey, yuyv, uyvy, nv12, nv21 or i420
     #[arg(long, short, value_name = "SOURCE", value_parser = OsStringValueParser::new().try_map(|text| SourceSpec::parse(&text)))]
     source: SourceSpec,
     /// Stop after N frames
@@ -34,16 +33,8 @@ pub(crate) struct Args {
     /// Classify at most FPS frames per second
     #[arg(long, value_name = "FPS", value_parser = args::within(0.001..=1e5, "frames per second"))]
     fps_limit: Option<f64>,
-    /// Start again at the end of a file or folder
-    #[arg(long = "loop")]
-    repeat: bool,
-    /// Frame size to ask a camera for [default: its current one]
-    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = parse_size)]
-    size: Option<(usize, usize)>,
-    /// Colour space of YUV frames: bt601, bt601-full, bt709 or bt709-full [default: the source's, or
-    /// else bt601]
-    #[arg(long, value_name = "NAME", value_parser = parse_color)]
-    color: Option<ColorSpace>,
+    #[command(flatten)]
+    sources: SourceArgs,
     #[command(flatten)]
     classes: ClassArgs,
     /// Print one JSON object per line: each frame, then a summary
@@ -58,9 +49,13 @@ pub(crate) struct Args {
 const INTERRUPTED: i32 = 130;
 
 pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
-    let source = open(args)?;
+    let specs = std::iter::once(&args.source);
+    args.sources.check(specs).map_err(Failure::Usage)?;
+    // First, since a camera is asked for what the model needs.
+    let pack = model::open(&args.model.model)?;
+    let source = open(args, pack.config().image_size)?;
     let max_frame = (source.max_width, source.max_height);
-    let mut engine = model::load(&args.model, 1, max_frame)?;
+    let mut engine = model::build(&args.model, pack, 1, max_frame)?;
     let exchange = Exchange::new(source.policy, source.slot_bytes);
     let exchange = Arc::new(exchange.map_err(|error| model::out_of_memory(&error))?);
     let labels = model::labels(&args.classes, &engine)?;
@@ -108,21 +103,9 @@ impl Args {
     }
 }
 
-/// Opens the source, if the options fit it.
-fn open(args: &Args) -> Result<Source, Failure> {
-    if args.size.is_some() && !args.source.is_camera() {
-        return Err(Failure::Usage("--size is for cameras".into()));
-    }
-    if args.repeat && args.source.is_once() {
-        let message = "--loop needs frames that can be read again: a file or a folder";
-        return Err(Failure::Usage(message.into()));
-    }
-    let options = SourceOptions {
-        repeat: args.repeat,
-        color: args.color,
-        #[cfg(feature = "camera")]
-        size: args.size,
-    };
+/// Opens the source for a model whose input is a square of `side` pixels.
+fn open(args: &Args, side: usize) -> Result<Source, Failure> {
+    let options = args.sources.options(side);
     sources::open(&args.source, &options).map_err(|error| {
         let failure = Failure::work(&error);
         match error.hint() {

@@ -109,6 +109,11 @@ impl Session {
                     Ok(()) => continue,
                     Err(changed) => return End::PackChanged(changed),
                 },
+                // Standard error has it already.
+                Next::Status(news) => {
+                    drop(news);
+                    continue;
+                }
                 Next::Ended(result) => return End::Source(result),
                 Next::Stopped => return End::Enough,
                 Next::Frame(slot) => slot,
