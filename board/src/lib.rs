@@ -37,6 +37,11 @@ mod wire;
 
 pub use seal::SealedAllocator;
 
+/// As in the program: scratch memory is the allocator's.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: SealedAllocator = SealedAllocator;
+
 use clap::Parser;
 use failure::USAGE;
 use std::ffi::OsString;

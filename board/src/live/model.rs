@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::governor::{Goals, Point};
 use crate::model;
 use crate::output::GROWTH;
-use mergevit_runtime::{Engine, RunError};
+use mergevit_runtime::{Engine, Pack, RunError};
 use std::sync::Arc;
 
 /// How a model is loaded: the first time, and again.
@@ -50,7 +50,15 @@ impl Loading {
     /// # Errors
     /// [`Failure`]: the pack cannot be loaded, or the arguments do not fit it.
     pub(crate) fn load(&self) -> Result<Model, Failure> {
-        let mut engine = model::load(&self.model, self.max_batch, self.max_frame)?;
+        self.build(model::open(&self.model.model)?)
+    }
+
+    /// The same of an open pack. Allocates.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(crate) fn build(&self, pack: Pack) -> Result<Model, Failure> {
+        let mut engine = model::build(&self.model, pack, self.max_batch, self.max_frame)?;
         let labels = model::labels(&self.classes, &engine)?;
         let answer = model::answer(&self.classes, &engine);
         let pack = engine.pack();

@@ -6,7 +6,8 @@ use super::summary::Summary;
 use crate::answer::AnswerView;
 use crate::file_name::FileName;
 use crate::output::{Escaped, Time};
-use crate::records::ErrorRecord;
+use crate::records::{ErrorRecord, REASON};
+use crate::sources::CameraStatus;
 use serde::Serialize;
 use std::fmt;
 
@@ -81,6 +82,34 @@ impl Record for FrameRecord<'_> {
         }
     }
 }
+
+/// A camera came or went.
+#[derive(Serialize)]
+pub(super) struct CameraRecord<'a> {
+    event: &'static str,
+    time: Time,
+    source: &'a str,
+    status: &'static str,
+    /// Why, unless it streams; or how it streams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+impl<'a> CameraRecord<'a> {
+    pub(super) fn new(source: &'a str, status: &'a CameraStatus) -> Self {
+        let reason = status.reason.as_deref();
+        Self {
+            event: "camera",
+            time: Time::now(),
+            source,
+            status: status.status.name(),
+            reason: reason.map(|reason| &reason[..reason.floor_char_boundary(REASON)]),
+        }
+    }
+}
+
+/// Standard error has it, in its turn.
+impl Record for CameraRecord<'_> {}
 
 /// Standard error has it, in its turn.
 impl Record for ErrorRecord<'_> {}

@@ -4,11 +4,11 @@ use super::batch::{Batch, Image, Images};
 use super::control::{Control, Hold};
 use super::decide::{Rules, Sight, Vote};
 use super::energy::Sensing;
-use super::feed::{Arrival, Feed};
+use super::feed::Feed;
 use super::model::Model;
 use super::pack_watch::Watch;
 use super::publisher::{Greeting, Kind, PublishError, Publisher};
-use super::records::FrameRecord;
+use super::records::{CameraRecord, Dropped, FrameRecord};
 use super::regions::Region;
 use super::reload::{Loaded, ReloadRecord, Reloader};
 use super::schedules::{Schedules, SwitchRecord};
@@ -309,6 +309,11 @@ impl Session {
             match self.feeds[index].next() {
                 Next::Waiting => {}
                 Next::Stopped => return Err(End::Enough),
+                // Standard error has it already.
+                Next::Status(status) => {
+                    let record = CameraRecord::new(&self.feeds[index].name, &status);
+                    self.around.publisher.publish(Kind::Event, &record)?;
+                }
                 Next::Ended(end) => self.end_feed(index, end)?,
                 Next::Frame(slot) => self.take_slot(index, slot)?,
             }
@@ -330,6 +335,7 @@ impl Session {
 
     /// Keeps a frame for the batch, or records why it cannot be used.
     fn take_slot(&mut self, index: usize, slot: Slot) -> Result<(), End> {
+        self.feeds[index].arrived(&slot);
         let feed = &self.feeds[index];
         let recorded = match slot.frame() {
             Ok(_) => {
@@ -416,11 +422,11 @@ impl Session {
                 continue;
             }
             let taken = &self.batch.taken()[place];
-            let arrival = self.feeds[taken.feed].arrive();
+            let dropped = self.feeds[taken.feed].take_dropped();
             let age = batch.end.saturating_duration_since(taken.slot.captured);
             for (index, image) in batch.images.inside.iter().enumerate() {
                 if image.frame == place {
-                    self.record_image(model, batch, (index, *image), arrival, age)?;
+                    self.record_image(model, batch, (index, *image), dropped, age)?;
                 }
             }
             self.tally.frame(batch.begin, batch.end, age);
@@ -434,7 +440,7 @@ impl Session {
         model: &Model,
         batch: &Classified,
         (index, image): (usize, Image),
-        arrival: Arrival,
+        dropped: Dropped,
         age: Duration,
     ) -> Result<(), End> {
         let answer = &model.answers[index];
@@ -460,9 +466,9 @@ impl Session {
             source: &feed.name,
             file: feed.names.get(taken.slot.name),
             region,
-            sequence: arrival.sequence,
+            sequence: taken.slot.sequence,
             captured: Time::at(taken.slot.captured),
-            dropped: arrival.dropped,
+            dropped,
             schedule: schedule(&model.engine, is_second_run),
             second_run: model.engine.cascade().map(|_| is_second_run),
             answer: answer.view(&model.labels),
@@ -551,6 +557,7 @@ impl Session {
         for feed in &self.feeds {
             let own = feed.exchange().counts();
             counts.dropped += own.dropped;
+            counts.dropped_by_driver += own.dropped_by_driver;
             counts.errors += own.errors;
         }
         let energy = self.around.sensing.as_ref();

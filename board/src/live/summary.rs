@@ -19,6 +19,8 @@ pub(crate) struct Summary {
     frames: u64,
     /// Frames that newer ones replaced.
     dropped: u64,
+    /// Frames that cameras' drivers had no room for.
+    dropped_by_driver: u64,
     /// Frames that could not be used.
     errors: u64,
     #[serde(flatten)]
@@ -109,6 +111,7 @@ impl Summary {
             time: Time::now(),
             frames: *frames,
             dropped: counts.dropped,
+            dropped_by_driver: counts.dropped_by_driver,
             errors: counts.errors,
             second_runs: SecondRuns::new(second_runs, tally.images),
             energy,

@@ -4,9 +4,8 @@ use crate::args::{self, ClassArgs, ModelArgs};
 use crate::failure::Failure;
 use crate::governor::Goals;
 use crate::live::{Consensus, MAX_IMAGES, Model, Region, Rules, Sensing, Settings};
-use crate::sources::{Source, SourceSpec, parse_color, parse_size};
+use crate::sources::{Source, SourceArgs, SourceSpec};
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use mergevit_kernels::frame::ColorSpace;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -19,8 +18,8 @@ use std::str::FromStr;
 pub(crate) struct Args {
     #[command(flatten)]
     pub(super) model: ModelArgs,
-    /// v4l2:DEVICE, file:FOLDER-OR-IMAGE, y4m:PATH or raw:FORMAT:WIDTHxHEIGHT:PATH, where PATH '-' is standard
-    /// input and FORMAT is rgb, bgr, grey, yuyv, uyvy, nv12, nv21 or i420; several times for several sources
+    /// v4l2:DEVICE, file:FOLDER-OR-IMAGE, y4m:PATH, mjpeg:PATH or raw:FORMAT:WIDTHxHEIGHT:PATH, where PATH '-' is
+    /// standard input and FORMAT is rgb, bgr, grey, yuyv, uyvy, nv12, nv21 or i420; several times for several sources
     #[arg(long, short, required = true, value_name = "SOURCE", value_parser = OsStringValueParser::new().try_map(|text| Named::parse(&text)))]
     pub(super) source: Vec<Named>,
     /// Stop after N frames
@@ -29,16 +28,8 @@ pub(crate) struct Args {
     /// Classify at most FPS frames per second
     #[arg(long, value_name = "FPS", value_parser = args::within(0.001..=1e5, "frames per second"))]
     pub(super) fps_limit: Option<f64>,
-    /// Start again at the end of a file or folder
-    #[arg(long = "loop")]
-    pub(super) repeat: bool,
-    /// Frame size to ask a camera for [default: its current one]
-    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = parse_size)]
-    pub(super) size: Option<(usize, usize)>,
-    /// Colour space of YUV frames: bt601, bt601-full, bt709 or bt709-full [default: the source's, or
-    /// else bt601]
-    #[arg(long, value_name = "NAME", value_parser = parse_color)]
-    pub(super) color: Option<ColorSpace>,
+    #[command(flatten)]
+    pub(super) sources: SourceArgs,
     #[command(flatten)]
     pub(super) classes: ClassArgs,
     /// Classify this part of each frame in the place of the whole, in pixels from the upper left corner; several times
@@ -141,6 +132,8 @@ pub(super) struct ServiceArgs {
 impl Args {
     /// Refuses options that contradict each other.
     pub(super) fn check(&self) -> Result<(), Failure> {
+        let specs = self.source.iter().map(|source| &source.spec);
+        self.sources.check(specs).map_err(Failure::Usage)?;
         let refuse = |message: String| Err(Failure::Usage(message));
         for (index, source) in self.source.iter().enumerate() {
             if self.source[..index]

@@ -11,7 +11,7 @@ use crate::live::{
     PublishError, Publisher, PublisherOptions, Reloader, Saver, Schedules, Sensing, Session,
     Socket, Surroundings, hello, record_bytes,
 };
-use crate::sources::{self, Capture, Exchange, Source, SourceOptions, SourceSpec};
+use crate::sources::{self, Capture, Exchange, Source, SourceSpec};
 use crate::{model, output, seal, start};
 use mergevit_runtime::words::Count;
 use std::io;
@@ -28,14 +28,18 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
 
 fn run(args: &Args) -> Result<(), Failure> {
     args.check()?;
-    let sources = args.source.iter().map(|source| open(args, &source.spec));
+    // First, since a camera is asked for what the model needs.
+    let pack = model::open(&args.model.model)?;
+    let side = pack.config().image_size;
+    let sources = args.source.iter();
+    let sources = sources.map(|source| open(args, &source.spec, side));
     let sources: Vec<Source> = sources.collect::<Result<_, _>>()?;
     args.check_regions(&sources)?;
     let control = Control::new();
     let sensing = Sensing::start(&args.sensors).map_err(|error| no_thread(&error))?;
     args.check_power(sensing.as_ref())?;
     let loading = loading(args, &sources, &control);
-    let mut model = loading.load()?;
+    let mut model = loading.build(pack)?;
     args.check_model(&model)?;
     let schedules = Schedules::new(&mut model, args.goals());
     let schedules =
@@ -200,22 +204,9 @@ fn feeds(args: &Args, sources: Vec<Source>) -> Result<(Vec<Feed>, Vec<Box<dyn Ca
     Ok((feeds, captures))
 }
 
-/// Opens a source, if the options fit it.
-fn open(args: &Args, spec: &SourceSpec) -> Result<Source, Failure> {
-    if args.size.is_some() && !spec.is_camera() {
-        return Err(Failure::Usage("--size is for cameras".into()));
-    }
-    if args.repeat && spec.is_once() {
-        let message = "--loop needs frames that can be read again: a file or a folder";
-        return Err(Failure::Usage(message.into()));
-    }
-    let options = SourceOptions {
-        repeat: args.repeat,
-        color: args.color,
-        #[cfg(feature = "camera")]
-        size: args.size,
-    };
-    sources::open(spec, &options).map_err(|error| {
+/// Opens a source for a model whose input is a square of `side` pixels.
+fn open(args: &Args, spec: &SourceSpec, side: usize) -> Result<Source, Failure> {
+    sources::open(spec, &args.sources.options(side)).map_err(|error| {
         let failure = Failure::work(&error);
         match error.hint() {
             Some(hint) => failure.hint(hint),
