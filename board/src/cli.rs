@@ -118,6 +118,37 @@ mod tests {
     }
 
     #[test]
+    fn what_services_start_is_accepted() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("service");
+        // What the configuration file says is not there, but it must be accepted beside it.
+        let said = |command: &str| match command {
+            "run" => "--model m --source file:.",
+            _ => "",
+        };
+        let mut started = 0;
+        for unit in folder.read_dir().expect("the folder is there") {
+            let text = std::fs::read_to_string(unit.expect("a file").path()).expect("text");
+            for line in text
+                .lines()
+                .filter_map(|line| line.strip_prefix("ExecStart=/usr/bin/"))
+            {
+                let command = line.split(' ').nth(1).expect("a command");
+                if Cli::command().find_subcommand(command).is_none() {
+                    continue;
+                }
+                let line = format!("{line} {}", said(command));
+                if let Err(error) = Cli::try_parse_from(line.split_whitespace()) {
+                    // The broker, which only its user knows.
+                    let missing = error.kind() == clap::error::ErrorKind::MissingRequiredArgument;
+                    assert!(command == "mqtt" && missing, "{line}: {error}");
+                }
+                started += 1;
+            }
+        }
+        assert!(started > 0);
+    }
+
+    #[test]
     fn a_letter_means_the_same_in_both_programs() {
         // `mergevit-calibrate` also has -c checkpoint, -i images and -o output.
         let meanings = [

@@ -8,6 +8,7 @@ mod args;
 mod cascade;
 mod cli;
 mod commands;
+mod config_file;
 #[cfg(test)]
 mod documented;
 mod failure;
@@ -28,6 +29,7 @@ mod seal;
 mod sensors;
 mod sources;
 mod start;
+mod supervisor;
 mod telemetry;
 #[cfg_attr(
     not(any(feature = "page", feature = "mqtt")),
@@ -42,13 +44,18 @@ pub use seal::SealedAllocator;
 #[global_allocator]
 static ALLOCATOR: SealedAllocator = SealedAllocator;
 
-use clap::Parser;
-use failure::USAGE;
+use clap::{CommandFactory, Parser};
+use failure::{Failure, USAGE};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Runs a command line, program name first. The exit code is 0 for success, 1 for failure, 2 for wrong usage.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = args.into_iter().collect();
+    let args = match config_file::expand(&cli::Cli::command(), args) {
+        Ok(args) => args,
+        Err(error) => return end(Err(Failure::Usage(error.to_string()))),
+    };
     let result = match cli::Cli::try_parse_from(args) {
         Ok(cli) => {
             cli.set_verbosity();
@@ -63,6 +70,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Err(help_or_version) => output::print_help(&help_or_version),
     };
+    end(result)
+}
+
+/// Says why a command failed.
+fn end(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

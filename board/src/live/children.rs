@@ -3,7 +3,7 @@
 //! A child reads the run's socket. It ends with the run, however that ends: its standard input is a pipe that the run holds.
 
 use crate::failure::Failure;
-use crate::{output, seal};
+use crate::{output, seal, supervisor};
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
@@ -66,7 +66,12 @@ pub(crate) fn start(program: PathBuf, arguments: Vec<OsString>) -> Result<Superv
 
 /// Its messages go where ours go; what it prints, nowhere.
 fn spawn(program: &PathBuf, arguments: &[OsString]) -> io::Result<Child> {
-    Command::new(program)
+    let mut command = Command::new(program);
+    // It would speak for the service otherwise.
+    for variable in supervisor::VARIABLES {
+        command.env_remove(variable);
+    }
+    command
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -20,6 +20,7 @@ use crate::governor::Switch;
 use crate::output::{self, Clipped, Time};
 use crate::records::{ErrorRecord, REASON};
 use crate::sources::{Counts, Next, Slot, SourceError};
+use crate::supervisor::Supervisor;
 use mergevit_runtime::{Engine, PackChanged, RunError};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -87,6 +88,8 @@ pub(crate) struct Surroundings {
     pub(crate) sensing: Option<Sensing>,
     /// Keeps frames that the model is not sure of, if that is wanted.
     pub(crate) saver: Option<Saver>,
+    /// The service manager, if there is one.
+    pub(crate) supervisor: Supervisor,
 }
 
 /// One run of the live loop, with all the memory that it needs.
@@ -162,6 +165,8 @@ impl Session {
         if self.around.control.is_stopped() {
             return Err(End::Enough);
         }
+        // A loop that waits for a camera is alive; one that waits for the engine or for standard output may not be.
+        self.around.supervisor.alive(Instant::now());
         self.renew(model)?;
         self.obey(model)?;
         self.sense(model)?;
@@ -204,15 +209,18 @@ impl Session {
             control,
             publisher,
             reloader,
+            supervisor,
             ..
         } = &mut self.around;
         if control.take_reload() {
+            supervisor.reloading();
             reloader.ask();
         }
         let mut loaded = match reloader.take() {
             None => return Ok(()),
             Some(Err(reason)) => {
                 reloader.settle(None, false);
+                supervisor.ready();
                 return Ok(publisher.publish(Kind::Event, &ReloadRecord::refused(&reason))?);
             }
             Some(Ok(loaded)) => loaded,
@@ -221,6 +229,7 @@ impl Session {
         let records = super::record_bytes(&self.feeds, &self.settings.regions, new);
         if !publisher.has_room(records, new.picture_bytes()) {
             reloader.settle(Some(loaded), false);
+            supervisor.ready();
             return Ok(publisher.publish(Kind::Event, &ReloadRecord::refused(NO_ROOM))?);
         }
         self.end_states(model)?;
@@ -237,6 +246,7 @@ impl Session {
         let record = ReloadRecord::done(&loaded.hash);
         self.around.publisher.publish(Kind::Event, &record)?;
         self.around.reloader.settle(Some(loaded), true);
+        self.around.supervisor.ready();
         match held {
             Some(held) => self.hold(Hold::Choice(held), model),
             None => Ok(self.tell_clients()),
@@ -574,6 +584,7 @@ impl Session {
         summary: &Summary,
         model: &Model,
     ) -> Result<(), PublishError> {
+        self.around.supervisor.stopping();
         self.end_states(model)?;
         let publisher = &mut self.around.publisher;
         if let Some(reason) = reason {

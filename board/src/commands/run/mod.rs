@@ -12,6 +12,7 @@ use crate::live::{
     Socket, Surroundings, hello, record_bytes,
 };
 use crate::sources::{self, Capture, Exchange, Source, SourceSpec};
+use crate::supervisor::Supervisor;
 use crate::{model, output, seal, start};
 use mergevit_runtime::words::Count;
 use std::io;
@@ -83,7 +84,10 @@ fn run(args: &Args) -> Result<(), Failure> {
         sources,
     };
     let reloader = Reloader::start(loading, place).map_err(|error| no_thread(&error))?;
+    let supervisor = Supervisor::from_environment();
+    supervisor.ready();
     let surroundings = Surroundings {
+        supervisor,
         control: Arc::clone(&control),
         publisher,
         greeting,
