@@ -18,6 +18,8 @@ mod jetson;
 #[cfg(any(test, feature = "page", feature = "mqtt"))]
 mod link;
 mod model;
+#[cfg(feature = "mqtt")]
+mod mqtt;
 mod output;
 #[cfg(feature = "page")]
 mod page;
