@@ -14,9 +14,14 @@ mod failure;
 mod file_name;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-mod jetson;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the live loop does not use it yet")
+)]
+mod governor;
 #[cfg(any(test, feature = "page", feature = "mqtt"))]
 mod link;
+mod live;
 mod model;
 #[cfg(feature = "mqtt")]
 mod mqtt;
@@ -26,20 +31,24 @@ mod page;
 mod ranking;
 mod records;
 mod seal;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the live loop does not use it yet")
+)]
+mod sensors;
 mod sources;
 mod start;
 mod telemetry;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the live loop is about to speak it"
+#[cfg_attr(
+    not(any(feature = "page", feature = "mqtt")),
+    allow(dead_code, reason = "without a client, a run alone speaks it")
 )]
 mod wire;
 
 pub use seal::SealedAllocator;
 
 use clap::Parser;
-use failure::{Failure, USAGE};
+use failure::USAGE;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -62,8 +71,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !matches!(failure, Failure::Reported | Failure::OutputClosed) {
-                output::tell(&failure.to_string());
+            let text = failure.to_string();
+            if !text.is_empty() {
+                output::tell(&text);
             }
             ExitCode::from(failure.exit_code())
         }

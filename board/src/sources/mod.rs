@@ -20,11 +20,12 @@ mod spec;
 mod stream;
 mod y4m;
 
-pub(crate) use capture::SourceError;
+pub(crate) use capture::{Capture, SourceError};
 pub(crate) use error::OpenError;
-pub(crate) use exchange::{Counts, Exchange, Next};
+pub(crate) use exchange::{Counts, Exchange, Next, Policy};
 pub(crate) use folder::list as list_images;
 pub(crate) use names::{parse_color, parse_size};
+pub(crate) use slot::Slot;
 pub(crate) use source::{Source, SourceOptions};
 pub(crate) use spec::SourceSpec;
 
