@@ -50,16 +50,16 @@ impl Answer {
         self.top.len() * (CLASS + label) + self.embedding.len() * NUMBER
     }
 
-    /// Takes the answer of the batch's first image.
-    pub(crate) fn take(&mut self, output: &Output<'_>) {
-        self.second_run = output.ran_again(0);
-        match output.unit_embedding(0) {
+    /// Takes the answer of one of the batch's images.
+    pub(crate) fn take(&mut self, output: &Output<'_>, image: usize) {
+        self.second_run = output.ran_again(image);
+        match output.unit_embedding(image) {
             Some(embedding) if !self.embedding.is_empty() => {
                 self.embedding.copy_from_slice(embedding);
             }
             _ => {
-                self.ranked = self.named.rank(output, 0, &mut self.top);
-                self.unknown = output.is_unknown(0);
+                self.ranked = self.named.rank(output, image, &mut self.top);
+                self.unknown = output.is_unknown(image);
             }
         }
     }

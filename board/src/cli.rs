@@ -1,5 +1,7 @@
 //! The command line: which commands there are.
 
+#[cfg(feature = "page")]
+use crate::commands::page;
 use crate::commands::{bench, classify, completions, demo, doctor, explain, inspect, man, run};
 use crate::failure::Failure;
 use crate::output;
@@ -32,6 +34,9 @@ enum Command {
     Classify(classify::Args),
     /// Classify live frames from a camera, a folder, a Y4M stream or a raw pipe
     Run(run::Args),
+    /// Serve a page to watch a run on, and its metrics for Prometheus
+    #[cfg(feature = "page")]
+    Page(page::Args),
     /// Check a backend against the reference, then measure it
     Bench(bench::Args),
     /// Draw which patches of an image merge into which token
@@ -75,6 +80,8 @@ impl Cli {
             Command::Demo(args) => demo::execute(args),
             Command::Classify(args) => classify::execute(args),
             Command::Run(args) => run::execute(args),
+            #[cfg(feature = "page")]
+            Command::Page(args) => page::execute(args),
             Command::Bench(args) => bench::execute(args),
             Command::Explain(args) => explain::execute(args),
             Command::Inspect(args) => inspect::execute(args),

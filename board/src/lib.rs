@@ -14,15 +14,34 @@ mod failure;
 mod file_name;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-mod jetson;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the live loop does not use it yet")
+)]
+mod governor;
+#[cfg(any(test, feature = "page", feature = "mqtt"))]
+mod link;
+mod live;
 mod model;
 mod output;
+#[cfg(feature = "page")]
+mod page;
 mod ranking;
 mod records;
 mod seal;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the live loop does not use it yet")
+)]
+mod sensors;
 mod sources;
 mod start;
 mod telemetry;
+#[cfg_attr(
+    not(any(feature = "page", feature = "mqtt")),
+    allow(dead_code, reason = "without a client, a run alone speaks it")
+)]
+mod wire;
 
 pub use seal::SealedAllocator;
 
@@ -32,7 +51,7 @@ pub use seal::SealedAllocator;
 static ALLOCATOR: SealedAllocator = SealedAllocator;
 
 use clap::Parser;
-use failure::{Failure, USAGE};
+use failure::USAGE;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -55,8 +74,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !matches!(failure, Failure::Reported | Failure::OutputClosed) {
-                output::tell(&failure.to_string());
+            let text = failure.to_string();
+            if !text.is_empty() {
+                output::tell(&text);
             }
             ExitCode::from(failure.exit_code())
         }

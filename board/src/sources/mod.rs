@@ -27,17 +27,17 @@ mod stream;
 mod y4m;
 
 pub(crate) use args::SourceArgs;
-pub(crate) use capture::SourceError;
+pub(crate) use capture::{Capture, SourceError};
 pub(crate) use error::OpenError;
-pub(crate) use exchange::{Counts, Exchange, Next};
+pub(crate) use exchange::{Counts, Exchange, Next, Policy};
 pub(crate) use folder::list as list_images;
 #[cfg(test)]
 pub(crate) use offers::Offer;
 pub(crate) use offers::{Offers, offers};
+pub(crate) use slot::Slot;
 pub(crate) use source::{Source, SourceOptions};
 pub(crate) use spec::SourceSpec;
-#[expect(unused_imports, reason = "the loop is to record them")]
-pub(crate) use status::{CameraStatus, Status};
+pub(crate) use status::CameraStatus;
 
 /// Opens a source.
 ///

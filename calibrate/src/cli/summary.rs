@@ -26,13 +26,13 @@ pub(super) fn summary(pack: &Pack, path: Option<&Path>, elapsed: Duration) -> St
     let (model, source) = (pack.config(), pack.provenance());
     let observer = source.settings.get("observer");
     let mut text = format!(
-        "{}: {} x {} pixels, {}, {} classes\n\
+        "{}: {} x {} pixels, {}, {}\n\
          calibrated on {} of {}, observer {}\n\n",
         model.architecture,
         model.image_size,
         model.image_size,
         Count(model.depth as u64, "layer"),
-        model.classes,
+        gives(pack),
         Count(source.calibration_images, "image"),
         source.calibration_set,
         observer.map_or("unknown", String::as_str),
@@ -47,6 +47,16 @@ pub(super) fn summary(pack: &Pack, path: Option<&Path>, elapsed: Duration) -> St
         );
     }
     text
+}
+
+/// What comes out of the network: `10 classes`, or `embeddings of 384 numbers`.
+fn gives(pack: &Pack) -> String {
+    let model = pack.config();
+    match (model.classifies(), model.scores()) {
+        (true, 1) => "1 class".into(),
+        (true, classes) => format!("{classes} classes"),
+        (false, numbers) => format!("embeddings of {numbers} numbers"),
+    }
 }
 
 fn schedules(pack: &Pack) -> Table {

@@ -3,6 +3,7 @@
 mod answers;
 mod cascade;
 mod cosine;
+mod cost;
 mod difference;
 pub mod outputs;
 mod snr;
@@ -11,6 +12,7 @@ mod tally;
 pub use answers::{Answer, Answers, argmax};
 pub use cascade::CascadeTally;
 pub use cosine::{Cosines, cosine};
+pub use cost::ScheduleCost;
 pub use difference::Difference;
 pub use outputs::Outputs;
 pub use snr::{LayerNoise, Place, residual_noise};
@@ -20,7 +22,7 @@ pub use tally::{ClassTally, Tally, standard_error};
 use crate::checkpoint::Checkpoint;
 use crate::fp32::Forward;
 use mergevit_runtime::{
-    Accuracy, Cascade, Classifier, Engine, Pack, Plan, RunError, Schedule, normalize,
+    Accuracy, Cascade, Classifier, Engine, Pack, RunError, Schedule, normalize,
 };
 use rayon::prelude::*;
 
@@ -215,14 +217,14 @@ impl<'a> Evaluation<'a> {
 
     /// What each cascade whose two schedules ran has answered.
     pub fn cascades(&self) -> Vec<CascadeTally> {
-        let answers = |name: &str| {
+        let of = |name: &str| {
             let mut schedules = self.schedules.iter();
             let found = schedules.find(|(own, _)| own.name == name);
-            found.map(|(_, tally)| tally.answers())
+            found.map(|(_, tally)| tally)
         };
         let reference = self.full_precision().map(Tally::answers);
         let tally = |cascade: &Cascade| {
-            let (first, then) = (answers(&cascade.first)?, answers(&cascade.then)?);
+            let (first, then) = (of(&cascade.first)?, of(&cascade.then)?);
             Some(CascadeTally::new(cascade, first, then, reference))
         };
         self.cascades.iter().filter_map(tally).collect()
@@ -233,17 +235,16 @@ impl<'a> Evaluation<'a> {
         let gmac = |name: &str| {
             let index = self.engine.pack().schedule_index(name);
             index.map_or(f64::NAN, |index| {
-                self.gmac(&self.engine.pack().schedules()[index])
+                self.cost(&self.engine.pack().schedules()[index]).gmac
             })
         };
         let again = tally.second_run_rate().unwrap_or(0.0);
         gmac(&tally.cascade.first) + again * gmac(&tally.cascade.then)
     }
 
-    /// Billions of multiply-accumulates that one image costs under a schedule of this pack.
-    pub fn gmac(&self, schedule: &Schedule) -> f64 {
-        Plan::new(self.engine.pack().config(), schedule, 1)
-            .map_or(f64::NAN, |plan| plan.cost().macs as f64 / 1e9)
+    /// What one image costs under a schedule of this pack.
+    pub fn cost(&self, schedule: &Schedule) -> ScheduleCost {
+        ScheduleCost::of(self.engine.pack().config(), schedule)
     }
 
     /// The schedules with their accuracy, as a pack stores it. Accuracy needs

@@ -41,7 +41,10 @@ pub struct Tally {
     classes: Vec<ClassTally>,
     cosines: Cosines,
     answers: Answers,
+    /// Of all images together.
     difference: Difference,
+    /// Image by image: a cascade takes some images from one schedule, and the others from another.
+    differences: Vec<Difference>,
     /// How scores become probabilities.
     kind: ScoreKind,
     temperature: f64,
@@ -75,6 +78,7 @@ impl Tally {
             cosines: Cosines::default(),
             answers: Answers::default(),
             difference: Difference::default(),
+            differences: Vec::new(),
             kind: ScoreKind::Softmax,
             temperature: 1.0,
             reliability: Reliability::default(),
@@ -120,12 +124,20 @@ impl Tally {
 
     /// Compares an image's output with the reference's, logits or embeddings.
     pub fn compare_outputs(&mut self, reference: &[f32], own: &[f32]) {
-        self.difference.add(reference, own);
+        let mut difference = Difference::default();
+        difference.add(reference, own);
+        self.difference += difference;
+        self.differences.push(difference);
     }
 
     /// How far the outputs are from the reference's.
     pub fn difference(&self) -> &Difference {
         &self.difference
+    }
+
+    /// The same of each image, in their order; none without a reference.
+    pub fn differences(&self) -> &[Difference] {
+        &self.differences
     }
 
     /// Confidence and accuracy of the first class, of the labelled images.

@@ -1,7 +1,7 @@
 //! Tables of what cascades do, and of what confidence is worth.
 
 use super::results::{CascadeReport, Report, ScheduleReport};
-use super::table::{Table, measured, percent};
+use super::table::{Table, decibels, measured, percent};
 
 /// Each cascade: what it keeps, and at which cost; no rows without cascades.
 pub(super) fn cascades(report: &Report) -> Table {
@@ -12,6 +12,7 @@ pub(super) fn cascades(report: &Report) -> Table {
             measured(own.top1, own.top1_standard_error),
             measured(own.agreement, own.agreement_standard_error),
             measured(own.agreement_then, own.agreement_then_standard_error),
+            decibels(own.signal_to_noise_db),
             percent(own.second_runs),
             format!("{:.3}", own.gmac),
         ]
@@ -22,6 +23,7 @@ pub(super) fn cascades(report: &Report) -> Table {
         "top-1 %",
         "agreement with FP32 %",
         "with the second %",
+        "SNR, dB",
         "second runs %",
         "mean GMAC",
     ];

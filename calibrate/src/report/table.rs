@@ -15,7 +15,12 @@ pub(super) fn percent(fraction: Option<f64>) -> String {
     fraction.map_or_else(|| "-".into(), |x| format!("{:.2}", 100.0 * x))
 }
 
-/// The same with its standard error: `87.02 ± 0.34`.
+/// A signal-to-noise ratio, without the unit.
+pub(super) fn decibels(ratio: Option<f64>) -> String {
+    ratio.map_or_else(|| "-".into(), |db| format!("{db:.1}"))
+}
+
+/// A fraction in percent with its standard error: `87.02 ± 0.34`.
 pub(super) fn measured(fraction: Option<f64>, error: Option<f64>) -> String {
     match (fraction, error) {
         (Some(_), Some(error)) => format!("{} ± {:.2}", percent(fraction), 100.0 * error),
@@ -63,16 +68,13 @@ pub(super) fn accuracy(report: &Report) -> Table {
     });
     let classifying = report.schedules.iter().filter(|s| !s.classes.is_empty());
     let schedules = classifying.map(|schedule| {
-        let merged: usize = schedule.merge.iter().map(|&r| usize::from(r)).sum();
         vec![
             schedule.name.clone(),
-            merged.to_string(),
+            schedule.merged.to_string(),
             measured(schedule.top1, schedule.top1_standard_error),
             measured(schedule.top5, schedule.top5_standard_error),
             measured(schedule.agreement, schedule.agreement_standard_error),
-            schedule
-                .signal_to_noise_db
-                .map_or_else(|| "-".into(), |db| format!("{db:.1}")),
+            decibels(schedule.signal_to_noise_db),
             format!("{:.3}", schedule.gmac),
         ]
     });

@@ -3,7 +3,7 @@
 use super::results::{Fault, ScoredClass, WorstImage};
 use crate::evaluate::{Answer, Evaluation};
 use mergevit_runtime::inspect::token_map;
-use mergevit_runtime::{ModelConfig, RunError, ScoreKind};
+use mergevit_runtime::{ModelConfig, Prediction, RunError, Schedule, Top};
 
 /// So many images are looked at in all.
 const IMAGES: usize = 12;
@@ -81,47 +81,38 @@ pub fn examine(
     engine.set_schedule(&suspect.schedule)?;
     let token_of_patch = token_map(engine, &pixels)?;
     let output = engine.classify_pixels(&pixels)?;
-    let int8 = output.top(0).take(CLASSES);
-    let int8 = int8
-        .map(|own| (own.class, f64::from(own.probability)))
-        .collect();
+    let int8 = scored(output.top(0));
     let model = engine.pack().config();
-    let fp32 = fp32.map_or(Vec::new(), |scores| likeliest(model.score_kind, &scores));
+    // The same temperature for both, so that what differs is the networks.
+    let mut schedules = engine.pack().schedules().iter();
+    let schedule = schedules.find(|own| own.name == suspect.schedule);
+    let temperature = schedule.map_or(1.0, Schedule::temperature);
+    let fp32 = fp32.map_or(Vec::new(), |scores| {
+        let top = Top::of_scores(model.score_kind, temperature, &scores, &model.labels);
+        scored(top)
+    });
     Ok(WorstImage {
         image: name,
         schedule: suspect.schedule.clone(),
         fault: suspect.fault,
         label: suspect.label.map(|class| label(model, class)),
-        int8: scored(model, int8),
-        fp32: scored(model, fp32),
+        int8,
+        fp32,
         side: model.side(),
         token_of_patch,
         pixels,
     })
 }
 
-/// The most likely classes by their scores, with their probabilities.
-fn likeliest(kind: ScoreKind, scores: &[f32]) -> Vec<(usize, f64)> {
-    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let power = |score: f32| f64::from(score - largest).exp();
-    let sum: f64 = scores.iter().map(|&score| power(score)).sum();
-    let probability = |score: f32| match kind {
-        ScoreKind::Softmax => power(score) / sum,
-        ScoreKind::Sigmoid => 1.0 / (1.0 + f64::from(-score).exp()),
+/// The first few classes.
+fn scored(top: Top<'_>) -> Vec<ScoredClass> {
+    let class = |own: Prediction<'_>| ScoredClass {
+        label: own
+            .label
+            .map_or_else(|| own.class.to_string(), str::to_owned),
+        probability: own.probability.into(),
     };
-    let mut classes: Vec<usize> = (0..scores.len()).collect();
-    classes.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-    let best = classes.into_iter().take(CLASSES);
-    best.map(|class| (class, probability(scores[class])))
-        .collect()
-}
-
-fn scored(model: &ModelConfig, classes: Vec<(usize, f64)>) -> Vec<ScoredClass> {
-    let class = |(class, probability)| ScoredClass {
-        label: label(model, class),
-        probability,
-    };
-    classes.into_iter().map(class).collect()
+    top.take(CLASSES).map(class).collect()
 }
 
 /// The name of a class, or its number.
@@ -133,6 +124,7 @@ fn label(model: &ModelConfig, class: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mergevit_runtime::ScoreKind;
 
     fn answers(rows: &[([f32; 2], usize)]) -> Vec<Answer> {
         let rows = rows.iter();
@@ -163,22 +155,23 @@ mod tests {
     }
 
     #[test]
-    fn probabilities_are_those_of_the_scores() {
+    fn the_likeliest_classes_have_their_names_or_numbers() {
         let scores = [0.0, 3f32.ln(), -1e30, 0.0];
-        let close = |found: Vec<(usize, f64)>, expected: &[(usize, f64)]| {
-            assert_eq!(found.len(), expected.len());
-            for (found, expected) in found.iter().zip(expected) {
-                assert_eq!(found.0, expected.0);
-                assert!((found.1 - expected.1).abs() < 1e-6, "{found:?}");
-            }
+        let labels = ["a", "b", "c", "d"].map(String::from);
+        let told = |kind, labels: &[String]| -> Vec<(String, f64)> {
+            let told = scored(Top::of_scores(kind, 1.0, &scores, labels));
+            told.into_iter()
+                .map(|own| (own.label, (1e6 * own.probability).round() / 1e6))
+                .collect()
         };
-        close(
-            likeliest(ScoreKind::Softmax, &scores),
-            &[(1, 0.6), (0, 0.2), (3, 0.2)],
+        let expected = |all: [(&str, f64); 3]| all.map(|(label, p)| (label.to_owned(), p));
+        assert_eq!(
+            told(ScoreKind::Softmax, &labels),
+            expected([("b", 0.6), ("a", 0.2), ("d", 0.2)])
         );
-        close(
-            likeliest(ScoreKind::Sigmoid, &scores),
-            &[(1, 0.75), (0, 0.5), (3, 0.5)],
+        assert_eq!(
+            told(ScoreKind::Sigmoid, &[]),
+            expected([("1", 0.75), ("0", 0.5), ("3", 0.5)])
         );
     }
 }

@@ -78,6 +78,18 @@ pub struct Top<'a> {
 }
 
 impl<'a> Top<'a> {
+    /// The classes of an image with these `logits`, wherever they come from: those of a network in full precision, say.
+    /// `temperature` divides them before they become probabilities; `labels` are the classes' names, or none.
+    pub fn of_scores(
+        kind: ScoreKind,
+        temperature: f32,
+        logits: &'a [f32],
+        labels: &'a [String],
+    ) -> Self {
+        let probabilities = Probabilities::new(kind, temperature, logits);
+        Self::new(logits, labels, &[], probabilities)
+    }
+
     pub(super) fn new(
         logits: &'a [f32],
         labels: &'a [String],
@@ -178,8 +190,7 @@ mod tests {
     }
 
     fn probabilities(kind: ScoreKind, temperature: f32, logits: &[f32]) -> Vec<f32> {
-        let probabilities = Probabilities::new(kind, temperature, logits);
-        let top = Top::new(logits, &[], &[], probabilities);
+        let top = Top::of_scores(kind, temperature, logits, &[]);
         top.map(|p| p.probability).collect()
     }
 

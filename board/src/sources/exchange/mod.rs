@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// What happens to frames that the loop has not taken yet.
@@ -61,6 +62,8 @@ pub(crate) struct Exchange {
     state: Mutex<State>,
     changed: Condvar,
     demand: OnceLock<Arc<Demand>>,
+    /// The loop's thread, which waits for several exchanges.
+    waker: OnceLock<Thread>,
 }
 
 /// What the loop gets when it asks for a frame.
@@ -102,7 +105,18 @@ impl Exchange {
             state: Mutex::new(state),
             changed: Condvar::new(),
             demand: OnceLock::new(),
+            waker: OnceLock::new(),
         })
+    }
+
+    /// What happens to frames that the loop has not taken yet.
+    pub(crate) fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// From now on whatever changes here unparks this thread. To be called once.
+    pub(crate) fn wakes(&self, thread: Thread) {
+        let _ = self.waker.set(thread);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -113,6 +127,9 @@ impl Exchange {
     fn update(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.lock());
         self.changed.notify_all();
+        if let Some(waker) = self.waker.get() {
+            waker.unpark();
+        }
     }
 
     fn wait_until(&self, ready: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
@@ -218,15 +235,6 @@ impl Exchange {
             }
             None => Next::Waiting,
         }
-    }
-
-    /// Waits until `due`, or until the exchange is stopped.
-    pub(crate) fn sleep_until(&self, due: Instant) {
-        let time = due.saturating_duration_since(Instant::now());
-        let waited = self
-            .changed
-            .wait_timeout_while(self.lock(), time, |state| !state.stopped);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Starts capturing on a thread of its own, and returns once that thread no longer allocates.

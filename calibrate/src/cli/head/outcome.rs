@@ -5,14 +5,14 @@ use crate::cli::error::CommandError;
 use crate::cli::reports::command_line;
 use crate::cli::summary::{quoted, write_size};
 use crate::confidence::Reliability;
-use crate::evaluate::standard_error;
+use crate::evaluate::{ScheduleCost, standard_error};
 use crate::head::{Assessment, Head, HeadKind, HeadOptions};
 use crate::report::{
     ClassReport, Confusion, ReliabilityBin, Report, ScheduleReport, Table, write_table,
 };
 use mergevit_runtime::aligned::AlignedBytes;
 use mergevit_runtime::words::Count;
-use mergevit_runtime::{Confidence, Engine, Pack, PackWriter, Plan, Provenance, Schedule};
+use mergevit_runtime::{Confidence, Engine, Pack, PackWriter, Provenance, Schedule};
 use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -232,7 +232,7 @@ impl Outcome {
         let judged = self.assessment.images() as u64;
         let top1 = self.assessment.accuracy();
         let confidence = schedule.confidence.as_ref();
-        let plan = Plan::new(pack.config(), schedule, 1);
+        let cost = ScheduleCost::of(pack.config(), schedule);
         let labels = &self.facts.labels;
         let answers = || self.assessment.answers.iter().copied();
         ScheduleReport {
@@ -245,7 +245,8 @@ impl Outcome {
             ece_uncalibrated: confidence.map(|own| own.ece_before),
             reliability: ReliabilityBin::of(&self.assessment.reliability),
             merging: schedule.merging.clone(),
-            gmac: plan.map_or(f64::NAN, |plan| plan.cost().macs as f64 / 1e9),
+            merged: cost.merged,
+            gmac: cost.gmac,
             classes: labels
                 .iter()
                 .enumerate()

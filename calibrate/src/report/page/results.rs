@@ -98,7 +98,7 @@ impl<'a> Row<'a> {
                 let fitted = own.ece_uncalibrated.zip(own.temperature);
                 let before = fitted.map(|(ece, temperature)| {
                     format!(
-                        "<small>{:.2} without T = {temperature:.2}</small>",
+                        "<small>{:.2} without<br>T = {temperature:.2}</small>",
                         100.0 * ece
                     )
                 });
@@ -129,7 +129,7 @@ impl<'a> Row<'a> {
                 own.second_runs?;
                 let kept = own.agreement_then.map(|kept| {
                     format!(
-                        "<small>{:.2} as {}, {:.2} wanted</small>",
+                        "<small>{:.2} as {}<br>{:.2} wanted</small>",
                         100.0 * kept,
                         escape(&own.then),
                         100.0 * own.wanted_agreement
@@ -147,17 +147,13 @@ impl<'a> Row<'a> {
             Self::Schedule(report, own) => (report, own.gmac),
             Self::Cascade(report, own) => (report, own.gmac),
         };
-        let full = report.schedules.iter().find(|own| merged(own) == 0);
+        let full = report.schedules.iter().find(|own| own.merged == 0);
         let share = full
             .filter(|own| own.gmac > gmac)
             .map(|own| 100.0 * gmac / own.gmac);
         let share = share.map(|share| format!("<small>{share:.0} %</small>"));
         Some(format!("{gmac:.3}{}", share.unwrap_or_default()))
     }
-}
-
-fn merged(schedule: &ScheduleReport) -> usize {
-    schedule.merge.iter().map(|&r| usize::from(r)).sum()
 }
 
 fn columns<'a>() -> [Column<'a>; 9] {

@@ -184,10 +184,11 @@ fn measured(evaluation: &Evaluation<'_>, schedule: &Schedule, tally: &Tally) -> 
     let full = evaluation.full_precision();
     let names = names(evaluation.engine().pack());
     let error = |fraction: Option<f64>| fraction.map(|p| standard_error(p, tally.labelled()));
-    let agreement = tally.agreement();
+    let (agreement, cost) = (tally.agreement(), evaluation.cost(schedule));
     ScheduleReport {
         name: schedule.name.clone(),
         merge: schedule.merge.clone(),
+        merged: cost.merged,
         ranking: schedule.ranking,
         top1: tally.top1(),
         top1_standard_error: error(tally.top1()),
@@ -206,7 +207,7 @@ fn measured(evaluation: &Evaluation<'_>, schedule: &Schedule, tally: &Tally) -> 
         ece_uncalibrated: tally.uncalibrated().expected_error(),
         reliability: ReliabilityBin::of(tally.reliability()),
         merging: schedule.merging.clone(),
-        gmac: evaluation.gmac(schedule),
+        gmac: cost.gmac,
         classes: classes(tally, full, &names),
         confusion: (tally.labelled() > 0).then(|| {
             let fp32 = full.map(|full| full.answers().labelled());
@@ -232,7 +233,7 @@ fn cascade(evaluation: &Evaluation<'_>, tally: &CascadeTally) -> CascadeReport {
         top1_standard_error: error(tally.accuracy(), tally.labelled),
         agreement: tally.agreement(),
         agreement_standard_error: error(tally.agreement(), tally.compared),
-        signal_to_noise_db: None,
+        signal_to_noise_db: tally.difference.signal_to_noise_db(),
         gmac: evaluation.cascade_gmac(tally),
     }
 }

@@ -24,6 +24,9 @@ pub struct ScheduleReport {
     pub name: String,
     /// r of each layer.
     pub merge: Vec<u16>,
+    /// Tokens that merging has removed where the network ends. Fewer than the sum of `merge` where the last layer is only
+    /// asked for its pooled token.
+    pub merged: u64,
     /// Which tokens merge first.
     pub ranking: Ranking,
     /// Fraction of the labelled images whose best class is correct; none without labels.

@@ -1,34 +1,17 @@
-//! What the live loop prints: a line per frame, and a summary.
+//! What is said of a whole run.
 
-use crate::cascade::{Schedule, SecondRuns};
-use crate::output::{self, Line, Time};
-use crate::records::FrameRecord;
+use crate::cascade::SecondRuns;
+use crate::output::{self, Time};
 use crate::sources::Counts;
 use crate::telemetry::histogram::Histogram;
 use mergevit_runtime::words::Count;
 use serde::Serialize;
 use std::fmt;
-use std::io::{self, Write};
 use std::time::Duration;
-
-/// Writes a frame as one line. Does not allocate.
-pub(super) fn write_frame(frame: &FrameRecord<'_>, line: &mut Line, json: bool) -> io::Result<()> {
-    if json {
-        serde_json::to_writer(&mut *line, frame)?;
-        return line.write_all(b"\n");
-    }
-    write!(line, "{:>6}  ", frame.frame)?;
-    if let Some(file) = frame.file {
-        write!(line, "{file}  ")?;
-    }
-    let latency = frame.latency_us / 1e3;
-    let schedule = Schedule(frame.decision);
-    writeln!(line, "{}  ({latency:.2} ms{schedule})", frame.answer)
-}
 
 /// A whole run.
 #[derive(Debug, PartialEq, Serialize)]
-pub(super) struct Summary {
+pub(crate) struct Summary {
     event: &'static str,
     time: Time,
     frames: u64,

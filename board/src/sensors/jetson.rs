@@ -1,7 +1,9 @@
 //! What only a Jetson has: model, L4T release, power mode, clocks.
 
+use super::files::{entries, number, text};
+use super::gpu;
+use super::power_mode::PowerMode;
 use serde::Serialize;
-use std::fs;
 use std::path::Path;
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -10,8 +12,8 @@ pub(crate) struct Jetson {
     model: String,
     /// First line of `/etc/nv_tegra_release`: the L4T release.
     release: Option<String>,
-    /// Number of the `nvpmodel` power mode.
-    power_mode: Option<String>,
+    #[serde(flatten)]
+    power_mode: PowerMode,
     clocks: Vec<Clock>,
 }
 
@@ -27,11 +29,9 @@ impl Jetson {
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.model.clone()];
         lines.extend(self.release.clone());
-        lines.extend(
-            self.power_mode
-                .iter()
-                .map(|mode| format!("power mode {mode}")),
-        );
+        if self.power_mode.is_known() {
+            lines.push(self.power_mode.to_string());
+        }
         lines.extend(self.clocks.iter().map(|clock| {
             format!(
                 "{} at {} of {} MHz",
@@ -49,41 +49,38 @@ pub(crate) const ROOT: &str = "/";
 
 /// What this machine is called, if it is a Jetson.
 pub(crate) fn model(root: &Path) -> Option<String> {
-    let model = read(&root.join("proc/device-tree/model"))?;
+    let model = text(&root.join("proc/device-tree/model"))?;
     (model.contains("Jetson") || model.contains("NVIDIA")).then_some(model)
 }
 
 /// All of it, if this machine is a Jetson.
 pub(crate) fn probe(root: &Path) -> Option<Jetson> {
     let model = model(root)?;
-    let release = read(&root.join("etc/nv_tegra_release"));
-    let mode = read(&root.join("var/lib/nvpmodel/status"));
+    let release = text(&root.join("etc/nv_tegra_release"));
     Some(Jetson {
         model,
         release: release.and_then(|text| text.lines().next().map(Into::into)),
-        power_mode: mode.map(|text| text.trim_start_matches("pmode:").into()),
+        power_mode: PowerMode::read(root),
         clocks: clocks(root),
     })
 }
 
 /// One per cluster of processors, and one per scalable device that is a GPU.
 fn clocks(root: &Path) -> Vec<Clock> {
-    let policies = folders(&root.join("sys/devices/system/cpu/cpufreq"));
+    let policies = entries(&root.join("sys/devices/system/cpu/cpufreq"));
     let processors = policies.iter().filter_map(|policy| {
         let kilohertz = |name: &str| number(&policy.join(name));
-        let cores = read(&policy.join("related_cpus"))?;
+        let cores = text(&policy.join("related_cpus"))?;
         Some(Clock {
             unit: format!("processors {cores}"),
             current_hz: kilohertz("scaling_cur_freq")? * 1000,
             max_hz: kilohertz("cpuinfo_max_freq")? * 1000,
         })
     });
-    let devices = folders(&root.join("sys/class/devfreq"));
+    let devices = gpu::folders(root);
     let gpus = devices.iter().filter_map(|device| {
-        let name = device.file_name()?.to_str()?.to_owned();
-        let is_gpu = name.contains("gpu") || name.contains("gv11b") || name.contains("ga10b");
-        is_gpu.then_some(Clock {
-            unit: format!("GPU {name}"),
+        Some(Clock {
+            unit: format!("GPU {}", device.file_name()?.to_str()?),
             current_hz: number(&device.join("cur_freq"))?,
             max_hz: number(&device.join("max_freq"))?,
         })
@@ -91,27 +88,10 @@ fn clocks(root: &Path) -> Vec<Clock> {
     processors.chain(gpus).collect()
 }
 
-fn folders(parent: &Path) -> Vec<std::path::PathBuf> {
-    let entries = fs::read_dir(parent).into_iter().flatten();
-    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.sort();
-    paths
-}
-
-/// A file's text without surrounding white space and the zero byte that ends strings in a device tree.
-fn read(path: &Path) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
-    let text = text.trim_end_matches('\0').trim();
-    (!text.is_empty()).then(|| text.into())
-}
-
-fn number(path: &Path) -> Option<u64> {
-    read(path)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_jetson_is_read_from_its_files() {
@@ -131,6 +111,7 @@ mod tests {
             "# R36 (release), REVISION: 4.3\nmore\n",
         );
         put("var/lib/nvpmodel/status", "pmode:0002");
+        put("etc/nvpmodel.conf", "< POWER_MODEL ID=2 NAME=25W >\n");
         let policy = "sys/devices/system/cpu/cpufreq/policy0";
         put(&format!("{policy}/related_cpus"), "0 1 2 3\n");
         put(&format!("{policy}/scaling_cur_freq"), "729600\n");
@@ -144,7 +125,7 @@ mod tests {
             [
                 "NVIDIA Jetson Orin Nano Developer Kit",
                 "# R36 (release), REVISION: 4.3",
-                "power mode 0002",
+                "power mode 25W (0002)",
                 "processors 0 1 2 3 at 729 of 1728 MHz",
                 "GPU 17000000.gpu at 306 of 1020 MHz",
             ]
