@@ -1,7 +1,7 @@
 //! What the fuzz targets call. A function takes any bytes, and panics if what they stand for is not treated as it
 //! must be. Ordinary tests call them on the seeds.
 
-pub use crate::sources::fuzzing::{raw, source, y4m};
+pub use crate::sources::fuzzing::{mjpeg, raw, source, y4m};
 
 use crate::cli::Cli;
 use crate::config_file;
@@ -85,6 +85,7 @@ mod tests {
     fn every_seed_is_treated_as_it_must_be() {
         check_seeds("mergevit_arguments", arguments);
         check_seeds("config", config);
+        check_seeds("mjpeg", mjpeg);
         check_seeds("raw", raw);
         check_seeds("source", source);
         check_seeds("y4m", y4m);

@@ -15,29 +15,22 @@ mod failure;
 mod file_name;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the live loop does not use it yet")
-)]
 mod governor;
 #[cfg(any(test, feature = "page", feature = "mqtt"))]
 mod link;
 mod live;
 mod model;
+#[cfg(feature = "mqtt")]
+mod mqtt;
 mod output;
 #[cfg(feature = "page")]
 mod page;
 mod ranking;
 mod records;
 mod seal;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the live loop does not use it yet")
-)]
 mod sensors;
 mod sources;
 mod start;
-#[expect(dead_code, reason = "the live loop does not use it yet")]
 mod supervisor;
 mod telemetry;
 #[cfg_attr(
@@ -47,6 +40,11 @@ mod telemetry;
 mod wire;
 
 pub use seal::SealedAllocator;
+
+/// As in the program: scratch memory is the allocator's.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: SealedAllocator = SealedAllocator;
 
 use clap::{CommandFactory, Parser};
 use failure::{Failure, USAGE};

@@ -2,7 +2,7 @@
 
 use super::records::Dropped;
 use crate::file_name::FileName;
-use crate::sources::{Counts, Exchange, Next, Policy, SourceError};
+use crate::sources::{Exchange, Next, Policy, Slot, SourceError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +16,8 @@ pub(crate) struct Feed {
     /// The files that frames come from; empty if they have none.
     pub(super) names: Arc<[FileName]>,
     exchange: Arc<Exchange>,
-    /// Counts at the last frame.
-    seen: Counts,
-    /// Of the next frame, if none is dropped before it.
-    next_sequence: u64,
+    /// Frames that were lost since the last record.
+    dropped: Dropped,
     /// How it ended.
     end: Option<Result<(), SourceError>>,
 }
@@ -36,8 +34,7 @@ impl Feed {
             description,
             names,
             exchange,
-            seen: Counts::default(),
-            next_sequence: 0,
+            dropped: Dropped::default(),
             end: None,
         }
     }
@@ -65,6 +62,17 @@ impl Feed {
         }
     }
 
+    /// Counts what was lost before a frame or what was to be one.
+    pub(super) fn arrived(&mut self, slot: &Slot) {
+        self.dropped.driver += u64::from(slot.dropped_by_driver);
+        self.dropped.replaced += u64::from(slot.replaced);
+    }
+
+    /// Frames that were lost since this was called last.
+    pub(super) fn take_dropped(&mut self) -> Dropped {
+        std::mem::take(&mut self.dropped)
+    }
+
     /// There are no more frames.
     pub(super) fn end(&mut self, end: Result<(), SourceError>) {
         self.end = Some(end);
@@ -74,26 +82,4 @@ impl Feed {
     pub(crate) fn ended(&self) -> Option<&Result<(), SourceError>> {
         self.end.as_ref()
     }
-
-    /// A frame is about to be recorded: what there is to say of its place among the source's.
-    pub(super) fn arrive(&mut self) -> Arrival {
-        let counts = self.exchange.counts();
-        let dropped = Dropped {
-            driver: 0,
-            replaced: counts.dropped - self.seen.dropped,
-        };
-        self.seen = counts;
-        let sequence = self.next_sequence + dropped.replaced;
-        self.next_sequence = sequence + 1;
-        Arrival { sequence, dropped }
-    }
-}
-
-/// A frame's place among those of its source.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Arrival {
-    /// Counted from 0, those that were replaced too.
-    pub(super) sequence: u64,
-    /// Since the frame before.
-    pub(super) dropped: Dropped,
 }

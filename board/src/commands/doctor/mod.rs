@@ -139,6 +139,7 @@ fn text(report: &Report<'_>) -> String {
     }
     for camera in &report.cameras {
         line("camera", &camera.to_string());
+        camera.lines().iter().for_each(|value| line("", value));
     }
     let support = match report.camera_support {
         true => "V4L2 cameras are built in",

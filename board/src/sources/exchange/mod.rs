@@ -4,11 +4,16 @@
 //! [`Exchange::new`].
 
 use super::capture::{Capture, Captured, SourceError};
+use super::demand::Demand;
 use super::slot::Slot;
+use super::status::CameraStatus;
 use crate::seal;
 use mergevit_kernels::memory::OutOfMemory;
+use std::any::Any;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -18,18 +23,23 @@ use std::time::{Duration, Instant};
 pub(crate) enum Policy {
     /// Capturing waits until there is room: files and pipes.
     EveryFrame,
-    /// A newer frame replaces an older one: cameras.
+    /// A newer frame replaces an older one: cameras, and pipes with `--latest`.
     Latest,
 }
 
 /// One slot being filled, one being read, one between them.
 const SLOTS: usize = 3;
 
+/// News of a camera that the loop has not taken yet. Of more than these, the oldest go.
+const NEWS: usize = 8;
+
 /// Frames counted so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Frames that were replaced by newer ones.
     pub(crate) dropped: u64,
+    /// Frames that a camera's driver had no buffer for.
+    pub(crate) dropped_by_driver: u64,
     /// Frames that could not be used.
     pub(crate) errors: u64,
 }
@@ -38,6 +48,7 @@ pub(crate) struct Counts {
 struct State {
     free: Vec<Slot>,
     ready: VecDeque<Slot>,
+    news: VecDeque<CameraStatus>,
     counts: Counts,
     started: bool,
     stopped: bool,
@@ -52,6 +63,7 @@ pub(crate) struct Exchange {
     changed: Condvar,
     /// The loop's thread, which waits for several exchanges.
     waker: OnceLock<Thread>,
+    demand: OnceLock<Arc<Demand>>,
 }
 
 /// What the loop gets when it asks for a frame.
@@ -59,6 +71,8 @@ pub(crate) struct Exchange {
 pub(crate) enum Next {
     /// A frame, or one that cannot be used; give its slot back.
     Frame(Slot),
+    /// A camera came or went.
+    Status(CameraStatus),
     /// No frame within the given time.
     Waiting,
     /// No more frames: the source ended or failed.
@@ -80,6 +94,7 @@ impl Exchange {
         let state = State {
             free,
             ready: VecDeque::with_capacity(SLOTS),
+            news: VecDeque::with_capacity(NEWS),
             counts: Counts::default(),
             started: false,
             stopped: false,
@@ -90,6 +105,7 @@ impl Exchange {
             state: Mutex::new(state),
             changed: Condvar::new(),
             waker: OnceLock::new(),
+            demand: OnceLock::new(),
         })
     }
 
@@ -132,16 +148,33 @@ impl Exchange {
         }
     }
 
-    fn publish(&self, slot: Slot) {
+    fn publish(&self, mut slot: Slot) {
         self.update(|state| {
+            let counts = &mut state.counts;
+            counts.errors += u64::from(slot.frame().is_err());
+            counts.dropped += u64::from(slot.replaced);
+            counts.dropped_by_driver += u64::from(slot.dropped_by_driver);
             if self.policy == Policy::Latest
                 && let Some(old) = state.ready.pop_front()
             {
                 // A frame that could not be used is counted already.
-                state.counts.dropped += u64::from(old.frame().is_ok());
+                let replaced = u32::from(old.frame().is_ok());
+                counts.dropped += u64::from(replaced);
+                // Whatever the older one was to tell of, the newer one tells.
+                slot.replaced += old.replaced + replaced;
+                slot.dropped_by_driver += old.dropped_by_driver;
                 state.free.push(old);
             }
             state.ready.push_back(slot);
+        });
+    }
+
+    fn tell(&self, status: CameraStatus) {
+        self.update(|state| {
+            if state.news.len() == NEWS {
+                state.news.pop_front();
+            }
+            state.news.push_back(status);
         });
     }
 
@@ -160,18 +193,39 @@ impl Exchange {
         self.lock().counts
     }
 
-    /// The oldest frame that is ready; waits at most `patience` for one.
+    /// Asks a camera for its newest frame, unless one is ready. [`Exchange::next`] does it too; a loop with several
+    /// cameras asks all of them before it waits for the first.
+    pub(crate) fn request(&self) {
+        if let Some(demand) = self.demand.get()
+            && self.lock().ready.is_empty()
+        {
+            demand.raise();
+        }
+    }
+
+    /// The oldest frame that is ready, or news of the camera; waits at most `patience` for either.
     pub(crate) fn next(&self, patience: Duration) -> Next {
+        self.request();
         let (mut state, _) = self
             .changed
             .wait_timeout_while(self.lock(), patience, |state| {
-                !state.stopped && state.ready.is_empty() && state.end.is_none()
+                !state.stopped
+                    && state.news.is_empty()
+                    && state.ready.is_empty()
+                    && state.end.is_none()
             })
             .unwrap_or_else(PoisonError::into_inner);
         if state.stopped {
             return Next::Stopped;
         }
+        if let Some(status) = state.news.pop_front() {
+            return Next::Status(status);
+        }
         if let Some(slot) = state.ready.pop_front() {
+            drop(state);
+            if let Some(demand) = self.demand.get() {
+                demand.taken();
+            }
             return Next::Frame(slot);
         }
         match state.end.take() {
@@ -187,16 +241,23 @@ impl Exchange {
     ///
     /// The thread is not joined: it may hang in a read that never returns.
     pub(crate) fn start(self: &Arc<Self>, mut capture: Box<dyn Capture>) -> io::Result<()> {
+        if let Some(demand) = capture.demand() {
+            self.demand.get_or_init(|| demand);
+        }
+        let capture_allocates = capture.allocates();
         let exchange = Arc::clone(self);
         std::thread::Builder::new()
             .name("capture".into())
             .spawn(move || {
                 exchange.update(|state| state.started = true);
-                let result = if capture.allocates() {
-                    seal::exempt(|| exchange.pump(&mut *capture))
-                } else {
-                    exchange.pump(&mut *capture)
+                let pump = || exchange.pump(&mut *capture);
+                let guarded = || panic::catch_unwind(AssertUnwindSafe(pump));
+                let result = match capture_allocates {
+                    true => seal::exempt(guarded),
+                    false => guarded(),
                 };
+                // The loop would wait for ever for a thread that is gone.
+                let result = result.unwrap_or_else(|payload| Err(panicked(payload)));
                 exchange.update(|state| state.end = Some(result));
             })?;
         drop(self.wait_until(|state| state.started));
@@ -204,18 +265,22 @@ impl Exchange {
     }
 
     fn pump(&self, capture: &mut dyn Capture) -> Result<(), SourceError> {
+        let mut sequence = 0;
         while let Some(mut slot) = self.take_free() {
             slot.clear();
+            slot.sequence = sequence;
             match capture.capture(&mut slot)? {
                 // The loop learns of unusable frames too, in their turn.
                 Captured::Frame | Captured::Unusable => {
-                    slot.captured = Instant::now();
-                    if slot.frame().is_err() {
-                        self.update(|state| state.counts.errors += 1);
-                    }
+                    slot.captured = slot.stamp.unwrap_or_else(Instant::now);
+                    sequence += 1;
                     self.publish(slot);
                 }
                 Captured::Nothing => self.give_back(slot),
+                Captured::Status(status) => {
+                    self.give_back(slot);
+                    self.tell(status);
+                }
                 Captured::End => break,
             }
         }
@@ -223,133 +288,17 @@ impl Exchange {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use mergevit_kernels::frame::{FrameLayout, PixelFormat};
-
-    /// Slots of one byte.
-    fn exchange(policy: Policy) -> Exchange {
-        Exchange::new(policy, 1).expect("a few bytes")
-    }
-
-    /// Frames of one grey pixel that counts up; every fifth is unusable.
-    struct Counter {
-        next: u8,
-        end: Result<u8, ()>,
-    }
-
-    impl Capture for Counter {
-        fn capture(&mut self, slot: &mut Slot) -> Result<Captured, SourceError> {
-            match self.end {
-                Ok(end) if self.next == end => return Ok(Captured::End),
-                Err(()) if self.next == 3 => {
-                    return Err(SourceError::Truncated {
-                        frame: 3,
-                        found: 0,
-                        expected: 1,
-                    });
-                }
-                _ => {}
-            }
-            let layout = FrameLayout::packed(PixelFormat::Grey, 1, 1).expect("a valid size");
-            slot.prepare(layout, 1).expect("one byte fits")[0] = self.next;
-            slot.name = usize::from(self.next);
-            self.next += 1;
-            Ok(match self.next % 5 {
-                0 => {
-                    slot.reject("a fifth one");
-                    Captured::Unusable
-                }
-                _ => Captured::Frame,
-            })
-        }
-    }
-
-    fn drain(exchange: &Exchange) -> (Vec<usize>, Result<(), SourceError>) {
-        let mut names = Vec::new();
-        loop {
-            match exchange.next(Duration::from_secs(60)) {
-                Next::Frame(slot) => {
-                    match slot.frame() {
-                        Ok(_) => names.push(slot.name),
-                        Err(reason) => assert_eq!((reason, slot.name % 5), ("a fifth one", 4)),
-                    }
-                    exchange.give_back(slot);
-                }
-                Next::Waiting => panic!("no frame came for a minute"),
-                Next::Stopped => panic!("nobody stopped it"),
-                Next::Ended(result) => return (names, result),
-            }
-        }
-    }
-
-    #[test]
-    fn every_frame_arrives_in_order() {
-        let exchange = Arc::new(exchange(Policy::EveryFrame));
-        let counter = Counter {
-            next: 0,
-            end: Ok(50),
-        };
-        exchange.start(Box::new(counter)).expect("a thread starts");
-        let (names, result) = drain(&exchange);
-        assert!(result.is_ok());
-        let expected: Vec<usize> = (0..50).filter(|i| (i + 1) % 5 != 0).collect();
-        assert_eq!(names, expected);
-        let counts = Counts {
-            dropped: 0,
-            errors: 10,
-        };
-        assert_eq!(exchange.counts(), counts);
-    }
-
-    #[test]
-    fn an_error_comes_after_the_frames_before_it() {
-        let exchange = Arc::new(exchange(Policy::EveryFrame));
-        let counter = Counter {
-            next: 0,
-            end: Err(()),
-        };
-        exchange.start(Box::new(counter)).expect("a thread starts");
-        let (names, result) = drain(&exchange);
-        assert_eq!(names, [0, 1, 2]);
-        assert!(matches!(
-            result,
-            Err(SourceError::Truncated { frame: 3, .. })
-        ));
-    }
-
-    #[test]
-    fn the_latest_frame_replaces_an_older_one() {
-        let exchange = exchange(Policy::Latest);
-        for name in 0..10 {
-            let mut slot = exchange.take_free().expect("a slot is always free");
-            slot.name = name;
-            let layout = FrameLayout::packed(PixelFormat::Grey, 1, 1).expect("a valid size");
-            slot.prepare(layout, 1).expect("one byte fits");
-            exchange.publish(slot);
-        }
-        let Next::Frame(slot) = exchange.next(Duration::ZERO) else {
-            panic!("a frame is ready");
-        };
-        assert_eq!(slot.name, 9);
-        assert_eq!(exchange.counts().dropped, 9);
-        assert!(matches!(exchange.next(Duration::ZERO), Next::Waiting));
-    }
-
-    #[test]
-    fn stopping_ends_both_sides() {
-        let exchange = Arc::new(exchange(Policy::EveryFrame));
-        let counter = Counter {
-            next: 0,
-            end: Ok(100),
-        };
-        exchange.start(Box::new(counter)).expect("a thread starts");
-        exchange.stop();
-        assert!(matches!(
-            exchange.next(Duration::from_secs(60)),
-            Next::Stopped
-        ));
-        assert!(exchange.take_free().is_none());
-    }
+/// A panic as an error. Its message was allocated when it was raised; nothing here allocates.
+fn panicked(payload: Box<dyn Any + Send>) -> SourceError {
+    let message = match payload.downcast::<String>() {
+        Ok(text) => Cow::Owned(*text),
+        Err(other) => Cow::Borrowed(match other.downcast_ref::<&'static str>() {
+            Some(text) => *text,
+            None => "a panic without a message",
+        }),
+    };
+    SourceError::Panicked { message }
 }
+
+#[cfg(test)]
+mod tests;
