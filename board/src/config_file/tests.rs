@@ -301,7 +301,7 @@ fn the_installed_file_and_all_that_it_suggests_are_accepted() {
             let given = lenient.try_get_matches_from(["mergevit", name]);
             let given = given.expect("errors are ignored");
             let (_, given) = given.subcommand().expect("the command");
-            let words = words(&program, name, given, &path, &own);
+            let words = Reader::new(&program).words(name, given, &path, &own);
             let words = words.expect("a file without mistakes");
             let line = ["mergevit", name].map(OsString::from).into_iter();
             let line: Vec<_> = line.chain(words).collect();
