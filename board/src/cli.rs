@@ -1,5 +1,7 @@
 //! The command line: which commands there are.
 
+#[cfg(feature = "mqtt")]
+use crate::commands::mqtt;
 #[cfg(feature = "page")]
 use crate::commands::page;
 use crate::commands::{bench, classify, completions, demo, doctor, explain, inspect, man, run};
@@ -37,6 +39,9 @@ enum Command {
     /// Serve a page to watch a run on, and its metrics for Prometheus
     #[cfg(feature = "page")]
     Page(page::Args),
+    /// Tell an MQTT broker what a run sees, in a form that Home Assistant finds by itself
+    #[cfg(feature = "mqtt")]
+    Mqtt(mqtt::Args),
     /// Check a backend against the reference, then measure it
     Bench(bench::Args),
     /// Draw which patches of an image merge into which token
@@ -82,6 +87,8 @@ impl Cli {
             Command::Run(args) => run::execute(args),
             #[cfg(feature = "page")]
             Command::Page(args) => page::execute(args),
+            #[cfg(feature = "mqtt")]
+            Command::Mqtt(args) => mqtt::execute(args),
             Command::Bench(args) => bench::execute(args),
             Command::Explain(args) => explain::execute(args),
             Command::Inspect(args) => inspect::execute(args),

@@ -20,6 +20,8 @@ mod governor;
 mod link;
 mod live;
 mod model;
+#[cfg(feature = "mqtt")]
+mod mqtt;
 mod output;
 #[cfg(feature = "page")]
 mod page;
