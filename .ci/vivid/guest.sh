@@ -7,7 +7,7 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 stty -F /dev/ttyS1 raw
-model=/data/garments.mvit
+model=/data/model.mvit
 camera=/dev/video0
 
 load() {

@@ -1,9 +1,9 @@
 //! Why a camera cannot be used.
 
 use super::driver::{Code, Format};
+use super::encodings::{ENCODINGS, Mode, encoding};
 use super::identity::Identity;
-use super::modes::{ENCODINGS, Mode, encoding};
-use super::negotiation::Wish;
+use super::wish::Wish;
 use mergevit_kernels::frame::{FrameError, MAX_SIDE};
 use mergevit_kernels::memory::OutOfMemory;
 use std::fmt::Write;
