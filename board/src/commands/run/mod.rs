@@ -170,8 +170,8 @@ impl Args {
         if self.source.len() > MAX_FEEDS {
             return Err(Failure::Usage(format!("at most {MAX_FEEDS} sources")));
         }
-        let specs = self.source.iter().map(|source| &source.spec);
-        self.sources.check(specs).map_err(Failure::Usage)
+        let specs: Vec<_> = self.source.iter().map(|source| &source.spec).collect();
+        self.sources.check(&specs).map_err(Failure::Usage)
     }
 
     fn settings(&self) -> Settings {

@@ -2,7 +2,6 @@
 
 use super::driver::{Code, Format};
 use super::encodings::{ENCODINGS, Mode, encoding};
-use super::identity::Identity;
 use super::wish::Wish;
 use mergevit_kernels::frame::{FrameError, MAX_SIDE};
 use mergevit_kernels::memory::OutOfMemory;
@@ -40,7 +39,7 @@ pub(crate) enum CameraError {
     #[error("no usable frame in {seconds:.1} s")]
     NoFrame { seconds: f64 },
     #[error("another camera is there: {found} instead of {expected}")]
-    Another { found: Identity, expected: Identity },
+    Another { found: String, expected: String },
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
 }

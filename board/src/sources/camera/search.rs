@@ -42,8 +42,8 @@ pub(super) fn find(
     let here = match open(system, device) {
         Ok(opened) if opened.identity.is(expected) => return Ok(opened),
         Ok(opened) => CameraError::Another {
-            found: opened.identity,
-            expected: expected.clone(),
+            found: opened.identity.to_string(),
+            expected: expected.to_string(),
         },
         Err(error) => error,
     };
