@@ -64,6 +64,17 @@ impl Answer {
         }
     }
 
+    /// The most likely class and its probability, if there are classes.
+    pub(crate) fn best(&self) -> Option<(usize, f32)> {
+        let best = self.top[..self.ranked].first()?;
+        Some((best.class, best.probability))
+    }
+
+    /// Whether the pack says that the image is of none of its classes.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.unknown == Some(true)
+    }
+
     /// Whether a cascade's second schedule gave it.
     pub(crate) fn is_second_run(&self) -> bool {
         self.second_run

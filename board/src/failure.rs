@@ -56,6 +56,14 @@ impl Failure {
         }
     }
 
+    /// What failed, and why, without advice.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Work { message, .. } | Self::Usage(message) => message.clone(),
+            Self::Reported | Self::OutputClosed | Self::ReaderGone => String::new(),
+        }
+    }
+
     /// The process's exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {

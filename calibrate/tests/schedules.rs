@@ -3,8 +3,11 @@
 mod common;
 
 use common::{data, run, set, succeed};
+use flate2::read::GzDecoder;
 use mergevit_runtime::{Pack, Plan, Schedule, ScoreKind};
 use serde_json::Value;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
 
 /// Packs the garments with `more` arguments, and returns what was said.
@@ -78,7 +81,7 @@ fn searched_schedules_cost_what_their_names_say_and_a_cascade_keeps_its_promise(
 
 /// The report of the pack shows what the search saw, measured on what it chose with.
 fn check_report(folder: &Path, own: &Pack) {
-    let text = std::fs::read_to_string(folder.join("p.json")).unwrap();
+    let text = fs::read_to_string(folder.join("p.json")).unwrap();
     let report: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(report["pack_hash"], own.hash());
     assert_eq!(
@@ -96,7 +99,7 @@ fn check_report(folder: &Path, own: &Pack) {
     assert!(point("auto-70")["chosen"].as_bool().unwrap());
     // Those that came close are there, too, and are not in the pack.
     assert!(points.iter().any(|own| own["chosen"] == false));
-    let page = std::fs::read_to_string(folder.join("p.html")).unwrap();
+    let page = fs::read_to_string(folder.join("p.html")).unwrap();
     assert!(page.contains("auto-81.3"));
 }
 
@@ -108,7 +111,7 @@ fn evaluate(folder: &Path, own: &Pack) {
         folder,
         &format!("{args} --checkpoint {checkpoint} --json %r.json"),
     );
-    let text = std::fs::read_to_string(folder.join("r.json")).unwrap();
+    let text = fs::read_to_string(folder.join("r.json")).unwrap();
     let report: Value = serde_json::from_str(&text).unwrap();
     let row = &report["cascades"][0];
     let again = row["second_runs"].as_f64().unwrap();
@@ -152,6 +155,31 @@ fn a_schedule_that_loses_too_much_is_warned_of() {
         assert!(said.contains(what), "no {what:?} in {said}");
     }
     assert!(own.schedules().iter().all(|own| own.confidence.is_none()));
+}
+
+/// How sure answers may be depends on how often each class occurs: a set without one of them tells the wrong temperature.
+#[test]
+fn a_set_that_lacks_a_class_tells_no_temperature() {
+    let folder = tempfile::tempdir().unwrap();
+    let packed = File::open(data("fashion-mnist/calibration-labels.idx1.gz")).unwrap();
+    let mut labels = Vec::new();
+    GzDecoder::new(packed).read_to_end(&mut labels).unwrap();
+    // Behind a header of 8 bytes: what was the last class is called the first.
+    let last = labels[8..].iter_mut().filter(|label| **label == 9);
+    last.for_each(|label| *label = 0);
+    let path = folder.path().join("labels.idx1");
+    fs::write(&path, labels).unwrap();
+    let images = data("fashion-mnist/calibration-images.idx3.gz");
+    let args = format!(
+        "--images idx:{},{} --choose-limit 60 --validate-limit 40",
+        images.display(),
+        path.display()
+    );
+    let said = pack(folder.path(), &args);
+    let expected = "no temperature is fitted: the set has images of 9 of the 10 classes only";
+    assert!(said.contains(expected), "{said}");
+    let own = open(folder.path());
+    assert!(own.schedules()[0].confidence.is_none());
 }
 
 #[test]

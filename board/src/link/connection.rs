@@ -1,7 +1,7 @@
 //! The connection, made again whenever it ends.
 
 use super::record::Record;
-use crate::wire::{Command, CommandError, Hello, Message, PROTOCOL, Receiver};
+use crate::wire::{Command, CommandError, Hello, Message, PROTOCOL, Receiver, WireError};
 use serde::Deserialize;
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
@@ -18,6 +18,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// How long a command may take. A run that takes longer does not read its clients at all.
 const WRITE_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// Why a run that has said all it had to say is away.
+const ENDED: &str = "the run has ended";
 
 /// What follows a run.
 pub(crate) trait Listener {
@@ -63,7 +66,7 @@ enum Unconnected {
     #[error("it says nothing")]
     Silent,
     #[error("{0}")]
-    Wire(#[from] crate::wire::WireError),
+    Wire(#[from] WireError),
     #[error("its first message is no greeting of mergevit")]
     NoHello,
     #[error(
@@ -177,7 +180,11 @@ fn listen(receiver: &mut Receiver<UnixStream>, listener: &mut impl Listener) -> 
                 Ok(Record::Hello(hello)) => listener.connected(*hello),
                 record => listener.heard(record, &message),
             },
-            Ok(None) => return "the run has ended".into(),
+            Ok(None) => return ENDED.into(),
+            // It went before it had read all that it was told.
+            Err(WireError::Read(error)) if error.kind() == io::ErrorKind::ConnectionReset => {
+                return ENDED.into();
+            }
             Err(error) => return error.to_string(),
         }
     }

@@ -73,6 +73,7 @@ pub(crate) struct Class {
     pub(crate) probability: f64,
 }
 
+#[cfg(any(test, feature = "mqtt"))]
 impl Class {
     /// Its label, or else its number.
     pub(crate) fn name(&self) -> String {

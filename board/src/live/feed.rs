@@ -2,7 +2,7 @@
 
 use super::records::Dropped;
 use crate::file_name::FileName;
-use crate::sources::{Counts, Exchange, Next, Policy, SourceError};
+use crate::sources::{Exchange, Next, Policy, Slot, SourceError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ pub(crate) struct Feed {
     /// The files that frames come from; empty if they have none.
     pub(super) names: Arc<[FileName]>,
     exchange: Arc<Exchange>,
-    /// Counts at the last frame.
-    seen: Counts,
+    /// Frames that were lost since the last record.
+    dropped: Dropped,
     /// How it ended.
     end: Option<Result<(), SourceError>>,
 }
@@ -34,7 +34,7 @@ impl Feed {
             description,
             names,
             exchange,
-            seen: Counts::default(),
+            dropped: Dropped::default(),
             end: None,
         }
     }
@@ -62,6 +62,17 @@ impl Feed {
         }
     }
 
+    /// Counts what was lost before a frame or what was to be one.
+    pub(super) fn arrived(&mut self, slot: &Slot) {
+        self.dropped.driver += u64::from(slot.dropped_by_driver);
+        self.dropped.replaced += u64::from(slot.replaced);
+    }
+
+    /// Frames that were lost since this was called last.
+    pub(super) fn take_dropped(&mut self) -> Dropped {
+        std::mem::take(&mut self.dropped)
+    }
+
     /// There are no more frames.
     pub(super) fn end(&mut self, end: Result<(), SourceError>) {
         self.end = Some(end);
@@ -70,16 +81,5 @@ impl Feed {
     /// How it ended, if it did.
     pub(crate) fn ended(&self) -> Option<&Result<(), SourceError>> {
         self.end.as_ref()
-    }
-
-    /// A frame is about to be recorded: what was lost since the one before.
-    pub(super) fn arrive(&mut self) -> Dropped {
-        let counts = self.exchange.counts();
-        let dropped = Dropped {
-            driver: counts.dropped_by_driver - self.seen.dropped_by_driver,
-            replaced: counts.dropped - self.seen.dropped,
-        };
-        self.seen = counts;
-        dropped
     }
 }

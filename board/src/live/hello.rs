@@ -8,15 +8,11 @@ use mergevit_runtime::inspect::Plan;
 use mergevit_runtime::{ModelConfig, Schedule};
 
 /// The hello of a model that runs on these sources.
-pub(crate) fn hello(model: &Model, feeds: &[Feed]) -> Hello {
+pub(crate) fn hello(model: &Model, sources: &[SourceInfo]) -> Hello {
     let pack = model.engine.pack();
     let config = pack.config();
     let side = config.side();
     let path = pack.path().map(|path| path.to_string_lossy());
-    let sources = feeds.iter().map(|feed| SourceInfo {
-        name: feed.name.clone(),
-        description: feed.description().to_owned(),
-    });
     let schedules = pack.schedules().iter();
     let cascades = pack.cascades().iter();
     Hello {
@@ -28,10 +24,19 @@ pub(crate) fn hello(model: &Model, feeds: &[Feed]) -> Hello {
         grid: [side, side],
         schedules: schedules.map(|own| info(config, own)).collect(),
         cascades: cascades.map(|cascade| cascade.name.clone()).collect(),
-        sources: sources.collect(),
+        sources: sources.to_vec(),
         schedule: model::chosen(&model.engine).to_owned(),
         held: false,
     }
+}
+
+/// What clients are told of sources.
+pub(crate) fn sources(feeds: &[Feed]) -> Vec<SourceInfo> {
+    let info = |feed: &Feed| SourceInfo {
+        name: feed.name.clone(),
+        description: feed.description().to_owned(),
+    };
+    feeds.iter().map(info).collect()
 }
 
 fn info(config: &ModelConfig, schedule: &Schedule) -> ScheduleInfo {

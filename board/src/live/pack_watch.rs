@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 /// How often it is asked whether a newer pack lies at the path.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-const REPLACED: &str =
-    "the pack was replaced or removed; this run keeps the one it loaded, the next takes the new";
+const REPLACED: &str = "the pack was replaced or removed; this run keeps the one it loaded until SIGHUP tells it to load again";
 
 /// What is known of the pack's file.
 #[derive(Debug)]

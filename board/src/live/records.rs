@@ -1,6 +1,7 @@
 //! What the live loop says, as records. Formatting and serializing them does not allocate.
 
 use super::publisher::Record;
+use super::states::StateName;
 use super::summary::Summary;
 use crate::answer::AnswerView;
 use crate::file_name::FileName;
@@ -49,6 +50,9 @@ pub(super) struct FrameRecord<'a> {
     /// `top`, and perhaps `unknown`; or `embedding`.
     #[serde(flatten)]
     pub(super) answer: AnswerView<'a>,
+    /// What is decided, if anything is to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) state: Option<StateName<'a>>,
     /// Preprocessing and inference of the batch.
     pub(super) latency_us: f64,
     /// From the capture to the result.
@@ -86,22 +90,20 @@ pub(super) struct CameraRecord<'a> {
     time: Time,
     source: &'a str,
     status: &'static str,
-    /// Why it does not stream, or how it does.
+    /// Why, unless it streams; or how it streams.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
 }
 
 impl<'a> CameraRecord<'a> {
-    pub(super) fn new(source: &'a str, news: &'a CameraStatus) -> Self {
+    pub(super) fn new(source: &'a str, status: &'a CameraStatus) -> Self {
+        let reason = status.reason.as_deref();
         Self {
             event: "camera",
             time: Time::now(),
             source,
-            status: news.status.name(),
-            reason: news
-                .reason
-                .as_deref()
-                .map(|reason| &reason[..reason.floor_char_boundary(REASON)]),
+            status: status.status.name(),
+            reason: reason.map(|reason| &reason[..reason.floor_char_boundary(REASON)]),
         }
     }
 }

@@ -166,7 +166,7 @@ impl Live {
                 );
             }
             Record::Reload { ok: true, .. } => {
-                self.notice(now, "reload", "the model was loaded again".into())
+                self.notice(now, "reload", "the model was loaded again".into());
             }
             Record::Reload { ok: false, reason } => {
                 let reason = reason.as_deref().unwrap_or("no reason given");

@@ -220,7 +220,8 @@ fn other_sites_are_refused() {
         403,
     );
     assert_status(&page.get("/metrics", "Origin: http://localhost\r\n"), 200);
-    assert_status(&page.ask("GET /metrics HTTP/1.0\r\n\r\n"), 421);
+    let nameless = page.ask("GET /metrics HTTP/1.0\r\n\r\n");
+    assert!(nameless.starts_with("HTTP/1.0 421 "), "{nameless}");
 }
 
 #[test]

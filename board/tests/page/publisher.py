@@ -4,6 +4,7 @@ It speaks the protocol by its description in board/README.md, from no code of th
 shows of it is what the description promises.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -177,10 +178,14 @@ class Publisher:
         }
 
     def close(self):
+        """Ends as a process would; a second time it does nothing."""
+        if self.closed.is_set():
+            return
         self.closed.set()
         self.socket.close()
         os.unlink(self.path)
         with self.lock:
             for client in self.clients:
-                client["socket"].shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):
+                    client["socket"].shutdown(socket.SHUT_RDWR)
                 client["socket"].close()

@@ -6,6 +6,7 @@ use crate::dataset::{Batch, ClassFolders, Dataset, DatasetError};
 use clap::{Args, ValueEnum};
 use mergevit_runtime::ModelConfig;
 use mergevit_runtime::words::Count;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -179,6 +180,12 @@ impl Images {
     /// The classes of image `place` of the set, as batches number them.
     pub(super) fn classes(&self, place: usize) -> Vec<usize> {
         self.dataset.classes(place).collect()
+    }
+
+    /// How many classes there are images of.
+    pub(super) fn present_classes(&self) -> usize {
+        let classes = (0..self.len()).flat_map(|place| self.dataset.classes(place));
+        classes.collect::<BTreeSet<usize>>().len()
     }
 
     /// Images that were skipped so far.

@@ -30,6 +30,15 @@ pub enum FitError {
         /// Images with a label.
         found: usize,
     },
+    /// The set shows some of the classes only. How sure answers may be depends on how often each class occurs, so what fits
+    /// there does not hold where the others occur too.
+    #[error("the set has images of {present} of the {classes} classes only")]
+    Absent {
+        /// Classes with an image.
+        present: usize,
+        /// Classes of the model.
+        classes: usize,
+    },
     /// The labels are no better than chance, so they name other classes than the model's.
     #[error("the labels are not of the model's classes: it finds them no more often than chance")]
     Unrelated,

@@ -1,67 +1,23 @@
 //! `mergevit run`: classifies live frames with the allocator sealed.
 
-use crate::args::{self, ClassArgs, ModelArgs};
+mod args;
+mod children;
+
+pub(crate) use args::Args;
+
 use crate::failure::Failure;
 use crate::live::{
-    self, Control, End, Feed, Form, Greeting, Loading, MAX_FEEDS, Model, PictureOptions,
-    PublishError, Publisher, PublisherOptions, Session, Settings, Socket, hello, record_bytes,
+    self, Control, End, Feed, Form, Greeting, Loading, Model, PictureOptions, Place, PrivateFolder,
+    PublishError, Publisher, PublisherOptions, Reloader, Saver, Schedules, Sensing, Session,
+    Socket, Surroundings, hello, record_bytes,
 };
-use crate::sources::{self, Capture, Exchange, Source, SourceArgs, SourceSpec};
+use crate::sources::{self, Capture, Exchange, Source, SourceSpec};
+use crate::supervisor::Supervisor;
 use crate::{model, output, seal, start};
-use clap::builder::{OsStringValueParser, TypedValueParser};
 use mergevit_runtime::words::Count;
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
-
-#[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n\
-                        \x20 mergevit run -m model.mvit -s v4l2:/dev/video0\n\
-                        \x20 mergevit run -m model.mvit -s file:photos/ --json\n\
-                        \x20 ffmpeg -i film.mp4 -pix_fmt yuv420p -f yuv4mpegpipe - | mergevit run -m model.mvit -s y4m:-")]
-pub(crate) struct Args {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// v4l2:DEVICE, file:FOLDER-OR-IMAGE, y4m:PATH, mjpeg:PATH or raw:FORMAT:WIDTHxHEIGHT:PATH, where PATH '-' is
-    /// standard input and FORMAT is rgb, bgr, grey, yuyv, uyvy, nv12, nv21 or i420; several times for several sources
-    #[arg(long, short, required = true, value_name = "SOURCE", value_parser = OsStringValueParser::new().try_map(|text| Named::parse(&text)))]
-    source: Vec<Named>,
-    /// Stop after N frames
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    max_frames: Option<u64>,
-    /// Classify at most FPS frames per second
-    #[arg(long, value_name = "FPS", value_parser = args::within(0.001..=1e5, "frames per second"))]
-    fps_limit: Option<f64>,
-    #[command(flatten)]
-    sources: SourceArgs,
-    #[command(flatten)]
-    classes: ClassArgs,
-    /// Serve programs that watch the run at a Unix socket of this name: they get what --json prints, and pictures
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
-    /// Print one JSON object per line: each frame, then a summary
-    #[arg(long)]
-    json: bool,
-    /// Do not abort when the live loop allocates memory (for debugging)
-    #[arg(long)]
-    no_seal: bool,
-}
-
-/// A source, and how the command line names it.
-#[derive(Clone, Debug)]
-struct Named {
-    name: String,
-    spec: SourceSpec,
-}
-
-impl Named {
-    fn parse(text: &OsStr) -> Result<Self, String> {
-        SourceSpec::parse(text).map(|spec| Self {
-            name: text.to_string_lossy().into_owned(),
-            spec,
-        })
-    }
-}
 
 /// Whoever reads the live loop's standard output is to read it to the end.
 pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
@@ -74,26 +30,34 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
 fn run(args: &Args) -> Result<(), Failure> {
     args.check()?;
     // First, since a camera is asked for what the model needs.
-    let side = model::open(&args.model.model)?.config().image_size;
-    let sources = args
-        .source
-        .iter()
-        .map(|source| open(args, &source.spec, side));
+    let pack = model::open(&args.model.model)?;
+    let side = pack.config().image_size;
+    let sources = args.source.iter();
+    let sources = sources.map(|source| open(args, &source.spec, side));
     let sources: Vec<Source> = sources.collect::<Result<_, _>>()?;
-    let mut model = args.loading(&sources).load()?;
+    args.check_regions(&sources)?;
     let control = Control::new();
+    let sensing = Sensing::start(&args.sensors).map_err(|error| no_thread(&error))?;
+    args.check_power(sensing.as_ref())?;
+    let loading = loading(args, &sources, &control);
+    let mut model = loading.build(pack)?;
+    args.check_model(&model)?;
+    let schedules = Schedules::new(&mut model, args.goals());
+    let schedules =
+        schedules.map_err(|error| Failure::Usage(format!("--min-accuracy: {error}")))?;
+    let saver = saver(args, &sources)?;
     let (feeds, captures) = feeds(args, sources)?;
-    let socket = args.socket.as_deref().map(Socket::bind).transpose()?;
-    let options = PublisherOptions {
-        form: if args.json { Form::Json } else { Form::Text },
-        changes_only: false,
-        waits: feeds.iter().all(Feed::waits),
-        record_bytes: record_bytes(&feeds, &model),
-        pictures: socket.as_ref().map(|_| PictureOptions {
-            images: feeds.len(),
-            bytes: model.picture_bytes(),
-        }),
+    // A private folder goes after its socket.
+    let folder = match args.needs_socket() && args.service.socket.is_none() {
+        true => Some(PrivateFolder::make()?),
+        false => None,
     };
+    let path = args
+        .service
+        .socket
+        .clone()
+        .or_else(|| folder.as_ref().map(PrivateFolder::socket));
+    let socket = path.as_deref().map(Socket::bind).transpose()?;
     control.connect(feeds.iter().map(|feed| Arc::clone(feed.exchange())));
     // Until here a signal ends the process: reading a file may wait for ever if it is a pipe.
     live::listen(&control)?;
@@ -104,20 +68,37 @@ fn run(args: &Args) -> Result<(), Failure> {
         Some(&descriptions.join(", ")),
         args.json,
     )?;
+    schedules.warn();
+    let options = publishing(args, &feeds, &model, sensing.as_ref());
     let mut publisher = Publisher::new(options, &control)?;
+    let sources = live::sources(&feeds);
     let greeting = socket
         .as_ref()
-        .map(|_| Greeting::new(hello(&model, &feeds)));
-    let greeting = greeting.map(Arc::new);
+        .map(|_| Arc::new(Greeting::new(hello(&model, &sources))));
     if let (Some(socket), Some(greeting)) = (&socket, &greeting) {
         publisher.serve(socket, greeting)?;
     }
-    let settings = args.settings();
-    let mut session = Session::new(feeds, settings, publisher, &control, greeting, &model);
+    let children = children::start(args, socket.as_ref())?;
+    let place = Place {
+        greeting: greeting.clone(),
+        sources,
+    };
+    let reloader = Reloader::start(loading, place).map_err(|error| no_thread(&error))?;
+    let supervisor = Supervisor::from_environment();
+    supervisor.ready();
+    let surroundings = Surroundings {
+        supervisor,
+        control: Arc::clone(&control),
+        publisher,
+        greeting,
+        reloader,
+        sensing,
+        saver,
+    };
+    let mut session = Session::new(feeds, args.settings(), schedules, surroundings);
     for (feed, capture) in session.feeds().iter().zip(captures) {
-        feed.exchange()
-            .start(capture)
-            .map_err(|error| Failure::work(&format_args!("cannot start a thread: {error}")))?;
+        let started = feed.exchange().start(capture);
+        started.map_err(|error| no_thread(&error))?;
     }
 
     let seal = (!args.no_seal).then(seal::seal);
@@ -125,7 +106,61 @@ fn run(args: &Args) -> Result<(), Failure> {
     drop(seal);
 
     control.stop_sources();
-    finish(args, end, &mut session, &model)
+    let finished = finish(args, end, &mut session, &model);
+    drop((children, socket, folder));
+    finished
+}
+
+/// How the model is loaded for these sources.
+fn loading(args: &Args, sources: &[Source], control: &Arc<Control>) -> Loading {
+    let width = sources.iter().map(|source| source.max_width).max();
+    let height = sources.iter().map(|source| source.max_height).max();
+    Loading {
+        model: args.model.clone(),
+        classes: args.classes.clone(),
+        max_batch: sources.len() * args.regions_per_frame(),
+        max_frame: (width.unwrap_or(1), height.unwrap_or(1)),
+        is_watchable: args.needs_socket(),
+        goals: args.goals(),
+        control: Arc::clone(control),
+    }
+}
+
+/// What readers get.
+fn publishing(
+    args: &Args,
+    feeds: &[Feed],
+    model: &Model,
+    sensing: Option<&Sensing>,
+) -> PublisherOptions {
+    let records = record_bytes(feeds, &args.region, model);
+    let records = records.max(sensing.map_or(0, Sensing::record_bytes));
+    PublisherOptions {
+        form: if args.json { Form::Json } else { Form::Text },
+        changes_only: args.decisions.on_change,
+        waits: feeds.iter().all(Feed::waits),
+        // Room for the labels of a model that comes later.
+        record_bytes: records.next_power_of_two(),
+        pictures: args.needs_socket().then(|| PictureOptions {
+            images: feeds.len() * args.regions_per_frame(),
+            bytes: model.picture_bytes(),
+        }),
+    }
+}
+
+/// What keeps frames, if any are to be kept.
+fn saver(args: &Args, sources: &[Source]) -> Result<Option<Saver>, Failure> {
+    let bytes = sources.iter().map(|source| source.slot_bytes).max();
+    let start = |folder| Saver::start(folder, args.decisions.save_limit, bytes.unwrap_or(0));
+    args.decisions
+        .save_uncertain
+        .as_deref()
+        .map(start)
+        .transpose()
+}
+
+fn no_thread(error: &io::Error) -> Failure {
+    Failure::work(&format_args!("cannot start a thread: {error}"))
 }
 
 /// Says how the run ended, once everybody has read what came before.
@@ -137,7 +172,7 @@ fn finish(args: &Args, end: End, session: &mut Session, model: &Model) -> Result
         Err(Failure::Work { message, .. }) if !session.has_failed_source() => Some(&**message),
         _ => None,
     };
-    let said = session.close(reason, &summary).map_err(unsaid);
+    let said = session.close(reason, &summary, model).map_err(unsaid);
     if !args.json || said.is_err() {
         output::note(&summary.to_string());
     }
@@ -152,46 +187,6 @@ fn unsaid(error: PublishError) -> Failure {
             "standard output: {} not written, because nobody reads there",
             Count(records, "record")
         )),
-    }
-}
-
-impl Args {
-    /// Refuses options that contradict each other.
-    fn check(&self) -> Result<(), Failure> {
-        for (index, source) in self.source.iter().enumerate() {
-            if self.source[..index]
-                .iter()
-                .any(|other| other.name == source.name)
-            {
-                let message = format!("--source {}: given twice", source.name);
-                return Err(Failure::Usage(message));
-            }
-        }
-        if self.source.len() > MAX_FEEDS {
-            return Err(Failure::Usage(format!("at most {MAX_FEEDS} sources")));
-        }
-        let specs: Vec<_> = self.source.iter().map(|source| &source.spec).collect();
-        self.sources.check(&specs).map_err(Failure::Usage)
-    }
-
-    fn settings(&self) -> Settings {
-        Settings {
-            max_frames: self.max_frames,
-            fps_limit: self.fps_limit,
-        }
-    }
-
-    /// How the model is loaded for these sources.
-    fn loading(&self, sources: &[Source]) -> Loading {
-        let width = sources.iter().map(|source| source.max_width).max();
-        let height = sources.iter().map(|source| source.max_height).max();
-        Loading {
-            model: self.model.clone(),
-            classes: self.classes.clone(),
-            max_batch: sources.len(),
-            max_frame: (width.unwrap_or(1), height.unwrap_or(1)),
-            is_watchable: self.socket.is_some(),
-        }
     }
 }
 
@@ -215,8 +210,7 @@ fn feeds(args: &Args, sources: Vec<Source>) -> Result<(Vec<Feed>, Vec<Box<dyn Ca
 
 /// Opens a source for a model whose input is a square of `side` pixels.
 fn open(args: &Args, spec: &SourceSpec, side: usize) -> Result<Source, Failure> {
-    let options = args.sources.options(side);
-    sources::open(spec, &options).map_err(|error| {
+    sources::open(spec, &args.sources.options(side)).map_err(|error| {
         let failure = Failure::work(&error);
         match error.hint() {
             Some(hint) => failure.hint(hint),

@@ -1,10 +1,10 @@
 //! The conversation with one client of the socket.
 
-use super::Shared;
 use super::greeting::Greeting;
 use super::lost::Lost;
 use super::reader::{Reader, Received};
 use super::ring::{Entry, Found, Ring};
+use super::shared::Shared;
 use crate::wire::{self, Command, CommandBuffer, CommandError, HeaderError};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;

@@ -35,6 +35,12 @@ impl Greeting {
         self.held.store(held, Ordering::Release);
     }
 
+    /// Another model runs: clients get another hello. May wait for those that read this one.
+    pub(in crate::live) fn announce(&self, hello: Hello) {
+        *self.hello.lock().unwrap_or_else(PoisonError::into_inner) = hello;
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// How many models there were: another number means another hello.
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)

@@ -10,12 +10,14 @@ mod greeting;
 mod lost;
 mod reader;
 mod ring;
+mod shared;
 mod socket;
 mod stdout;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use greeting::Greeting;
+pub(crate) use shared::{Form, Kind};
 pub(crate) use socket::Socket;
 
 use super::control::Control;
@@ -25,10 +27,11 @@ use crate::output::Line;
 use reader::{Reader, Tags};
 use ring::RingWriter;
 use serde::Serialize;
+use shared::Shared;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 use stdout::StandardOutput;
@@ -41,23 +44,6 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How long a run that was told to stop waits for standard output to take what is left.
 const GRACE: Duration = Duration::from_secs(2);
-
-/// How a record is written to standard output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// A line for people, or nothing for records that only programs want.
-    Text,
-    Json,
-}
-
-/// Whether standard output gets a record where it is to have changes alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A frame's result.
-    Frame,
-    /// Anything else.
-    Event,
-}
 
 /// What the loop says. Writing it in either form does not allocate.
 pub(crate) trait Record: Serialize {
@@ -115,26 +101,6 @@ pub(crate) enum PublishError {
     Output(io::Error),
     /// Nobody reads standard output, so that these records were not written.
     Unread(u64),
-}
-
-/// What the loop and the readers share.
-#[derive(Debug)]
-struct Shared {
-    records: Arc<ring::Ring>,
-    pictures: Option<Arc<ring::Ring>>,
-    /// Clients that are served.
-    clients: AtomicUsize,
-    /// Clients that want pictures.
-    watchers: AtomicUsize,
-    /// Records that standard output is done with.
-    written: AtomicU64,
-    /// No record follows.
-    ended: AtomicBool,
-    /// Standard output has all of them.
-    complete: AtomicBool,
-    failed: AtomicBool,
-    failure: Mutex<Option<io::Error>>,
-    control: Arc<Control>,
 }
 
 /// The loop's side.
@@ -361,21 +327,5 @@ impl Publisher {
             }
             std::thread::park_timeout(left);
         }
-    }
-}
-
-impl Shared {
-    /// Standard output failed.
-    fn fail(&self, error: io::Error) {
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        self.failed.store(true, Ordering::Release);
-        self.control.wake();
-    }
-
-    fn take_failure(&self) -> io::Error {
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure
-            .take()
-            .unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())
     }
 }

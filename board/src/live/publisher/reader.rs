@@ -1,7 +1,7 @@
 //! A reader's place in the ring.
 
 use super::ring::{Entry, Found, Ring, Tag};
-use super::{Kind, Shared};
+use super::shared::{Kind, Shared};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

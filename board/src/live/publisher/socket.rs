@@ -1,8 +1,8 @@
 //! A Unix socket whose clients read what standard output gets, and ask for things.
 
-use super::Shared;
 use super::client;
 use super::greeting::Greeting;
+use super::shared::Shared;
 use crate::failure::Failure;
 use crate::seal;
 use std::fs::{self, Permissions};

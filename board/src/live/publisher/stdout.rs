@@ -2,7 +2,7 @@
 
 use super::lost::Lost;
 use super::reader::{Reader, Received};
-use super::{Form, Shared};
+use super::shared::{Form, Shared};
 use crate::output::{self, Line};
 use std::io::{self, Write};
 use std::sync::Arc;

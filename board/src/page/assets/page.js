@@ -112,6 +112,7 @@ function showCamera(cameras) {
 function showViews(views) {
   const group = by("views");
   group.hidden = views.length < 2;
+  document.querySelector("main").classList.toggle("several", !group.hidden);
   if (group.hidden) return;
   const keys = views.map(keyOf);
   const buttons = [...group.children];
@@ -148,6 +149,15 @@ function badge(text, kind) {
 
 by("drawing").addEventListener("change", (event) => picture.setDrawing(event.target.value));
 new ResizeObserver(() => picture.draw()).observe(by("picture"));
+
+// What is drawn has the colours and the size of its time.
+function redraw() {
+  picture.draw();
+  if (last) status.setTimes(last);
+  status.drawPower();
+}
+addEventListener("resize", redraw);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
 // Who does not look needs no pictures.
 document.addEventListener("visibilitychange", () => {

@@ -55,6 +55,10 @@ export function setSensors(sensors) {
   if (sensors.watts != null && sensors.ago_s < heardSensors) watts.push({ at: now - 1000 * sensors.ago_s, value: sensors.watts });
   heardSensors = sensors.ago_s;
   watts = watts.filter((point) => point.at > now - POWER_SPAN);
+  drawPower();
+}
+
+export function drawPower() {
   drawLine(by("power-chart"), watts, POWER_SPAN, "W");
 }
 

@@ -61,9 +61,9 @@ pub(crate) struct Exchange {
     policy: Policy,
     state: Mutex<State>,
     changed: Condvar,
-    demand: OnceLock<Arc<Demand>>,
     /// The loop's thread, which waits for several exchanges.
     waker: OnceLock<Thread>,
+    demand: OnceLock<Arc<Demand>>,
 }
 
 /// What the loop gets when it asks for a frame.
@@ -104,8 +104,8 @@ impl Exchange {
             policy,
             state: Mutex::new(state),
             changed: Condvar::new(),
-            demand: OnceLock::new(),
             waker: OnceLock::new(),
+            demand: OnceLock::new(),
         })
     }
 

@@ -11,15 +11,23 @@ impl Judged<'_> {
     /// validate. `answered` is one a schedule.
     ///
     /// # Errors
-    /// [`FitError`]: there are too few labels, or they are not of the model's classes.
+    /// [`FitError`]: there are too few labels, or they are not of the model's classes, or not of all of them.
     pub(super) fn fit_confidence(
         &self,
         schedules: &mut [Schedule],
         answered: &[Answered],
     ) -> Result<(), FitError> {
         let kind = self.checkpoint.model.score_kind;
+        let classes = self.checkpoint.model.scores();
         for (schedule, own) in schedules.iter_mut().zip(answered) {
             let temperature = fit(kind, &samples(&own.choose, self.choose))?;
+            // Of the whole set: if there are many classes, the few images held out need not show all.
+            if self.present_classes < classes {
+                return Err(FitError::Absent {
+                    present: self.present_classes,
+                    classes,
+                });
+            }
             let error =
                 |temperature| expected_error(kind, &own.validate, self.validate, temperature);
             let (Some((ece_before, images)), Some((ece, _))) = (error(1.0), error(temperature))

@@ -17,6 +17,8 @@ pub(super) struct Judged<'a> {
     pub(super) writer: &'a PackWriter<'a>,
     pub(super) choose: &'a HeldOut,
     pub(super) validate: &'a HeldOut,
+    /// How many classes the set has images of from which both come.
+    pub(super) present_classes: usize,
     pub(super) console: Console,
 }
 

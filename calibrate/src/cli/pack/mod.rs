@@ -316,7 +316,8 @@ pub(super) fn run(args: &PackArgs, console: Console) -> Result<(), CommandError>
     let (statistics, set, held_out) = match opened.sets {
         Some(sets) => {
             let (statistics, set) = observe(checkpoint, sets.calibration, console)?;
-            (statistics, set, Some((sets.choose, sets.validate)))
+            let held_out = (sets.choose, sets.validate, sets.present_classes);
+            (statistics, set, Some(held_out))
         }
         None => {
             let (statistics, set) = observe_synthetic(checkpoint, args.seed, console)?;
@@ -330,12 +331,13 @@ pub(super) fn run(args: &PackArgs, console: Console) -> Result<(), CommandError>
         writer = writer.with_classes(texts.into_classes())?;
     }
     let mut front = Front::default();
-    if let Some((choose, validate)) = held_out {
+    if let Some((choose, validate, present_classes)) = held_out {
         let judged = Judged {
             checkpoint,
             writer: &writer,
             choose: &HeldOut::read(choose, console)?,
             validate: &HeldOut::read(validate, console)?,
+            present_classes,
             console,
         };
         let chosen = judged.choose(&args.schedules, opened.schedules)?;

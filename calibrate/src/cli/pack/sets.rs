@@ -16,6 +16,8 @@ pub(super) struct Sets {
     pub(super) choose: Images,
     /// Where what was chosen is measured.
     pub(super) validate: Images,
+    /// How many classes the whole set has images of.
+    pub(super) present_classes: usize,
 }
 
 /// Images of the set that are held in memory, in an order of which every beginning is spread over the set.
@@ -162,6 +164,7 @@ fn take_apart(images: &Images, limit: usize, held_out: [usize; 2], console: Cons
         calibration: next(),
         choose: next(),
         validate: next(),
+        present_classes: images.present_classes(),
     }
 }
 
