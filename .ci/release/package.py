@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the files of a release: an archive of both programs, its bill of materials, and SHA256SUMS.
+"""Makes the files of a release: an archive of both programs, a Debian package, a bill of materials, and SHA256SUMS.
 
 usage: .ci/release/package.py [--target TRIPLE] [--output DIR] [--reuse] [--allow-dirty]
 
@@ -9,6 +9,8 @@ The archive holds a prefix, so that `tar -xzf ARCHIVE -C /usr/local --strip-comp
   share/man/man1/         manual pages
   share/...               completions, where bash, fish and zsh look for them
   share/doc/mergevit/     documents, licences, those of all parts, and the bill of materials
+
+The Debian package (where there is dpkg-deb) installs the same below /usr, with services and their configuration.
 
 The same programs give the same bytes: times are the commit's (or SOURCE_DATE_EPOCH). This machine's paths are left out
 of the programs. Another target needs cargo's usual variables for its linker and runner:
@@ -33,6 +35,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+import debian
+import elf
 import notices
 import sbom
 from dependencies import FEATURES, PACKAGES, ROOT, run
@@ -65,8 +69,14 @@ def main():
         place_programs(programs, runner, target, prefix)
         place_documents(target, bill, prefix)
         for path in (prefix / "bin").iterdir():
-            print(run(*runner, path, "--version"), f"{path.stat().st_size:,} bytes, glibc {glibc(path)} or newer")
+            elf.check_glibc(path)
+            needed = elf.dotted(elf.glibc(path))
+            print(run(*runner, path, "--version"), f"{path.stat().st_size:,} bytes, glibc {needed} or newer")
         (options.output / f"{name}.tar.gz").write_bytes(archive(prefix, name, seconds))
+        if debian.is_possible():
+            debian.build(prefix, target, version, seconds, options.output)
+        else:
+            print("no Debian package: there is no dpkg-deb", file=sys.stderr)
     (options.output / f"{name}.cdx.json").write_text(bill)
     write_sums(options.output)
     print((options.output / "SHA256SUMS").read_text(), end="")
@@ -129,12 +139,6 @@ def place_documents(target, bill, prefix):
     (folder / "mergevit.cdx.json").write_text(bill)
 
 
-def glibc(program):
-    """The oldest glibc that has every function the program asks for."""
-    needed = re.findall(r"GLIBC_(\d+)\.(\d+)", run("readelf", "--version-info", "--wide", program))
-    return "{}.{}".format(*max((int(major), int(minor)) for major, minor in needed))
-
-
 def archive(folder, name, seconds):
     """A compressed archive of a folder under another name: sorted, owned by root, all files from one time."""
     raw = io.BytesIO()
@@ -163,3 +167,5 @@ if __name__ == "__main__":
         main()
     except subprocess.CalledProcessError as error:
         sys.exit(f"exit code {error.returncode}: {' '.join(map(str, error.cmd))}")
+    except ValueError as error:
+        sys.exit(str(error))

@@ -50,18 +50,29 @@ impl Answer {
         self.top.len() * (CLASS + label) + self.embedding.len() * NUMBER
     }
 
-    /// Takes the answer of the batch's first image.
-    pub(crate) fn take(&mut self, output: &Output<'_>) {
-        self.second_run = output.ran_again(0);
-        match output.unit_embedding(0) {
+    /// Takes the answer of one of the batch's images.
+    pub(crate) fn take(&mut self, output: &Output<'_>, image: usize) {
+        self.second_run = output.ran_again(image);
+        match output.unit_embedding(image) {
             Some(embedding) if !self.embedding.is_empty() => {
                 self.embedding.copy_from_slice(embedding);
             }
             _ => {
-                self.ranked = self.named.rank(output, 0, &mut self.top);
-                self.unknown = output.is_unknown(0);
+                self.ranked = self.named.rank(output, image, &mut self.top);
+                self.unknown = output.is_unknown(image);
             }
         }
+    }
+
+    /// The most likely class and its probability, if there are classes.
+    pub(crate) fn best(&self) -> Option<(usize, f32)> {
+        let best = self.top[..self.ranked].first()?;
+        Some((best.class, best.probability))
+    }
+
+    /// Whether the pack says that the image is of none of its classes.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.unknown == Some(true)
     }
 
     /// Whether a cascade's second schedule gave it.

@@ -1,5 +1,9 @@
 //! The command line: which commands there are.
 
+#[cfg(feature = "mqtt")]
+use crate::commands::mqtt;
+#[cfg(feature = "page")]
+use crate::commands::page;
 use crate::commands::{bench, classify, completions, demo, doctor, explain, inspect, man, run};
 use crate::failure::Failure;
 use crate::output;
@@ -32,6 +36,12 @@ enum Command {
     Classify(classify::Args),
     /// Classify live frames from a camera, a folder, a Y4M stream or a raw pipe
     Run(run::Args),
+    /// Serve a page to watch a run on, and its metrics for Prometheus
+    #[cfg(feature = "page")]
+    Page(page::Args),
+    /// Tell an MQTT broker what a run sees, in a form that Home Assistant finds by itself
+    #[cfg(feature = "mqtt")]
+    Mqtt(mqtt::Args),
     /// Check a backend against the reference, then measure it
     Bench(bench::Args),
     /// Draw which patches of an image merge into which token
@@ -75,6 +85,10 @@ impl Cli {
             Command::Demo(args) => demo::execute(args),
             Command::Classify(args) => classify::execute(args),
             Command::Run(args) => run::execute(args),
+            #[cfg(feature = "page")]
+            Command::Page(args) => page::execute(args),
+            #[cfg(feature = "mqtt")]
+            Command::Mqtt(args) => mqtt::execute(args),
             Command::Bench(args) => bench::execute(args),
             Command::Explain(args) => explain::execute(args),
             Command::Inspect(args) => inspect::execute(args),
@@ -108,6 +122,37 @@ mod tests {
             ));
         }
         documented::check(&calls, |words| Cli::try_parse_from(words));
+    }
+
+    #[test]
+    fn what_services_start_is_accepted() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("service");
+        // What the configuration file says is not there, but it must be accepted beside it.
+        let said = |command: &str| match command {
+            "run" => "--model m --source file:.",
+            _ => "",
+        };
+        let mut started = 0;
+        for unit in folder.read_dir().expect("the folder is there") {
+            let text = std::fs::read_to_string(unit.expect("a file").path()).expect("text");
+            for line in text
+                .lines()
+                .filter_map(|line| line.strip_prefix("ExecStart=/usr/bin/"))
+            {
+                let command = line.split(' ').nth(1).expect("a command");
+                if Cli::command().find_subcommand(command).is_none() {
+                    continue;
+                }
+                let line = format!("{line} {}", said(command));
+                if let Err(error) = Cli::try_parse_from(line.split_whitespace()) {
+                    // The broker, which only its user knows.
+                    let missing = error.kind() == clap::error::ErrorKind::MissingRequiredArgument;
+                    assert!(command == "mqtt" && missing, "{line}: {error}");
+                }
+                started += 1;
+            }
+        }
+        assert!(started > 0);
     }
 
     #[test]

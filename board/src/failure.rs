@@ -7,6 +7,9 @@ use std::io;
 /// Exit code of wrong usage.
 pub(crate) const USAGE: u8 = 2;
 
+/// Exit code of a live loop whose reader has gone.
+const READER_GONE: u8 = 141;
+
 /// A command's failure.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -23,6 +26,9 @@ pub(crate) enum Failure {
     Reported,
     /// The reader of standard output closed it: a quiet end, exit code 0.
     OutputClosed,
+    /// It closed it while a live loop had more to say: a quiet end, but none that was asked for, so that a supervisor
+    /// starts the loop again. Exit code 141, as a shell has it of a process that a closed pipe ends: 128 + SIGPIPE.
+    ReaderGone,
 }
 
 impl Failure {
@@ -50,10 +56,19 @@ impl Failure {
         }
     }
 
+    /// What failed, and why, without advice.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Work { message, .. } | Self::Usage(message) => message.clone(),
+            Self::Reported | Self::OutputClosed | Self::ReaderGone => String::new(),
+        }
+    }
+
     /// The process's exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::OutputClosed => 0,
+            Self::ReaderGone => READER_GONE,
             Self::Work { .. } | Self::Reported => 1,
             Self::Usage(_) => USAGE,
         }
@@ -75,7 +90,7 @@ impl fmt::Display for Failure {
                 let message = Escaped(message);
                 write!(f, "error: {message}\n\nFor more, try '--help'.")
             }
-            Self::Reported | Self::OutputClosed => Ok(()),
+            Self::Reported | Self::OutputClosed | Self::ReaderGone => Ok(()),
         }
     }
 }

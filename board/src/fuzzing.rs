@@ -1,14 +1,17 @@
 //! What the fuzz targets call. A function takes any bytes, and panics if what they stand for is not treated as it
 //! must be. Ordinary tests call them on the seeds.
 
-pub use crate::sources::fuzzing::{raw, source, y4m};
+pub use crate::sources::fuzzing::{mjpeg, raw, source, y4m};
 
 use crate::cli::Cli;
+use crate::config_file;
 use crate::failure::USAGE;
+use clap::error::ErrorKind;
 use clap::{Command, CommandFactory, FromArgMatches};
 use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 thread_local! {
     /// All commands and options. Making them takes longer than a command line.
@@ -33,10 +36,40 @@ pub fn arguments(bytes: &[u8]) {
     }
 }
 
+/// A configuration file: it is refused with a line that it has, or says flags and values that the command takes, though
+/// perhaps not together, or too few.
+pub fn config(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let program = Cli::command();
+    let line = ["mergevit", "run"];
+    let lenient = program.clone().ignore_errors(true);
+    let given = lenient.try_get_matches_from(line);
+    let given = given.expect("errors are ignored");
+    let (name, given) = given.subcommand().expect("it is run");
+    match config_file::words(&program, name, given, Path::new("f"), text) {
+        Ok(words) => {
+            let line = line.into_iter().map(Into::into).chain(words);
+            if let Err(error) = program.try_get_matches_from(line) {
+                let kinds = [
+                    ErrorKind::MissingRequiredArgument,
+                    ErrorKind::ArgumentConflict,
+                ];
+                assert!(kinds.contains(&error.kind()), "{error}");
+            }
+        }
+        Err(error) => {
+            let message = error.to_string();
+            let line = message.split(':').nth(1).and_then(|line| line.parse().ok());
+            assert!(line.is_some_and(|line: usize| line <= 1 + text.matches('\n').count()));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     fn check_seeds(target: &str, check: fn(&[u8])) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -51,6 +84,8 @@ mod tests {
     #[test]
     fn every_seed_is_treated_as_it_must_be() {
         check_seeds("mergevit_arguments", arguments);
+        check_seeds("config", config);
+        check_seeds("mjpeg", mjpeg);
         check_seeds("raw", raw);
         check_seeds("source", source);
         check_seeds("y4m", y4m);

@@ -8,42 +8,56 @@ mod args;
 mod cascade;
 mod cli;
 mod commands;
+mod config_file;
 #[cfg(test)]
 mod documented;
 mod failure;
 mod file_name;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the live loop does not use it yet")
-)]
 mod governor;
-mod jetson;
+#[cfg(any(test, feature = "page", feature = "mqtt"))]
+mod link;
+mod live;
 mod model;
+#[cfg(feature = "mqtt")]
+mod mqtt;
 mod output;
+#[cfg(feature = "page")]
+mod page;
 mod ranking;
 mod records;
 mod seal;
+mod sensors;
 mod sources;
 mod start;
+mod supervisor;
 mod telemetry;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the live loop is about to speak it"
+#[cfg_attr(
+    not(any(feature = "page", feature = "mqtt")),
+    allow(dead_code, reason = "without a client, a run alone speaks it")
 )]
 mod wire;
 
 pub use seal::SealedAllocator;
 
-use clap::Parser;
+/// As in the program: scratch memory is the allocator's.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: SealedAllocator = SealedAllocator;
+
+use clap::{CommandFactory, Parser};
 use failure::{Failure, USAGE};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Runs a command line, program name first. The exit code is 0 for success, 1 for failure, 2 for wrong usage.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = args.into_iter().collect();
+    let args = match config_file::expand(&cli::Cli::command(), args) {
+        Ok(args) => args,
+        Err(error) => return end(Err(Failure::Usage(error.to_string()))),
+    };
     let result = match cli::Cli::try_parse_from(args) {
         Ok(cli) => {
             cli.set_verbosity();
@@ -58,11 +72,17 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Err(help_or_version) => output::print_help(&help_or_version),
     };
+    end(result)
+}
+
+/// Says why a command failed.
+fn end(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !matches!(failure, Failure::Reported | Failure::OutputClosed) {
-                output::tell(&failure.to_string());
+            let text = failure.to_string();
+            if !text.is_empty() {
+                output::tell(&text);
             }
             ExitCode::from(failure.exit_code())
         }

@@ -35,11 +35,21 @@ pub(crate) fn load(
     max_batch: usize,
     max_frame: (usize, usize),
 ) -> Result<Engine, Failure> {
+    build(args, open(&args.model)?, max_batch, max_frame)
+}
+
+/// As [`load`], from an open pack.
+pub(crate) fn build(
+    args: &ModelArgs,
+    pack: Pack,
+    max_batch: usize,
+    max_frame: (usize, usize),
+) -> Result<Engine, Failure> {
     let mut options = options(&args.backend, max_batch, max_frame);
     if let Some(name) = &args.schedule {
         options = options.schedule(name);
     }
-    options.load(&args.model).map_err(|error| failure(&error))
+    options.build(pack).map_err(|error| failure(&error))
 }
 
 /// Opens a pack without making an engine for it.

@@ -3,7 +3,8 @@
 
 use crate::failure::Failure;
 use crate::output::{Escaped, Time};
-use crate::{jetson, model, output};
+use crate::sensors::jetson;
+use crate::{model, output};
 use mergevit_runtime::Engine;
 use serde::Serialize;
 use std::fmt;

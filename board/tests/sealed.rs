@@ -75,6 +75,76 @@ fn y4m_on_every_backend() {
     }
 }
 
+/// A JPEG image as many cameras send it: without the Huffman tables that all of them use.
+fn without_tables(mut jpeg: Vec<u8>) -> Vec<u8> {
+    while let Some(at) = jpeg.windows(2).position(|pair| pair == [0xff, 0xc4]) {
+        let length = usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
+        jpeg.drain(at..at + 2 + length);
+    }
+    jpeg
+}
+
+#[test]
+fn motion_jpeg_on_every_backend() {
+    let fixture = Fixture::new();
+    let images = [(90, 40), (90, 40), (31, 20), (7, 40)];
+    let mut stream = Vec::new();
+    for (index, (width, height)) in images.into_iter().enumerate() {
+        let path = fixture.image("frame.jpg", width, height, index as u64);
+        let jpeg = std::fs::read(path).expect("it was just written");
+        stream.extend(match index % 2 {
+            0 => jpeg,
+            _ => without_tables(jpeg),
+        });
+    }
+    let path = fixture.write("clip.mjpeg", &stream.repeat(FRAMES / images.len() / 2));
+    for backend in available_backends() {
+        let mut run = fixture.source(&format!("mjpeg:{}", text(&path)));
+        run.args(["--json", "--loop", "--max-frames", &FRAMES.to_string()]);
+        run.args(["--backend", backend]);
+        let lines = finish(&mut run).code(0).json();
+        check(&lines);
+        assert_eq!(lines[2]["top"], lines[2 + images.len()]["top"]);
+    }
+}
+
+#[test]
+fn damaged_motion_jpeg_is_sealed_too() {
+    let fixture = Fixture::new();
+    let path = fixture.image("frame.jpg", 90, 40, 1);
+    let jpeg = std::fs::read(path).expect("it was just written");
+    let larger = std::fs::read(fixture.image("larger.jpg", 91, 40, 2)).expect("as above");
+    let cut = &jpeg[..jpeg.len() / 2];
+    let mut broken = jpeg.clone();
+    // The first quantization table has no such number.
+    let at = broken.windows(2).position(|pair| pair == [0xff, 0xdb]);
+    broken[at.expect("it has one") + 4] = 9;
+    let stream = [&jpeg[..], cut, &broken, &larger, &jpeg, cut].concat();
+    let path = fixture.write("clip.mjpeg", &stream);
+    let mut run = fixture.source(&format!("mjpeg:{}", text(&path)));
+    let lines = finish(run.arg("--json")).code(0).json();
+    let reasons: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line["reason"].as_str())
+        .collect();
+    let [first, second, third, fourth] = reasons[..] else {
+        panic!("{reasons:?}");
+    };
+    for cut in [first, fourth] {
+        assert!(cut.starts_with("the JPEG image ends "), "{cut}");
+    }
+    assert!(second.starts_with("a damaged JPEG image: "), "{second}");
+    assert_eq!(
+        third,
+        "a JPEG image of 91x40 pixels, more than are reserved"
+    );
+    let summary = lines.last().expect("there is a summary");
+    assert_eq!(
+        (&summary["frames"], &summary["errors"]),
+        (&2.into(), &4.into())
+    );
+}
+
 #[test]
 fn raw_pipes_on_every_backend() {
     let fixture = Fixture::new();

@@ -11,6 +11,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+const SIGHUP: i32 = 1;
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
 
@@ -65,14 +66,39 @@ fn an_interrupt_before_the_first_frame_is_no_failure() {
     }
 }
 
-/// The first interrupt ends a loop that runs, the second one that hangs because nobody reads what it prints.
-#[test]
-fn interrupts_end_a_loop_that_hangs_in_a_write() {
-    let fixture = Fixture::new();
+/// A run on endless frames, whose records nobody reads.
+fn unread(fixture: &Fixture) -> (Child, ChildStdout) {
     let mut run = fixture.source(&format!("raw:grey:{WIDTH}x{HEIGHT}:/dev/zero"));
     let mut child = start(run.args(["--json", "--top", "5"]));
     let mut stdout = child.stdout.take().expect("a pipe");
     stdout.read_exact(&mut [0]).expect("the start comes");
+    // Time to fill the pipe.
+    std::thread::sleep(Duration::from_millis(500));
+    (child, stdout)
+}
+
+/// One is enough. What was not written is said.
+#[test]
+fn an_interrupt_ends_a_loop_whose_records_nobody_reads() {
+    for signal in [SIGINT, SIGTERM] {
+        let fixture = Fixture::new();
+        let (mut child, stdout) = unread(&fixture);
+        send(signal, &child);
+        let status = child.wait().expect("it ends");
+        assert_eq!(status.code(), Some(1), "{status}");
+        let mut stderr = String::new();
+        let mut errors = child.stderr.take().expect("a pipe");
+        errors.read_to_string(&mut stderr).expect("errors are text");
+        assert!(stderr.contains("because nobody reads there"), "{stderr}");
+        drop(stdout);
+    }
+}
+
+/// Two end the process, whatever it does.
+#[test]
+fn a_second_interrupt_does_not_wait() {
+    let fixture = Fixture::new();
+    let (mut child, stdout) = unread(&fixture);
     // Two that come at once may count as one.
     let status = loop {
         send(SIGINT, &child);
@@ -81,7 +107,37 @@ fn interrupts_end_a_loop_that_hangs_in_a_write() {
             break status;
         }
     };
-    assert!(matches!(status.code(), Some(0 | 130)), "{status}");
+    assert!(matches!(status.code(), Some(1 | 130)), "{status}");
+    drop(stdout);
+}
+
+/// What `nohup` does: a program that starts with SIGHUP ignored goes on ignoring it.
+#[test]
+fn a_signal_that_was_ignored_stays_ignored() {
+    let fixture = Fixture::new();
+    let run = fixture.source(&format!("raw:grey:{WIDTH}x{HEIGHT}:-"));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' HUP TERM; exec \"$@\"", "sh"]);
+    shell
+        .arg(run.get_program())
+        .args(run.get_args())
+        .arg("--json");
+    let mut child = start(shell.stdin(Stdio::piped()));
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("the start comes");
+    for signal in [SIGHUP, SIGTERM] {
+        send(signal, &child);
+        let frame = raw_frames(PixelFormat::Grey, 1);
+        stdin.write_all(&frame).expect("the program reads");
+        line.clear();
+        stdout.read_line(&mut line).expect("a record comes");
+        assert!(line.contains(r#""event":"frame""#), "{line}");
+    }
+    drop(stdin);
+    assert_eq!(summary(stdout)["frames"], 2);
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
 
 /// A pipe without data makes the program wait before the loop runs.

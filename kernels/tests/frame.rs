@@ -1,8 +1,8 @@
 //! The fast frame preprocessing equals the reference, on every vector unit that the machine has.
 
 use mergevit_kernels::frame::{
-    ColorSpace, Frame, Geometry, Interpolation, OutputLengthError, PixelFormat, Planes,
-    Preprocessor, Resize, VectorUnit, reference,
+    ColorSpace, Frame, FrameLayout, Geometry, Interpolation, OutputLengthError, PixelFormat,
+    Planes, Preprocessor, Resize, VectorUnit, reference,
 };
 use proptest::prelude::*;
 
@@ -227,5 +227,61 @@ fn holds_little_memory() {
         .unwrap();
         let preprocessor = Preprocessor::with_unit(geometry, 1920, 1080, unit);
         assert!(preprocessor.heap_bytes() < 256 << 10);
+    }
+}
+
+/// Every pixel of every part is that of the whole, in every format, of parts of parts too.
+#[test]
+fn a_part_of_a_frame_has_its_pixels() {
+    let (width, height) = (9, 7);
+    for format in PixelFormat::ALL {
+        let planes = Planes {
+            stride: format.row_bytes(width) + 5,
+            chroma_offset: (format.row_bytes(width) + 5) * height + 3,
+            chroma_stride: format.chroma_row_bytes(width) + 2,
+        };
+        let layout = FrameLayout::with_planes(format, width, height, planes).unwrap();
+        let data = samples(layout.bytes(), 5);
+        let whole = reference::to_rgb(&Frame::with_layout(layout, &data).unwrap());
+        let (across, down) = match format {
+            PixelFormat::Rgb | PixelFormat::Bgr | PixelFormat::Grey => (1, 1),
+            PixelFormat::Yuyv | PixelFormat::Uyvy => (2, 1),
+            PixelFormat::Nv12 | PixelFormat::Nv21 | PixelFormat::I420 => (2, 2),
+        };
+        let check = |part: FrameLayout, x: usize, y: usize| {
+            let part = Frame::with_layout(part, &data[..part.bytes()]).unwrap();
+            let part = reference::to_rgb(&part);
+            for (row, line) in part.data.chunks_exact(3 * part.width).enumerate() {
+                let start = 3 * ((y + row) * width + x);
+                assert_eq!(
+                    line,
+                    &whole.data[start..][..line.len()],
+                    "{format:?} {x} {y}"
+                );
+            }
+        };
+        for y in 0..height {
+            for x in 0..width {
+                for (w, h) in [(1, 1), (2, 3), (width - x, height - y)] {
+                    let part = layout.crop(x, y, w, h);
+                    assert_eq!(part.is_some(), x + w <= width && y + h <= height);
+                    let Some(part) = part else { continue };
+                    assert_eq!((part.width(), part.height()), (w, h));
+                    let (x, y) = (x / across * across, y / down * down);
+                    check(part, x, y);
+                    if let Some(inner) = part.crop(2, 2, w.saturating_sub(2), h.saturating_sub(2)) {
+                        check(inner, x + 2, y + 2);
+                    }
+                }
+            }
+        }
+        for (x, y, w, h) in [
+            (0, 0, 0, 1),
+            (0, 0, 1, 0),
+            (9, 0, 1, 1),
+            (usize::MAX, 0, 2, 1),
+        ] {
+            assert_eq!(layout.crop(x, y, w, h), None);
+        }
     }
 }

@@ -6,7 +6,8 @@ mod recorder;
 use mergevit_kernels::frame::{Frame, PixelFormat};
 use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{
-    Cascade, Engine, EngineOptions, ModelConfig, OutputKind, Pack, backends, inspect,
+    Cascade, Engine, EngineOptions, ModelConfig, OutputKind, Pack, backends,
+    inspect::{self, TokenMapper},
 };
 use recorder::Recorder;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -149,6 +150,8 @@ fn main() {
             0
         };
         for mut engine in engines(config, &pixels) {
+            let mut mapper = TokenMapper::new(&mut engine).unwrap();
+            let mut map = vec![0; 2 * mapper.patches()];
             let before = ALLOCATIONS.load(SeqCst);
             let (mut operations, mut images, mut again) = (0, 0, 0);
             for turn in 0..turns {
@@ -175,6 +178,9 @@ fn main() {
                 if turn % 10 == 0 {
                     engine.classify_pixels(&pixels).unwrap();
                     inspect::observe(&mut engine, &pixels, &mut |_, _| operations += 1).unwrap();
+                    mapper
+                        .classify_pixels(&mut engine, &pixels, &mut map)
+                        .unwrap();
                 }
             }
             let allocations = ALLOCATIONS.load(SeqCst) - before;

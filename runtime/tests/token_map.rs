@@ -1,11 +1,11 @@
 //! Which patches became one token: what the map says is what the engine did.
 
 use mergevit_kernels::cuda::testing::{Options, test_device};
-use mergevit_runtime::inspect::{self, Op, token_map};
+use mergevit_runtime::inspect::{self, Op, TokenMapper, token_map};
 use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{
-    Engine, EngineOptions, Frame, ModelConfig, Pack, PixelFormat, Ranking, RotaryKind, RunError,
-    Schedule,
+    Cascade, Engine, EngineOptions, Frame, ModelConfig, Pack, PixelFormat, Ranking, RotaryKind,
+    RunError, Schedule,
 };
 
 const BATCH: usize = 2;
@@ -155,4 +155,80 @@ fn half_an_image_is_refused() {
     let pixels = vec![0; config.image_bytes() / 2];
     let error = token_map(&mut engine, &pixels).unwrap_err();
     assert!(matches!(error, RunError::Pixels { .. }), "{error}");
+}
+
+/// Each image's map of the run that answers, held to the sizes that this run leaves.
+fn check_sizes(engine: &mut Engine, mapper: &mut TokenMapper, pixels: &[u8]) -> (Vec<u16>, usize) {
+    let (patches, prefix) = (mapper.patches(), engine.pack().config().prefix);
+    // Whatever was there before does not matter.
+    let mut map = vec![u16::MAX; BATCH * patches];
+    let output = mapper.classify_pixels(engine, pixels, &mut map).unwrap();
+    for (image, map) in map.chunks_exact(patches).enumerate() {
+        let sizes = output.image_sizes(image);
+        assert_eq!(counts(map, sizes.len())[prefix..], sizes[prefix..]);
+    }
+    let (logits, second_runs) = (output.logits().to_vec(), output.second_runs());
+    assert_eq!(engine.classify_pixels(pixels).unwrap().logits(), logits);
+    (map, second_runs)
+}
+
+#[test]
+fn the_run_that_answers_tells_its_map() {
+    for (name, config) in testing::family() {
+        let pixels = pixels(&config);
+        let pack = testing::ranked_pack(&config, &[0, 1, 5, 60], 21);
+        let mut engine = options("cpu").build(pack).unwrap();
+        let mut mapper = TokenMapper::new(&mut engine).unwrap();
+        for schedule in names(&engine) {
+            engine.set_schedule(&schedule).unwrap();
+            let (map, _) = check_sizes(&mut engine, &mut mapper, &pixels);
+            assert_eq!(map, token_map(&mut engine, &pixels).unwrap(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn under_a_cascade_the_map_is_of_the_schedule_that_counts() {
+    let config = testing::model(4, 2, 1, 2, 3);
+    let pixels = pixels(&config);
+    let writer = testing::writer(&config, &[0, 3, 5], 21);
+    let mut engine = options("cpu")
+        .build(testing::pack(&config, &[5], 21))
+        .unwrap();
+    let margins = [0, 1].map(|image| engine.classify_pixels(&pixels).unwrap().margin(image));
+    // Between the margins, so that one image of the two runs again.
+    let some = (margins[0] + margins[1]) / 2.0;
+    let cascades = [
+        ("none", f32::MIN_POSITIVE),
+        ("some", some),
+        ("all", f32::MAX),
+    ];
+    let cascades = cascades.map(|(name, threshold)| Cascade {
+        name: name.into(),
+        first: "r5".into(),
+        then: "r3".into(),
+        threshold,
+        wanted_agreement: 0.99,
+        dataset: "noise".into(),
+        images: 2,
+        agreement: 1.0,
+        second_runs: 0.5,
+    });
+    let bytes = writer.with_cascades(cascades.to_vec()).to_bytes().unwrap();
+    let pack = || Pack::from_memory(bytes.clone()).unwrap();
+    let device = test_device(Options::default());
+    let mut engines = [
+        options("cpu").build(pack()).unwrap(),
+        inspect::on_device(pack(), device, &options("cpu")).unwrap(),
+    ];
+    for (name, expected) in [("none", 0), ("some", 1), ("all", 2)] {
+        let maps = engines.each_mut().map(|engine| {
+            engine.set_schedule(name).unwrap();
+            let mut mapper = TokenMapper::new(engine).unwrap();
+            let (map, second_runs) = check_sizes(engine, &mut mapper, &pixels);
+            assert_eq!(second_runs, expected, "{name}");
+            map
+        });
+        assert_eq!(maps[0], maps[1], "{name}");
+    }
 }

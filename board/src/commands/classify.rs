@@ -126,7 +126,7 @@ impl Classifier<'_> {
             Err(error) => return self.fail(path, &format!("{}: {error}", path.display())),
         };
         let latency_us = begin.elapsed().as_secs_f64() * 1e6;
-        self.answer.take(&output);
+        self.answer.take(&output, 0);
         model::check(self.model, self.engine)?;
         let decision = Decision::of(self.engine, &self.answer);
         if let Some(second_runs) = &mut self.second_runs {
@@ -141,7 +141,6 @@ impl Classifier<'_> {
             answer: self.answer.view(&self.labels),
             decision,
             latency_us,
-            age_us: None,
         };
         self.frames += 1;
         if self.json {

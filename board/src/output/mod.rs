@@ -1,12 +1,14 @@
 //! What the program prints: standard output and standard error without a panic where they are closed, and
 //! the forms that commands share.
 
+mod clipped;
 mod escape;
 mod line;
 mod table;
 mod time;
 mod units;
 
+pub(crate) use clipped::Clipped;
 pub(crate) use escape::{Escaped, GROWTH};
 pub(crate) use line::Line;
 pub(crate) use table::Table;
@@ -45,14 +47,6 @@ pub(crate) fn print_help(text: &clap::Error) -> Result<(), Failure> {
     printed.map_err(|error| Failure::output(&error))
 }
 
-/// Writes a value of any length as one line of JSON, without allocating unless the value does.
-pub(crate) fn write_json(value: &impl Serialize) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer(&mut out, value)?;
-    out.write_all(b"\n")?;
-    out.flush()
-}
-
 /// Writes bytes to standard output and flushes it. Allocates on its first use at most.
 pub(crate) fn write(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
@@ -66,9 +60,9 @@ pub(crate) fn tell(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Writes what went wrong to standard error, as one line.
+/// Writes what went wrong to standard error, as one line. Does not allocate unless `message` does.
 pub(crate) fn error(message: &dyn Display) {
-    tell(&Escaped(message).to_string());
+    let _ = writeln!(io::stderr().lock(), "{}", Escaped(message));
 }
 
 /// Writes what may go wrong to standard error, as one line; `--quiet` silences it.

@@ -1,8 +1,9 @@
 //! The time of day in records.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 use std::fmt;
+use std::time::Instant;
 
 /// A moment: `2026-05-04T12:34:56.789Z`, RFC 3339 in UTC with milliseconds. Formatting does not allocate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +13,13 @@ impl Time {
     /// This moment.
     pub(crate) fn now() -> Self {
         Self(Timestamp::now())
+    }
+
+    /// The time of day of a moment that has passed.
+    pub(crate) fn at(moment: Instant) -> Self {
+        let now = Timestamp::now();
+        let ago = SignedDuration::try_from(moment.elapsed()).unwrap_or_default();
+        Self(now.checked_sub(ago).unwrap_or(now))
     }
 }
 

@@ -1,11 +1,15 @@
 //! How a source hands over its frames.
 
+use super::demand::Demand;
 use super::slot::Slot;
+use super::status::CameraStatus;
+use std::borrow::Cow;
 use std::io;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// The result of one attempt to capture a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Captured {
     /// The slot holds a frame.
     Frame,
@@ -17,6 +21,12 @@ pub(crate) enum Captured {
         expect(dead_code, reason = "only cameras wait")
     )]
     Nothing,
+    /// No frame, but news of the camera.
+    #[cfg_attr(
+        not(any(feature = "camera", test)),
+        expect(dead_code, reason = "only cameras come and go")
+    )]
+    Status(CameraStatus),
     /// There are no more frames.
     End,
 }
@@ -32,6 +42,11 @@ pub(crate) trait Capture: Send {
     /// Whether capturing allocates memory.
     fn allocates(&self) -> bool {
         false
+    }
+
+    /// What the loop raises when it wants a frame, if frames are made on demand.
+    fn demand(&self) -> Option<Arc<Demand>> {
+        None
     }
 }
 
@@ -52,4 +67,6 @@ pub(crate) enum SourceError {
         "frame {frame}: the header does not start with \"FRAME\" or is longer than {limit} bytes"
     )]
     FrameHeader { frame: u64, limit: usize },
+    #[error("a bug in what reads it: {message}")]
+    Panicked { message: Cow<'static, str> },
 }

@@ -2,8 +2,10 @@
 
 #[cfg(feature = "camera")]
 use super::camera::error::CameraError;
+use super::mjpeg::Defect;
 use super::y4m::header::HeaderError;
 use mergevit_kernels::frame::FrameError;
+use mergevit_kernels::memory::OutOfMemory;
 use mergevit_runtime::image::{EXTENSIONS, ImageError};
 use std::io;
 use std::path::PathBuf;
@@ -34,6 +36,10 @@ pub(crate) enum OpenError {
     NotRepeatable { name: String },
     #[error("{name}: {reason}")]
     Layout { name: String, reason: FrameError },
+    #[error("{name}: {reason}")]
+    Jpeg { name: String, reason: Defect },
+    #[error(transparent)]
+    OutOfMemory(OutOfMemory),
     #[error("{name}: {reason}")]
     #[cfg(feature = "camera")]
     Camera { name: String, reason: CameraError },

@@ -1,6 +1,7 @@
 //! Sources on any bytes, beside a reading of the same bytes that is written to be obviously right.
 
 use super::capture::{Captured, SourceError};
+use super::mjpeg::{self, Decoder};
 use super::names::{format_name, parse_color, parse_size};
 use super::slot::Slot;
 use super::source::{Source, SourceOptions};
@@ -9,6 +10,7 @@ use super::stream::Stream;
 use super::y4m::header::MAX_LINE;
 use super::{raw, y4m};
 use mergevit_kernels::frame::{MAX_SIDE, PixelFormat};
+use std::cell::RefCell;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 /// Frames taken from a stream, which may repeat for ever.
@@ -172,6 +174,70 @@ fn y4m_frames(mut stream: &[u8], frame_bytes: usize) -> (Vec<Vec<u8>>, End) {
     (frames, End::Clean)
 }
 
+/// A stream of JPEG images, after one byte for the step: however it arrives, it gives the same frames, as large as the
+/// first at most.
+pub fn mjpeg(bytes: &[u8]) {
+    let Some((&step, stream)) = bytes.split_first() else {
+        return;
+    };
+    let options = SourceOptions::default();
+    let open = |step| mjpeg::stream::read("memory", pipe(stream, step), &options);
+    let (Ok(source), Ok(again)) = (open(step), open(u8::MAX)) else {
+        assert_eq!(open(step).is_err(), open(u8::MAX).is_err());
+        return;
+    };
+    let size = (source.max_width, source.max_height);
+    if size.0 * size.1 > MAX_FRAME_BYTES {
+        return;
+    }
+    let frames = decoded(source);
+    assert_eq!(frames, decoded(again));
+    for (width, height, pixels) in frames.iter().flatten() {
+        assert!((1..=size.0).contains(width) && (1..=size.1).contains(height));
+        assert_eq!(pixels.len(), 3 * width * height);
+    }
+    // The whole stream as one image, too.
+    let mut slot = Slot::new(source_bytes(size)).expect("memory for a frame");
+    if DECODER
+        .with_borrow_mut(|decoder| decoder.decode(stream, &mut slot))
+        .is_ok()
+    {
+        assert!(slot.frame().is_ok());
+    }
+}
+
+const fn source_bytes((width, height): (usize, usize)) -> usize {
+    3 * width * height
+}
+
+thread_local! {
+    /// Its memory is reserved for the process.
+    static DECODER: RefCell<Decoder> = RefCell::new(Decoder::new((64, 64)).expect("memory"));
+}
+
+/// Width, height and pixels of a frame; `None` for one that cannot be used.
+type Decoded = Option<(usize, usize, Vec<u8>)>;
+
+fn decoded(mut source: Source) -> Vec<Decoded> {
+    let mut slot = Slot::new(source.slot_bytes).expect("memory for a frame");
+    let mut frames = Vec::new();
+    while frames.len() < MAX_FRAMES {
+        slot.clear();
+        match source.capture.capture(&mut slot) {
+            Ok(Captured::Frame) => {
+                let frame = slot.frame().expect("a captured frame is in its slot");
+                let mut packed = vec![0; frame.packed_bytes()];
+                frame.copy_packed(&mut packed);
+                frames.push(Some((frame.width(), frame.height(), packed)));
+            }
+            Ok(Captured::Unusable) => frames.push(None),
+            Ok(Captured::End) => break,
+            other => panic!("{other:?} from memory"),
+        }
+    }
+    frames
+}
+
 /// The value of `--source`, `--size` or `--color`: what is accepted is within its limits, and the same when it is
 /// written again.
 pub fn source(bytes: &[u8]) {
@@ -202,6 +268,7 @@ fn written(spec: &SourceSpec) -> String {
         SourceSpec::Camera(path) => format!("v4l2:{}", path.display()),
         SourceSpec::Images(path) => format!("file:{}", path.display()),
         SourceSpec::Y4m(from) => format!("y4m:{}", input(from)),
+        SourceSpec::Mjpeg(from) => format!("mjpeg:{}", input(from)),
         SourceSpec::Raw {
             format,
             width,

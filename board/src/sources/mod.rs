@@ -1,32 +1,43 @@
-//! Where frames come from: cameras, folders of images, Y4M streams, raw pipes.
+//! Where frames come from: cameras, folders of images, Y4M and Motion JPEG streams, raw pipes.
 //!
 //! [`open`] learns everything that must be known before the first frame (sizes, formats, names), so that the
 //! slots in which frames travel are reserved before the live loop starts. From then on a source fills slots
-//! without allocating. Image decoders cannot do that; they run on a thread of their own, outside the seal.
+//! without allocating, JPEG frames in scratch memory. Readers of image files run outside the seal.
 
+mod args;
 #[cfg(feature = "camera")]
 mod camera;
 mod capture;
+mod demand;
+mod encoding;
 mod error;
 mod exchange;
 mod folder;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod mjpeg;
 mod names;
+mod offers;
 mod raw;
 mod slot;
 mod source;
 mod spec;
+mod status;
 mod stream;
 mod y4m;
 
-pub(crate) use capture::SourceError;
+pub(crate) use args::SourceArgs;
+pub(crate) use capture::{Capture, SourceError};
 pub(crate) use error::OpenError;
-pub(crate) use exchange::{Counts, Exchange, Next};
+pub(crate) use exchange::{Counts, Exchange, Next, Policy};
 pub(crate) use folder::list as list_images;
-pub(crate) use names::{parse_color, parse_size};
+#[cfg(test)]
+pub(crate) use offers::Offer;
+pub(crate) use offers::{Offers, offers};
+pub(crate) use slot::Slot;
 pub(crate) use source::{Source, SourceOptions};
 pub(crate) use spec::SourceSpec;
+pub(crate) use status::CameraStatus;
 
 /// Opens a source.
 ///
@@ -36,6 +47,7 @@ pub(crate) fn open(spec: &SourceSpec, options: &SourceOptions) -> Result<Source,
     match spec {
         SourceSpec::Images(path) => folder::open(path, options),
         SourceSpec::Y4m(input) => y4m::open(input, options),
+        SourceSpec::Mjpeg(input) => mjpeg::stream::open(input, options),
         SourceSpec::Raw {
             format,
             width,

@@ -2,7 +2,6 @@
 
 use super::capture::{Capture, Captured, SourceError};
 use super::error::OpenError;
-use super::exchange::Policy;
 use super::names::format_name;
 use super::slot::Slot;
 use super::source::{Source, SourceOptions};
@@ -51,7 +50,7 @@ pub(super) fn read<B: Bytes>(
     };
     Ok(Source {
         description: format!("{name}: raw {} {}x{}", format_name(format), size.0, size.1),
-        policy: Policy::EveryFrame,
+        policy: options.policy(),
         max_width: size.0,
         max_height: size.1,
         slot_bytes: layout.packed_bytes(),

@@ -15,8 +15,16 @@ pub(crate) struct Slot {
     layout: Option<FrameLayout>,
     /// Why there is no frame, although there was to be one.
     defect: Option<Cow<'static, str>>,
-    /// When the frame was complete.
+    /// When the frame was taken, by the driver's clock if that is known, or else when it was complete.
     pub(crate) captured: Instant,
+    /// `captured`, where the source knows it.
+    pub(super) stamp: Option<Instant>,
+    /// The driver's number of the frame, beyond its 32 bits; for other sources, counted from 0.
+    pub(crate) sequence: u64,
+    /// Frames that the driver dropped since the slot before.
+    pub(crate) dropped_by_driver: u32,
+    /// Frames that a newer one replaced since the slot before.
+    pub(crate) replaced: u32,
     /// Index of the frame's name among the source's names, if they have names.
     pub(crate) name: usize,
 }
@@ -30,6 +38,10 @@ impl Slot {
             layout: None,
             defect: None,
             captured: Instant::now(),
+            stamp: None,
+            sequence: 0,
+            dropped_by_driver: 0,
+            replaced: 0,
             name: 0,
         })
     }
@@ -38,6 +50,9 @@ impl Slot {
     pub(crate) fn clear(&mut self) {
         self.layout = None;
         self.defect = None;
+        self.stamp = None;
+        self.dropped_by_driver = 0;
+        self.replaced = 0;
     }
 
     /// Says why the frame cannot be used.

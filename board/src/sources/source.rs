@@ -1,10 +1,12 @@
 //! A source, before its first frame.
 
 use super::capture::Capture;
+use super::encoding::Encoding;
 use super::exchange::Policy;
 use crate::file_name::FileName;
 use mergevit_kernels::frame::ColorSpace;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Options of the command line that apply to sources of several kinds.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,9 +15,56 @@ pub(crate) struct SourceOptions {
     pub(crate) repeat: bool,
     /// Colour space of frames that do not carry their own.
     pub(crate) color: Option<ColorSpace>,
-    /// Size to ask a camera for.
-    #[cfg(feature = "camera")]
+    /// The newest frame of a pipe wins, as that of a camera does.
+    pub(crate) latest: bool,
+    #[cfg_attr(
+        not(feature = "camera"),
+        expect(dead_code, reason = "there are no cameras")
+    )]
+    pub(crate) camera: CameraOptions,
+}
+
+impl SourceOptions {
+    /// What becomes of a stream's frames that the loop has no time for.
+    pub(super) fn policy(&self) -> Policy {
+        match self.latest {
+            true => Policy::Latest,
+            false => Policy::EveryFrame,
+        }
+    }
+}
+
+/// What a camera is asked for.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(feature = "camera"),
+    expect(dead_code, reason = "there are no cameras")
+)]
+pub(crate) struct CameraOptions {
+    /// Side of the model's input in pixels: frames are to be no smaller.
+    pub(crate) least: usize,
+    /// Frames per second.
+    pub(crate) fps: f64,
+    /// Width and height in pixels, in the place of the smallest that is large enough.
     pub(crate) size: Option<(usize, usize)>,
+    pub(crate) format: Option<Encoding>,
+    /// Wait for a camera that is not there yet.
+    pub(crate) wait: bool,
+    /// A camera that gives no usable frame for this long is opened again.
+    pub(crate) stall: Duration,
+}
+
+impl Default for CameraOptions {
+    fn default() -> Self {
+        Self {
+            least: 224,
+            fps: 30.0,
+            size: None,
+            format: None,
+            wait: false,
+            stall: Duration::from_secs(2),
+        }
+    }
 }
 
 /// An open source, and what is known about its frames.

@@ -31,6 +31,8 @@ pub(crate) enum SourceSpec {
     Images(PathBuf),
     /// A YUV4MPEG2 stream.
     Y4m(Input),
+    /// A stream of JPEG images.
+    Mjpeg(Input),
     /// Frames of one size and format without headers.
     Raw {
         format: PixelFormat,
@@ -46,17 +48,24 @@ impl SourceSpec {
         matches!(self, Self::Camera(_))
     }
 
+    /// Whether its frames come one after the other from a file or a pipe.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self, Self::Y4m(_) | Self::Mjpeg(_) | Self::Raw { .. })
+    }
+
     /// Whether its frames can be read only once: those of a camera or of standard input.
     pub(crate) fn is_once(&self) -> bool {
         match self {
             Self::Camera(_) => true,
             Self::Images(_) => false,
-            Self::Y4m(input) | Self::Raw { input, .. } => *input == Input::Standard,
+            Self::Y4m(input) | Self::Mjpeg(input) | Self::Raw { input, .. } => {
+                *input == Input::Standard
+            }
         }
     }
 }
 
-const FORMS: &str = "v4l2:DEVICE, file:FOLDER-OR-IMAGE, y4m:PATH, or raw:FORMAT:WIDTHxHEIGHT:PATH \
+const FORMS: &str = "v4l2:DEVICE, file:FOLDER-OR-IMAGE, y4m:PATH, mjpeg:PATH, or raw:FORMAT:WIDTHxHEIGHT:PATH \
                      (PATH '-' is standard input)";
 
 impl SourceSpec {
@@ -70,6 +79,7 @@ impl SourceSpec {
             "v4l2" => Ok(Self::Camera(rest.into())),
             "file" => Ok(Self::Images(rest.into())),
             "y4m" => Ok(Self::Y4m(rest.into())),
+            "mjpeg" => Ok(Self::Mjpeg(rest.into())),
             "raw" => raw(rest),
             _ => Err(format!("unknown kind '{kind}', expected {FORMS}")),
         }
@@ -115,6 +125,7 @@ mod tests {
         );
         assert_eq!(parse("file:a:b"), Ok(SourceSpec::Images("a:b".into())));
         assert_eq!(parse("y4m:-"), Ok(SourceSpec::Y4m(Input::Standard)));
+        assert_eq!(parse("mjpeg:-"), Ok(SourceSpec::Mjpeg(Input::Standard)));
         let raw = SourceSpec::Raw {
             format: PixelFormat::Nv12,
             width: 1280,

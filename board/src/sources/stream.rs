@@ -74,6 +74,23 @@ impl<B: Bytes> Stream<B> {
         self.reader.seek(SeekFrom::Start(position)).map(drop)
     }
 
+    /// Bytes that were read and not consumed; none at the end.
+    pub(super) fn available(&mut self) -> io::Result<&[u8]> {
+        loop {
+            match self.reader.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Once more, since what is borrowed in a loop cannot be returned from it.
+                Ok(_) => return Ok(self.reader.buffer()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// So many of them are done with.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.reader.consume(count);
+    }
+
     /// Fills `to` as far as the input goes; returns the bytes read.
     pub(super) fn read_full(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;

@@ -18,7 +18,9 @@ mod hello;
 mod receiver;
 
 pub(crate) use command::{Command, CommandBuffer, CommandError};
-pub(crate) use header::{HEADER_BYTES, Header, HeaderError, encode, message_bytes};
+#[cfg(any(test, feature = "page", feature = "mqtt"))]
+pub(crate) use header::{HEADER_BYTES, Header};
+pub(crate) use header::{HeaderError, encode, message_bytes};
 pub(crate) use hello::{Hello, PROTOCOL, ScheduleInfo, SourceInfo};
 #[cfg(any(test, feature = "page", feature = "mqtt"))]
 pub(crate) use receiver::{Message, Receiver, WireError};

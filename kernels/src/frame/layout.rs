@@ -87,6 +87,10 @@ pub struct FrameLayout {
     width: usize,
     height: usize,
     planes: Planes,
+    /// Where the first plane starts: 0 unless it is a part of a larger one.
+    offset: usize,
+    /// Rows from the start of one chroma plane to that of the next.
+    chroma_rows: usize,
     bytes: usize,
 }
 
@@ -151,18 +155,9 @@ impl FrameLayout {
         };
         let row = format.row_bytes(width);
         check_stride("first", planes.stride, row)?;
-        // Sums that saturate refuse all data: no slice is `usize::MAX` bytes long.
-        let mut bytes = planes.stride.saturating_mul(height - 1).saturating_add(row);
         if format.chroma_planes() > 0 {
             let chroma_row = format.chroma_row_bytes(width);
             check_stride("chroma", planes.chroma_stride, chroma_row)?;
-            let rows = format.chroma_planes() * height.div_ceil(2);
-            let chroma_end = planes
-                .chroma_stride
-                .saturating_mul(rows - 1)
-                .saturating_add(planes.chroma_offset)
-                .saturating_add(chroma_row);
-            bytes = bytes.max(chroma_end);
         }
         Ok(Self {
             format,
@@ -170,8 +165,85 @@ impl FrameLayout {
             width,
             height,
             planes,
-            bytes,
-        })
+            offset: 0,
+            chroma_rows: height.div_ceil(2),
+            bytes: 0,
+        }
+        .measured())
+    }
+
+    /// The same with its bytes counted. Sums that saturate refuse all data: no slice is `usize::MAX` bytes long.
+    const fn measured(self) -> Self {
+        let Self {
+            format,
+            width,
+            height,
+            planes,
+            ..
+        } = self;
+        let mut bytes = planes.stride.saturating_mul(height - 1);
+        bytes = bytes
+            .saturating_add(self.offset)
+            .saturating_add(format.row_bytes(width));
+        if format.chroma_planes() > 0 {
+            let last = (format.chroma_planes() - 1) * self.chroma_rows + height.div_ceil(2) - 1;
+            let end = planes.chroma_stride.saturating_mul(last);
+            let end = end
+                .saturating_add(planes.chroma_offset)
+                .saturating_add(format.chroma_row_bytes(width));
+            if end > bytes {
+                bytes = end;
+            }
+        }
+        Self { bytes, ..self }
+    }
+
+    /// The part of the frame that starts at (`x`, `y`), `width` by `height` pixels, in the same bytes: nothing is copied.
+    /// `None` unless all of it lies inside and neither side is 0.
+    ///
+    /// Chroma that two pixels share is not cut apart: where the format shares it between neighbours in a row, an odd `x`
+    /// means the pixel before it, and where also between rows, an odd `y` the row above. The size stays.
+    ///
+    /// ```
+    /// use mergevit_kernels::frame::{Frame, FrameLayout, PixelFormat};
+    ///
+    /// let whole = FrameLayout::packed(PixelFormat::Nv12, 640, 480)?;
+    /// let bytes = vec![0; whole.bytes()];
+    /// let part = whole.crop(321, 0, 224, 224).expect("it lies inside");
+    /// let frame = Frame::with_layout(part, &bytes)?;
+    /// assert_eq!((frame.width(), frame.height()), (224, 224));
+    /// # Ok::<(), mergevit_kernels::frame::FrameError>(())
+    /// ```
+    #[must_use]
+    pub const fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Option<Self> {
+        let (Some(right), Some(bottom)) = (x.checked_add(width), y.checked_add(height)) else {
+            return None;
+        };
+        if width == 0 || height == 0 || right > self.width || bottom > self.height {
+            return None;
+        }
+        let format = self.format;
+        let (x, y) = match format {
+            PixelFormat::Rgb | PixelFormat::Bgr | PixelFormat::Grey => (x, y),
+            PixelFormat::Yuyv | PixelFormat::Uyvy => (x & !1, y),
+            PixelFormat::Nv12 | PixelFormat::Nv21 | PixelFormat::I420 => (x & !1, y & !1),
+        };
+        let mut planes = self.planes;
+        if format.chroma_planes() > 0 {
+            let rows = planes.chroma_stride.saturating_mul(y / 2);
+            let start = rows.saturating_add(format.chroma_row_bytes(x));
+            planes.chroma_offset = planes.chroma_offset.saturating_add(start);
+        }
+        let start = planes.stride.saturating_mul(y);
+        let start = start.saturating_add(format.row_bytes(x));
+        let part = Self {
+            width,
+            height,
+            planes,
+            offset: self.offset.saturating_add(start),
+            ..*self
+        };
+        Some(part.measured())
     }
 
     /// The same layout with its samples read as `color`.
@@ -204,7 +276,7 @@ impl FrameLayout {
         self.height
     }
 
-    /// Where the planes lie.
+    /// Where the planes lie; of a [part](Self::crop), the first starts later than at byte 0.
     #[must_use]
     pub const fn planes(&self) -> Planes {
         self.planes
@@ -225,14 +297,14 @@ impl FrameLayout {
     /// Where row `y < height` of the first plane starts; it has `row_bytes(width)` bytes.
     #[inline]
     pub(super) fn row_offset(&self, y: usize) -> usize {
-        y * self.planes.stride
+        self.offset + y * self.planes.stride
     }
 
     /// Where the row of chroma plane `plane` that belongs to luma row `y` starts; it has `chroma_row_bytes(width)`
     /// bytes.
     #[inline]
     pub(super) fn chroma_row_offset(&self, plane: usize, y: usize) -> usize {
-        let row = plane * self.height.div_ceil(2) + y / 2;
+        let row = plane * self.chroma_rows + y / 2;
         self.planes.chroma_offset + row * self.planes.chroma_stride
     }
 }

@@ -68,6 +68,18 @@ impl<'a> Frame<'a> {
         Ok(Self { layout, data })
     }
 
+    /// A part of the frame, in the same bytes: see [`FrameLayout::crop`].
+    #[must_use]
+    pub const fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Option<Self> {
+        match self.layout.crop(x, y, width, height) {
+            Some(layout) => Some(Self {
+                layout,
+                data: self.data,
+            }),
+            None => None,
+        }
+    }
+
     /// The same frame with its samples read as `color`.
     #[must_use]
     pub const fn with_color(self, color: ColorSpace) -> Self {

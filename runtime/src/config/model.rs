@@ -450,7 +450,10 @@ impl ModelConfig {
     }
 
     /// The preprocessing as the kernels take it.
-    pub(crate) fn geometry(&self) -> Result<Geometry, ConfigError> {
+    ///
+    /// # Errors
+    /// [`ConfigError`], unless the model was validated.
+    pub fn geometry(&self) -> Result<Geometry, ConfigError> {
         self.preprocessing.geometry(self.image_size)
     }
 }

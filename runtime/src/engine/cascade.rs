@@ -1,6 +1,6 @@
 //! A cascade at work: which images of a batch run again, and one answer of two runs.
 
-use super::executor::{Executor, Job, plan};
+use super::executor::{Executor, Follower, Job, plan, run};
 use super::output::{BEST, Output, Results, Runs};
 use super::scores::Scores;
 use crate::config::Cascade;
@@ -57,6 +57,7 @@ impl SecondRun {
         executor: &'e mut dyn Executor,
         first: &Job<'e>,
         scores: &'e mut Scores,
+        follower: Option<&mut (dyn Follower + '_)>,
     ) -> Result<Output<'e>, DeviceError> {
         let (pack, batch) = (first.pack, first.plan.batch());
         let results = executor.results(first)?;
@@ -78,7 +79,7 @@ impl SecondRun {
         }
         let second = self.planned.job(pack, cascade, self.images.len());
         executor.take_again(&second, &self.images)?;
-        executor.run(&second)?;
+        run(executor, &second, &self.images, follower)?;
         let mut results = executor.results(&second)?;
         if mixed {
             results = self.kept.merge(first, &self.images, &results);

@@ -5,9 +5,11 @@ use super::planned::PlannedLaunch;
 use super::view::ArenaView;
 use crate::config::{ModelConfig, Schedule};
 use crate::pack::Pack;
-use crate::plan::{Op, Plan};
+use crate::plan::{MergeOp, Op, Plan};
 use mergevit_kernels::cuda::DeviceError;
 use mergevit_kernels::frame::Frame;
+use mergevit_kernels::memory::OutOfMemory;
+use mergevit_kernels::ops::MAX_BATCH;
 use std::time::Duration;
 
 /// A plan with what it belongs to.
@@ -32,6 +34,45 @@ impl<'a> Job<'a> {
 
 /// Called after operations, with a look at the arena.
 pub(super) type Observer<'a> = dyn FnMut(&Op, &ArenaView<'_>) + 'a;
+
+/// Follows the runs of a batch through their merges.
+pub(crate) trait Follower {
+    /// A run begins, of these images of the batch.
+    fn begin(&mut self, images: &[usize]);
+
+    /// Tokens merged; the arena has what that was decided by.
+    fn merged(&mut self, op: &MergeOp, arena: &ArenaView<'_>);
+}
+
+/// Runs a job, whose images are these of a batch.
+pub(super) fn run(
+    executor: &mut dyn Executor,
+    job: &Job<'_>,
+    images: &[usize],
+    follower: Option<&mut (dyn Follower + '_)>,
+) -> Result<(), DeviceError> {
+    match follower {
+        None => executor.run(job),
+        Some(follower) => {
+            follower.begin(images);
+            executor.follow(job, follower)
+        }
+    }
+}
+
+/// The images of a whole batch.
+pub(super) fn all(batch: usize) -> &'static [usize] {
+    const ALL: [usize; MAX_BATCH] = {
+        let mut all = [0; MAX_BATCH];
+        let mut image = 0;
+        while image < MAX_BATCH {
+            all[image] = image;
+            image += 1;
+        }
+        all
+    };
+    &ALL[..batch]
+}
 
 /// Called with launches, and how long each takes.
 pub(super) type Timer<'a> = dyn FnMut(&PlannedLaunch, Duration) + 'a;
@@ -72,6 +113,12 @@ pub(super) trait Executor: Send {
         job: &Job<'_>,
         observer: &mut Observer<'_>,
     ) -> Result<Results<'_>, DeviceError>;
+
+    /// Reserves what [`Self::follow`] needs.
+    fn reserve_view(&mut self) -> Result<(), OutOfMemory>;
+
+    /// As [`Self::run`], with a look after each merge at what it read. Does not allocate once that is reserved.
+    fn follow(&mut self, job: &Job<'_>, follower: &mut dyn Follower) -> Result<(), DeviceError>;
 
     /// Times every launch, each `repeats` times in a row. Returns whether there are any launches: operations
     /// on the processor are timed by observing them.

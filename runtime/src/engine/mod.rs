@@ -28,6 +28,7 @@ use crate::pack::{Choice, Pack};
 use crate::plan::Plan;
 use cascade::SecondRun;
 use device::Accelerator;
+pub(crate) use executor::Follower;
 use executor::{Executor, Job, Observer, Timer, plan};
 use make::Made;
 use mergevit_kernels::cuda::Device;
@@ -306,6 +307,28 @@ impl Engine {
     /// [`RunError::NoPixels`] if nothing was preprocessed since the last run or change of schedule;
     /// [`RunError::Device`].
     pub fn run(&mut self) -> Result<Output<'_>, RunError> {
+        self.run_followed(None)
+    }
+
+    /// See [`inspect::TokenMapper`](crate::inspect::TokenMapper).
+    pub(crate) fn reserve_view(&mut self) -> Result<(), OutOfMemory> {
+        self.executor.reserve_view()
+    }
+
+    /// As [`classify_pixels`](Self::classify_pixels), followed through its merges.
+    pub(crate) fn follow(
+        &mut self,
+        pixels: &[u8],
+        follower: &mut dyn Follower,
+    ) -> Result<Output<'_>, RunError> {
+        self.set_pixels(pixels)?;
+        self.run_followed(Some(follower))
+    }
+
+    fn run_followed(
+        &mut self,
+        mut follower: Option<&mut (dyn Follower + '_)>,
+    ) -> Result<Output<'_>, RunError> {
         if !std::mem::take(&mut self.has_pixels) {
             return Err(RunError::NoPixels);
         }
@@ -323,11 +346,12 @@ impl Engine {
             plan,
             schedule: choice.schedule,
         };
-        executor.run(&job)?;
+        let images = executor::all(job.plan.batch());
+        executor::run(&mut **executor, &job, images, follower.as_deref_mut())?;
         let cascade = choice.cascade.map(|index| &pack.cascades()[index]);
         match (cascade, second) {
             (Some(cascade), Some(second)) => {
-                Ok(second.finish(cascade, &mut **executor, &job, scores)?)
+                Ok(second.finish(cascade, &mut **executor, &job, scores, follower)?)
             }
             _ => {
                 let results = executor.results(&job)?;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | What is computed, in which order, at which cost? | [`Engine::plan`], [`Plan`] |
 //! | What do the activations look like? | [`observe`] |
-//! | Which patches became one token? | [`token_map`] |
+//! | Which patches became one token? | [`token_map`], [`TokenMapper`] |
 //! | What runs on a CUDA device, with which kernels? | [`launches`] |
 //! | How long does each launch take? | [`time_launches`] |
 //! | Does another device give the same? | [`on_device`] |
@@ -22,7 +22,7 @@
 
 mod tokens;
 
-pub use tokens::{pixels_of, token_map};
+pub use tokens::{TokenMapper, pixels_of, token_map};
 
 pub use crate::engine::{ArenaView, PlannedLaunch, launches};
 pub use crate::plan::{Cost, Op, Plan, Span, Step};

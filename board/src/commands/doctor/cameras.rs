@@ -1,17 +1,22 @@
-//! Video devices as the kernel describes them; none is opened.
+//! Video devices as the kernel describes them, and what they offer.
 
 use crate::output::Escaped;
+use crate::sources::{self, Offers};
 use serde::Serialize;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Camera {
     device: PathBuf,
     name: Option<String>,
     /// Which node of its device this is: a webcam's second node carries metadata, not frames.
     index: Option<u32>,
+    /// What it offers; `None` without camera support, or where it does not say.
+    offers: Option<Offers>,
+    /// Why `run` cannot use it.
+    refusal: Option<String>,
 }
 
 impl fmt::Display for Camera {
@@ -19,14 +24,39 @@ impl fmt::Display for Camera {
         let name = self.name.as_deref().unwrap_or("unknown");
         write!(f, "{}  {}", self.device.display(), Escaped(name))?;
         match self.index {
-            Some(index) if index > 0 => write!(f, " (node {index}, likely metadata)"),
-            _ => Ok(()),
+            Some(index) if index > 0 => write!(f, " (node {index}, likely metadata)")?,
+            _ => {}
+        }
+        match &self.refusal {
+            Some(refusal) => write!(f, ": {}", Escaped(refusal)),
+            None => Ok(()),
         }
     }
 }
 
+impl Camera {
+    /// What it offers, a line each.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let Some(offers) = &self.offers else {
+            return Vec::new();
+        };
+        let offered = offers.offers.iter().map(|offer| format!("  {offer}"));
+        let chosen = offers.chosen.iter().map(|offer| {
+            format!("  run takes {offer} for an input of 224 pixels, unless told otherwise")
+        });
+        offered.chain(chosen).collect()
+    }
+}
+
 pub(super) fn list() -> Vec<Camera> {
-    list_at(Path::new("/dev"), Path::new("/sys/class/video4linux"))
+    let mut cameras = list_at(Path::new("/dev"), Path::new("/sys/class/video4linux"));
+    for camera in &mut cameras {
+        match sources::offers(&camera.device) {
+            Ok(offers) => camera.offers = offers,
+            Err(refusal) => camera.refusal = Some(refusal),
+        }
+    }
+    cameras
 }
 
 fn list_at(devices: &Path, classes: &Path) -> Vec<Camera> {
@@ -49,6 +79,8 @@ fn list_at(devices: &Path, classes: &Path) -> Vec<Camera> {
             name: read("name").map(|name| name.trim().into()),
             index: read("index").and_then(|index| index.trim().parse().ok()),
             device: devices.join(&node),
+            offers: None,
+            refusal: None,
         }
     };
     numbers.into_iter().map(camera).collect()
@@ -57,6 +89,7 @@ fn list_at(devices: &Path, classes: &Path) -> Vec<Camera> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sources::Offer;
 
     #[test]
     fn devices_are_named_by_the_kernel() {
@@ -70,8 +103,8 @@ mod tests {
         }
         fs::write(classes.join("video2/name"), "A \x1b[31mWebcam\n").expect("a file");
         fs::write(classes.join("video2/index"), "1\n").expect("a file");
-        let lines = list_at(&devices, &classes);
-        let lines: Vec<_> = lines.iter().map(ToString::to_string).collect();
+        let mut cameras = list_at(&devices, &classes);
+        let lines: Vec<_> = cameras.iter().map(ToString::to_string).collect();
         let device = |name: &str| devices.join(name).display().to_string();
         assert_eq!(
             lines,
@@ -83,5 +116,27 @@ mod tests {
                 format!("{}  unknown", device("video10")),
             ]
         );
+        let offer = |rates: &[f64]| Offer {
+            format: "yuyv".into(),
+            width: 640,
+            height: 480,
+            rates: rates.into(),
+        };
+        cameras[0].offers = Some(Offers {
+            offers: vec![offer(&[30.0, 7.5]), offer(&[])],
+            chosen: Some(offer(&[30.0])),
+        });
+        let lines = cameras[0].lines();
+        let taken = "  run takes yuyv 640x480 at 30 frames/s for an input of 224 pixels, unless told otherwise";
+        assert_eq!(
+            lines,
+            [
+                "  yuyv 640x480 at 30, 7.5 frames/s",
+                "  yuyv 640x480",
+                taken
+            ]
+        );
+        cameras[1].refusal = Some("cannot open".into());
+        assert!(cameras[1].to_string().ends_with("unknown: cannot open"));
     }
 }

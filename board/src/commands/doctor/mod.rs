@@ -5,9 +5,10 @@ mod cpu;
 mod cuda;
 
 use crate::failure::Failure;
+use crate::output;
 use crate::output::Time;
+use crate::sensors::{Sensors, View, jetson};
 use crate::telemetry::memory;
-use crate::{jetson, output};
 use mergevit_runtime::backends;
 use serde::Serialize;
 use std::fmt::Write;
@@ -21,7 +22,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Serialize)]
-struct Report {
+struct Report<'a> {
     event: &'static str,
     time: Time,
     version: &'static str,
@@ -31,6 +32,7 @@ struct Report {
     backends: Vec<Backend>,
     cuda: cuda::Cuda,
     jetson: Option<jetson::Jetson>,
+    sensors: View<'a>,
     camera_support: bool,
     cameras: Vec<cameras::Camera>,
 }
@@ -48,6 +50,9 @@ struct Backend {
 pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let memory = memory::machine();
     let cuda = cuda::probe();
+    let root = Path::new(jetson::ROOT);
+    let mut sensors = Sensors::open(root);
+    let reading = sensors.measure();
     let report = Report {
         event: "doctor",
         time: Time::now(),
@@ -57,7 +62,11 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
         memory_available_bytes: memory.map(|(_, available)| available),
         backends: list_backends(&cuda),
         cuda,
-        jetson: jetson::probe(Path::new(jetson::ROOT)),
+        jetson: jetson::probe(root),
+        sensors: View {
+            names: sensors.names(),
+            reading: &reading,
+        },
         camera_support: cfg!(feature = "camera"),
         cameras: cameras::list(),
     };
@@ -90,7 +99,7 @@ fn list_backends(cuda: &cuda::Cuda) -> Vec<Backend> {
     known.collect()
 }
 
-fn text(report: &Report) -> String {
+fn text(report: &Report<'_>) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:<13} {value}");
@@ -122,11 +131,15 @@ fn text(report: &Report) -> String {
             .for_each(|value| line("jetson", value)),
         None => line("jetson", "not a Jetson"),
     }
+    for value in report.sensors.lines() {
+        line("sensors", &value);
+    }
     if report.cameras.is_empty() {
         line("camera", "no /dev/video* device");
     }
     for camera in &report.cameras {
         line("camera", &camera.to_string());
+        camera.lines().iter().for_each(|value| line("", value));
     }
     let support = match report.camera_support {
         true => "V4L2 cameras are built in",

@@ -1,129 +1,216 @@
 //! `mergevit run`: classifies live frames with the allocator sealed.
 
-mod report;
-mod session;
-mod watch;
+mod args;
+mod children;
 
-use crate::args::{self, ClassArgs, ModelArgs};
+pub(crate) use args::Args;
+
 use crate::failure::Failure;
-use crate::records::ErrorRecord;
-use crate::sources::{self, Exchange, Source, SourceOptions, SourceSpec, parse_color, parse_size};
+use crate::live::{
+    self, Control, End, Feed, Form, Greeting, Loading, Model, PictureOptions, Place, PrivateFolder,
+    PublishError, Publisher, PublisherOptions, Reloader, Saver, Schedules, Sensing, Session,
+    Socket, Surroundings, hello, record_bytes,
+};
+use crate::sources::{self, Capture, Exchange, Source, SourceSpec};
+use crate::supervisor::Supervisor;
 use crate::{model, output, seal, start};
-use clap::builder::{OsStringValueParser, TypedValueParser};
-use mergevit_kernels::frame::ColorSpace;
-use session::{End, Session, Settings};
+use mergevit_runtime::words::Count;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-#[derive(clap::Args, Debug)]
-#[command(after_help = "Examples:\n\
-                        \x20 mergevit run -m model.mvit -s v4l2:/dev/video0 --size 1280x720\n\
-                        \x20 mergevit run -m model.mvit -s file:photos/ --json\n\
-                        \x20 ffmpeg -i film.mp4 -pix_fmt yuv420p -f yuv4mpegpipe - | mergevit run -m model.mvit -s y4m:-")]
-pub(crate) struct Args {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// v4l2:DEVICE, file:FOLDER-OR-IMAGE, y4m:PATH or raw:FORMAT:WIDTHxHEIGHT:PATH, where PATH '-' is standard
-    /// input and FORMAT is rgb, bgr, grey, yuyv, uyvy, nv12, nv21 or i420
-    #[arg(long, short, value_name = "SOURCE", value_parser = OsStringValueParser::new().try_map(|text| SourceSpec::parse(&text)))]
-    source: SourceSpec,
-    /// Stop after N frames
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    max_frames: Option<u64>,
-    /// Classify at most FPS frames per second
-    #[arg(long, value_name = "FPS", value_parser = args::within(0.001..=1e5, "frames per second"))]
-    fps_limit: Option<f64>,
-    /// Start again at the end of a file or folder
-    #[arg(long = "loop")]
-    repeat: bool,
-    /// Frame size to ask a camera for [default: its current one]
-    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = parse_size)]
-    size: Option<(usize, usize)>,
-    /// Colour space of YUV frames: bt601, bt601-full, bt709 or bt709-full [default: the source's, or
-    /// else bt601]
-    #[arg(long, value_name = "NAME", value_parser = parse_color)]
-    color: Option<ColorSpace>,
-    #[command(flatten)]
-    classes: ClassArgs,
-    /// Print one JSON object per line: each frame, then a summary
-    #[arg(long)]
-    json: bool,
-    /// Do not abort when the live loop allocates memory (for debugging)
-    #[arg(long)]
-    no_seal: bool,
+/// Whoever reads the live loop's standard output is to read it to the end.
+pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
+    run(args).map_err(|failure| match failure {
+        Failure::OutputClosed => Failure::ReaderGone,
+        other => other,
+    })
 }
 
-/// Exit code of a process that a second interrupt ends at once: 128 + SIGINT.
-const INTERRUPTED: i32 = 130;
-
-pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
-    let source = open(args)?;
-    let max_frame = (source.max_width, source.max_height);
-    let mut engine = model::load(&args.model, 1, max_frame)?;
-    let exchange = Exchange::new(source.policy, source.slot_bytes);
-    let exchange = Arc::new(exchange.map_err(|error| model::out_of_memory(&error))?);
-    let labels = model::labels(&args.classes, &engine)?;
-    let answer = model::answer(&args.classes, &engine);
-    let mut session = Session::new(&engine, args.settings(), &source.names, labels, answer);
+fn run(args: &Args) -> Result<(), Failure> {
+    args.check()?;
+    // First, since a camera is asked for what the model needs.
+    let pack = model::open(&args.model.model)?;
+    let side = pack.config().image_size;
+    let sources = args.source.iter();
+    let sources = sources.map(|source| open(args, &source.spec, side));
+    let sources: Vec<Source> = sources.collect::<Result<_, _>>()?;
+    args.check_regions(&sources)?;
+    let control = Control::new();
+    let sensing = Sensing::start(&args.sensors).map_err(|error| no_thread(&error))?;
+    args.check_power(sensing.as_ref())?;
+    let loading = loading(args, &sources, &control);
+    let mut model = loading.build(pack)?;
+    args.check_model(&model)?;
+    let schedules = Schedules::new(&mut model, args.goals());
+    let schedules =
+        schedules.map_err(|error| Failure::Usage(format!("--min-accuracy: {error}")))?;
+    let saver = saver(args, &sources)?;
+    let (feeds, captures) = feeds(args, sources)?;
+    // A private folder goes after its socket.
+    let folder = match args.needs_socket() && args.service.socket.is_none() {
+        true => Some(PrivateFolder::make()?),
+        false => None,
+    };
+    let path = args
+        .service
+        .socket
+        .clone()
+        .or_else(|| folder.as_ref().map(PrivateFolder::socket));
+    let socket = path.as_deref().map(Socket::bind).transpose()?;
+    control.connect(feeds.iter().map(|feed| Arc::clone(feed.exchange())));
     // Until here a signal ends the process: reading a file may wait for ever if it is a pipe.
-    stop_on_signals(&exchange)?;
-    start::announce("run", &engine, Some(&source.description), args.json)?;
-    // The first use of standard output allocates its buffer.
-    output::print("")?;
-    exchange
-        .start(source.capture)
-        .map_err(|error| Failure::work(&format_args!("cannot start a thread: {error}")))?;
+    live::listen(&control)?;
+    let descriptions: Vec<&str> = feeds.iter().map(Feed::description).collect();
+    start::announce(
+        "run",
+        &model.engine,
+        Some(&descriptions.join(", ")),
+        args.json,
+    )?;
+    schedules.warn();
+    let options = publishing(args, &feeds, &model, sensing.as_ref());
+    let mut publisher = Publisher::new(options, &control)?;
+    let sources = live::sources(&feeds);
+    let greeting = socket
+        .as_ref()
+        .map(|_| Arc::new(Greeting::new(hello(&model, &sources))));
+    if let (Some(socket), Some(greeting)) = (&socket, &greeting) {
+        publisher.serve(socket, greeting)?;
+    }
+    let children = children::start(args, socket.as_ref())?;
+    let place = Place {
+        greeting: greeting.clone(),
+        sources,
+    };
+    let reloader = Reloader::start(loading, place).map_err(|error| no_thread(&error))?;
+    let supervisor = Supervisor::from_environment();
+    supervisor.ready();
+    let surroundings = Surroundings {
+        supervisor,
+        control: Arc::clone(&control),
+        publisher,
+        greeting,
+        reloader,
+        sensing,
+        saver,
+    };
+    let mut session = Session::new(feeds, args.settings(), schedules, surroundings);
+    for (feed, capture) in session.feeds().iter().zip(captures) {
+        let started = feed.exchange().start(capture);
+        started.map_err(|error| no_thread(&error))?;
+    }
 
     let seal = (!args.no_seal).then(seal::seal);
-    let end = session.run(&mut engine, &exchange);
+    let end = session.run(&mut model);
     drop(seal);
 
-    exchange.stop();
-    let summary = session.summary(exchange.counts());
-    let outcome = outcome(
-        end,
-        session.frames(),
-        &source.description,
-        &args.model.model,
-    );
-    if !args.json || matches!(outcome, Err(Failure::OutputClosed)) {
-        output::note(&summary.to_string());
-        return outcome;
-    }
-    if let Err(Failure::Work { message, .. }) = &outcome {
-        // Where standard output failed, that is what `outcome` says.
-        let _ = output::print_json(&ErrorRecord::new(None, message));
-    }
-    outcome.and(output::print_json(&summary))
+    control.stop_sources();
+    let finished = finish(args, end, &mut session, &model);
+    drop((children, socket, folder));
+    finished
 }
 
-impl Args {
-    fn settings(&self) -> Settings {
-        Settings {
-            json: self.json,
-            max_frames: self.max_frames,
-            fps_limit: self.fps_limit,
-        }
+/// How the model is loaded for these sources.
+fn loading(args: &Args, sources: &[Source], control: &Arc<Control>) -> Loading {
+    let width = sources.iter().map(|source| source.max_width).max();
+    let height = sources.iter().map(|source| source.max_height).max();
+    Loading {
+        model: args.model.clone(),
+        classes: args.classes.clone(),
+        max_batch: sources.len() * args.regions_per_frame(),
+        max_frame: (width.unwrap_or(1), height.unwrap_or(1)),
+        is_watchable: args.needs_socket(),
+        goals: args.goals(),
+        control: Arc::clone(control),
     }
 }
 
-/// Opens the source, if the options fit it.
-fn open(args: &Args) -> Result<Source, Failure> {
-    if args.size.is_some() && !args.source.is_camera() {
-        return Err(Failure::Usage("--size is for cameras".into()));
+/// What readers get.
+fn publishing(
+    args: &Args,
+    feeds: &[Feed],
+    model: &Model,
+    sensing: Option<&Sensing>,
+) -> PublisherOptions {
+    let records = record_bytes(feeds, &args.region, model);
+    let records = records.max(sensing.map_or(0, Sensing::record_bytes));
+    PublisherOptions {
+        form: if args.json { Form::Json } else { Form::Text },
+        changes_only: args.decisions.on_change,
+        waits: feeds.iter().all(Feed::waits),
+        // Room for the labels of a model that comes later.
+        record_bytes: records.next_power_of_two(),
+        pictures: args.needs_socket().then(|| PictureOptions {
+            images: feeds.len() * args.regions_per_frame(),
+            bytes: model.picture_bytes(),
+        }),
     }
-    if args.repeat && args.source.is_once() {
-        let message = "--loop needs frames that can be read again: a file or a folder";
-        return Err(Failure::Usage(message.into()));
-    }
-    let options = SourceOptions {
-        repeat: args.repeat,
-        color: args.color,
-        #[cfg(feature = "camera")]
-        size: args.size,
+}
+
+/// What keeps frames, if any are to be kept.
+fn saver(args: &Args, sources: &[Source]) -> Result<Option<Saver>, Failure> {
+    let bytes = sources.iter().map(|source| source.slot_bytes).max();
+    let start = |folder| Saver::start(folder, args.decisions.save_limit, bytes.unwrap_or(0));
+    args.decisions
+        .save_uncertain
+        .as_deref()
+        .map(start)
+        .transpose()
+}
+
+fn no_thread(error: &io::Error) -> Failure {
+    Failure::work(&format_args!("cannot start a thread: {error}"))
+}
+
+/// Says how the run ended, once everybody has read what came before.
+fn finish(args: &Args, end: End, session: &mut Session, model: &Model) -> Result<(), Failure> {
+    let summary = session.summary(model);
+    let outcome = outcome(end, session, &args.model.model);
+    let reason = match &outcome {
+        // What ended a source is a record already.
+        Err(Failure::Work { message, .. }) if !session.has_failed_source() => Some(&**message),
+        _ => None,
     };
-    sources::open(&args.source, &options).map_err(|error| {
+    let said = session.close(reason, &summary, model).map_err(unsaid);
+    if !args.json || said.is_err() {
+        output::note(&summary.to_string());
+    }
+    outcome.and(said)
+}
+
+/// Why standard output does not have every record.
+fn unsaid(error: PublishError) -> Failure {
+    match error {
+        PublishError::Output(error) => Failure::output(&error),
+        PublishError::Unread(records) => Failure::work(&format_args!(
+            "standard output: {} not written, because nobody reads there",
+            Count(records, "record")
+        )),
+    }
+}
+
+/// The sources' exchanges, and what is to fill them.
+fn feeds(args: &Args, sources: Vec<Source>) -> Result<(Vec<Feed>, Vec<Box<dyn Capture>>), Failure> {
+    let mut captures = Vec::with_capacity(sources.len());
+    let mut feeds = Vec::with_capacity(sources.len());
+    for (named, source) in args.source.iter().zip(sources) {
+        let exchange = Exchange::new(source.policy, source.slot_bytes);
+        let exchange = exchange.map_err(|error| model::out_of_memory(&error))?;
+        feeds.push(Feed::new(
+            named.name.clone(),
+            source.description,
+            source.names,
+            Arc::new(exchange),
+        ));
+        captures.push(source.capture);
+    }
+    Ok((feeds, captures))
+}
+
+/// Opens a source for a model whose input is a square of `side` pixels.
+fn open(args: &Args, spec: &SourceSpec, side: usize) -> Result<Source, Failure> {
+    sources::open(spec, &args.sources.options(side)).map_err(|error| {
         let failure = Failure::work(&error);
         match error.hint() {
             Some(hint) => failure.hint(hint),
@@ -132,30 +219,26 @@ fn open(args: &Args) -> Result<Source, Failure> {
     })
 }
 
-/// What the process ends with after `frames` frames.
-fn outcome(end: End, frames: u64, source: &str, model: &Path) -> Result<(), Failure> {
+/// What the process ends with.
+fn outcome(end: End, session: &Session, model: &Path) -> Result<(), Failure> {
     match end {
-        End::Source(Err(error)) => Err(Failure::work(&format_args!("{source}: {error}"))),
-        End::Source(Ok(())) if frames == 0 => Err(Failure::work(&format_args!(
-            "{source}: no frame could be used"
-        ))),
-        End::Source(Ok(())) | End::Enough => Ok(()),
+        End::Sources => match session.source_failure() {
+            Some(message) => Err(Failure::work(&message)),
+            // Standard error has it.
+            None if session.has_failed_source() => Err(Failure::Reported),
+            None if session.frames() == 0 => {
+                let names = session.feeds().iter().map(Feed::description);
+                let names: Vec<&str> = names.collect();
+                let names = names.join(", ");
+                Err(Failure::work(&format_args!(
+                    "{names}: no frame could be used"
+                )))
+            }
+            None => Ok(()),
+        },
+        End::Enough => Ok(()),
         End::EngineFailed(error) => Err(Failure::work(&error)),
         End::PackChanged(changed) => Err(model::changed(model, changed)),
-        End::OutputFailed(error) => Err(Failure::output(&error)),
+        End::Published(error) => Err(unsaid(error)),
     }
-}
-
-/// The first signal ends the loop. The second ends the process, in case the loop hangs in a write.
-fn stop_on_signals(exchange: &Arc<Exchange>) -> Result<(), Failure> {
-    let exchange = Arc::clone(exchange);
-    let stopped = AtomicBool::new(false);
-    let handler = move || {
-        if stopped.swap(true, Ordering::Relaxed) {
-            std::process::exit(INTERRUPTED);
-        }
-        exchange.stop();
-    };
-    ctrlc::set_handler(handler)
-        .map_err(|error| Failure::work(&format_args!("cannot handle signals: {error}")))
 }

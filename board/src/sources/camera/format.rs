@@ -1,70 +1,12 @@
-//! Which format a camera delivers, and how its bytes are a frame.
+//! How the bytes of a driver's format are a frame.
 
-use super::error::{CameraError, io_error};
+use super::driver::Format;
+use super::error::CameraError;
+use crate::sources::encoding::Encoding;
 use mergevit_kernels::frame::{ColorSpace, FrameLayout, MAX_SIDE, PixelFormat};
-use v4l::format::{Colorspace, Quantization};
-use v4l::video::Capture as _;
-use v4l::{Device, Format, FourCC};
 
-/// Formats that need no decoder, best first: NV12 is the smallest with colour.
-const PREFERENCE: [(&[u8; 4], PixelFormat); 8] = [
-    (b"NV12", PixelFormat::Nv12),
-    (b"YUYV", PixelFormat::Yuyv),
-    (b"UYVY", PixelFormat::Uyvy),
-    (b"NV21", PixelFormat::Nv21),
-    (b"YU12", PixelFormat::I420),
-    (b"RGB3", PixelFormat::Rgb),
-    (b"BGR3", PixelFormat::Bgr),
-    (b"GREY", PixelFormat::Grey),
-];
-
-/// Sets the first preferred format that the device offers, at `size` or else at its current size.
-pub(super) fn negotiate(
-    camera: &Device,
-    size: Option<(usize, usize)>,
-) -> Result<(Format, PixelFormat), CameraError> {
-    let current = camera.format().map_err(io_error("ask for the format of"))?;
-    let offered = camera
-        .enum_formats()
-        .map_err(io_error("list the formats of"))?;
-    let (width, height) = match size {
-        Some((width, height)) => (width as u32, height as u32),
-        None => (current.width, current.height),
-    };
-    for (code, pixels) in PREFERENCE {
-        let code = FourCC::new(code);
-        if offered.iter().all(|format| format.fourcc != code) {
-            continue;
-        }
-        // A format from scratch: one that `format` returned would ask for its old stride again.
-        let wanted = Format::new(width, height, code);
-        let found = camera
-            .set_format(&wanted)
-            .map_err(io_error("set the format of"))?;
-        if found.fourcc != code || (found.width, found.height) != (width, height) {
-            return Err(CameraError::Refused {
-                found: describe(&found),
-                expected: describe(&wanted),
-            });
-        }
-        return Ok((found, pixels));
-    }
-    let name = |code: &[u8; 4]| code.escape_ascii().to_string();
-    Err(CameraError::Formats {
-        offered: offered
-            .iter()
-            .map(|format| name(&format.fourcc.repr))
-            .collect(),
-        expected: PREFERENCE.iter().map(|(code, _)| name(code)).collect(),
-    })
-}
-
-fn describe(format: &Format) -> String {
-    let code = format.fourcc.repr.escape_ascii();
-    format!("{code} {}x{}", format.width, format.height)
-}
-
-pub(super) fn layout(format: &Format, pixels: PixelFormat) -> Result<FrameLayout, CameraError> {
+/// How a frame lies in a buffer, or for JPEG images, how it lies where it is decoded to.
+pub(super) fn layout(format: &Format, encoding: Encoding) -> Result<FrameLayout, CameraError> {
     let sides = 1..=MAX_SIDE as u32;
     if !sides.contains(&format.width) || !sides.contains(&format.height) {
         return Err(CameraError::Size {
@@ -73,6 +15,9 @@ pub(super) fn layout(format: &Format, pixels: PixelFormat) -> Result<FrameLayout
         });
     }
     let (width, height) = (format.width as usize, format.height as usize);
+    let Encoding::Raw(pixels) = encoding else {
+        return Ok(FrameLayout::packed(PixelFormat::Rgb, width, height)?);
+    };
     // Some drivers leave the stride of rows without padding at zero. It counts for all planes, so it is the longest
     // row's: with an odd width, chroma's.
     let stride = match format.stride as usize {
@@ -80,26 +25,42 @@ pub(super) fn layout(format: &Format, pixels: PixelFormat) -> Result<FrameLayout
         stride => stride,
     };
     let layout = FrameLayout::new(pixels, width, height, stride)?;
-    Ok(layout.with_color(color(format.colorspace, format.quantization)))
+    Ok(layout.with_color(color(format)))
 }
+
+// Of linux/videodev2.h. Numbers that are not here mean what the default means.
+const COLORSPACE_SMPTE240M: u32 = 2;
+const COLORSPACE_REC709: u32 = 3;
+const COLORSPACE_JPEG: u32 = 7;
+const COLORSPACE_DCI_P3: u32 = 12;
+const MATRIX_DEFAULT: u32 = 0;
+const MATRIX_709: u32 = 2;
+const MATRIX_XV709: u32 = 4;
+const MATRIX_SMPTE240M: u32 = 8;
+const QUANTIZATION_FULL: u32 = 1;
+const QUANTIZATION_LIMITED: u32 = 2;
 
 /// Matrix and range, with V4L2's defaults for what the driver leaves open: limited range for Y'CbCr, except
 /// in JPEG.
-fn color(space: Colorspace, quantization: Quantization) -> ColorSpace {
-    let full = match quantization {
-        Quantization::FullRange => true,
-        Quantization::LimitedRange => false,
-        Quantization::Default => matches!(space, Colorspace::JPEG),
+fn color(format: &Format) -> ColorSpace {
+    let full = match format.quantization {
+        QUANTIZATION_FULL => true,
+        QUANTIZATION_LIMITED => false,
+        _ => format.colorspace == COLORSPACE_JPEG,
     };
-    match (space, full) {
-        (Colorspace::Rec709 | Colorspace::SMPTE240M | Colorspace::DCIP3, true) => {
-            ColorSpace::Bt709Full
-        }
-        (Colorspace::Rec709 | Colorspace::SMPTE240M | Colorspace::DCIP3, false) => {
-            ColorSpace::Bt709Limited
-        }
-        (_, true) => ColorSpace::Bt601Full,
-        (_, false) => ColorSpace::Bt601Limited,
+    let hd = match format.matrix {
+        MATRIX_DEFAULT => matches!(
+            format.colorspace,
+            COLORSPACE_SMPTE240M | COLORSPACE_REC709 | COLORSPACE_DCI_P3
+        ),
+        // Newer than 709, and nearer to it than to 601.
+        matrix => matches!(matrix, MATRIX_709 | MATRIX_XV709 | MATRIX_SMPTE240M),
+    };
+    match (hd, full) {
+        (true, true) => ColorSpace::Bt709Full,
+        (true, false) => ColorSpace::Bt709Limited,
+        (false, true) => ColorSpace::Bt601Full,
+        (false, false) => ColorSpace::Bt601Limited,
     }
 }
 
@@ -108,34 +69,63 @@ mod tests {
     use super::*;
     use mergevit_kernels::frame::Planes;
 
+    const NV12: Encoding = Encoding::Raw(PixelFormat::Nv12);
+
     #[test]
     fn the_driver_decides_stride_and_colours() {
-        let mut format = Format::new(641, 360, FourCC::new(b"NV12"));
+        let mut format = Format::new(*b"NV12", 641, 360);
         format.stride = 704;
-        format.colorspace = Colorspace::Rec709;
-        let found = layout(&format, PixelFormat::Nv12).expect("a valid size");
+        format.colorspace = COLORSPACE_REC709;
+        let found = layout(&format, NV12).expect("a valid size");
         assert_eq!(found.planes(), Planes::single(PixelFormat::Nv12, 360, 704));
         assert_eq!(found.color(), ColorSpace::Bt709Limited);
         format.stride = 0;
-        let found = layout(&format, PixelFormat::Nv12).expect("a valid size");
+        let found = layout(&format, NV12).expect("a valid size");
         assert_eq!(found.planes().stride, 642);
+        let found = layout(&format, Encoding::Jpeg).expect("a valid size");
+        assert_eq!(found.bytes(), 641 * 360 * 3);
         format.width = 0;
-        assert!(layout(&format, PixelFormat::Nv12).is_err());
+        assert!(layout(&format, NV12).is_err());
+        format.width = MAX_SIDE as u32 + 1;
+        assert!(layout(&format, Encoding::Jpeg).is_err());
     }
 
     #[test]
     fn colours_follow_v4l2() {
-        use Quantization::{Default, FullRange, LimitedRange};
-        assert_eq!(color(Colorspace::SRGB, Default), ColorSpace::Bt601Limited);
-        assert_eq!(color(Colorspace::JPEG, Default), ColorSpace::Bt601Full);
+        const SMPTE170M: u32 = 1;
+        const SRGB: u32 = 8;
+        const MATRIX_601: u32 = 1;
+        let color = |colorspace, matrix, quantization| {
+            color(&Format {
+                colorspace,
+                matrix,
+                quantization,
+                ..Format::default()
+            })
+        };
+        assert_eq!(color(SRGB, 0, 0), ColorSpace::Bt601Limited);
+        assert_eq!(color(COLORSPACE_JPEG, 0, 0), ColorSpace::Bt601Full);
+        let limited = QUANTIZATION_LIMITED;
+        assert_eq!(color(COLORSPACE_JPEG, 0, limited), ColorSpace::Bt601Limited);
+        let full = QUANTIZATION_FULL;
+        assert_eq!(color(COLORSPACE_REC709, 0, full), ColorSpace::Bt709Full);
+        assert_eq!(color(SMPTE170M, 0, full), ColorSpace::Bt601Full);
+        // The matrix alone may be named, and contradict the primaries.
+        assert_eq!(color(SRGB, MATRIX_709, 0), ColorSpace::Bt709Limited);
         assert_eq!(
-            color(Colorspace::JPEG, LimitedRange),
+            color(COLORSPACE_REC709, MATRIX_601, 0),
             ColorSpace::Bt601Limited
         );
-        assert_eq!(color(Colorspace::Rec709, FullRange), ColorSpace::Bt709Full);
-        assert_eq!(
-            color(Colorspace::SMPTE170M, FullRange),
-            ColorSpace::Bt601Full
-        );
+    }
+
+    #[test]
+    fn unknown_colours_are_the_default() {
+        let format = Format {
+            colorspace: 99,
+            quantization: 77,
+            ..Format::new(*b"NV12", 64, 48)
+        };
+        let found = layout(&format, NV12).expect("a valid size");
+        assert_eq!(found.color(), ColorSpace::Bt601Limited);
     }
 }

@@ -1,95 +1,235 @@
-//! A camera that streams into memory-mapped buffers.
+//! A camera that streams into mapped buffers, of which the newest frame is kept until it is wanted.
 
+use super::driver::{Buffer, Driver, Woken};
 use super::error::{CameraError, io_error};
-use super::format;
-use crate::sources::capture::Captured;
+use super::frames::{Counter, instant};
+use super::negotiation::{Agreement, Wish, negotiate};
+use crate::seal;
+use crate::sources::encoding::Encoding;
+use crate::sources::mjpeg::Decoder;
 use crate::sources::slot::Slot;
-use mergevit_kernels::frame::FrameLayout;
+use std::borrow::Cow;
 use std::io;
-use std::path::Path;
-use std::time::Duration;
-use v4l::Device;
-use v4l::buffer::{Flags, Type};
-use v4l::capability::Flags as Capability;
-use v4l::io::traits::{CaptureStream, Stream as _};
-use v4l::prelude::MmapStream;
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
 
-/// Buffers of the driver: one being filled, one waiting, one being copied, one spare for scheduling delays.
-const BUFFERS: u32 = 4;
-
-/// A camera that delivers nothing for this long is reopened.
-const STALLED: Duration = Duration::from_secs(2);
-
-/// `POLLIN` of poll(2).
-const POLLIN: i16 = 1;
+/// Buffers of the driver: one kept, one being filled, and three for as long as a decoder or the scheduler takes.
+const BUFFERS: u32 = 5;
 
 /// A camera that streams.
 pub(super) struct Streaming {
-    stream: MmapStream<'static>,
-    pub(super) layout: FrameLayout,
-    /// Bytes of a buffer.
-    pub(super) size: usize,
-    pub(super) card: String,
+    driver: Box<dyn Driver>,
+    pub(super) agreement: Agreement,
+    counter: Counter,
+    newest: Option<Kept>,
+    /// Frames that a newer one replaced since one was filled in.
+    replaced: u32,
+}
+
+/// A frame that nobody has looked at yet.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    buffer: Buffer,
+    number: u64,
+    taken: Option<Instant>,
+}
+
+/// What a camera gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Given {
+    /// A frame, which is kept.
+    Frame,
+    /// A frame that cannot be used.
+    Damaged(Cow<'static, str>),
+    Nothing,
 }
 
 impl Streaming {
-    /// Opens a device, agrees on a format, and waits for its first frame.
-    pub(super) fn open(device: &Path, size: Option<(usize, usize)>) -> Result<Self, CameraError> {
-        let camera = Device::with_path(device).map_err(io_error("open"))?;
-        let capabilities = camera.query_caps().map_err(io_error("query"))?;
-        let card = capabilities.card;
-        let needed = Capability::VIDEO_CAPTURE | Capability::STREAMING;
-        if !capabilities.capabilities.contains(needed) {
-            return Err(CameraError::NotACamera { card });
+    /// Agrees on a mode and starts streaming. Frames count on from those that `counter` has.
+    pub(super) fn start(
+        mut driver: Box<dyn Driver>,
+        wish: &Wish,
+        mut counter: Counter,
+    ) -> Result<Self, CameraError> {
+        let agreement = negotiate(&mut *driver, wish)?;
+        let count = driver.map(BUFFERS).map_err(io_error("map buffers of"))?;
+        if count < 2 {
+            return Err(CameraError::Buffers { count });
         }
-        let (format, pixels) = format::negotiate(&camera, size)?;
-        let layout = format::layout(&format, pixels)?;
-        let mut stream = MmapStream::with_buffers(&camera, Type::VideoCapture, BUFFERS)
-            .map_err(io_error("map buffers of"))?;
-        stream.set_timeout(STALLED);
-        let mut streaming = Self {
-            stream,
-            layout,
-            size: (format.size as usize).max(layout.packed_bytes()),
-            card,
-        };
-        match CaptureStream::next(&mut streaming.stream) {
-            Ok(_) => Ok(streaming),
-            Err(source) => {
-                streaming.close();
-                Err(io_error("get a frame from")(source))
+        for index in 0..count {
+            driver.queue(index).map_err(io_error("hand a buffer to"))?;
+        }
+        driver.start().map_err(io_error("start"))?;
+        counter.restart();
+        Ok(Self {
+            driver,
+            agreement,
+            counter,
+            newest: None,
+            replaced: 0,
+        })
+    }
+
+    /// Waits for a frame that can be used.
+    pub(super) fn first_frame(
+        &mut self,
+        other: BorrowedFd<'_>,
+        most: Duration,
+    ) -> Result<(), CameraError> {
+        let begin = self.now();
+        loop {
+            let left = (begin + most).saturating_sub(self.now());
+            if left.is_zero() {
+                let seconds = most.as_secs_f64();
+                return Err(CameraError::NoFrame { seconds });
+            }
+            match self.advance(other, left) {
+                Ok(Given::Frame) => return Ok(()),
+                Ok(_) => {}
+                Err(error) => return Err(io_error("get a frame from")(error)),
             }
         }
     }
 
-    /// Copies the next frame. Only v4l's errors allocate, and `poll` avoids the frequent one.
-    pub(super) fn copy_frame(&mut self, slot: &mut Slot) -> io::Result<Captured> {
-        // Polled here because the stream's own timeout is an error on the heap.
-        let timeout = STALLED.as_millis() as i32;
-        if self.stream.handle().poll(POLLIN, timeout)? == 0 {
-            return Err(io::ErrorKind::TimedOut.into());
+    /// Gives all frames back to the driver: those that came before anybody could look.
+    pub(super) fn forget(&mut self) -> io::Result<()> {
+        if let Some(kept) = self.newest.take() {
+            self.driver.queue(kept.buffer.index)?;
         }
-        let (bytes, metadata) = CaptureStream::next(&mut self.stream)?;
-        if metadata.flags.contains(Flags::ERROR) {
-            return Ok(Captured::Unusable);
+        for _ in 0..BUFFERS {
+            match self.driver.dequeue() {
+                Ok(buffer) => self.driver.queue(buffer.index)?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
         }
-        let used = match metadata.bytesused as usize {
-            0 => bytes.len(),
-            used => used.min(bytes.len()),
-        };
-        let Some(to) = slot.prepare(self.layout, used) else {
-            return Ok(Captured::Unusable);
-        };
-        to.copy_from_slice(&bytes[..used]);
-        Ok(Captured::Frame)
+        self.counter = Counter::default();
+        self.replaced = 0;
+        Ok(())
     }
 
-    /// Ends streaming. The stream's destructor panics if the driver refuses; such a stream is leaked.
-    pub(super) fn close(mut self) {
-        const ENODEV: i32 = 19;
-        match self.stream.stop() {
-            Err(error) if error.raw_os_error() != Some(ENODEV) => std::mem::forget(self.stream),
-            _ => drop(self.stream),
+    pub(super) fn now(&self) -> Duration {
+        self.driver.now()
+    }
+
+    /// Whether a frame is kept.
+    pub(super) fn has_frame(&self) -> bool {
+        self.newest.is_some()
+    }
+
+    /// The count of frames, for a camera that is opened again.
+    pub(super) fn into_counter(self) -> Counter {
+        self.counter
+    }
+
+    /// Waits until the driver has something or `other` is readable, and keeps the newest frame.
+    pub(super) fn advance(&mut self, other: BorrowedFd<'_>, most: Duration) -> io::Result<Given> {
+        match self.driver.wait(other, most) {
+            Ok(Woken::Driver) => {}
+            Ok(Woken::Descriptor | Woken::Time) => return Ok(Given::Nothing),
+            Err(error) if is_passing(&error) => return Ok(Given::Nothing),
+            Err(error) => return Err(error),
+        }
+        let mut given = Given::Nothing;
+        for _ in 0..BUFFERS {
+            let buffer = match self.driver.dequeue() {
+                Ok(buffer) => buffer,
+                Err(error) if is_passing(&error) => break,
+                Err(error) => return Err(error),
+            };
+            self.counter.count(buffer.sequence);
+            if let Some(reason) = self.defect(&buffer) {
+                self.driver.queue(buffer.index)?;
+                return Ok(Given::Damaged(reason));
+            }
+            self.keep(buffer)?;
+            given = Given::Frame;
+        }
+        Ok(given)
+    }
+
+    fn keep(&mut self, buffer: Buffer) -> io::Result<()> {
+        let now = self.driver.now();
+        let kept = Kept {
+            buffer,
+            number: self.counter.number(),
+            taken: buffer.timestamp.and_then(|stamp| instant(stamp, now)),
+        };
+        if let Some(old) = self.newest.replace(kept) {
+            self.replaced = self.replaced.saturating_add(1);
+            self.driver.queue(old.buffer.index)?;
+        }
+        Ok(())
+    }
+
+    /// Why a buffer holds no frame.
+    fn defect(&self, buffer: &Buffer) -> Option<Cow<'static, str>> {
+        let used = buffer.used.min(self.driver.bytes(buffer.index).len());
+        let needed = match self.agreement.encoding {
+            Encoding::Raw(_) => self.agreement.layout.bytes(),
+            Encoding::Jpeg => 1,
+        };
+        if buffer.damaged {
+            return Some("the driver says that the frame is damaged".into());
+        }
+        match used {
+            0 => Some("the driver gave an empty frame".into()),
+            _ if used < needed => Some(seal::exempt(|| {
+                format!("the driver gave {used} of a frame's {needed} bytes").into()
+            })),
+            _ => None,
         }
     }
+
+    /// Copies or decodes the newest frame. `None` if there is none; otherwise whether it could be used, and if not,
+    /// the slot has the reason.
+    pub(super) fn fill(
+        &mut self,
+        slot: &mut Slot,
+        decoder: Option<&mut Decoder>,
+    ) -> io::Result<Option<bool>> {
+        let Some(kept) = self.newest.take() else {
+            return Ok(None);
+        };
+        self.describe(slot, kept.number);
+        slot.stamp = kept.taken;
+        let bytes = self.driver.bytes(kept.buffer.index);
+        let bytes = &bytes[..kept.buffer.used.min(bytes.len())];
+        let layout = self.agreement.layout;
+        match (self.agreement.encoding, decoder) {
+            (Encoding::Raw(_), _) => match slot.prepare(layout, layout.bytes()) {
+                Some(room) => room.copy_from_slice(&bytes[..layout.bytes()]),
+                None => slot.reject("larger than the room that is reserved"),
+            },
+            (Encoding::Jpeg, Some(decoder)) => {
+                if let Err(defect) = decoder.decode(bytes, slot) {
+                    slot.reject(seal::exempt(|| defect.to_string()));
+                }
+            }
+            (Encoding::Jpeg, None) => slot.reject("no decoder"),
+        }
+        let usable = slot.frame().is_ok();
+        self.driver.queue(kept.buffer.index)?;
+        Ok(Some(usable))
+    }
+
+    /// Numbers a slot, and tells it of frames that were lost before.
+    pub(super) fn describe(&mut self, slot: &mut Slot, number: u64) {
+        slot.sequence = number;
+        slot.dropped_by_driver = self.counter.take_dropped();
+        slot.replaced = std::mem::take(&mut self.replaced);
+    }
+
+    /// Number of the newest frame, usable or not.
+    pub(super) fn number(&self) -> u64 {
+        self.counter.number()
+    }
+}
+
+/// Whether an error means: not now.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }

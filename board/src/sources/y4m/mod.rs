@@ -4,7 +4,6 @@ pub(super) mod header;
 
 use super::capture::{Capture, Captured, SourceError};
 use super::error::OpenError;
-use super::exchange::Policy;
 use super::slot::Slot;
 use super::source::{Source, SourceOptions};
 use super::spec::Input;
@@ -54,7 +53,7 @@ pub(super) fn read<B: Bytes>(
     };
     Ok(Source {
         description: format!("{name}: Y4M {}x{}", layout.width(), layout.height()),
-        policy: Policy::EveryFrame,
+        policy: options.policy(),
         max_width: layout.width(),
         max_height: layout.height(),
         slot_bytes: layout.packed_bytes(),

@@ -13,14 +13,14 @@ mod tilings;
 mod tune;
 mod weights;
 
-use super::executor::{Executor, Job, Observer, Timer, VALID, image_chunks, plan};
+use super::executor::{Executor, Follower, Job, Observer, Timer, VALID, image_chunks, plan};
 use super::options::EngineOptions;
 use super::output::{BEST, Results};
 use super::planned::PlannedLaunch;
 use super::view::ArenaView;
 use crate::aligned::AlignedBytes;
 use crate::pack::Pack;
-use crate::plan::{EmbedOp, PatchifyOp, Plan, Step};
+use crate::plan::{EmbedOp, Op, PatchifyOp, Plan, Step};
 use frames::Frames;
 use lower::Lowering;
 pub use lower::launches;
@@ -28,6 +28,7 @@ use memory::Memory;
 use mergevit_kernels::cuda::preprocess::Destination;
 use mergevit_kernels::cuda::{Best, Device, DeviceError, Graph, Launch};
 use mergevit_kernels::frame::{Frame, Preprocessor};
+use mergevit_kernels::memory::OutOfMemory;
 use tilings::Tilings;
 use weights::DeviceWeights;
 
@@ -269,6 +270,37 @@ impl Executor for Accelerator {
             step.ops().iter().for_each(|op| observer(op, &view));
         }
         self.results(job)
+    }
+
+    fn reserve_view(&mut self) -> Result<(), OutOfMemory> {
+        if self.observed.is_empty() {
+            self.observed = AlignedBytes::try_zeroed(self.memory.arena_len, "a view of the arena")?;
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, job: &Job<'_>, follower: &mut dyn Follower) -> Result<(), DeviceError> {
+        // Patches are there already.
+        for step in job.plan.steps() {
+            if matches!(step, Step::Patchify(_)) {
+                continue;
+            }
+            self.lower_step(job, step);
+            self.launch_all()?;
+            for op in step.ops() {
+                let Op::Merge(op) = op else { continue };
+                self.device.synchronize()?;
+                for span in [op.qkv, op.sizes] {
+                    let from = self.memory.addresses.arena.offset(span.range().start);
+                    self.device.read(from, &mut self.observed[span.range()])?;
+                }
+                let view = ArenaView {
+                    bytes: &self.observed,
+                };
+                follower.merged(&op, &view);
+            }
+        }
+        Ok(())
     }
 
     fn time(

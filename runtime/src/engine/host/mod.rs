@@ -3,12 +3,13 @@
 mod execute;
 mod weights;
 
-use super::executor::{Executor, Job, Observer, Timer, VALID, image_chunks, plan};
+use super::executor::{Executor, Follower, Job, Observer, Timer, VALID, image_chunks, plan};
 use super::options::EngineOptions;
 use super::output::Results;
 use super::view::ArenaView;
 use crate::aligned::AlignedBytes;
 use crate::pack::Pack;
+use crate::plan::Op;
 use execute::Execution;
 use mergevit_kernels::cuda::DeviceError;
 use mergevit_kernels::frame::{Frame, Preprocessor};
@@ -133,6 +134,19 @@ impl Executor for Host {
         self.arena[pixels.range()].copy_from_slice(&self.pixels[..pixels.len]);
         self.execute(job, observer);
         self.results(job)
+    }
+
+    fn reserve_view(&mut self) -> Result<(), OutOfMemory> {
+        Ok(())
+    }
+
+    fn follow(&mut self, job: &Job<'_>, follower: &mut dyn Follower) -> Result<(), DeviceError> {
+        self.execute(job, &mut |op, view| {
+            if let Op::Merge(op) = op {
+                follower.merged(op, view);
+            }
+        });
+        Ok(())
     }
 
     fn time(&mut self, _: &Job<'_>, _: u32, _: &mut Timer<'_>) -> Result<bool, DeviceError> {

@@ -1,0 +1,110 @@
+//! How long schedules take on this board, for a governor to choose from.
+
+use crate::governor::Point;
+use crate::telemetry;
+use mergevit_kernels::frame::{Frame, PixelFormat};
+use mergevit_runtime::{Engine, RunError, Schedule};
+use std::time::{Duration, Instant};
+
+/// Runs of each schedule before those that count.
+const WARM_UPS: usize = 2;
+
+/// Runs of each schedule that count.
+const RUNS: usize = 7;
+
+/// Times every schedule of a pack with batches of so many frames of so many pixels, (width, height). The engine runs
+/// afterwards what it ran before. Allocates.
+///
+/// # Errors
+/// [`RunError`]
+pub(super) fn measure(
+    engine: &mut Engine,
+    batch: usize,
+    size: (usize, usize),
+) -> Result<Vec<Point>, RunError> {
+    let before = crate::model::chosen(engine).to_owned();
+    let format = PixelFormat::Nv12;
+    let bytes = vec![0x80; format.frame_bytes(size.0, size.1)];
+    let frame = Frame::packed(format, size.0, size.1, &bytes);
+    let frame = frame.expect("a size that the engine has room for");
+    let frames = vec![frame; batch];
+    let names: Vec<String> = engine
+        .pack()
+        .schedules()
+        .iter()
+        .map(|own| own.name.clone())
+        .collect();
+    let accuracies = accuracies(engine.pack().schedules());
+    let mut points = Vec::with_capacity(names.len());
+    for (schedule, (name, accuracy)) in names.iter().zip(accuracies).enumerate() {
+        engine.set_schedule(name)?;
+        points.push(Point {
+            schedule,
+            latency: time(engine, &frames)?,
+            accuracy,
+        });
+    }
+    engine.set_schedule(&before)?;
+    Ok(points)
+}
+
+/// The median.
+fn time(engine: &mut Engine, frames: &[Frame<'_>]) -> Result<Duration, RunError> {
+    let mut times = Vec::with_capacity(RUNS);
+    for run in 0..WARM_UPS + RUNS {
+        let begin = Instant::now();
+        engine.classify(frames)?;
+        if run >= WARM_UPS {
+            times.push(begin.elapsed());
+        }
+    }
+    times.sort_unstable();
+    let median = telemetry::quantile(&times, 0.5).unwrap_or_default();
+    // A schedule takes some time, whatever the clock can tell.
+    Ok(median.max(Duration::from_nanos(1)))
+}
+
+/// What the pack says of each schedule, the same of all: how often its first class is right, or else how often it is that of
+/// full precision without merging, or else nothing.
+fn accuracies(schedules: &[Schedule]) -> Vec<Option<f64>> {
+    let of = |what: fn(&Schedule) -> Option<f64>| -> Vec<Option<f64>> {
+        schedules.iter().map(what).collect()
+    };
+    let right = of(|own| own.accuracy.as_ref().map(|accuracy| accuracy.top1));
+    let same = of(|own| own.accuracy.as_ref().map(|accuracy| accuracy.agreement));
+    let merging = of(|own| match own.is_unmerged() {
+        true => Some(1.0),
+        false => own.merging.as_ref().and_then(|merging| merging.agreement),
+    });
+    let is_whole = |all: &&Vec<Option<f64>>| all.iter().all(Option::is_some);
+    [&right, &same, &merging]
+        .into_iter()
+        .find(is_whole)
+        .map_or_else(|| vec![None; schedules.len()], Vec::clone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mergevit_runtime::testing;
+
+    #[test]
+    fn every_schedule_is_timed_and_what_ran_runs() {
+        let pack = testing::pack(&testing::tiny(), &[0, 1, 3], 7);
+        let options = Engine::options().backend("cpu").threads(1).max_batch(2);
+        let options = options.max_frame(40, 30).schedule("r3");
+        let mut engine = options.build(pack).expect("it loads");
+        let points = measure(&mut engine, 2, (40, 30)).expect("it runs");
+        assert_eq!(
+            points
+                .iter()
+                .map(|point| point.schedule)
+                .collect::<Vec<_>>(),
+            [0, 1, 2]
+        );
+        assert!(points.iter().all(|point| !point.latency.is_zero()));
+        assert_eq!(engine.schedule().name, "r3");
+        // Nothing is known but of the schedule that merges nothing: not the same of all.
+        assert!(points.iter().all(|point| point.accuracy.is_none()));
+    }
+}
