@@ -136,8 +136,8 @@ pub(super) struct ServiceArgs {
 impl Args {
     /// Refuses options that contradict each other.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        let specs = self.source.iter().map(|source| &source.spec);
-        self.sources.check(specs).map_err(Failure::Usage)?;
+        let specs: Vec<_> = self.source.iter().map(|source| &source.spec).collect();
+        self.sources.check(&specs).map_err(Failure::Usage)?;
         let refuse = |message: String| Err(Failure::Usage(message));
         for (index, source) in self.source.iter().enumerate() {
             if self.source[..index]
