@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
                         OFF), schedule, sensors, lost. Home Assistant finds them by itself. What passes is not encrypted: \
                         across a network that you do not trust, use a broker on this machine that passes on by TLS.")]
 pub(crate) struct Args {
+    /// Take flags from the table [mqtt] of a TOML file; those on the command line win
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// The run's socket: what it was given as --socket. The run may come and go
     #[arg(long, value_name = "PATH")]
     socket: PathBuf,
@@ -38,7 +41,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
-    let machine = machine(Path::new("/proc/sys/kernel/hostname"));
+    let machine = machine(&link::machine_name());
     let credentials = match (&args.user, &args.password_file) {
         (Some(user), Some(file)) => Some(Credentials {
             user: user.clone(),
@@ -73,10 +76,9 @@ fn read_password(path: &Path) -> Result<String, Failure> {
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
-/// This machine's name, as a part of a topic.
-fn machine(hostname: &Path) -> String {
-    let name = std::fs::read_to_string(hostname).unwrap_or_default();
-    match parse_topic(name.trim()) {
+/// A machine's name as a part of a topic.
+fn machine(name: &str) -> String {
+    match parse_topic(name) {
         Ok(name) if !name.contains('/') => name,
         _ => "board".into(),
     }
@@ -88,17 +90,14 @@ mod tests {
 
     #[test]
     fn a_machine_without_a_usable_name_is_a_board() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("hostname");
-        assert_eq!(machine(&file), "board");
         for (name, expected) in [
-            ("orin\n", "orin"),
+            ("orin", "orin"),
             ("a/b", "board"),
             ("#", "board"),
             ("(none)", "board"),
+            ("", "board"),
         ] {
-            std::fs::write(&file, name).expect("a file");
-            assert_eq!(machine(&file), expected);
+            assert_eq!(machine(name), expected);
         }
     }
 
