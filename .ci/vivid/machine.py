@@ -1,10 +1,13 @@
+#!/usr/bin/env python3
 """A small machine with a V4L2 driver: Debian's kernel with `vivid`, which pretends to be a webcam, in QEMU.
 
-The machine has nothing but busybox, the programs that it is given, and `guest.sh`, which runs them. What they print
-comes back through its second serial port.
+The machine has nothing but busybox, v4l2-ctl, the program and the model that it is given, and `guest.sh`, which runs
+them. What they print comes back through its second serial port, and is printed as one JSON object: by scenario, the
+exit code, standard output and standard error. `board/tests/vivid.rs` runs it and judges.
 """
 
-import os
+import argparse
+import json
 import re
 import shutil
 import stat
@@ -79,8 +82,8 @@ def file_system(linux, programs, files):
     archive.file("bin/busybox", shutil.which("busybox"))
     for program in programs:
         archive.program(program)
-    for file in files:
-        archive.file(f"data/{Path(file).name}", file, 0o644)
+    for name, file in files.items():
+        archive.file(f"data/{name}", file, 0o644)
     archive.file("init", HERE / "guest.sh")
     modules = {path.stem.replace("-", "_"): path for path in linux.glob("lib/modules/*/kernel/**/*.ko")}
     order = []
@@ -103,7 +106,8 @@ def boot(linux, programs, files, folder, seconds):
     try:
         subprocess.run(command, check=True, timeout=seconds, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
-        print(results.read_text(errors="replace")[-4000:], (folder / "console.txt").read_text(errors="replace")[-4000:])
+        for file in (results, folder / "console.txt"):
+            print(file.read_text(errors="replace")[-4000:], file=sys.stderr)
         sys.exit(f"the machine did not end within {seconds} s")
     return scenarios(results.read_text(errors="replace").replace("\r", ""))
 
@@ -115,5 +119,22 @@ def scenarios(text):
         head, _, rest = part.partition("\n")
         name, code = head.rsplit(" ", 1)
         out, _, err = rest.partition("@@-\n")
-        found[name] = (int(code), out, err)
+        found[name] = {"code": int(code), "out": out, "err": err}
     return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--linux", type=Path, required=True, help="where a kernel's package was unpacked")
+    parser.add_argument("--program", type=Path, required=True, help="mergevit, with cameras")
+    parser.add_argument("--model", type=Path, required=True, help="a small one: an emulated processor runs it")
+    parser.add_argument("--folder", type=Path, required=True, help="for the machine's files")
+    parser.add_argument("--seconds", type=int, default=420, help="in which the machine must end")
+    args = parser.parse_args()
+    programs = [args.program, shutil.which("v4l2-ctl")]
+    files = {"model.mvit": args.model}
+    print(json.dumps(boot(args.linux, programs, files, args.folder, args.seconds)))
+
+
+if __name__ == "__main__":
+    main()

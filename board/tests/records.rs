@@ -256,3 +256,27 @@ fn verbosity_has_flags() {
     assert!(!logged(&["-q"], None) && logged(&["-q"], Some("warn")));
     finish(mergevit().args(["doctor", "-q", "-v"])).misused(&["cannot be used with"]);
 }
+
+#[test]
+fn the_newest_frame_of_a_pipe_wins_where_that_is_wanted() {
+    const FRAMES: usize = 60;
+    let fixture = Fixture::new();
+    let path = fixture.write("frames", &raw_frames(PixelFormat::Grey, FRAMES));
+    let mut run = fixture.source(&format!("raw:grey:{WIDTH}x{HEIGHT}:{}", text(&path)));
+    // Far slower than the file is read.
+    run.args(["--json", "--latest", "--fps-limit", "4"]);
+    let lines = finish(&mut run).code(0).json();
+    events(&lines);
+    let frames: Vec<_> = lines
+        .iter()
+        .filter(|line| line["event"] == "frame")
+        .collect();
+    let last = frames.last().expect("a frame");
+    assert_eq!(last["sequence"], FRAMES - 1);
+    let replaced = frames
+        .iter()
+        .map(|frame| frame["dropped"]["replaced"].as_u64());
+    let replaced: u64 = replaced.map(|count| count.expect("a count")).sum();
+    assert!(replaced > 0);
+    assert_eq!(replaced as usize + frames.len(), FRAMES);
+}

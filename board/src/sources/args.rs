@@ -62,10 +62,7 @@ impl SourceArgs {
     ///
     /// # Errors
     /// What is wrong, for people.
-    pub(crate) fn check<'a>(
-        &self,
-        sources: impl Iterator<Item = &'a SourceSpec> + Clone,
-    ) -> Result<(), String> {
+    pub(crate) fn check(&self, sources: &[&SourceSpec]) -> Result<(), String> {
         let of_cameras = [
             ("--size", self.size.is_some()),
             ("--fps", self.fps.is_some()),
@@ -75,14 +72,14 @@ impl SourceArgs {
         ];
         let given = of_cameras.iter().find(|(_, given)| *given);
         if let Some((name, _)) = given
-            && !sources.clone().any(SourceSpec::is_camera)
+            && !sources.iter().any(|source| source.is_camera())
         {
             return Err(format!("{name} is for cameras"));
         }
-        if self.latest && !sources.clone().any(SourceSpec::is_stream) {
+        if self.latest && !sources.iter().any(|source| source.is_stream()) {
             return Err("--latest is for streams: of a camera, the newest frame always wins, of a folder, none".into());
         }
-        if self.repeat && sources.clone().any(SourceSpec::is_once) {
+        if self.repeat && sources.iter().any(|source| source.is_once()) {
             return Err("--loop needs frames that can be read again: a file or a folder".into());
         }
         Ok(())
@@ -124,13 +121,13 @@ mod tests {
             (&repeated, &camera, "--loop needs frames"),
             (&repeated, &pipe, "--loop needs frames"),
         ] {
-            let result = args.check([source].into_iter());
+            let result = args.check(&[source]);
             match expected {
                 "" => assert_eq!(result, Ok(())),
                 _ => assert!(result.expect_err("it fits none").starts_with(expected)),
             }
         }
         // Of several sources, one is enough.
-        assert_eq!(sized.check([images, camera].iter()), Ok(()));
+        assert_eq!(sized.check(&[&images, &camera]), Ok(()));
     }
 }

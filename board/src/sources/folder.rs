@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 struct Folder {
     paths: Vec<PathBuf>,
+    /// Width and height of the frames that there is room for.
+    most: (usize, usize),
     next: usize,
     repeat: bool,
     /// Which images were reported as unusable: once each, however often the folder is repeated.
@@ -24,10 +26,11 @@ struct Folder {
 }
 
 impl Folder {
-    fn new(paths: Vec<PathBuf>, repeat: bool) -> Self {
+    fn new(paths: Vec<PathBuf>, most: (usize, usize), repeat: bool) -> Self {
         Self {
             reported: vec![false; paths.len()],
             paths,
+            most,
             next: 0,
             repeat,
             unusable: 0,
@@ -75,7 +78,11 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source, OpenE
         max_height: largest.height,
         slot_bytes: largest.bytes,
         names: paths.iter().map(FileName::from).collect(),
-        capture: Box::new(Folder::new(paths, options.repeat)),
+        capture: Box::new(Folder::new(
+            paths,
+            (largest.width, largest.height),
+            options.repeat,
+        )),
     })
 }
 
@@ -149,7 +156,10 @@ impl Capture for Folder {
             Ok(image) => image,
             Err(error) => return self.skip(slot, &error),
         };
-        let layout = FrameLayout::packed(PixelFormat::Rgb, image.width(), image.height()).ok();
+        // The engine has room for these sides, the slot for this many bytes: an image may have grown in either.
+        let fits = image.width() <= self.most.0 && image.height() <= self.most.1;
+        let layout = FrameLayout::packed(PixelFormat::Rgb, image.width(), image.height());
+        let layout = layout.ok().filter(|_| fits);
         match layout.and_then(|layout| slot.prepare(layout, image.pixels().len())) {
             Some(to) => {
                 to.copy_from_slice(image.pixels());
@@ -175,13 +185,51 @@ mod tests {
     #[test]
     fn a_repeated_folder_whose_images_are_gone_ends() {
         let gone = ["nowhere/a.png", "nowhere/b.png"].map(PathBuf::from);
-        let mut folder = Folder::new(gone.into(), true);
+        let mut folder = Folder::new(gone.into(), (1, 1), true);
         let slot = &mut Slot::new(3).expect("a few bytes");
         assert!(matches!(folder.capture(slot), Ok(Captured::Unusable)));
         assert!(matches!(
             folder.capture(slot),
             Err(SourceError::NoImages { images: 2 })
         ));
+    }
+
+    #[test]
+    fn an_image_that_has_grown_is_skipped_and_the_others_go_on() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = |name: &str| folder.path().join(name);
+        let write = |name: &str, width, height| {
+            let image = ::image::RgbImage::new(width, height);
+            image.save(path(name)).expect("an image is written");
+        };
+        write("a.png", 40, 10);
+        write("b.png", 10, 40);
+        let options = SourceOptions {
+            repeat: true,
+            ..SourceOptions::default()
+        };
+        let mut source = open(folder.path(), &options).expect("two images");
+        assert_eq!((source.max_width, source.max_height), (40, 40));
+        let slot = &mut Slot::new(source.slot_bytes).expect("some bytes");
+        let mut next = || {
+            slot.clear();
+            let captured = source.capture.capture(slot).expect("it goes on");
+            let error = slot.frame().err().map(String::from);
+            (captured, error)
+        };
+        assert_eq!(next(), (Captured::Frame, None));
+        // No more bytes than before, but wider than any image was.
+        write("b.png", 50, 8);
+        for _ in 0..3 {
+            let (captured, reason) = next();
+            assert_eq!(captured, Captured::Unusable);
+            let reason = reason.expect("it is said");
+            assert!(
+                reason.ends_with("b.png: has grown since it was listed"),
+                "{reason}"
+            );
+            assert_eq!(next(), (Captured::Frame, None));
+        }
     }
 
     #[test]

@@ -33,11 +33,13 @@ pub(crate) use exchange::{Counts, Exchange, Next, Policy};
 pub(crate) use folder::list as list_images;
 #[cfg(test)]
 pub(crate) use offers::Offer;
-pub(crate) use offers::{Offers, offers};
+pub(crate) use offers::Offers;
 pub(crate) use slot::Slot;
 pub(crate) use source::{Source, SourceOptions};
 pub(crate) use spec::SourceSpec;
 pub(crate) use status::CameraStatus;
+
+use std::path::Path;
 
 /// Opens a source.
 ///
@@ -60,5 +62,21 @@ pub(crate) fn open(spec: &SourceSpec, options: &SourceOptions) -> Result<Source,
         SourceSpec::Camera(device) => Err(OpenError::NoCameras {
             device: device.clone(),
         }),
+    }
+}
+
+/// Asks a camera for what it offers; changes nothing in it. `None` without camera support.
+///
+/// # Errors
+/// Why `mergevit run` cannot use it.
+pub(crate) fn offers(device: &Path) -> Result<Option<Offers>, String> {
+    #[cfg(feature = "camera")]
+    return camera::offers(device)
+        .map(Some)
+        .map_err(|error| error.to_string());
+    #[cfg(not(feature = "camera"))]
+    {
+        let _ = device;
+        Ok(None)
     }
 }

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 use std::fmt;
-use std::path::Path;
 
 /// A size of a format, with its rates.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,20 +33,4 @@ pub(crate) struct Offers {
     pub(crate) offers: Vec<Offer>,
     /// What `mergevit run` asks for first, for a model with an input of 224 pixels at 30 frames per second.
     pub(crate) chosen: Option<Offer>,
-}
-
-/// Asks a camera for what it offers; changes nothing in it. `None` without camera support.
-///
-/// # Errors
-/// Why `mergevit run` cannot use it.
-pub(crate) fn offers(device: &Path) -> Result<Option<Offers>, String> {
-    #[cfg(feature = "camera")]
-    return super::camera::offers(device)
-        .map(Some)
-        .map_err(|error| error.to_string());
-    #[cfg(not(feature = "camera"))]
-    {
-        let _ = device;
-        Ok(None)
-    }
 }

@@ -1,7 +1,7 @@
 //! Which of a camera's modes to ask for first.
 
-use super::modes::{ENCODINGS, Mode};
-use super::negotiation::Wish;
+use super::encodings::{ENCODINGS, Mode};
+use super::wish::Wish;
 use crate::sources::encoding::Encoding;
 use mergevit_kernels::frame::PixelFormat;
 
@@ -62,7 +62,7 @@ enum Speed {
 mod tests {
     use super::*;
     use crate::sources::camera::driver::Interval;
-    use crate::sources::camera::modes::encoding;
+    use crate::sources::camera::encodings::encoding;
 
     fn mode(code: &[u8; 4], size: (u32, u32), rate: u32) -> Mode {
         Mode {

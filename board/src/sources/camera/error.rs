@@ -1,9 +1,8 @@
 //! Why a camera cannot be used.
 
 use super::driver::{Code, Format};
-use super::identity::Identity;
-use super::modes::{ENCODINGS, Mode, encoding};
-use super::negotiation::Wish;
+use super::encodings::{ENCODINGS, Mode, encoding};
+use super::wish::Wish;
 use mergevit_kernels::frame::{FrameError, MAX_SIDE};
 use mergevit_kernels::memory::OutOfMemory;
 use std::fmt::Write;
@@ -40,7 +39,7 @@ pub(crate) enum CameraError {
     #[error("no usable frame in {seconds:.1} s")]
     NoFrame { seconds: f64 },
     #[error("another camera is there: {found} instead of {expected}")]
-    Another { found: Identity, expected: Identity },
+    Another { found: String, expected: String },
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
 }

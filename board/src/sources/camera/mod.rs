@@ -4,6 +4,7 @@
 
 mod choice;
 mod driver;
+mod encodings;
 pub(super) mod error;
 mod format;
 mod frames;
@@ -14,10 +15,12 @@ mod negotiation;
 mod offers;
 #[cfg(test)]
 mod scripted;
+mod search;
 mod streaming;
 #[cfg(test)]
 mod tests;
 mod v4l2;
+mod wish;
 
 pub(super) use offers::offers;
 
@@ -35,15 +38,16 @@ use crate::{output, seal};
 use driver::System;
 use error::CameraError;
 use frames::Counter;
-use identity::{Identity, Opened};
+use identity::Identity;
 use machine::Machine;
 use mergevit_kernels::frame::ColorSpace;
-use negotiation::Wish;
+use search::Opened;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use streaming::{Given, Streaming};
+use wish::Wish;
 
 /// Waits between attempts to reopen a camera: doubled from the first to the last.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -181,8 +185,8 @@ impl Camera {
             identity,
             card,
         } = match &self.identity {
-            None => identity::open(&*self.system, &self.device)?,
-            Some(identity) => identity::find(&*self.system, &self.device, identity)?,
+            None => search::open(&*self.system, &self.device)?,
+            Some(identity) => search::find(&*self.system, &self.device, identity)?,
         };
         let first = self.identity.is_none() && self.told.is_none();
         let wish = match first {

@@ -2,10 +2,11 @@
 
 use super::choice::rank;
 use super::driver::{Driver, Interval};
+use super::encodings::Mode;
 use super::error::CameraError;
 use super::machine::Machine;
-use super::negotiation::Wish;
-use super::{identity, modes};
+use super::wish::Wish;
+use super::{modes, search};
 use crate::sources::offers::{Offer, Offers};
 use std::path::Path;
 
@@ -14,7 +15,7 @@ use std::path::Path;
 /// # Errors
 /// [`CameraError`], also where it offers nothing that is understood.
 pub(in crate::sources) fn offers(device: &Path) -> Result<Offers, CameraError> {
-    let opened = identity::open(&Machine::new(Path::new("/")), device)?;
+    let opened = search::open(&Machine::new(Path::new("/")), device)?;
     list(&*opened.driver)
 }
 
@@ -42,7 +43,7 @@ pub(super) fn list(driver: &dyn Driver) -> Result<Offers, CameraError> {
     })
 }
 
-fn offer(mode: &modes::Mode) -> Offer {
+fn offer(mode: &Mode) -> Offer {
     Offer {
         format: mode.encoding.to_string(),
         width: mode.size.0,

@@ -3,7 +3,8 @@
 use super::driver::{Buffer, Driver, Woken};
 use super::error::{CameraError, io_error};
 use super::frames::{Counter, instant};
-use super::negotiation::{Agreement, Wish, negotiate};
+use super::negotiation::{Agreement, negotiate};
+use super::wish::Wish;
 use crate::seal;
 use crate::sources::encoding::Encoding;
 use crate::sources::mjpeg::Decoder;

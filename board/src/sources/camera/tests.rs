@@ -164,7 +164,7 @@ fn another_size_than_asked_for_is_taken_if_nothing_else_is_given() {
     assert_eq!((camera.source.max_width, camera.source.max_height), (6, 2));
     // Unless the command line has decided.
     desk.change(DEVICE, |model| {
-        model.answers = VecDeque::from([other, other])
+        model.answers = VecDeque::from([other, other]);
     });
     let decided = options(|options| options.size = Some((8, 4)));
     let error = open(&desk, &decided).err().expect("the size was decided");
@@ -359,7 +359,7 @@ fn with_wait_a_camera_may_come_later() {
     let expected = "waiting: it offers no frames of at most 1920x1080, but yuyv 1924x1080";
     assert_eq!(news, expected);
     desk.change(DEVICE, |model| {
-        model.modes.push((*b"YUYV", (4, 2), vec![15]))
+        model.modes.push((*b"YUYV", (4, 2), vec![15]));
     });
     let slow = "streaming: Webcam, yuyv 4x2, 15 frames/s instead of 30";
     assert_eq!(running.news(), slow);

@@ -143,7 +143,6 @@ impl VideoDevice {
         // SAFETY: the call above filled in the offset, which is the union's field for mapped buffers.
         let offset = unsafe { buffer.m.offset };
         let descriptor = self.file.as_raw_fd();
-        let offset = offset.try_into().map_err(io::Error::other)?;
         // SAFETY: a new mapping at an address that the system chooses touches no other memory.
         let start = unsafe {
             v4l2::mmap(
@@ -152,7 +151,7 @@ impl VideoDevice {
                 PROT_READ,
                 MAP_SHARED,
                 descriptor,
-                offset,
+                offset.into(),
             )
         }?;
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;

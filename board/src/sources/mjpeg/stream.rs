@@ -89,6 +89,7 @@ fn next_image<B: Bytes>(
     image: &mut [u8],
 ) -> io::Result<usize> {
     let mut length = 0;
+    let mut skipped = 0;
     // The start of the one after a cut image was read with that.
     if splitter.is_inside() {
         image[..2].copy_from_slice(&header::START);
@@ -107,6 +108,11 @@ fn next_image<B: Bytes>(
         stream.consume(used);
         if done {
             return Ok(length);
+        }
+        // What has no image for so long is no such stream, and may have no end.
+        skipped += used;
+        if length == 0 && skipped > MAX_IMAGE {
+            return Err(io::ErrorKind::InvalidData.into());
         }
     }
 }
