@@ -2,6 +2,7 @@
 //! must be. Ordinary tests call them on the seeds.
 
 pub use crate::sources::fuzzing::{mjpeg, raw, source, y4m};
+pub use crate::wire::fuzzing::wire;
 
 use crate::cli::Cli;
 use crate::config_file::Reader;
@@ -98,6 +99,7 @@ mod tests {
         check_seeds("mjpeg", mjpeg);
         check_seeds("raw", raw);
         check_seeds("source", source);
+        check_seeds("wire", wire);
         check_seeds("y4m", y4m);
     }
 }

@@ -16,7 +16,7 @@ mod file_name;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod governor;
-#[cfg(any(test, feature = "page", feature = "mqtt"))]
+#[cfg(any(feature = "page", feature = "mqtt"))]
 mod link;
 mod live;
 mod model;

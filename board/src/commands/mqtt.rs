@@ -41,7 +41,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
-    let machine = machine(Path::new("/proc/sys/kernel/hostname"));
+    let machine = machine(&link::machine_name());
     let credentials = match (&args.user, &args.password_file) {
         (Some(user), Some(file)) => Some(Credentials {
             user: user.clone(),
@@ -76,10 +76,9 @@ fn read_password(path: &Path) -> Result<String, Failure> {
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
-/// This machine's name, as a part of a topic.
-fn machine(hostname: &Path) -> String {
-    let name = std::fs::read_to_string(hostname).unwrap_or_default();
-    match parse_topic(name.trim()) {
+/// A machine's name as a part of a topic.
+fn machine(name: &str) -> String {
+    match parse_topic(name) {
         Ok(name) if !name.contains('/') => name,
         _ => "board".into(),
     }
@@ -91,17 +90,14 @@ mod tests {
 
     #[test]
     fn a_machine_without_a_usable_name_is_a_board() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("hostname");
-        assert_eq!(machine(&file), "board");
         for (name, expected) in [
-            ("orin\n", "orin"),
+            ("orin", "orin"),
             ("a/b", "board"),
             ("#", "board"),
             ("(none)", "board"),
+            ("", "board"),
         ] {
-            std::fs::write(&file, name).expect("a file");
-            assert_eq!(machine(&file), expected);
+            assert_eq!(machine(name), expected);
         }
     }
 

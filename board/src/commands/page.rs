@@ -48,7 +48,7 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
             args.listen
         )));
     }
-    let mut names = own_names(Path::new("/proc/sys/kernel/hostname"));
+    let mut names = own_names(&link::machine_name());
     names.extend_from_slice(&args.hosts);
     if args.with_parent {
         link::end_with_parent()
@@ -77,10 +77,9 @@ fn read_token(path: &Path) -> Result<Token, Failure> {
     Token::parse(&text).map_err(|error| failure(&error))
 }
 
-/// This machine's name, also as mDNS has it.
-fn own_names(hostname: &Path) -> Vec<String> {
-    let name = std::fs::read_to_string(hostname).unwrap_or_default();
-    match name.trim() {
+/// The names of a machine of this name: mDNS has it, too.
+fn own_names(name: &str) -> Vec<String> {
+    match name {
         "" => Vec::new(),
         name => vec![name.to_owned(), format!("{name}.local")],
     }
@@ -92,11 +91,9 @@ mod tests {
 
     #[test]
     fn a_machine_has_its_names() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("hostname");
-        assert!(own_names(&file).is_empty());
-        std::fs::write(&file, "orin\n").expect("a file");
-        assert_eq!(own_names(&file), ["orin", "orin.local"]);
+        assert!(own_names("").is_empty());
+        assert_eq!(own_names("orin"), ["orin", "orin.local"]);
+        assert!(!link::machine_name().is_empty());
     }
 
     #[test]

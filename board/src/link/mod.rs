@@ -1,10 +1,12 @@
 //! A client of a run: its connection to the run's socket, and the records that come through it.
 
 mod connection;
+mod machine;
 mod parent;
 mod record;
 
 pub(crate) use connection::{Link, Listener, SendError};
+pub(crate) use machine::machine_name;
 pub(crate) use parent::end_with_parent;
 pub(crate) use record::{CameraStatus, Frame, Record, Sensors, StateChange};
 #[cfg(feature = "page")]

@@ -134,10 +134,11 @@ async fn metrics_text(State(app): State<App>) -> impl IntoResponse {
 
 /// Server-sent events, until the page is closed.
 async fn events(State(app): State<App>) -> Response {
+    // Before the run is told: its answer may be fast.
+    let (present, receiver) = app.hub.subscribe();
     let Some(viewer) = Viewer::new(&app.hub) else {
         return busy();
     };
-    let (present, receiver) = app.hub.subscribe();
     let stream = EventStream {
         hub: Arc::clone(&app.hub),
         waiting: present.into(),
@@ -202,11 +203,12 @@ enum Draw {
 
 /// The present picture. It waits for one, since the run sends none while nobody looks.
 async fn snapshot(State(app): State<App>, Query(query): Query<SnapshotQuery>) -> Response {
+    // Before the run is told: its answer may be fast.
+    let (_, mut receiver) = app.hub.subscribe();
     let Some(_viewer) = Viewer::new(&app.hub) else {
         return busy();
     };
     let source = query.source.as_deref();
-    let (_, mut receiver) = app.hub.subscribe();
     let waiting = async {
         loop {
             if let Some(picture) = app.hub.picture(source) {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Most bytes of a line, its end counted.
-const MAX_LINE: usize = 1024;
+pub(super) const MAX_LINE: usize = 1024;
 
 /// One line of JSON: `{"watch":true}`, `{"schedule":"r16"}` or `{"schedule":null}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

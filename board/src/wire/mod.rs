@@ -12,15 +12,15 @@
 //! | [`Receiver`] | a client: reads messages |
 
 mod command;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod header;
 mod hello;
-#[cfg(any(test, feature = "page", feature = "mqtt"))]
+#[cfg(any(test, fuzzing, feature = "page", feature = "mqtt"))]
 mod receiver;
 
 pub(crate) use command::{Command, CommandBuffer, CommandError};
-#[cfg(any(test, feature = "page", feature = "mqtt"))]
-pub(crate) use header::{HEADER_BYTES, Header};
 pub(crate) use header::{HeaderError, encode, message_bytes};
 pub(crate) use hello::{Hello, PROTOCOL, ScheduleInfo, SourceInfo};
-#[cfg(any(test, feature = "page", feature = "mqtt"))]
+#[cfg(any(test, fuzzing, feature = "page", feature = "mqtt"))]
 pub(crate) use receiver::{Message, Receiver, WireError};
