@@ -17,6 +17,14 @@ mod file_name;
 pub mod fuzzing;
 mod governor;
 #[cfg(any(test, feature = "page", feature = "mqtt"))]
+#[cfg_attr(
+    not(any(feature = "page", feature = "mqtt")),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "without a client, its own tests alone use it"
+    )
+)]
 mod link;
 mod live;
 mod model;
@@ -35,7 +43,11 @@ mod supervisor;
 mod telemetry;
 #[cfg_attr(
     not(any(feature = "page", feature = "mqtt")),
-    allow(dead_code, reason = "without a client, a run alone speaks it")
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "without a client, a run alone speaks it"
+    )
 )]
 mod wire;
 
