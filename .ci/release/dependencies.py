@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # The packages with programs that are released, and the features they are built with.
 PACKAGES = {"mergevit-board": "mergevit", "mergevit-calibrate": "mergevit-calibrate"}
-FEATURES = "mergevit-board/camera"
+FEATURES = "mergevit-board/camera,mergevit-board/page,mergevit-board/mqtt"
 
 
 @dataclass

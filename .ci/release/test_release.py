@@ -25,7 +25,7 @@ TARGET = "x86_64-unknown-linux-gnu"
 class Dependencies(unittest.TestCase):
     def test_what_is_linked_and_what_only_builds(self):
         linked = {crate.name: crate.linked for crate in crates(TARGET)}
-        for name in ("mergevit-board", "mergevit-calibrate", "mergevit-kernels", "image", "v4l", "gemm"):
+        for name in ("mergevit-board", "mergevit-calibrate", "mergevit-kernels", "image", "v4l", "gemm", "axum", "rumqttc"):
             self.assertTrue(linked[name], name)
         for name in ("serde_derive", "bindgen"):
             self.assertFalse(linked[name], name)

@@ -7,7 +7,7 @@ mod schema;
 
 use common::{Fixture, HEIGHT, WIDTH, finish, start, text, writer};
 use mergevit_kernels::frame::PixelFormat;
-use mergevit_runtime::{Accuracy, testing};
+use mergevit_runtime::{Accuracy, ModelConfig, testing};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -15,7 +15,10 @@ use std::process::{Command, Stdio};
 
 /// A pack whose schedule `r40` takes about half the time of `r0`, and is right less often.
 fn fixture() -> Fixture {
-    let config = testing::model(112, 8, 1, 4, 5);
+    let config = ModelConfig {
+        mlp_width: 1024,
+        ..testing::model(112, 8, 4, 4, 5)
+    };
     let mut schedules = testing::schedules(config.depth, &[0, 40]);
     for (schedule, top1) in schedules.iter_mut().zip([0.9, 0.8]) {
         schedule.accuracy = Some(Accuracy {
@@ -122,8 +125,17 @@ fn a_board_that_draws_too_much_merges_more() {
     let root = fixture.path("root");
     board(&root, 20_000);
     let mut run = fixture.source(&endless());
-    run.args(["--json", "--sensors", text(&root), "--power", "10"]);
-    let switch = until(&mut run, |record| record["event"] == "switch");
+    run.args([
+        "--json",
+        "--sensors",
+        text(&root),
+        "--power",
+        "10",
+        "--target-fps",
+        "5",
+    ]);
+    let is_wanted = |record: &Value| record["event"] == "switch" && record["reason"] == "power";
+    let switch = until(&mut run, is_wanted);
     schema::events(std::slice::from_ref(&switch));
     assert_eq!(
         (&switch["from"], &switch["to"]),

@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
                         OFF), schedule, sensors, lost. Home Assistant finds them by itself. What passes is not encrypted: \
                         across a network that you do not trust, use a broker on this machine that passes on by TLS.")]
 pub(crate) struct Args {
+    /// Take flags from the table [mqtt] of a TOML file; those on the command line win
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// The run's socket: what it was given as --socket. The run may come and go
     #[arg(long, value_name = "PATH")]
     socket: PathBuf,

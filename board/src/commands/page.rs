@@ -19,6 +19,9 @@ use std::path::{Path, PathBuf};
                         The token also opens them as the header `Authorization: Bearer TOKEN`. What passes is not \
                         encrypted: on a network that you do not trust, put a TLS proxy before it, or an SSH tunnel.")]
 pub(crate) struct Args {
+    /// Take flags from the table [page] of a TOML file; those on the command line win
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// The run's socket: what it was given as --socket. The run may come and go
     #[arg(long, value_name = "PATH")]
     socket: PathBuf,

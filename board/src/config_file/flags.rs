@@ -59,10 +59,10 @@ pub(super) fn configured(program: &Command) -> impl Iterator<Item = &Command> {
     })
 }
 
-/// The flags of a command that a file may give: all but those that print and end, and the file itself.
+/// The flags of a command that a file may give: all but those that print and end, those that are hidden, and the file.
 pub(super) fn of(command: &Command) -> impl Iterator<Item = Flag<'_>> {
     let flags = command.get_arguments().filter_map(Flag::new);
-    flags.filter(|flag| flag.name != CONFIG)
+    flags.filter(|flag| flag.name != CONFIG && !flag.arg.is_hide_set())
 }
 
 impl<'a> Flag<'a> {

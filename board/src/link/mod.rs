@@ -6,6 +6,6 @@ mod record;
 
 pub(crate) use connection::{Link, Listener, SendError};
 pub(crate) use parent::end_with_parent;
-pub(crate) use record::{CameraStatus, Frame, Record, Region, Sensors, StateChange};
+pub(crate) use record::{CameraStatus, Frame, Record, Sensors, StateChange};
 #[cfg(feature = "page")]
 pub(crate) use record::{Class, Switch};

@@ -2,8 +2,7 @@
 //! business, and neither are events.
 
 use crate::wire::Hello;
-use serde::{Deserialize, Serialize};
-use std::fmt;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A line of `mergevit run --json`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -41,16 +40,23 @@ pub(crate) struct Frame {
     pub(crate) time: String,
     pub(crate) frame: u64,
     pub(crate) source: String,
-    pub(crate) region: Option<Region>,
+    /// The part of the frame, as `--region` has it.
+    pub(crate) region: Option<String>,
     pub(crate) schedule: Option<String>,
     /// Best first. Empty for an embedding.
     pub(crate) top: Vec<Class>,
     pub(crate) unknown: bool,
-    /// What was decided, if anything is.
-    pub(crate) state: Option<String>,
+    /// What was decided, if anything is to be: a label, `unknown`, or `None` where nothing is sure.
+    #[serde(deserialize_with = "present")]
+    pub(crate) state: Option<Option<String>>,
     pub(crate) latency_us: f64,
     pub(crate) age_us: Option<f64>,
     pub(crate) dropped: Dropped,
+}
+
+/// A key that is there, though its value may be null.
+fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(value).map(Some)
 }
 
 /// Frames lost before a frame.
@@ -82,18 +88,6 @@ impl Class {
     }
 }
 
-/// A part of a source's frames in pixels: left, top, width, height.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Region(pub(crate) [u32; 4]);
-
-/// As `--region` takes it.
-impl fmt::Display for Region {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [x, y, width, height] = self.0;
-        write!(f, "{x},{y},{width},{height}")
-    }
-}
-
 /// What is seen has changed.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct StateChange {
@@ -101,7 +95,8 @@ pub(crate) struct StateChange {
     pub(crate) time: String,
     #[serde(default)]
     pub(crate) source: String,
-    pub(crate) region: Option<Region>,
+    /// The part of the frame, as `--region` has it.
+    pub(crate) region: Option<String>,
     /// A label, `unknown`, or `None` where nothing is sure.
     pub(crate) state: Option<String>,
     pub(crate) since: Option<String>,
@@ -143,6 +138,14 @@ pub(crate) struct Sensors {
     /// What throttles the board now.
     pub(crate) throttled: Vec<String>,
     pub(crate) joules_per_frame: Option<f64>,
+    pub(crate) over_currents: Vec<OverCurrent>,
+}
+
+/// Events of a supply that gave too much, since the run began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct OverCurrent {
+    pub(crate) name: String,
+    pub(crate) events: u64,
 }
 
 /// A supply of power.
@@ -182,7 +185,7 @@ mod tests {
     fn records_are_read_as_they_are_documented() {
         let Record::Frame(frame) = read(
             r#"{"event":"frame","time":"2026-05-04T12:34:56.789Z","frame":7,"source":"camera0","sequence":9,
-            "dropped":{"driver":1,"replaced":2},"schedule":"r16","region":[1,2,3,4],
+            "dropped":{"driver":1,"replaced":2},"schedule":"r16","region":"1,2,3,4",
             "top":[{"class":3,"label":null,"probability":0.5}],"unknown":true,"state":"cat",
             "latency_us":1500.5,"age_us":3000}"#,
         ) else {
@@ -191,7 +194,8 @@ mod tests {
         assert_eq!((frame.frame, frame.latency_us), (7, 1500.5));
         assert_eq!((frame.dropped.driver, frame.dropped.replaced), (1, 2));
         assert_eq!(frame.top[0].name(), "class 3");
-        assert_eq!(frame.region.expect("one").to_string(), "1,2,3,4");
+        assert_eq!(frame.region.as_deref(), Some("1,2,3,4"));
+        assert_eq!(frame.state, Some(Some("cat".into())));
         let Record::Switch(switch) = read(
             r#"{"event":"switch","time":"t","from":"r0","to":"r16","reason":"over_budget","latency_us":1,"budget_us":2}"#,
         ) else {
@@ -209,6 +213,10 @@ mod tests {
             read(r#"{"event":"frame"}"#),
             Record::Frame(Frame::default())
         );
+        let Record::Frame(unsure) = read(r#"{"event":"frame","state":null}"#) else {
+            panic!("no frame")
+        };
+        assert_eq!(unsure.state, Some(None));
         let embedding = read(r#"{"event":"frame","embedding":[0.5,0.5]}"#);
         assert_eq!(embedding, Record::Frame(Frame::default()));
         assert!(serde_json::from_str::<Record>("[]").is_err());

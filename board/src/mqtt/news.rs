@@ -135,7 +135,7 @@ impl News {
     fn frame(&mut self, now: Instant, frame: &Frame) {
         let view = View {
             source: frame.source.clone(),
-            region: frame.region,
+            region: frame.region.clone(),
         };
         if self.states.get(&view).is_some_and(|state| state.decided) || frame.state.is_some() {
             return;
@@ -169,7 +169,7 @@ impl News {
     fn state(&mut self, now: Instant, change: &StateChange) {
         let view = View {
             source: change.source.clone(),
-            region: change.region,
+            region: change.region.clone(),
         };
         let confidence = change.best.map(|best| best.confidence);
         let more = json!({"confidence": confidence, "since": change.since, "time": change.time});

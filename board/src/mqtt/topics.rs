@@ -1,6 +1,5 @@
 //! Names of topics.
 
-use crate::link::Region;
 use std::collections::BTreeMap;
 
 /// Most views that have topics: sources times regions.
@@ -44,13 +43,13 @@ pub(super) fn part(name: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct View {
     pub(super) source: String,
-    pub(super) region: Option<Region>,
+    pub(super) region: Option<String>,
 }
 
 impl View {
     /// For people.
     pub(super) fn title(&self) -> String {
-        match self.region {
+        match &self.region {
             Some(region) => format!("{} at {region}", self.source),
             None => self.source.clone(),
         }

@@ -70,7 +70,6 @@ struct FrameEvent<'a> {
     schedule: Option<&'a str>,
     top: &'a [Class],
     unknown: bool,
-    state: Option<&'a str>,
     latency_us: f64,
     age_us: Option<f64>,
     /// A JPEG in base64.
@@ -91,7 +90,6 @@ pub(super) fn frame(frame: &Frame, picture: Option<&Picture>) -> Bytes {
         schedule: frame.schedule.as_deref(),
         top: &frame.top[..frame.top.len().min(CLASSES)],
         unknown: frame.unknown,
-        state: frame.state.as_deref(),
         latency_us: frame.latency_us,
         age_us: frame.age_us,
         picture: picture.map(|picture| base64(&picture.jpeg)),

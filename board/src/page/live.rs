@@ -2,7 +2,7 @@
 
 use super::recent::{Every, Rate, Times};
 use super::totals::Totals;
-use crate::link::{CameraStatus, Class, Frame, Record, Region, Sensors, StateChange, Switch};
+use crate::link::{CameraStatus, Class, Frame, Record, Sensors, StateChange, Switch};
 use crate::wire::Hello;
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
@@ -23,7 +23,7 @@ const NOTICES: usize = 30;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) struct View {
     pub(super) source: String,
-    pub(super) region: Option<Region>,
+    pub(super) region: Option<String>,
 }
 
 /// What was seen in a view.
@@ -196,9 +196,9 @@ impl Live {
             return;
         };
         seen.rate.frame(now);
-        if frame.state.is_some() {
+        if let Some(state) = &frame.state {
             seen.decides = true;
-            seen.state.clone_from(&frame.state);
+            seen.state.clone_from(state);
         }
         if seen.sampling.is_due(now) {
             if seen.history.len() == SAMPLES {
@@ -212,7 +212,7 @@ impl Live {
     fn state(&mut self, now: Instant, change: &StateChange) {
         let view = View {
             source: change.source.clone(),
-            region: change.region,
+            region: change.region.clone(),
         };
         let state = change.state.as_deref().unwrap_or("nothing sure");
         let text = match change.best {
@@ -294,7 +294,7 @@ impl View {
     pub(super) fn of(frame: &Frame) -> Self {
         Self {
             source: frame.source.clone(),
-            region: frame.region,
+            region: frame.region.clone(),
         }
     }
 }
@@ -302,7 +302,7 @@ impl View {
 /// For people.
 impl std::fmt::Display for View {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.region {
+        match &self.region {
             Some(region) => write!(f, "{} at {region}", self.source),
             None => self.source.fmt(f),
         }

@@ -125,16 +125,13 @@ fn sources(out: &mut Text, live: &Live) {
         "What is seen: 1 for the state of each view.",
     );
     for (view, seen) in &live.views {
-        let region = view
-            .region
-            .map(|region| region.to_string())
-            .unwrap_or_default();
+        let region = view.region.as_deref().unwrap_or_default();
         if let Some(state) = &seen.state {
             out.sample(
                 name,
                 &[
                     ("source", &view.source),
-                    ("region", &region),
+                    ("region", region),
                     ("state", state),
                 ],
                 1.0,
@@ -222,6 +219,11 @@ fn sensors(out: &mut Text, live: &Live) {
     out.family(name, Kind::Gauge, "Temperature of each thermal zone.");
     for zone in &sensors.temperatures {
         out.sample(name, &[("zone", &zone.name)], zone.celsius);
+    }
+    let name = "mergevit_over_currents_total";
+    out.family(name, Kind::Counter, "Over-current events of each supply.");
+    for supply in &sensors.over_currents {
+        out.sample(name, &[("supply", &supply.name)], supply.events as f64);
     }
     let throttled = "Causes for which the board throttles itself now.";
     out.one(
@@ -339,7 +341,7 @@ mod tests {
                 FRAME,
                 r#"{"event":"switch","from":"r0","to":"r1","reason":"over_budget","budget_us":20000}"#,
                 r#"{"event":"sensors","watts":7.5,"rails":[{"name":"VDD_IN","watts":7.5}],
-                    "temperatures":[{"name":"tj","celsius":51.5}],"gpu_load":0.25,"throttled":["cpu-alert"]}"#,
+                    "temperatures":[{"name":"tj","celsius":51.5}],"gpu_load":0.25,"throttled":["cpu-alert"],"over_currents":[{"name":"oc1","events":3}]}"#,
                 r#"{"event":"camera","source":"camera0","status":"lost"}"#,
             ],
         );
@@ -359,6 +361,7 @@ mod tests {
             "mergevit_power_watts 7.5",
             "mergevit_temperature_celsius{zone=\"tj\"} 51.5",
             "mergevit_throttling_causes 1",
+            "mergevit_over_currents_total{supply=\"oc1\"} 3",
             "mergevit_latency_seconds_bucket{le=\"0.001\"} 0",
             "mergevit_latency_seconds_bucket{le=\"0.002\"} 1",
             "mergevit_latency_seconds_bucket{le=\"+Inf\"} 1",

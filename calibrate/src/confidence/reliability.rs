@@ -61,11 +61,79 @@ impl Reliability {
         let sum: f64 = self.bins.iter().map(distance).sum();
         (images > 0).then(|| sum / images as f64)
     }
+
+    /// The expected calibration error that as many answers of the same confidences would show by chance alone if each
+    /// confidence were exactly the probability of being right. What is below is not told from 0 by so few images.
+    pub fn error_by_chance(&self) -> Option<f64> {
+        let images = self.images();
+        let distance = |bin: &Bin| match bin.images {
+            0 => 0.0,
+            n => mean_deviation(n, bin.confidence / n as f64),
+        };
+        let sum: f64 = self.bins.iter().map(distance).sum();
+        (images > 0).then(|| sum / images as f64)
+    }
+}
+
+/// How far a binomial number, of `n` trials with probability `p`, lies from its mean on average: De Moivre's
+/// `2 m C(n, m) p^m (1 - p)^(n - m + 1)` with `m = floor(n p) + 1` (Diaconis & Zabell, Closed Form Summation for Classical
+/// Distributions, Statistical Science 6, 1991).
+fn mean_deviation(n: u64, p: f64) -> f64 {
+    let m = (n as f64 * p) as u64 + 1;
+    if !(p > 0.0 && p < 1.0) || m > n {
+        return 0.0;
+    }
+    let choose = |k: u64| ((n - m + k) as f64 / k as f64).ln();
+    let ln_choose: f64 = (1..=m).map(choose).sum();
+    let ln_power = m as f64 * p.ln() + (n - m + 1) as f64 * (-p).ln_1p();
+    2.0 * m as f64 * (ln_choose + ln_power).exp()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn chance_moves_the_share_that_is_right() {
+        // One answer of 3/4: right, 1/4 away, three times of four; wrong, 3/4 away, else.
+        assert!((mean_deviation(1, 0.75) - 0.375).abs() < 1e-12);
+        let by_sum = |n: u64, p: f64| -> f64 {
+            let choose = |k: u64| (1..=k).fold(1.0, |all, i| all * (n - k + i) as f64 / i as f64);
+            let of = |k: u64| choose(k) * p.powi(k as i32) * (1.0 - p).powi((n - k) as i32);
+            let distance = |k: u64| of(k) * (k as f64 - n as f64 * p).abs();
+            (0..=n).map(distance).sum()
+        };
+        for (n, p) in [
+            (1, 0.5),
+            (7, 0.3),
+            (40, 0.925),
+            (40, 0.99),
+            (100, 0.01),
+            (60, 0.5),
+        ] {
+            let (found, expected) = (mean_deviation(n, p), by_sum(n, p));
+            assert!(
+                (found - expected).abs() < 1e-9 * expected,
+                "{n} {p}: {found}"
+            );
+        }
+        assert_eq!((mean_deviation(9, 0.0), mean_deviation(9, 1.0)), (0.0, 0.0));
+    }
+
+    #[test]
+    fn chance_counts_for_less_with_more_images() {
+        let of = |images: usize| {
+            let mut own = Reliability::default();
+            (0..images).for_each(|image| own.add(0.8, image % 5 != 0));
+            own.error_by_chance().unwrap()
+        };
+        assert!((of(400) / of(100) - 0.5).abs() < 0.01);
+        assert_eq!(Reliability::default().error_by_chance(), None);
+        // All sure: nothing is left to chance.
+        let mut sure = Reliability::default();
+        sure.add(1.0, true);
+        assert_eq!(sure.error_by_chance(), Some(0.0));
+    }
 
     #[test]
     fn what_is_as_sure_as_it_is_right_has_no_error() {

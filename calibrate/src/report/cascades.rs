@@ -44,6 +44,7 @@ pub(super) fn confidence(report: &Report) -> Table {
             temperature,
             percent(Some(own.ece?)),
             percent(own.ece_uncalibrated),
+            percent(own.ece_by_chance),
         ])
     };
     let header = [
@@ -51,6 +52,7 @@ pub(super) fn confidence(report: &Report) -> Table {
         "temperature",
         "calibration error %",
         "without temperature %",
+        "by chance alone %",
     ];
     Table {
         header: header.map(String::from).into(),

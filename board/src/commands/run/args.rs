@@ -16,9 +16,10 @@ use std::str::FromStr;
                         \x20 mergevit run -m model.mvit -s file:photos/ --json\n\
                         \x20 ffmpeg -i film.mp4 -pix_fmt yuv420p -f yuv4mpegpipe - | mergevit run -m model.mvit -s y4m:-")]
 pub(crate) struct Args {
-    /// Take flags from the table [run] of a TOML file; those on the command line win
+    /// Take flags from the table [run] of a TOML file; those on the command line win. What --page and --mqtt start has
+    /// tables of its own there, [page] and [mqtt]
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     #[command(flatten)]
     pub(super) model: ModelArgs,
     /// v4l2:DEVICE, file:FOLDER-OR-IMAGE, y4m:PATH, mjpeg:PATH or raw:FORMAT:WIDTHxHEIGHT:PATH, where PATH '-' is

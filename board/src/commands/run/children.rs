@@ -14,12 +14,18 @@ pub(super) fn start(args: &Args, socket: Option<&Socket>) -> Result<Vec<Supervis
     let path = socket.path().as_os_str();
     let common = |name: &str, built: bool| -> Result<Vec<OsString>, Failure> {
         match built {
-            true => Ok(vec![
-                name.into(),
-                "--with-parent".into(),
-                "--socket".into(),
-                path.into(),
-            ]),
+            true => {
+                let mut line: Vec<OsString> = vec![
+                    name.into(),
+                    "--with-parent".into(),
+                    "--socket".into(),
+                    path.into(),
+                ];
+                if let Some(config) = &args.config {
+                    line.extend(["--config".into(), config.into()]);
+                }
+                Ok(line)
+            }
             false => Err(Failure::Usage(format!(
                 "--{name}: this mergevit was built without it, so without `--features {name}`"
             ))),

@@ -191,13 +191,16 @@ impl Session {
     }
 
     /// Waits until the next batch may be taken, or until the loop is to stop.
-    fn pace(&self) {
+    fn pace(&mut self) {
         while !self.around.control.is_stopped() {
-            let left = self.due.saturating_duration_since(Instant::now());
+            let now = Instant::now();
+            // Far apart as frames may be, the service manager hears of the loop in time.
+            self.around.supervisor.alive(now);
+            let left = self.due.saturating_duration_since(now);
             if left.is_zero() {
                 break;
             }
-            std::thread::park_timeout(left);
+            std::thread::park_timeout(left.min(PATIENCE));
         }
     }
 

@@ -36,7 +36,7 @@ export function span(seconds) {
 export const ago = (seconds) => (seconds < 1.5 ? "just now" : `${span(seconds)} ago`);
 
 // What tells views apart.
-export const keyOf = (view) => (view.region ? `${view.source} at ${view.region.join(",")}` : view.source);
+export const keyOf = (view) => (view.region ? `${view.source} at ${view.region}` : view.source);
 
 // Fills a list of pairs: [[term, value], ...].
 export function pairs(list, entries) {

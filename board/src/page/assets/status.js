@@ -45,6 +45,7 @@ export function setSensors(sensors) {
   pairs(by("details"), [
     ...(sensors.gpu_clock_hz != null ? [["GPU clock", `${(sensors.gpu_clock_hz / 1e6).toFixed(0)}\u202fMHz`]] : []),
     ...sensors.rails.map((rail) => [rail.name, `${rail.watts.toFixed(2)}\u202fW`]),
+    ...sensors.over_currents.filter((supply) => supply.events).map((supply) => [`over-current ${supply.name}`, supply.events.toLocaleString("en")]),
     ...sensors.temperatures.map((zone) => [zone.name, `${zone.celsius.toFixed(1)}\u202f°C`]),
   ]);
   const throttled = by("throttled");

@@ -243,6 +243,7 @@ impl Outcome {
             temperature: confidence.map(|own| f64::from(own.temperature)),
             ece: confidence.map(|own| own.ece),
             ece_uncalibrated: confidence.map(|own| own.ece_before),
+            ece_by_chance: self.assessment.reliability.error_by_chance(),
             reliability: ReliabilityBin::of(&self.assessment.reliability),
             merging: schedule.merging.clone(),
             merged: cost.merged,

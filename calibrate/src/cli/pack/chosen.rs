@@ -8,7 +8,7 @@ use super::cascades::{self, Chosen, NoCascade};
 use super::front::Front;
 use super::judged::Judged;
 use super::merging;
-use super::named::ScheduleArgs;
+use super::named::{ScheduleArgs, auto_name};
 use crate::schedules::{Cost, Unit};
 use mergevit_runtime::{Cascade, Schedule};
 
@@ -68,7 +68,7 @@ impl Judged<'_> {
         self.console.say(&merging::text(&schedules));
         self.console.say(&cascades::text(&cascades));
         let advice = match args.is_auto() {
-            true => advice_of_search(args, &cascades),
+            true => advice_of_search(args.wanted_share(), &schedules, &cascades),
             false => "hint: --merge auto searches schedules that lose less on such images; --agreement 99 adds a \
                       cascade, which runs frames again where merging leaves it unsure\n"
                 .into(),
@@ -104,17 +104,81 @@ fn unused(
     place.filter(|_| !is_used)
 }
 
-/// What there is to do where no searched schedule keeps its promise at the wanted cost.
-fn advice_of_search(args: &ScheduleArgs, cascades: &[(f64, Result<Chosen, NoCascade>)]) -> String {
-    let wanted = 100.0 * args.wanted_share();
+/// What there is to do where a schedule does not keep its promise: to take the one searched at the cost `wanted`, a share of
+/// no merging's, if that does, or a cascade.
+fn advice_of_search(
+    wanted: f64,
+    schedules: &[Schedule],
+    cascades: &[(f64, Result<Chosen, NoCascade>)],
+) -> String {
+    let name = auto_name(wanted);
+    let wanted = 100.0 * wanted;
+    let searched = schedules.iter().find(|own| own.name == name);
+    if let Some(effect) = searched.and_then(|own| own.merging.as_ref())
+        && !merging::breaks_promise(effect)
+    {
+        let kept = merging::kept(effect);
+        return format!("hint: --schedule {name} keeps {kept}, at {wanted:.0} % of the cost\n");
+    }
     let cheapest = cascades.iter().filter_map(|(_, made)| made.as_ref().ok());
     match cheapest.min_by(|a, b| a.share.total_cmp(&b.share)) {
         Some(Chosen { cascade, share }) => format!(
-            "hint: where no schedule keeps enough at {wanted:.0} % of the cost, --schedule {} does, at {:.0} % on average\n",
+            "hint: no schedule keeps enough at {wanted:.0} % of the cost; --schedule {} is chosen to keep {} % of decisions, at {:.0} % of the cost on average\n",
             cascade.name,
+            100.0 * cascade.wanted_agreement,
             100.0 * share
         ),
         None => "hint: ask for a milder cost with --gmac or --latency, or give such images to --images as the model will see\n"
             .into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mergevit_runtime::MergingEffect;
+
+    /// The schedule searched at 60 %, which keeps so many of the decisions.
+    fn searched(agreement: f64) -> [Schedule; 1] {
+        let mut schedule = Schedule::new("auto-60", vec![0, 8]);
+        schedule.merging = Some(MergingEffect {
+            dataset: "set".into(),
+            images: 100,
+            agreement: Some(agreement),
+            signal_to_noise_db: Some(20.0),
+        });
+        [schedule]
+    }
+
+    #[test]
+    fn a_searched_schedule_that_keeps_enough_is_advised_before_a_cascade() {
+        let cascade = Cascade {
+            name: "cascade".into(),
+            first: "auto-60".into(),
+            then: "r0".into(),
+            threshold: 1.0,
+            wanted_agreement: 0.99,
+            dataset: "set".into(),
+            images: 100,
+            agreement: 1.0,
+            second_runs: 0.1,
+        };
+        let made = [(
+            0.99,
+            Ok(Chosen {
+                cascade,
+                share: 0.7,
+            }),
+        )];
+        let advice = advice_of_search(0.6, &searched(0.99), &made);
+        assert!(
+            advice.contains("--schedule auto-60 keeps 99.00 %"),
+            "{advice}"
+        );
+        let advice = advice_of_search(0.6, &searched(0.95), &made);
+        let expected = "--schedule cascade is chosen to keep 99 % of decisions, at 70 % of";
+        assert!(advice.contains(expected), "{advice}");
+        let advice = advice_of_search(0.6, &searched(0.95), &[]);
+        assert!(advice.contains("milder cost"), "{advice}");
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn kept(effect: &MergingEffect) -> String {
     let images = effect.images;
     match (effect.agreement, effect.signal_to_noise_db) {
         (Some(p), _) => format!(
-            "{:.1} % ± {:.1} % of {}",
+            "{:.2} % ± {:.2} % of {}",
             100.0 * p,
             100.0 * standard_error(p, images),
             Count(images, "decision")
@@ -116,7 +116,7 @@ pub(super) fn warn_of_losses(schedules: &[Schedule], advice: &str) {
         .any(|own| own.agreement.is_some())
     {
         true => format!(
-            "{:.1} %, so that accuracy loses 1.2 points at most",
+            "{:.2} %, so that accuracy loses 1.2 points at most",
             100.0 * PROMISED_AGREEMENT
         ),
         false => format!("{PROMISED_SIGNAL_TO_NOISE_DB} dB"),
@@ -153,7 +153,7 @@ mod tests {
     fn what_is_kept_is_said_with_its_error() {
         assert_eq!(
             kept(&effect(Some(0.96875), Some(12.0))),
-            "96.9 % ± 1.1 % of 256 decisions"
+            "96.88 % ± 1.09 % of 256 decisions"
         );
         assert_eq!(kept(&effect(None, Some(12.0))), "12.0 dB on 256 images");
     }

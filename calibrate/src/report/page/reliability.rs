@@ -49,6 +49,9 @@ fn caption(schedule: &ScheduleReport) -> String {
             100.0 * before
         );
     }
+    if let Some(chance) = schedule.ece_by_chance {
+        text += &format!("; {:.2} % would be chance", 100.0 * chance);
+    }
     text
 }
 

@@ -205,6 +205,7 @@ fn measured(evaluation: &Evaluation<'_>, schedule: &Schedule, tally: &Tally) -> 
             .map(|own| own.temperature.into()),
         ece: tally.reliability().expected_error(),
         ece_uncalibrated: tally.uncalibrated().expected_error(),
+        ece_by_chance: tally.reliability().error_by_chance(),
         reliability: ReliabilityBin::of(tally.reliability()),
         merging: schedule.merging.clone(),
         gmac: cost.gmac,

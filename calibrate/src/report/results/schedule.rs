@@ -55,6 +55,8 @@ pub struct ScheduleReport {
     pub ece: Option<f64>,
     /// The same with a temperature of 1.
     pub ece_uncalibrated: Option<f64>,
+    /// [What chance alone](crate::confidence::Reliability::error_by_chance) would leave of `ece` on so many images.
+    pub ece_by_chance: Option<f64>,
     /// Confidence against accuracy, in bins of equal width, with the temperature; empty without labels.
     pub reliability: Vec<ReliabilityBin>,
     /// What merging alone costs, if the pack says so.
