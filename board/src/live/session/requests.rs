@@ -63,7 +63,10 @@ impl Session {
         self.around.supervisor.ready();
         match held {
             Some(held) => self.hold(Hold::Choice(held), model),
-            None => Ok(self.tell_clients()),
+            None => {
+                self.tell_clients();
+                Ok(())
+            }
         }
     }
 
