@@ -106,11 +106,13 @@ impl Link {
     ///
     /// # Errors
     /// If the run is away or does not listen.
+    #[cfg(any(test, feature = "page"))]
     pub(crate) fn send(&self, command: &Command) -> Result<(), SendError> {
         self.line().send(command)
     }
 
     /// Asks for pictures, or for none; a run that is away hears of it when it is back.
+    #[cfg(any(test, feature = "page"))]
     pub(crate) fn watch(&self, watching: bool) {
         let mut line = self.line();
         if line.watching != watching {

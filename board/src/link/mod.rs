@@ -5,7 +5,9 @@ mod machine;
 mod parent;
 mod record;
 
-pub(crate) use connection::{Link, Listener, SendError};
+#[cfg(feature = "page")]
+pub(crate) use connection::SendError;
+pub(crate) use connection::{Link, Listener};
 pub(crate) use machine::machine_name;
 pub(crate) use parent::end_with_parent;
 pub(crate) use record::{CameraStatus, Frame, Record, Sensors, StateChange};

@@ -133,6 +133,7 @@ class Publisher:
                     client["socket"].sendall(message(record, *parts))
                 except OSError:
                     self.clients.remove(client)
+                    client["socket"].close()
 
     def switch(self, name, reason, **more):
         before, self.schedule, self.held = self.schedule, name, reason == "held"

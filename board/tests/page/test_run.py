@@ -23,12 +23,12 @@ class Run(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.path = str(Path(folder.name) / "socket")
 
-    def start(self):
+    def start(self, *arguments):
         """`mergevit run` on the embedded model's kind of picture, again and again."""
         program = Program(
             MERGEVIT, "run", "--model", ASSETS / "garments.mvit", "--source", f"file:{ASSETS / 'pullover.png'}",
             "--loop", "--fps-limit", "10", "--threads", "1", "--schedule", "r16", "--socket", self.path,
-            stdout=subprocess.DEVNULL,
+            *arguments, stdout=subprocess.DEVNULL,
         )
         self.addCleanup(program.kill)
         return program
@@ -71,6 +71,22 @@ class Run(unittest.TestCase):
         self.assertRegex(metrics, r'mergevit_frames_total\{source="[^"]+"\} [1-9]')
         self.assertIn("mergevit_records_unreadable_total 0\n", metrics)
         self.assertEqual(browser.said, [])
+
+    def test_a_run_takes_its_page_along(self):
+        run = self.start("--page", "127.0.0.1:0")
+        address = run.said(r"http://(127\.0\.0\.1:\d+)/").group(1)
+
+        def health():
+            try:
+                return get(address, "/healthz")[0]
+            except ConnectionError:
+                return None
+
+        wait("the run", lambda: health() == 200)
+        self.assertEqual(get(address, "/snapshot.jpg")[0], 200)
+        # However it ends.
+        run.process.kill()
+        wait("the page's end", lambda: health() is None)
 
 
 if __name__ == "__main__":
