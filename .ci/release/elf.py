@@ -1,6 +1,12 @@
-"""What a program asks of the machine that it runs on."""
+#!/usr/bin/env python3
+"""What a program asks of the machine that it runs on.
+
+usage: .ci/release/elf.py PROGRAM...      fails where one needs a newer glibc than is allowed
+"""
 
 import re
+import sys
+from pathlib import Path
 
 from dependencies import run
 
@@ -36,3 +42,13 @@ def libraries(program):
 
 def dotted(version):
     return ".".join(map(str, version))
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:] or sys.exit(__doc__.strip()):
+        path = Path(argument).resolve()
+        try:
+            check_glibc(path)
+        except ValueError as error:
+            sys.exit(str(error))
+        print(f"{argument}: glibc {dotted(glibc(path))} or newer")

@@ -35,7 +35,7 @@ enum Command {
     /// Classify image files, one line per image
     Classify(classify::Args),
     /// Classify live frames from a camera, a folder, a Y4M stream or a raw pipe
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// Serve a page to watch a run on, and its metrics for Prometheus
     #[cfg(feature = "page")]
     Page(page::Args),

@@ -5,12 +5,12 @@ pub use crate::sources::fuzzing::{mjpeg, raw, source, y4m};
 pub use crate::wire::fuzzing::wire;
 
 use crate::cli::Cli;
-use crate::config_file;
+use crate::config_file::Reader;
 use crate::failure::USAGE;
 use clap::error::ErrorKind;
-use clap::{Command, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 use std::cell::RefCell;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -21,7 +21,18 @@ thread_local! {
         command.build();
         command
     });
+
+    static CONFIG: RefCell<Reader> = RefCell::new(Reader::new(&Cli::command()));
+
+    /// What a command line with `run` alone gives.
+    static NOTHING: ArgMatches = {
+        let lenient = Cli::command().ignore_errors(true);
+        let matches = lenient.try_get_matches_from(RUN).expect("errors are ignored");
+        matches.subcommand().expect("it is run").1.clone()
+    };
 }
+
+const RUN: [&str; 2] = ["mergevit", "run"];
 
 /// A command line, its arguments separated by zero bytes: it is accepted, asks for help or the version, or is
 /// refused as wrong usage with a message.
@@ -43,16 +54,15 @@ pub fn config(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    let program = Cli::command();
-    let line = ["mergevit", "run"];
-    let lenient = program.clone().ignore_errors(true);
-    let given = lenient.try_get_matches_from(line);
-    let given = given.expect("errors are ignored");
-    let (name, given) = given.subcommand().expect("it is run");
-    match config_file::words(&program, name, given, Path::new("f"), text) {
+    let path = Path::new("f");
+    let words = CONFIG
+        .with_borrow_mut(|reader| NOTHING.with(|nothing| reader.words("run", nothing, path, text)));
+    match words {
         Ok(words) => {
-            let line = line.into_iter().map(Into::into).chain(words);
-            if let Err(error) = program.try_get_matches_from(line) {
+            let line = RUN.into_iter().map(Into::into).chain(words);
+            let line: Vec<OsString> = line.collect();
+            let matches = COMMAND.with_borrow_mut(|command| command.try_get_matches_from_mut(line));
+            if let Err(error) = matches {
                 let kinds = [
                     ErrorKind::MissingRequiredArgument,
                     ErrorKind::ArgumentConflict,

@@ -35,7 +35,11 @@ mod supervisor;
 mod telemetry;
 #[cfg_attr(
     not(any(feature = "page", feature = "mqtt")),
-    allow(dead_code, reason = "without a client, a run alone speaks it")
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "without a client, a run alone speaks it"
+    )
 )]
 mod wire;
 

@@ -44,7 +44,10 @@ fn a_goal_chooses_the_schedule() {
     let first = |goal: &[&str]| {
         let mut run = fixture.source(&endless());
         let finished = finish(run.args(["--json", "--max-frames", "1"]).args(goal)).code(0);
-        (finished.json()[1]["schedule"].clone(), finished.stderr())
+        let lines = finished.json();
+        let frame = lines.iter().find(|line| line["event"] == "frame");
+        let frame = frame.expect("a frame was classified");
+        (frame["schedule"].clone(), finished.stderr())
     };
     assert_eq!(first(&["--target-fps", "1"]).0, "r0");
     let (schedule, stderr) = first(&["--target-fps", "100000"]);
@@ -117,6 +120,16 @@ fn what_the_board_draws_is_told_and_added_up() {
     );
     let (energy, each) = energy.zip(each).expect("both are known");
     assert!(energy > 0.0 && (energy / 20.0 - each).abs() < 1e-9);
+}
+
+#[test]
+fn goals_that_cannot_be_met_are_told() {
+    let fixture = fixture();
+    let mut run = fixture.source(&endless());
+    run.args(["--json", "--target-fps", "100000"]);
+    let goals = until(&mut run, |record| record["event"] == "goals");
+    schema::events(std::slice::from_ref(&goals));
+    assert_eq!(goals["missed"], serde_json::json!(["target-fps"]));
 }
 
 #[test]

@@ -247,6 +247,7 @@ fn a_part_of_a_frame_has_its_pixels() {
             PixelFormat::Rgb | PixelFormat::Bgr | PixelFormat::Grey => (1, 1),
             PixelFormat::Yuyv | PixelFormat::Uyvy => (2, 1),
             PixelFormat::Nv12 | PixelFormat::Nv21 | PixelFormat::I420 => (2, 2),
+            other => panic!("{other:?} is new"),
         };
         let check = |part: FrameLayout, x: usize, y: usize| {
             let part = Frame::with_layout(part, &data[..part.bytes()]).unwrap();

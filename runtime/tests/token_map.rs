@@ -214,8 +214,8 @@ fn under_a_cascade_the_map_is_of_the_schedule_that_counts() {
         agreement: 1.0,
         second_runs: 0.5,
     });
-    let bytes = writer.with_cascades(cascades.to_vec()).to_bytes().unwrap();
-    let pack = || Pack::from_memory(bytes.clone()).unwrap();
+    let writer = writer.with_cascades(cascades.to_vec());
+    let pack = || Pack::from_memory(writer.to_bytes().unwrap()).unwrap();
     let device = test_device(Options::default());
     let mut engines = [
         options("cpu").build(pack()).unwrap(),

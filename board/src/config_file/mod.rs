@@ -48,21 +48,11 @@ pub(crate) fn expand(program: &Command, args: Vec<OsString>) -> Result<Vec<OsStr
     let (Some(path), Some(place)) = (path, place) else {
         return Ok(args);
     };
-    let words = words(program, name, given, path, &read(path)?)?;
+    let text = read(path)?;
+    let words = Reader::new(program).words(name, given, path, &text)?;
     let mut args = args;
     args.splice(place + 1..place + 1, words);
     Ok(args)
-}
-
-/// What the `text` of a file says of command `name`, beside what was `given`.
-pub(crate) fn words(
-    program: &Command,
-    name: &str,
-    given: &ArgMatches,
-    path: &Path,
-    text: &str,
-) -> Result<Vec<OsString>, ConfigError> {
-    Reader::new(program).words(name, given, Source { path, text })
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
@@ -81,38 +71,47 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     }
 }
 
-/// Reads files for a program.
-struct Reader<'a> {
-    /// As it was defined: it parses.
-    program: &'a Command,
+/// Reads files for a program. Making one takes longer than reading.
+pub(crate) struct Reader {
     /// With global flags in each command: it lists.
     built: Command,
+    /// With no flag required: it judges values.
+    lenient: Command,
 }
 
-impl<'a> Reader<'a> {
-    fn new(program: &'a Command) -> Self {
+impl Reader {
+    /// For what this program takes.
+    pub(crate) fn new(program: &Command) -> Self {
+        let optional = |command: Command| command.mut_args(|argument| argument.required(false));
+        let mut lenient = program.clone().mut_subcommands(optional);
         let mut built = program.clone();
+        lenient.build();
         built.build();
-        Self { program, built }
+        Self { built, lenient }
     }
 
-    /// What a file says of command `name`, beside what was `given`. Looks through the tables of other commands as well.
-    fn words(
-        &self,
+    /// What the `text` of a file says of command `name`, beside what was `given`. Looks through the tables of other
+    /// commands as well.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if it says what the command does not take.
+    pub(crate) fn words(
+        &mut self,
         name: &str,
         given: &ArgMatches,
-        source: Source<'_>,
+        path: &Path,
+        text: &str,
     ) -> Result<Vec<OsString>, ConfigError> {
-        let document = DeTable::parse(source.text)
+        let source = Source { path, text };
+        let document = DeTable::parse(text)
             .map_err(|error| source.error(error.span().unwrap_or(0..0), error.message()))?;
+        let commands: Vec<&Command> = flags::configured(&self.built).collect();
         let mut words = Vec::new();
         for (key, value) in document.get_ref() {
-            let mut commands = flags::configured(&self.built);
-            let Some(command) = commands.find(|command| command.get_name() == key.get_ref()) else {
-                let names: Vec<_> = flags::configured(&self.built)
-                    .map(Command::get_name)
-                    .collect();
-                let suggestion = flags::suggestion(key.get_ref(), names.into_iter());
+            let named = |command: &&&Command| command.get_name() == key.get_ref();
+            let Some(command) = commands.iter().find(named) else {
+                let names = commands.iter().map(|command| command.get_name());
+                let suggestion = flags::suggestion(key.get_ref(), names);
                 let message = format!("there is no table `{}`; {suggestion}", key.get_ref());
                 return Err(source.error(key.span(), message));
             };
@@ -122,55 +121,51 @@ impl<'a> Reader<'a> {
                 return Err(source.error(key.span(), message));
             };
             let given = (command.get_name() == name).then_some(given);
-            words.extend(self.table(command, table, given, source)?);
+            let table = table_words(&mut self.lenient, command, table, given, source)?;
+            words.extend(table);
         }
         Ok(words)
     }
+}
 
-    /// What a table says; nothing if it is another command's, for which nothing is `given`.
-    fn table(
-        &self,
-        command: &Command,
-        table: &DeTable<'_>,
-        given: Option<&ArgMatches>,
-        source: Source<'_>,
-    ) -> Result<Vec<OsString>, ConfigError> {
-        let mut all = Vec::new();
-        for (key, value) in table {
-            let name = key.get_ref().as_ref();
-            let Some(flag) = flags::of(command).find(|flag| flag.name() == name) else {
-                let names: Vec<_> = flags::of(command).map(|flag| flag.name()).collect();
-                let suggestion = flags::suggestion(name, names.into_iter());
-                let message = format!("`{}` has no `{name}`; {suggestion}", command.get_name());
-                return Err(source.error(key.span(), message));
-            };
-            let error = |reason: &dyn Display| {
-                let message = format!("{name}: {reason}");
-                source.error(value.span(), message)
-            };
-            let words = flag.words(value).map_err(|wrong| error(&wrong))?;
-            self.check(command, &words)
-                .map_err(|reason| error(&reason))?;
-            if given.is_some_and(|given| !is_overruled(command, flag, given)) {
-                all.extend(words);
-            }
+/// What a table says; nothing if it is another command's, for which nothing is `given`.
+fn table_words(
+    lenient: &mut Command,
+    command: &Command,
+    table: &DeTable<'_>,
+    given: Option<&ArgMatches>,
+    source: Source<'_>,
+) -> Result<Vec<OsString>, ConfigError> {
+    let mut all = Vec::new();
+    for (key, value) in table {
+        let name = key.get_ref().as_ref();
+        let Some(flag) = flags::of(command).find(|flag| flag.name() == name) else {
+            let names: Vec<_> = flags::of(command).map(|flag| flag.name()).collect();
+            let suggestion = flags::suggestion(name, names.into_iter());
+            let message = format!("`{}` has no `{name}`; {suggestion}", command.get_name());
+            return Err(source.error(key.span(), message));
+        };
+        let error = |reason: &dyn Display| {
+            let message = format!("{name}: {reason}");
+            source.error(value.span(), message)
+        };
+        let words = flag.words(value).map_err(|wrong| error(&wrong))?;
+        check(lenient, command, &words).map_err(|reason| error(&reason))?;
+        if given.is_some_and(|given| !is_overruled(command, flag, given)) {
+            all.extend(words);
         }
-        Ok(all)
     }
+    Ok(all)
+}
 
-    /// Lets the command judge the values of one flag, as if no other were needed.
-    fn check(&self, command: &Command, words: &[OsString]) -> Result<(), String> {
-        let name = command.get_name().to_owned();
-        let lenient = self.program.clone().mut_subcommand(&name, |command| {
-            command.mut_args(|argument| argument.required(false))
-        });
-        let line = [self.program.get_name().into(), name.into()];
-        let line = line.into_iter().chain(words.iter().cloned());
-        match lenient.try_get_matches_from(line) {
-            Err(error) if JUDGED.contains(&error.kind()) => Err(reason(&error)),
-            // What it needs or excludes is judged together with the other flags.
-            _ => Ok(()),
-        }
+/// Lets the command judge the values of one flag, as if no other were needed.
+fn check(lenient: &mut Command, command: &Command, words: &[OsString]) -> Result<(), String> {
+    let line = [lenient.get_name(), command.get_name()].map(OsString::from);
+    let line = line.into_iter().chain(words.iter().cloned());
+    match lenient.try_get_matches_from_mut(line) {
+        Err(error) if JUDGED.contains(&error.kind()) => Err(reason(&error)),
+        // What it needs or excludes is judged together with the other flags.
+        _ => Ok(()),
     }
 }
 

@@ -98,6 +98,10 @@ fn each_kind_of_flag_is_said_as_on_a_command_line() {
     assert_eq!(words, expected);
     let words = added(text, "program -v page --config=FILE").expect("the same file");
     assert_eq!(words, ["--listen=[::1]:80"]);
+    let words = added("run.top = 1_0\nrun.fps-limit = +1_2.5", LINE);
+    let mut words = words.expect("numbers as TOML has them");
+    words.sort();
+    assert_eq!(words, ["--fps-limit=+12.5", "--top=10"]);
     let words = added("run.source = 'one'", LINE).expect("one of a list");
     assert_eq!(words, ["--source=one"]);
 }
@@ -301,7 +305,7 @@ fn the_installed_file_and_all_that_it_suggests_are_accepted() {
             let given = lenient.try_get_matches_from(["mergevit", name]);
             let given = given.expect("errors are ignored");
             let (_, given) = given.subcommand().expect("the command");
-            let words = words(&program, name, given, &path, &own);
+            let words = Reader::new(&program).words(name, given, &path, &own);
             let words = words.expect("a file without mistakes");
             let line = ["mergevit", name].map(OsString::from).into_iter();
             let line: Vec<_> = line.chain(words).collect();

@@ -107,7 +107,7 @@ fn watch(mut child: Child, ended: &AtomicBool, name: &str, again: impl Fn() -> i
             match again() {
                 Ok(child) => break child,
                 Err(error) => {
-                    output::warning(&format_args!("cannot start `mergevit {name}`: {error}"))
+                    output::warning(&format_args!("cannot start `mergevit {name}`: {error}"));
                 }
             }
         };

@@ -17,6 +17,7 @@ mod control;
 mod decide;
 mod energy;
 mod feed;
+mod goals;
 mod hello;
 mod measure;
 mod model;

@@ -3,7 +3,7 @@
 use super::control::Hold;
 use super::model::Model;
 use super::publisher::Record;
-use crate::governor::{GoalError, Goals, Governor, HoldError, Reason, Switch};
+use crate::governor::{GoalError, Goals, Governor, HoldError, Missed, Reason, Switch};
 use crate::output::{self, Time};
 use mergevit_runtime::RunError;
 use serde::Serialize;
@@ -74,6 +74,8 @@ pub(crate) struct Schedules {
     own: usize,
     current: usize,
     held: Option<usize>,
+    /// What was told to be missed.
+    missed: Missed,
     begin: Instant,
     /// Of the last batch.
     latency: Duration,
@@ -98,6 +100,7 @@ impl Schedules {
             own,
             current,
             held: None,
+            missed: Missed::default(),
             begin: Instant::now(),
             latency: Duration::ZERO,
         })
@@ -199,6 +202,13 @@ impl Schedules {
             self.current = switch.to;
         }
         Ok(switch)
+    }
+
+    /// Goals that are missed, if those are others than when this was asked last.
+    pub(super) fn newly_missed(&mut self) -> Option<Missed> {
+        let missed = self.governor.as_ref()?.missed();
+        let before = std::mem::replace(&mut self.missed, missed);
+        (missed != before).then_some(missed)
     }
 
     /// Says of goals that will be missed from the start.

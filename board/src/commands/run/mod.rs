@@ -47,38 +47,21 @@ fn run(args: &Args) -> Result<(), Failure> {
         schedules.map_err(|error| Failure::Usage(format!("--min-accuracy: {error}")))?;
     let saver = saver(args, &sources)?;
     let (feeds, captures) = feeds(args, sources)?;
-    // A private folder goes after its socket.
-    let folder = match args.needs_socket() && args.service.socket.is_none() {
-        true => Some(PrivateFolder::make()?),
-        false => None,
-    };
-    let path = args
-        .service
-        .socket
-        .clone()
-        .or_else(|| folder.as_ref().map(PrivateFolder::socket));
-    let socket = path.as_deref().map(Socket::bind).transpose()?;
+    let door = Door::open(args)?;
+    let socket = door.socket.as_ref();
     control.connect(feeds.iter().map(|feed| Arc::clone(feed.exchange())));
     // Until here a signal ends the process: reading a file may wait for ever if it is a pipe.
     live::listen(&control)?;
-    let descriptions: Vec<&str> = feeds.iter().map(Feed::description).collect();
-    start::announce(
-        "run",
-        &model.engine,
-        Some(&descriptions.join(", ")),
-        args.json,
-    )?;
+    announce(args, &model, &feeds)?;
     schedules.warn();
     let options = publishing(args, &feeds, &model, sensing.as_ref());
     let mut publisher = Publisher::new(options, &control)?;
     let sources = live::sources(&feeds);
-    let greeting = socket
-        .as_ref()
-        .map(|_| Arc::new(Greeting::new(hello(&model, &sources))));
-    if let (Some(socket), Some(greeting)) = (&socket, &greeting) {
+    let greeting = socket.map(|_| Arc::new(Greeting::new(hello(&model, &sources))));
+    if let (Some(socket), Some(greeting)) = (socket, &greeting) {
         publisher.serve(socket, greeting)?;
     }
-    let children = children::start(args, socket.as_ref())?;
+    let children = children::start(args, socket)?;
     let place = Place {
         greeting: greeting.clone(),
         sources,
@@ -107,8 +90,40 @@ fn run(args: &Args) -> Result<(), Failure> {
 
     control.stop_sources();
     let finished = finish(args, end, &mut session, &model);
-    drop((children, socket, folder));
+    // In this order: they read the socket.
+    drop(children);
+    drop(door);
     finished
+}
+
+/// Says what runs.
+fn announce(args: &Args, model: &Model, feeds: &[Feed]) -> Result<(), Failure> {
+    let sources: Vec<&str> = feeds.iter().map(Feed::description).collect();
+    let sources = sources.join(", ");
+    start::announce("run", &model.engine, Some(&sources), args.json)
+}
+
+/// Where clients find the run.
+struct Door {
+    /// Removed before the folder that it may be in.
+    socket: Option<Socket>,
+    _folder: Option<PrivateFolder>,
+}
+
+impl Door {
+    /// The socket that the arguments name; one in a private folder if only what they start is to know of it; or none.
+    fn open(args: &Args) -> Result<Self, Failure> {
+        let named = args.service.socket.clone();
+        let folder = match args.needs_socket() && named.is_none() {
+            true => Some(PrivateFolder::make()?),
+            false => None,
+        };
+        let path = named.or_else(|| folder.as_ref().map(PrivateFolder::socket));
+        Ok(Self {
+            socket: path.as_deref().map(Socket::bind).transpose()?,
+            _folder: folder,
+        })
+    }
 }
 
 /// How the model is loaded for these sources.
@@ -190,8 +205,11 @@ fn unsaid(error: PublishError) -> Failure {
     }
 }
 
+/// What fills the exchanges of feeds, in their order.
+type Captures = Vec<Box<dyn Capture>>;
+
 /// The sources' exchanges, and what is to fill them.
-fn feeds(args: &Args, sources: Vec<Source>) -> Result<(Vec<Feed>, Vec<Box<dyn Capture>>), Failure> {
+fn feeds(args: &Args, sources: Vec<Source>) -> Result<(Vec<Feed>, Captures), Failure> {
     let mut captures = Vec::with_capacity(sources.len());
     let mut feeds = Vec::with_capacity(sources.len());
     for (named, source) in args.source.iter().zip(sources) {

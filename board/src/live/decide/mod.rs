@@ -94,11 +94,11 @@ impl Decider {
         } else if cast.vote == Vote::Nothing {
             return None;
         }
-        let agreeing = || self.casts.iter().filter(|other| other.vote == cast.vote);
+        let agreeing = || self.in_order().filter(|other| other.vote == cast.vote);
         if agreeing().count() < self.rules.consensus.needed {
             return None;
         }
-        let since = agreeing().map(|cast| cast.captured).min()?;
+        let since = agreeing().next()?.captured;
         let now = Account {
             state: cast.vote,
             since,
@@ -126,6 +126,12 @@ impl Decider {
             },
             before: Some(before),
         })
+    }
+
+    /// The last votes, the oldest first.
+    fn in_order(&self) -> impl Iterator<Item = &Cast> {
+        let (newer, older) = self.casts.split_at(self.next);
+        older.iter().chain(newer)
     }
 
     fn keep(&mut self, cast: Cast) {

@@ -245,8 +245,11 @@ impl Publisher {
             Form::Json => Ok(0),
         };
         let text = text.map_err(PublishError::Output)?;
-        serde_json::to_writer(&mut self.line, record)
-            .map_err(|error| PublishError::Output(error.into()))?;
+        // Where nobody reads JSON there is none.
+        if self.options.form == Form::Json || self.options.pictures.is_some() {
+            serde_json::to_writer(&mut self.line, record)
+                .map_err(|error| PublishError::Output(error.into()))?;
+        }
         self.make_room();
         if self.shared.failed.load(Ordering::Acquire) {
             return Err(PublishError::Output(self.shared.take_failure()));

@@ -58,13 +58,14 @@ pub(super) fn start(
 /// Writes every record to its end.
 fn write(reader: &mut Reader, form: Form, line: &mut Line, out: &mut impl Write) -> io::Result<()> {
     while !reader.is_at_end() {
-        match reader.next() {
-            Some(received) => {
-                line.clear();
-                compose(&received, form, line)?;
-                out.write_all(line.bytes())?;
-            }
-            None => std::thread::park(),
+        if let Some(received) = reader.next() {
+            line.clear();
+            compose(&received, form, line)?;
+            out.write_all(line.bytes())?;
+        } else if !reader.is_at_end() {
+            // Not without this look: records that nobody wants may have been the last, and the call that wakes this
+            // thread for the end may be spent.
+            std::thread::park();
         }
         publish_progress(reader);
     }

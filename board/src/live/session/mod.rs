@@ -168,6 +168,7 @@ impl Session {
         self.renew(model)?;
         self.obey(model)?;
         self.sense(model)?;
+        self.tell_goals()?;
         self.take()?;
         if self.batch.is_empty() {
             if self.feeds.iter().all(|feed| feed.ended().is_some()) {

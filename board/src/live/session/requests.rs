@@ -3,6 +3,7 @@
 use super::{End, Session, Surroundings};
 use crate::governor::Switch;
 use crate::live::control::Hold;
+use crate::live::goals::GoalsRecord;
 use crate::live::model::Model;
 use crate::live::pack_watch::Watch;
 use crate::live::publisher::Kind;
@@ -62,7 +63,10 @@ impl Session {
         self.around.supervisor.ready();
         match held {
             Some(held) => self.hold(Hold::Choice(held), model),
-            None => Ok(self.tell_clients()),
+            None => {
+                self.tell_clients();
+                Ok(())
+            }
         }
     }
 
@@ -94,6 +98,17 @@ impl Session {
         self.tell_clients();
         let record = SwitchRecord::new(&model.choices, &switch);
         Ok(self.around.publisher.publish(Kind::Event, &record)?)
+    }
+
+    /// Tells which goals are missed, where that has changed.
+    pub(super) fn tell_goals(&mut self) -> Result<(), End> {
+        match self.schedules.newly_missed() {
+            Some(missed) => {
+                let record = GoalsRecord::new(missed);
+                Ok(self.around.publisher.publish(Kind::Event, &record)?)
+            }
+            None => Ok(()),
+        }
     }
 
     pub(super) fn tell_clients(&self) {
