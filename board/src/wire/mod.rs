@@ -22,5 +22,5 @@ mod receiver;
 pub(crate) use command::{Command, CommandBuffer, CommandError};
 pub(crate) use header::{HeaderError, encode, message_bytes};
 pub(crate) use hello::{Hello, PROTOCOL, ScheduleInfo, SourceInfo};
-#[cfg(any(test, fuzzing, feature = "page", feature = "mqtt"))]
+#[cfg(any(feature = "page", feature = "mqtt"))]
 pub(crate) use receiver::{Message, Receiver, WireError};
