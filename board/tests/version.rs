@@ -68,10 +68,17 @@ fn the_long_version_names_commit_features_and_target() {
     );
     let start = concat!("mergevit ", env!("CARGO_PKG_VERSION"), " (");
     assert!(version.starts_with(start), "{version}");
-    let features = if cfg!(feature = "camera") {
-        "camera"
-    } else {
+    let known = [
+        ("camera", cfg!(feature = "camera")),
+        ("mqtt", cfg!(feature = "mqtt")),
+        ("page", cfg!(feature = "page")),
+    ];
+    let built = known.iter().filter(|(_, is_built)| *is_built);
+    let features = built.map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let features = if features.is_empty() {
         "none"
+    } else {
+        &features
     };
     assert!(
         version.contains(&format!("; features: {features}; ")),
