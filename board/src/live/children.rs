@@ -2,7 +2,7 @@
 //!
 //! A child reads the run's socket. It ends with the run, however that ends: its standard input is a pipe that the run holds.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, USAGE};
 use crate::{output, seal, supervisor};
 use std::ffi::OsString;
 use std::io;
@@ -92,6 +92,13 @@ fn watch(mut child: Child, ended: &AtomicBool, name: &str, again: impl Fn() -> i
                 _ => std::thread::park_timeout(LOOK),
             }
         };
+        if status.code() == Some(i32::from(USAGE)) {
+            // It has said what is wrong, and would say it again.
+            output::error(&format_args!(
+                "`mergevit {name}` cannot run like this; the run goes on without it"
+            ));
+            return;
+        }
         if begin.elapsed() >= WELL {
             wait = BACK_OFF.0;
         }
@@ -189,6 +196,16 @@ mod tests {
         let child = start("/bin/sh".into(), arguments).expect("it starts");
         wait_for(folder.path(), 2);
         drop(child);
+    }
+
+    #[test]
+    fn a_child_that_refuses_its_arguments_is_not_started_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let arguments = shell(folder.path(), "exit 2");
+        let mut child = start("/bin/sh".into(), arguments).expect("it starts");
+        let thread = child.thread.take().expect("it watches");
+        thread.join().expect("it ends by itself");
+        assert_eq!(starts(folder.path()).len(), 1);
     }
 
     #[test]
