@@ -56,6 +56,11 @@ impl Failure {
         }
     }
 
+    /// A thread was refused.
+    pub(crate) fn thread(error: &io::Error) -> Self {
+        Self::work(&format_args!("cannot start a thread: {error}"))
+    }
+
     /// What failed, and why, without advice.
     pub(crate) fn reason(&self) -> String {
         match self {

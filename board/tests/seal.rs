@@ -10,10 +10,10 @@ mod seal;
 #[global_allocator]
 static ALLOCATOR: seal::SealedAllocator = seal::SealedAllocator;
 
-use seal::{Overflow, Scratch, exempt, seal};
+use seal::{Overflow, Scratch, exempt, seal, spawn_exempt};
 use std::hint::black_box;
 use std::process::{Command, Output};
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 /// Prefix of an argument that names a case; no filter of test names looks like it.
@@ -27,6 +27,7 @@ fn main() {
         Some("other-thread") => other_thread(),
         Some("growing") => growing(),
         Some("exempt") => exempted(),
+        Some("exempt-thread") => exempt_thread(),
         Some("freeing") => freeing(),
         Some("scratch") => scratch(),
         Some("scratch-kept") => scratch_kept(),
@@ -56,6 +57,7 @@ fn judge() {
     }
     let allowed = [
         "exempt",
+        "exempt-thread",
         "freeing",
         "scratch",
         "scratch-kept",
@@ -136,6 +138,20 @@ fn exempted() {
     exempt(|| allocate(1));
     drop(seal);
     allocate(1);
+}
+
+fn exempt_thread() {
+    let sealed = Arc::new(Barrier::new(2));
+    let own = Arc::clone(&sealed);
+    let work = move || {
+        own.wait();
+        allocate(1);
+    };
+    let thread = spawn_exempt("exempt", work).expect("a thread starts");
+    let seal = seal();
+    sealed.wait();
+    thread.join().expect("it ends");
+    drop(seal);
 }
 
 fn freeing() {

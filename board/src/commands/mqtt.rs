@@ -61,8 +61,7 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
         machine,
     };
     if args.with_parent {
-        link::end_with_parent()
-            .map_err(|error| Failure::work(&format_args!("cannot start a thread: {error}")))?;
+        link::end_with_parent().map_err(|error| Failure::thread(&error))?;
     }
     let ready = || output::note(&format!("connected to {}", args.broker));
     mqtt::serve(settings, ready)

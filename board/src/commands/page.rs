@@ -51,8 +51,7 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     let mut names = own_names(&link::machine_name());
     names.extend_from_slice(&args.hosts);
     if args.with_parent {
-        link::end_with_parent()
-            .map_err(|error| Failure::work(&format_args!("cannot start a thread: {error}")))?;
+        link::end_with_parent().map_err(|error| Failure::thread(&error))?;
     }
     let ready = |address| output::note(&format!("the page is at http://{address}/"));
     page::serve(&args.socket, args.listen, Guard::new(&names, token), ready)

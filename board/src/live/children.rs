@@ -47,17 +47,9 @@ pub(crate) fn start(program: PathBuf, arguments: Vec<OsString>) -> Result<Superv
     let first = spawn(&program, &arguments).map_err(cannot)?;
     let ended = Arc::new(AtomicBool::new(false));
     let own = Arc::clone(&ended);
-    let (started, starts) = std::sync::mpsc::sync_channel(1);
     let title = name.clone();
-    let watch = move || {
-        let _ = started.send(());
-        watch(first, &own, &title, || spawn(&program, &arguments));
-    };
-    let thread = std::thread::Builder::new()
-        .name("child".into())
-        .spawn(move || seal::exempt(watch))
-        .map_err(cannot)?;
-    let _ = starts.recv();
+    let watch = move || watch(first, &own, &title, || spawn(&program, &arguments));
+    let thread = seal::spawn_exempt("child", watch).map_err(cannot)?;
     Ok(Supervised {
         ended,
         thread: Some(thread),

@@ -108,20 +108,13 @@ impl Reloader {
     pub(crate) fn start(loading: Loading, place: Place) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let own = Arc::clone(&shared);
-        let (started, starts) = std::sync::mpsc::sync_channel(1);
-        let handle = std::thread::Builder::new()
-            .name("reload".into())
-            .spawn(move || {
-                seal::exempt(|| {
-                    let _ = started.send(());
-                    let mut hello = None;
-                    loop {
-                        std::thread::park();
-                        own.work(&loading, &place, &mut hello);
-                    }
-                });
-            })?;
-        let _ = starts.recv();
+        let handle = seal::spawn_exempt("reload", move || {
+            let mut hello = None;
+            loop {
+                std::thread::park();
+                own.work(&loading, &place, &mut hello);
+            }
+        })?;
         Ok(Self {
             thread: handle.thread().clone(),
             shared,

@@ -20,10 +20,7 @@ pub(crate) fn listen(control: &Arc<Control>) -> Result<(), Failure> {
     let wanted = wanted.into_iter().filter(|&signal| !ignored.has(signal));
     let mut signals = Signals::new(wanted).map_err(failure)?;
     let control = Arc::clone(control);
-    let (started, starts) = std::sync::mpsc::sync_channel(1);
     let wait = move || {
-        // The sender's room is reserved, so this waits for nobody.
-        let _ = started.send(());
         for signal in signals.forever() {
             match signal {
                 SIGHUP => control.reload(),
@@ -32,12 +29,7 @@ pub(crate) fn listen(control: &Arc<Control>) -> Result<(), Failure> {
             }
         }
     };
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || seal::exempt(wait))
-        .map_err(failure)?;
-    // A thread allocates when it starts, which must be before the loop is sealed.
-    let _ = starts.recv();
+    seal::spawn_exempt("signals", wait).map_err(failure)?;
     Ok(())
 }
 

@@ -95,18 +95,8 @@ impl Saver {
             ended: AtomicBool::new(false),
         });
         let own = Arc::clone(&shared);
-        let (started, starts) = std::sync::mpsc::sync_channel(1);
-        let spawned = std::thread::Builder::new()
-            .name("save".into())
-            .spawn(move || {
-                seal::exempt(|| {
-                    let _ = started.send(());
-                    own.write_all();
-                });
-            });
-        let refused = |error| Failure::work(&format_args!("cannot start a thread: {error}"));
-        let handle = spawned.map_err(refused)?;
-        let _ = starts.recv();
+        let handle = seal::spawn_exempt("save", move || own.write_all());
+        let handle = handle.map_err(|error| Failure::thread(&error))?;
         Ok(Self {
             shared,
             thread: handle.thread().clone(),

@@ -1,10 +1,9 @@
 //! The allocator that can be sealed: proof, at run time, that the live loop does not allocate.
 //!
 //! [`SealedAllocator`] is the program's global allocator and wraps the system's. While a [`Seal`] lives, an
-//! allocation on any thread aborts the process with a backtrace on stderr. Two kinds of threads may allocate
-//! nevertheless: those inside [`exempt`], for image files and for reopening a camera, and the one that
-//! waits for signals. A thread with [`Scratch`] memory allocates from that, and from nowhere else. Freeing is always
-//! allowed.
+//! allocation on any thread aborts the process with a backtrace on stderr. Threads inside [`exempt`] may allocate
+//! nevertheless: for image files, say, for reopening a camera, or because they wait for signals or serve clients. A
+//! thread with [`Scratch`] memory allocates from that, and from nowhere else. Freeing is always allowed.
 //!
 //! Without a seal, an allocation costs two relaxed loads more, and one a look at the blocks of scratch memory.
 
@@ -16,16 +15,14 @@ use scratch::Served;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::cell::Cell;
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread::{Builder, JoinHandle};
 
 /// The system's allocator, behind the seal.
 #[derive(Debug)]
 pub struct SealedAllocator;
-
-/// The thread on which the `ctrlc` crate waits for signals. It is not part of the loop, and it allocates when
-/// it starts, which may be after the loop does.
-const SIGNALS: &str = "ctrl-c";
 
 static SEALED: AtomicBool = AtomicBool::new(false);
 
@@ -62,6 +59,27 @@ pub(crate) fn exempt<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
+/// Starts a thread that may allocate even under the seal. Returns once it runs `work`, since before that it allocates
+/// without being exempt.
+///
+/// # Errors
+/// The thread was refused.
+pub(crate) fn spawn_exempt(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let (started, starts) = mpsc::sync_channel(1);
+    let thread = Builder::new().name(name.into()).spawn(move || {
+        exempt(|| {
+            // The channel has room, so this waits for nobody.
+            let _ = started.send(());
+            work();
+        });
+    })?;
+    let _ = starts.recv();
+    Ok(thread)
+}
+
 #[inline]
 fn check(bytes: usize) {
     if SEALED.load(Ordering::Relaxed) {
@@ -78,9 +96,6 @@ fn check_thread(bytes: usize) {
     }
     EXEMPT.set(true);
     let thread = std::thread::current();
-    if thread.name() == Some(SIGNALS) {
-        return;
-    }
     let backtrace = Backtrace::force_capture();
     let name = thread.name().unwrap_or("unnamed");
     let mut text = Vec::new();
@@ -90,7 +105,7 @@ fn check_thread(bytes: usize) {
         "mergevit: allocation of {bytes} bytes while the allocator is sealed, on thread {name}:\n\
          {backtrace}hint: this is a bug in mergevit; --no-seal runs without the check"
     );
-    let _ = std::io::stderr().write_all(&text);
+    let _ = io::stderr().write_all(&text);
     std::process::abort();
 }
 

@@ -15,7 +15,6 @@ use crate::sources::{self, Capture, Exchange, Source, SourceSpec};
 use crate::supervisor::Supervisor;
 use crate::{model, output, seal, start};
 use mergevit_runtime::words::Count;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,7 +36,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     let sources: Vec<Source> = sources.collect::<Result<_, _>>()?;
     args.check_regions(&sources)?;
     let control = Control::new();
-    let sensing = Sensing::start(&args.sensors).map_err(|error| no_thread(&error))?;
+    let sensing = Sensing::start(&args.sensors).map_err(|error| Failure::thread(&error))?;
     args.check_power(sensing.as_ref())?;
     let loading = loading(args, &sources, &control);
     let mut model = loading.build(pack)?;
@@ -66,7 +65,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         greeting: greeting.clone(),
         sources,
     };
-    let reloader = Reloader::start(loading, place).map_err(|error| no_thread(&error))?;
+    let reloader = Reloader::start(loading, place).map_err(|error| Failure::thread(&error))?;
     let supervisor = Supervisor::from_environment();
     supervisor.ready();
     let surroundings = Surroundings {
@@ -81,7 +80,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     let mut session = Session::new(feeds, args.settings(), schedules, surroundings);
     for (feed, capture) in session.feeds().iter().zip(captures) {
         let started = feed.exchange().start(capture);
-        started.map_err(|error| no_thread(&error))?;
+        started.map_err(|error| Failure::thread(&error))?;
     }
 
     let seal = (!args.no_seal).then(seal::seal);
@@ -172,10 +171,6 @@ fn saver(args: &Args, sources: &[Source]) -> Result<Option<Saver>, Failure> {
         .as_deref()
         .map(start)
         .transpose()
-}
-
-fn no_thread(error: &io::Error) -> Failure {
-    Failure::work(&format_args!("cannot start a thread: {error}"))
 }
 
 /// Says how the run ended, once everybody has read what came before.

@@ -157,8 +157,8 @@ impl Publisher {
             control: Arc::clone(control),
         });
         let reader = Reader::new(&shared, options.changes_only);
-        let writer = stdout::start(reader, options.form, out)
-            .map_err(|error| Failure::work(&format_args!("cannot start a thread: {error}")))?;
+        let writer =
+            stdout::start(reader, options.form, out).map_err(|error| Failure::thread(&error))?;
         Ok(Self {
             picture: Vec::with_capacity(options.pictures.map_or(0, |pictures| pictures.bytes)),
             records,
@@ -181,8 +181,8 @@ impl Publisher {
         greeting: &Arc<Greeting>,
     ) -> Result<(), Failure> {
         let threads = socket.serve(&self.shared, greeting);
-        let refused = |error| Failure::work(&format_args!("cannot start a thread: {error}"));
-        self.readers.extend(threads.map_err(refused)?);
+        let threads = threads.map_err(|error| Failure::thread(&error))?;
+        self.readers.extend(threads);
         Ok(())
     }
 

@@ -77,16 +77,8 @@ impl Socket {
         for _ in 0..CLIENTS {
             let listener = self.listener.try_clone()?;
             let (shared, greeting) = (Arc::clone(shared), Arc::clone(greeting));
-            let (started, starts) = std::sync::mpsc::sync_channel(1);
-            let handle = std::thread::Builder::new()
-                .name("client".into())
-                .spawn(move || {
-                    seal::exempt(|| {
-                        let _ = started.send(());
-                        accept(&listener, &shared, &greeting);
-                    });
-                })?;
-            let _ = starts.recv();
+            let serve = move || accept(&listener, &shared, &greeting);
+            let handle = seal::spawn_exempt("client", serve)?;
             threads.push(handle.thread().clone());
         }
         Ok(threads)
