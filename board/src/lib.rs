@@ -11,6 +11,7 @@ mod commands;
 mod config_file;
 #[cfg(test)]
 mod documented;
+mod every;
 mod failure;
 mod file_name;
 #[cfg(any(test, fuzzing))]

@@ -4,6 +4,7 @@
 //! Sending neither waits nor allocates: it is for the sealed loop. A child process must not inherit the variables
 //! ([`VARIABLES`]), or it would speak for the service.
 
+use crate::every::Every;
 use std::env;
 use std::ffi::OsStr;
 use std::io;
@@ -22,9 +23,8 @@ const SIGNS: u32 = 4;
 #[derive(Debug, Default)]
 pub(crate) struct Supervisor {
     socket: Option<UnixDatagram>,
-    /// From one sign of life to the next, if the manager waits for them.
-    interval: Option<Duration>,
-    last: Option<Instant>,
+    /// When a sign of life is due, if the manager waits for them.
+    signs: Option<Every>,
 }
 
 impl Supervisor {
@@ -52,8 +52,7 @@ impl Supervisor {
         socket.set_nonblocking(true)?;
         Ok(Self {
             socket: Some(socket),
-            interval,
-            last: None,
+            signs: interval.map(Every::new),
         })
     }
 
@@ -74,12 +73,7 @@ impl Supervisor {
 
     /// The loop is not stuck. To be called as often as one likes; a few times within the manager's limit it is sent.
     pub(crate) fn alive(&mut self, now: Instant) {
-        let Some(interval) = self.interval else {
-            return;
-        };
-        let due = |last| now.saturating_duration_since(last) >= interval;
-        if self.last.is_none_or(due) {
-            self.last = Some(now);
+        if self.signs.as_mut().is_some_and(|signs| signs.is_due(now)) {
             self.send(b"WATCHDOG=1");
         }
     }

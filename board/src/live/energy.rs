@@ -1,6 +1,7 @@
 //! What the board draws, as records, and how much of it a frame takes.
 
 use super::publisher::Record;
+use crate::every::Every;
 use crate::output::{self, Time};
 use crate::sensors::{Meter, Reading, Sensors, View};
 use serde::Serialize;
@@ -41,10 +42,10 @@ pub(crate) struct Energy {
 pub(crate) struct Sensing {
     meter: Meter,
     reading: Reading,
-    /// When the next record is due.
-    due: Instant,
-    /// When power is to be minded again.
-    fresh: Instant,
+    /// When a record is due.
+    due: Every,
+    /// When power is to be minded.
+    fresh: Every,
     /// Energy and frames at the record before.
     before: (Option<f64>, u64),
 }
@@ -62,8 +63,8 @@ impl Sensing {
         let meter = sensors.spawn()?;
         Ok(Some(Self {
             reading: meter.latest(),
-            due: Instant::now() + INTERVAL,
-            fresh: Instant::now(),
+            due: Every::after(Instant::now(), INTERVAL),
+            fresh: Every::new(FRESH),
             before: (meter.joules(), 0),
             meter,
         }))
@@ -76,12 +77,10 @@ impl Sensing {
 
     /// The same, once in a while: [`None`] if that was asked for a moment ago.
     pub(super) fn fresh_watts(&mut self) -> Option<f64> {
-        let now = Instant::now();
-        if now < self.fresh {
-            return None;
+        match self.fresh.is_due(Instant::now()) {
+            true => self.watts(),
+            false => None,
         }
-        self.fresh = now + FRESH;
-        self.watts()
     }
 
     /// Most bytes of a record.
@@ -93,11 +92,9 @@ impl Sensing {
 
     /// The record that is due, after so many frames.
     pub(super) fn record(&mut self, frames: u64) -> Option<SensorsRecord<'_>> {
-        let now = Instant::now();
-        if now < self.due {
+        if !self.due.is_due(Instant::now()) {
             return None;
         }
-        self.due = now + INTERVAL;
         self.reading = self.meter.latest();
         let joules = self.meter.joules();
         let (joules_before, frames_before) = self.before;

@@ -1,5 +1,6 @@
 //! Watches the pack under the live loop. Nothing here allocates.
 
+use crate::every::Every;
 use crate::output;
 use mergevit_runtime::{Pack, PackChanged};
 use std::time::{Duration, Instant};
@@ -12,14 +13,14 @@ const REPLACED: &str = "the pack was replaced or removed; this run keeps the one
 /// What is known of the pack's file.
 #[derive(Debug)]
 pub(super) struct Watch {
-    due: Instant,
+    due: Every,
     replaced: bool,
 }
 
 impl Watch {
     pub(super) fn new() -> Self {
         Self {
-            due: Instant::now(),
+            due: Every::new(INTERVAL),
             replaced: false,
         }
     }
@@ -28,8 +29,7 @@ impl Watch {
     /// replaced, which is how it should be.
     pub(super) fn check(&mut self, pack: &Pack) -> Result<(), PackChanged> {
         pack.check()?;
-        if !self.replaced && Instant::now() >= self.due {
-            self.due = Instant::now() + INTERVAL;
+        if !self.replaced && self.due.is_due(Instant::now()) {
             self.replaced = pack.is_replaced();
             if self.replaced {
                 output::note(REPLACED);

@@ -2,12 +2,13 @@
 
 use super::publisher::Picture;
 use mergevit_kernels::frame::{Frame, Preprocessor};
+use mergevit_kernels::memory::zeroed;
 use mergevit_runtime::inspect::TokenMapper;
 use mergevit_runtime::{Engine, OutOfMemory, Output, RunError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Least time between frames that are watched: looking takes time from the loop.
-const INTERVAL: Duration = Duration::from_millis(100);
+/// Least time between batches that are watched: looking takes time from the loop.
+pub(super) const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Room for what is watched of a batch.
 pub(super) struct Watched {
@@ -31,11 +32,10 @@ impl Watched {
         let config = engine.pack().config();
         let geometry = config.geometry().expect("a valid pack preprocesses");
         let image_bytes = config.image_bytes();
-        let zeroed = mergevit_kernels::memory::zeroed;
         Ok(Self {
             preprocessor: Preprocessor::new(geometry, max_frame.0, max_frame.1),
             pixels: zeroed(max_batch * image_bytes, "pictures")?,
-            tokens: mergevit_kernels::memory::zeroed(max_batch * mapper.patches(), "pictures")?,
+            tokens: zeroed(max_batch * mapper.patches(), "pictures")?,
             mapper,
             image_bytes,
         })
@@ -69,28 +69,5 @@ impl Watched {
             pixels: &self.pixels[image * self.image_bytes..][..self.image_bytes],
             tokens: &self.tokens[image * patches..][..patches],
         }
-    }
-}
-
-/// Says which batches are watched.
-#[derive(Debug)]
-pub(super) struct Watching {
-    due: Instant,
-}
-
-impl Watching {
-    pub(super) fn new() -> Self {
-        Self {
-            due: Instant::now(),
-        }
-    }
-
-    /// Whether the batch that is begun now is to be watched.
-    pub(super) fn starts(&mut self, now: Instant) -> bool {
-        let starts = now >= self.due;
-        if starts {
-            self.due = now + INTERVAL;
-        }
-        starts
     }
 }

@@ -4,7 +4,7 @@ use super::events;
 use super::live::{Live, Run, View};
 use super::metrics;
 use super::picture::Picture;
-use super::recent::Every;
+use crate::every::Every;
 use crate::link::{Frame, Link, Listener, Record, SendError};
 use crate::wire::{Command, Hello, Message};
 use axum::body::Bytes;

@@ -1,7 +1,8 @@
 //! What the page knows of the run: the sum of the records so far.
 
-use super::recent::{Every, Rate, Times};
+use super::recent::{Rate, Times};
 use super::totals::Totals;
+use crate::every::Every;
 use crate::link::{CameraStatus, Class, Frame, Record, Sensors, StateChange, Switch};
 use crate::wire::Hello;
 use serde::Serialize;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Times that a distribution is of: half a minute at 30 frames per second.
 const KEPT: usize = 1024;
@@ -106,36 +106,10 @@ impl Rate {
     }
 }
 
-/// Lets one thing in every interval through.
-#[derive(Debug)]
-pub(super) struct Every {
-    interval: Duration,
-    last: Option<Instant>,
-}
-
-impl Every {
-    pub(super) fn new(interval: Duration) -> Self {
-        Self {
-            interval,
-            last: None,
-        }
-    }
-
-    /// Whether the interval since the last one is over; if it is, the next begins.
-    pub(super) fn is_due(&mut self, now: Instant) -> bool {
-        let due = self
-            .last
-            .is_none_or(|last| now.saturating_duration_since(last) >= self.interval);
-        if due {
-            self.last = Some(now);
-        }
-        due
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn a_distribution_is_of_the_last_times() {
@@ -176,13 +150,5 @@ mod tests {
         assert_eq!(rate.frames_per_second(at(3000)), Some(20.0));
         assert_eq!(rate.frames_per_second(at(5000)), Some(10.0));
         assert_eq!(rate.frames_per_second(at(3_600_000)), Some(0.0));
-    }
-
-    #[test]
-    fn things_pass_at_intervals() {
-        let begin = Instant::now();
-        let mut every = Every::new(Duration::from_millis(100));
-        let passed = (0..100).filter(|&ms| every.is_due(begin + Duration::from_millis(ms * 5)));
-        assert_eq!(passed.count(), 5);
     }
 }

@@ -3,6 +3,7 @@
 mod record;
 mod requests;
 
+use crate::every::Every;
 use crate::live::batch::{Batch, Images};
 use crate::live::control::Control;
 use crate::live::decide::Rules;
@@ -18,7 +19,7 @@ use crate::live::schedules::Schedules;
 use crate::live::states::States;
 use crate::live::summary::Tally;
 use crate::live::uncertain::Saver;
-use crate::live::watched::Watching;
+use crate::live::watched;
 use crate::output::{self, Clipped};
 use crate::records::{ErrorRecord, REASON};
 use crate::sources::{Next, Slot, SourceError};
@@ -98,7 +99,8 @@ pub(crate) struct Session {
     schedules: Schedules,
     states: Option<States>,
     watch: Watch,
-    watching: Watching,
+    /// When a batch may be watched.
+    watching: Every,
     batch: Batch,
     /// Why a feed ended.
     reason: Clipped,
@@ -128,7 +130,7 @@ impl Session {
             schedules,
             states,
             watch: Watch::new(),
-            watching: Watching::new(),
+            watching: Every::new(watched::INTERVAL),
             reason: Clipped::new(REASON),
             last_end: None,
             due: Instant::now(),
@@ -299,7 +301,7 @@ impl Session {
         if frames.is_empty() {
             return Ok(None);
         }
-        let is_watched = self.around.publisher.is_watched() && self.watching.starts(begin);
+        let is_watched = self.around.publisher.is_watched() && self.watching.is_due(begin);
         let Model {
             engine,
             answers,
