@@ -4,6 +4,7 @@ mod connection;
 mod machine;
 mod parent;
 mod record;
+mod view;
 
 #[cfg(feature = "page")]
 pub(crate) use connection::SendError;
@@ -13,3 +14,4 @@ pub(crate) use parent::end_with_parent;
 pub(crate) use record::{CameraStatus, Frame, Record, Sensors, StateChange};
 #[cfg(feature = "page")]
 pub(crate) use record::{Class, Switch};
+pub(crate) use view::View;

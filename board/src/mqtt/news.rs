@@ -4,8 +4,8 @@
 //! that whoever reads it sees that some passed unheard.
 
 use super::discovery::{Device, Entity};
-use super::topics::{Parts, View};
-use crate::link::{CameraStatus, Frame, Record, Sensors, StateChange};
+use super::topics::Parts;
+use crate::link::{CameraStatus, Frame, Record, Sensors, StateChange, View};
 use crate::wire::Hello;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,10 +133,7 @@ impl News {
 
     /// Where nothing is decided, a frame's best class is the state.
     fn frame(&mut self, now: Instant, frame: &Frame) {
-        let view = View {
-            source: frame.source.clone(),
-            region: frame.region.clone(),
-        };
+        let view = View::of(frame);
         if self.states.get(&view).is_some_and(|state| state.decided) || frame.state.is_some() {
             return;
         }
@@ -167,10 +164,7 @@ impl News {
     }
 
     fn state(&mut self, now: Instant, change: &StateChange) {
-        let view = View {
-            source: change.source.clone(),
-            region: change.region.clone(),
-        };
+        let view = View::of_change(change);
         let confidence = change.best.map(|best| best.confidence);
         let more = json!({"confidence": confidence, "since": change.since, "time": change.time});
         self.tell_state(now, view, change.state.clone(), true, more);
@@ -188,7 +182,7 @@ impl News {
             return;
         };
         if is_new {
-            self.configure(&self.device.state(&part, &view.title()));
+            self.configure(&self.device.state(&part, &view.to_string()));
         }
         let state = self.states.entry(view).or_default();
         state.decided |= decided;

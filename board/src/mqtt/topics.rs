@@ -1,5 +1,6 @@
 //! Names of topics.
 
+use crate::link::View;
 use std::collections::BTreeMap;
 
 /// Most views that have topics: sources times regions.
@@ -39,23 +40,6 @@ pub(super) fn part(name: &str) -> String {
     }
 }
 
-/// What is classified: a source, or a part of its frames.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct View {
-    pub(super) source: String,
-    pub(super) region: Option<String>,
-}
-
-impl View {
-    /// For people.
-    pub(super) fn title(&self) -> String {
-        match &self.region {
-            Some(region) => format!("{} at {region}", self.source),
-            None => self.source.clone(),
-        }
-    }
-}
-
 /// A topic's part for each view, no two the same.
 #[derive(Debug, Default)]
 pub(super) struct Parts(BTreeMap<View, String>);
@@ -69,7 +53,7 @@ impl Parts {
         if self.0.len() == MAX_VIEWS {
             return None;
         }
-        let wanted = part(&view.title());
+        let wanted = part(&view.to_string());
         let is_free = |part: &String| self.0.values().all(|taken| taken != part);
         let numbered = (2..).map(|number| format!("{wanted}_{number}"));
         let chosen = std::iter::once(wanted.clone())

@@ -1,9 +1,9 @@
 //! `/events`: what the page's script hears, as server-sent events whose data are JSON.
 
-use super::live::{Live, Notice, Run, Seen, View};
+use super::live::{Live, Notice, Run, Seen};
 use super::picture::Picture;
 use super::recent::Distribution;
-use crate::link::{CameraStatus, Class, Frame, Sensors, Switch};
+use crate::link::{CameraStatus, Class, Frame, Sensors, Switch, View};
 use crate::wire::{Hello, ScheduleInfo, SourceInfo};
 use axum::body::Bytes;
 use base64::prelude::{BASE64_STANDARD, Engine};

@@ -1,11 +1,11 @@
 //! Where the run's records meet those who look.
 
 use super::events;
-use super::live::{Live, Run, View};
+use super::live::{Live, Run};
 use super::metrics;
 use super::picture::Picture;
 use crate::every::Every;
-use crate::link::{Frame, Link, Listener, Record, SendError};
+use crate::link::{Frame, Link, Listener, Record, SendError, View};
 use crate::wire::{Command, Hello, Message};
 use axum::body::Bytes;
 use std::collections::BTreeMap;

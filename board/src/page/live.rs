@@ -3,7 +3,7 @@
 use super::recent::{Rate, Times};
 use super::totals::Totals;
 use crate::every::Every;
-use crate::link::{CameraStatus, Class, Frame, Record, Sensors, StateChange, Switch};
+use crate::link::{CameraStatus, Class, Frame, Record, Sensors, StateChange, Switch, View};
 use crate::wire::Hello;
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
@@ -19,13 +19,6 @@ const SAMPLES: usize = 240;
 
 /// Notices kept.
 const NOTICES: usize = 30;
-
-/// A part of a source's frames: what is classified.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(super) struct View {
-    pub(super) source: String,
-    pub(super) region: Option<String>,
-}
 
 /// What was seen in a view.
 #[derive(Debug)]
@@ -211,10 +204,7 @@ impl Live {
     }
 
     fn state(&mut self, now: Instant, change: &StateChange) {
-        let view = View {
-            source: change.source.clone(),
-            region: change.region.clone(),
-        };
+        let view = View::of_change(change);
         let state = change.state.as_deref().unwrap_or("nothing sure");
         let text = match change.best {
             Some(best) => format!("{view}: {state} ({:.0} %)", 100.0 * best.confidence),
@@ -288,25 +278,6 @@ impl Live {
             self.notices.pop_front();
         }
         self.notices.push_back(Notice { at, kind, text });
-    }
-}
-
-impl View {
-    pub(super) fn of(frame: &Frame) -> Self {
-        Self {
-            source: frame.source.clone(),
-            region: frame.region.clone(),
-        }
-    }
-}
-
-/// For people.
-impl std::fmt::Display for View {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.region {
-            Some(region) => write!(f, "{} at {region}", self.source),
-            None => self.source.fmt(f),
-        }
     }
 }
 

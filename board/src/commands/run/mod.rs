@@ -97,9 +97,13 @@ fn run(args: &Args) -> Result<(), Failure> {
 
 /// Says what runs.
 fn announce(args: &Args, model: &Model, feeds: &[Feed]) -> Result<(), Failure> {
-    let sources: Vec<&str> = feeds.iter().map(Feed::description).collect();
-    let sources = sources.join(", ");
-    start::announce("run", &model.engine, Some(&sources), args.json)
+    start::announce("run", &model.engine, Some(&descriptions(feeds)), args.json)
+}
+
+/// Where frames come from, for people.
+fn descriptions(feeds: &[Feed]) -> String {
+    let each: Vec<&str> = feeds.iter().map(Feed::description).collect();
+    each.join(", ")
 }
 
 /// Where clients find the run.
@@ -240,11 +244,9 @@ fn outcome(end: End, session: &Session, model: &Path) -> Result<(), Failure> {
             // Standard error has it.
             None if session.has_failed_source() => Err(Failure::Reported),
             None if session.frames() == 0 => {
-                let names = session.feeds().iter().map(Feed::description);
-                let names: Vec<&str> = names.collect();
-                let names = names.join(", ");
+                let sources = descriptions(session.feeds());
                 Err(Failure::work(&format_args!(
-                    "{names}: no frame could be used"
+                    "{sources}: no frame could be used"
                 )))
             }
             None => Ok(()),

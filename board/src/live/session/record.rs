@@ -1,6 +1,7 @@
 //! What the loop says of a batch, and of the whole run.
 
 use super::{Classified, End, Session, region_name};
+use crate::cascade::Decision;
 use crate::live::batch::Image;
 use crate::live::decide::{Sight, Vote};
 use crate::live::microseconds;
@@ -13,15 +14,14 @@ use crate::live::uncertain::{Origin, Saver};
 use crate::output::Time;
 use crate::records::ErrorRecord;
 use crate::sources::Counts;
-use mergevit_runtime::Engine;
 use std::time::Duration;
 
 impl Session {
     /// Says what the batch shows.
     pub(super) fn record(&mut self, model: &Model, batch: &Classified) -> Result<(), End> {
         for place in 0..self.batch.len() {
-            let mut images = batch.images.inside.iter().enumerate();
-            if !images.any(|(_, image)| image.frame == place) {
+            let mut images = batch.images.inside.iter();
+            if !images.any(|image| image.frame == place) {
                 continue;
             }
             let taken = &self.batch.taken()[place];
@@ -49,8 +49,8 @@ impl Session {
         let answer = &model.answers[index];
         let taken = &self.batch.taken()[image.frame];
         let feed = &self.feeds[taken.feed];
-        let is_second_run = answer.is_second_run();
-        self.tally.image(is_second_run);
+        let decision = Decision::of(&model.engine, answer);
+        self.tally.image(answer.is_second_run());
         let sight = answer.best().map(|(class, probability)| Sight {
             frame: self.tally.frames,
             captured: taken.slot.captured,
@@ -72,8 +72,8 @@ impl Session {
             sequence: taken.slot.sequence,
             captured: Time::at(taken.slot.captured),
             dropped,
-            schedule: schedule(&model.engine, is_second_run),
-            second_run: model.engine.cascade().map(|_| is_second_run),
+            schedule: decision.map_or(&model.engine.schedule().name, |own| own.schedule),
+            second_run: decision.map(|own| own.second_run),
             answer: answer.view(&model.labels),
             state: self.states.as_ref().map(|states| StateName {
                 labels: &model.labels,
@@ -185,14 +185,5 @@ impl Session {
         }
         publisher.publish(Kind::Event, summary)?;
         publisher.finish()
-    }
-}
-
-/// The schedule that gave an answer.
-fn schedule(engine: &Engine, is_second_run: bool) -> &str {
-    match (engine.cascade(), is_second_run) {
-        (None, _) => &engine.schedule().name,
-        (Some(cascade), false) => &cascade.first,
-        (Some(cascade), true) => &cascade.then,
     }
 }
