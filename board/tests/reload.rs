@@ -4,64 +4,46 @@
 #[path = "common/client.rs"]
 mod client;
 mod common;
+#[path = "common/piped.rs"]
+mod piped;
 #[path = "common/schema.rs"]
 mod schema;
 
 use client::Client;
-use common::{Fixture, HEIGHT, WIDTH, config, raw_frames, start, text};
-use mergevit_kernels::frame::PixelFormat;
+use common::{Fixture, config, text};
 use mergevit_runtime::{ModelConfig, testing};
+use piped::Piped;
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 
-struct Run {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-}
+struct Run(Piped);
 
 impl Run {
     fn new(fixture: &Fixture, arguments: &[&str]) -> Self {
-        let mut run = fixture.source(&format!("raw:grey:{WIDTH}x{HEIGHT}:-"));
-        run.arg("--json").args(arguments);
-        let mut child = start(run.stdin(Stdio::piped()));
-        let mut run = Self {
-            stdin: child.stdin.take().expect("a pipe"),
-            stdout: BufReader::new(child.stdout.take().expect("a pipe")),
-            child,
-        };
+        let mut run = Self(Piped::start(fixture, arguments));
         assert_eq!(run.record()["event"], "start");
         run
     }
 
     fn record(&mut self) -> Value {
-        let mut line = String::new();
-        self.stdout
-            .read_line(&mut line)
-            .expect("the output is text");
-        let record = serde_json::from_str(&line).expect("a record");
+        let record = self.0.record().expect("a record");
         schema::events(std::slice::from_ref(&record));
         record
     }
 
     fn frame(&mut self) -> Value {
-        let frame = raw_frames(PixelFormat::Grey, 1);
-        self.stdin.write_all(&frame).expect("the program reads");
+        self.0.write_frame().expect("the program reads");
         self.record()
     }
 
     fn reload(&mut self) {
-        let id = self.child.id().to_string();
+        let id = self.0.id().to_string();
         let status = Command::new("kill").args(["-HUP", &id]).status();
         assert!(status.expect("kill runs").success());
     }
 
-    fn finish(mut self) {
-        drop(self.stdin);
-        let mut line = String::new();
-        while self.stdout.read_line(&mut line).expect("text") > 0 {}
-        assert_eq!(self.child.wait().expect("it ends").code(), Some(0));
+    fn finish(self) {
+        self.0.finish();
     }
 }
 

@@ -2,62 +2,41 @@
 #![cfg(target_os = "linux")]
 
 mod common;
+#[path = "common/piped.rs"]
+mod piped;
 
-use common::{Fixture, HEIGHT, WIDTH, config, raw_frames, start};
-use mergevit_kernels::frame::PixelFormat;
+use common::{Fixture, config};
 use mergevit_runtime::testing;
+use piped::Piped;
 use std::fs::OpenOptions;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::process::ExitStatus;
 
 const SIGBUS: i32 = 7;
 
 /// `mergevit run` on a pipe, one frame at a time.
-struct Run {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-}
+struct Run(Piped);
 
 impl Run {
     fn new(fixture: &Fixture) -> Self {
-        let mut run = fixture.source(&format!("raw:grey:{WIDTH}x{HEIGHT}:-"));
-        let mut child = start(run.arg("--json").stdin(Stdio::piped()));
-        let mut run = Self {
-            stdin: child.stdin.take().expect("a pipe"),
-            stdout: BufReader::new(child.stdout.take().expect("a pipe")),
-            child,
-        };
-        let first = run.record().expect("a record");
+        let mut piped = Piped::start(fixture, &[]);
+        let first = piped.record().expect("a record");
         assert_eq!(first["event"], "start");
-        run
-    }
-
-    /// The next record; nothing once the program has ended.
-    fn record(&mut self) -> Option<serde_json::Value> {
-        let mut line = String::new();
-        self.stdout
-            .read_line(&mut line)
-            .expect("the output is text");
-        serde_json::from_str(&line).ok()
+        Self(piped)
     }
 
     /// The classes of one frame, always the same; nothing once the program has ended.
     fn frame(&mut self) -> Option<serde_json::Value> {
         // The program may have ended before it reads the frame.
-        let _ = self.stdin.write_all(&raw_frames(PixelFormat::Grey, 1));
-        let record = self.record()?;
+        let _ = self.0.write_frame();
+        let record = self.0.record()?;
         (record["event"] == "frame").then(|| record["top"].clone())
     }
 
     /// How it ended, and what it said.
-    fn end(mut self) -> (ExitStatus, String) {
-        drop(self.stdin);
-        let mut text = String::new();
-        let mut stderr = self.child.stderr.take().expect("a pipe");
-        stderr.read_to_string(&mut text).expect("errors are text");
-        (self.child.wait().expect("it ends"), text)
+    fn end(self) -> (ExitStatus, String) {
+        self.0.end()
     }
 }
 

@@ -4,41 +4,33 @@
 #[path = "common/client.rs"]
 mod client;
 mod common;
+#[path = "common/piped.rs"]
+mod piped;
 #[path = "common/schema.rs"]
 mod schema;
 
 use client::{Client, Message};
-use common::{Fixture, HEIGHT, WIDTH, config, finish, raw_frames, start, text};
+use common::{Fixture, HEIGHT, WIDTH, config, finish, raw_frames, text};
 use mergevit_kernels::frame::{Frame, PixelFormat};
 use mergevit_runtime::{Engine, inspect};
+use piped::Piped;
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 /// `mergevit run --socket` on a pipe.
 struct Run {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
+    piped: Piped,
     socket: PathBuf,
 }
 
 impl Run {
     fn new(fixture: &Fixture, arguments: &[&str]) -> Self {
         let socket = fixture.path("socket");
-        let mut run = fixture.source(&format!("raw:grey:{WIDTH}x{HEIGHT}:-"));
-        run.args(["--json", "--socket", text(&socket)])
-            .args(arguments);
-        let mut child = start(run.stdin(Stdio::piped()));
-        Self {
-            stdin: child.stdin.take().expect("a pipe"),
-            stdout: BufReader::new(child.stdout.take().expect("a pipe")),
-            child,
-            socket,
-        }
+        let arguments = [&["--socket", text(&socket)], arguments].concat();
+        let piped = Piped::start(fixture, &arguments);
+        Self { piped, socket }
     }
 
     /// A client, and what it is told first.
@@ -49,26 +41,18 @@ impl Run {
     }
 
     fn write(&mut self, frames: &[u8]) {
-        self.stdin.write_all(frames).expect("the program reads");
+        self.piped.write(frames).expect("the program reads");
     }
 
     fn record(&mut self) -> Value {
-        let mut line = String::new();
-        self.stdout
-            .read_line(&mut line)
-            .expect("the output is text");
-        serde_json::from_str(&line).expect("a record")
+        self.piped.record().expect("a record")
     }
 
     /// Ends the frames, and returns what standard output has left.
-    fn finish(mut self) -> Vec<Value> {
-        drop(self.stdin);
-        let mut rest = String::new();
-        self.stdout.read_to_string(&mut rest).expect("text");
-        assert_eq!(self.child.wait().expect("it ends").code(), Some(0));
+    fn finish(self) -> Vec<Value> {
+        let rest = self.piped.finish();
         assert!(!self.socket.exists());
-        let parse = |line: &str| serde_json::from_str(line).expect("a record");
-        rest.lines().map(parse).collect()
+        rest
     }
 }
 
