@@ -216,14 +216,15 @@ impl Blocks {
     /// Fewest warps: a block's threads copy whole rows of keys, eight at a time.
     const LEAST: u32 = 2;
 
-    /// Warps that are worth having where few have queries: the others help to copy.
+    /// Where few warps have queries, the others help to copy.
     const COPYING: u32 = 4;
 
     /// The smallest blocks among those that should take the least time.
     fn best(shape: &AttentionShape, target: &Target) -> Self {
         let groups = shape.queries.div_ceil(QUERIES);
         let most = groups.clamp(Self::COPYING, most_warps(shape.head_width));
-        let all = (Self::LEAST..=most).map(|warps| Self {
+        let least = Self::LEAST.max(Self::COPYING.div_ceil(groups));
+        let all = (least..=most).map(|warps| Self {
             warps,
             blocks: groups.div_ceil(warps),
         });

@@ -129,5 +129,8 @@ pub fn merge_norm(shape: &Merge, operands: &MergeNormOperands) -> Launch {
     let sources = sources(params.tokens, params.prefix);
     let work = work::merge_norm(kept * batch, sources, &params.norm);
     let grid = [kept.div_ceil(ROWS), batch, 1];
-    Launch::new(Kernel::MergeNorm, grid, 32 * ROWS, 0, &params).with_work(work)
+    let kernel = Kernel::MergeNorm {
+        rows: params.norm.row_width(),
+    };
+    Launch::new(kernel, grid, 32 * ROWS, 0, &params).with_work(work)
 }

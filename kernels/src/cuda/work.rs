@@ -69,7 +69,7 @@ fn norm_row(norm: &NormParams, store: u64) -> u64 {
     let steps = u64::from(norm.width.div_ceil(256));
     // The sum, the sum of squares, the result: once, and for each 256 columns.
     let passes = match norm.fits_registers() {
-        true => [(121, 8), (159, 30), (34, 88)],
+        true => [(121, 8), (159, 30), (80, 88)],
         false => [(91, 69), (100, 77), (37, 65)],
     };
     let pass = |(once, step): &(u64, u64)| once + step * steps;
