@@ -152,6 +152,15 @@ class Table(unittest.TestCase):
         twice = LOOP.replace("    2 BRA `", "    7 IMMA.1 R0, R0, R0, R0\n    7 IMMA.1 R0, R0, R0, R0\n    2 BRA `")
         self.assertEqual(list(table.losses(self.rows(LOOP), self.rows(twice))), [])
 
+    def test_loops_without_products_compare_by_their_accesses(self):
+        before = self.rows(NEST)
+        twice = NEST.replace("    4 @P0", "    1 LDG.E R1, [R2.64]\n    1 STS [R2], R1\n    4 FADD R1, R1, R2\n    4 @P0")
+        self.assertEqual(list(table.losses(before, self.rows(twice))), [])
+        [line] = table.losses(before, self.rows(NEST.replace("1 STS", "1 FADD R1, R1, R1\n    1 STS")))
+        self.assertIn("instructions 3 -> 4", line)
+        [line] = table.losses(before, self.rows(NEST.replace("1 STS [R2], R1", "1 IMMA R0, R0, R0, R0")))
+        self.assertIn("another loop", line)
+
     def test_a_loop_more_is_worse(self):
         more = LOOP.replace("    5 EXIT", ".L_x_8:\n    5 @P0 BRA `(.L_x_8)\n    5 EXIT")
         [line] = table.losses(self.rows(LOOP), self.rows(more))

@@ -11,8 +11,10 @@
 // f-th 8-column fragment is output column 8q + 2f + e of a group of 32. Which weight row stands for which
 // column of a fragment is ours to choose, and so no shuffle or staging is needed before 8 and 16 byte stores.
 //
-// Of the last rows' blocks, warps skip groups of 16 rows that are all beyond M: with M = 197 that is a fifth of
-// the work of tiles 128 high.
+// A warp of the two larger tiles computes all of the tile's rows for 32 columns: it reads less shared memory for each
+// product than a squarer one of as many registers would leave to the block. Of the last rows' blocks, warps skip groups
+// of 16 rows that are all beyond M: with M = 197 that is a fifth of the work of tiles 128 high. Warps are numbered along
+// the columns, so that no scheduler (warps modulo four) has only such rows.
 //
 // Bytes: (M + N) K read, M N (i8) or 4 M N (f16, read and written) moved; M N K multiply-accumulates.
 // Orin Nano Super (8 SMs, 1.02 GHz, 16.7 T multiply-accumulates/s, 80 GB/s measured), ViT-B/16 at batch 1:
@@ -102,7 +104,7 @@ struct Gemm {
             if (s < steps) loader.load(p, s);
             copy_async_commit();
         }
-        u32 lane = lane_id(), wm = warp_id() % (BM / WM), wn = warp_id() / (BM / WM);
+        u32 lane = lane_id(), wm = warp_id() / (BN / WN), wn = warp_id() % (BN / WN);
         // A: matrices are rows 0..8 and 8..16 of the first chunk, then of the second.
         u32 a_row = wm * WM + lane % 16;
         u32 a = shared + place(a_row, lane / 16);
@@ -163,7 +165,7 @@ struct Gemm {
         main_loop(p, sums, shared_address(shared), m0, n0);
         if (!reduce(p, sums, (u32 *)shared)) return;
         if constexpr (E == EMBED) start_tokens<THREADS>(p, n0, BN);
-        u32 lane = lane_id(), wm = warp_id() % (BM / WM), wn = warp_id() / (BM / WM);
+        u32 lane = lane_id(), wm = warp_id() / (BN / WN), wn = warp_id() % (BN / WN);
 #pragma unroll
         for (u32 ni = 0; ni < NI; ni++) {
             u32 column = n0 + wn * WN + ni * GROUP + 8 * (lane % 4);
@@ -188,8 +190,8 @@ struct Gemm {
 };
 
 // Tile shapes. The number of blocks an SM should hold keeps the compiler within the registers for it.
-typedef Gemm<128, 128, 64, 32, 4> Gemm128x128;
-typedef Gemm<64, 128, 32, 32, 4> Gemm64x128;
+typedef Gemm<128, 128, 128, 32, 4> Gemm128x128;
+typedef Gemm<64, 128, 64, 32, 4> Gemm64x128;
 typedef Gemm<64, 64, 32, 32, 5> Gemm64x64;
 typedef Gemm<32, 64, 16, 32, 6> Gemm32x64;
 
