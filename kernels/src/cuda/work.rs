@@ -87,27 +87,32 @@ pub(super) struct AttentionWork {
     pub(super) blocks: u32,
     /// Warps that have queries: 16 of one head.
     pub(super) warps: u32,
+    /// Warps of a block, with queries or not.
+    pub(super) block_warps: u32,
     /// Tokens, with padding.
     pub(super) keys: u32,
     /// Of them, how many lie in shared memory at once.
     pub(super) tile: u32,
     /// D
     pub(super) channels: u32,
+    /// Whether tokens have sizes: then every score is made to find the largest, not only those of the largest sums.
+    pub(super) sizes: bool,
 }
 
-/// Attention: each warp has a part, and another for 32 keys at a time, each with a part for every 32 channels; each
-/// block loads keys and values, keys twice if they do not fit.
+/// Attention, fitted to the emulator's counts: each warp has a part, and another for 32 keys at a time, each with a part
+/// for every 32 channels; each block loads keys and values, keys twice if they do not fit.
 pub(super) fn attention(of: &AttentionWork) -> Work {
     let (warps, keys) = (u64::from(of.warps), u64::from(of.keys));
     let (blocks, channels) = (u64::from(of.blocks), u64::from(of.channels));
     let (tiles, steps) = (u64::from(of.keys.div_ceil(of.tile)), channels / 32);
+    let biased = if of.sizes { 41 } else { 0 };
     // 16 bytes a lane.
     let copies = if tiles == 1 { 2 } else { 3 } * keys * channels / (16 * 32);
     Work {
         // Scores twice, values once.
         tensor_macs: warps * 16 * keys * 3 * channels,
-        instructions: warps * (66 + 158 * steps + (461 + 13 * steps) * keys / 32)
-            + blocks * (310 + 770 * tiles + 21 * copies),
+        instructions: warps * (170 + 104 * steps + (417 + 31 * steps + biased) * keys / 32)
+            + blocks * (u64::from(of.block_warps) * (344 * tiles - 85) + 12 * copies),
     }
 }
 

@@ -336,7 +336,12 @@ impl Kernels for OnDevice {
     ) {
         let operands = self.attention_operands(shape, sizes, context);
         let qkv = self.upload(qkv);
-        self.launch(&cuda::attention(&attention_shape(shape), qkv, &operands));
+        self.launch(&cuda::attention(
+            &attention_shape(shape),
+            &self.device.target(),
+            qkv,
+            &operands,
+        ));
         self.download(operands.context, context);
     }
 
@@ -350,7 +355,13 @@ impl Kernels for OnDevice {
     ) {
         let operands = self.attention_operands(shape, sizes, context);
         let (query, key_value) = (self.upload(query), self.upload(key_value));
-        let launch = cuda::pool_attention(&attention_shape(shape), query, key_value, &operands);
+        let launch = cuda::pool_attention(
+            &attention_shape(shape),
+            &self.device.target(),
+            query,
+            key_value,
+            &operands,
+        );
         self.launch(&launch);
         self.download(operands.context, context);
     }

@@ -96,7 +96,7 @@ impl Lowering<'_> {
             context_scale: self.weights.address(Kind::ContextScale, layer),
             context: self.at(op.context),
         };
-        cuda::attention(&shape, self.at(op.qkv), &operands)
+        cuda::attention(&shape, self.tilings.target(), self.at(op.qkv), &operands)
     }
 
     /// The first half of merging: who merges with whom.

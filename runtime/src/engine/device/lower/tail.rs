@@ -28,7 +28,7 @@ impl Lowering<'_> {
             context: self.at(op.context),
         };
         let query = self.weights.address(Kind::PoolQuery, None);
-        cuda::pool_attention(&shape, query, self.at(op.key_value), &operands)
+        cuda::pool_attention(&shape, self.tilings.target(), query, self.at(op.key_value), &operands)
     }
 
     /// Pooling alone.
