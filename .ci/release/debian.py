@@ -8,13 +8,13 @@ import tempfile
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from pathlib import Path
+from urllib.parse import urlparse
 
 import elf
-from dependencies import ROOT, run
+from dependencies import ROOT, repository, run
 
 PARTS = Path(__file__).parent / "debian"
 SERVICE = ROOT / "board/service"
-MAINTAINER = "mergevit <mergevit@users.noreply.github.com>"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 CONFIGURATION = "etc/mergevit/mergevit.toml"
 # Where a prefix and Debian differ.
@@ -37,7 +37,8 @@ def build(prefix, target, version, seconds, output):
         values = {
             "version": version,
             "architecture": architecture,
-            "maintainer": MAINTAINER,
+            "maintainer": maintainer(),
+            "repository": repository(),
             "date": format_datetime(datetime.fromtimestamp(seconds, timezone.utc)),
             "libraries": ", ".join(depends(root)),
             "units": " ".join(sorted(path.name for path in SERVICE.glob("*.service"))),
@@ -50,6 +51,12 @@ def build(prefix, target, version, seconds, output):
         environment = dict(os.environ, SOURCE_DATE_EPOCH=str(seconds))
         run("dpkg-deb", "--root-owner-group", "-Zxz", "--build", root, package.resolve(), env=environment)
     return package
+
+
+def maintainer():
+    """The repository's owner, under the address that GitHub gives owners: the project has none. Reports go to Homepage."""
+    owner = urlparse(repository()).path.split("/")[1]
+    return f"the {owner} developers <{owner}@users.noreply.github.com>"
 
 
 def place_prefix(prefix, root):

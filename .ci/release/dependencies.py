@@ -1,6 +1,7 @@
 """What the programs of a release are made of, from cargo's own resolution."""
 
 import json
+import os
 import subprocess
 import tomllib
 from dataclasses import dataclass, field
@@ -32,6 +33,17 @@ class Crate:
 def run(*command, **options):
     """What a command prints."""
     return subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE, **options).stdout.strip()
+
+
+def compiler(*arguments):
+    """What the compiler prints that cargo takes."""
+    return run(os.environ.get("RUSTC", "rustc"), *arguments)
+
+
+def repository():
+    """Where the sources are, by the workspace's manifest."""
+    with open(ROOT / "Cargo.toml", "rb") as file:
+        return tomllib.load(file)["workspace"]["package"]["repository"]
 
 
 def crates(target):

@@ -4,11 +4,10 @@
 usage: .ci/release/notices.py TARGET      e.g. x86_64-unknown-linux-gnu
 """
 
-import os
 import sys
 from pathlib import Path
 
-from dependencies import ROOT, crates, run
+from dependencies import ROOT, compiler, crates
 
 NAMES = ("licen", "copying", "copyright", "notice", "unlicense")
 RULE = "=" * 80
@@ -57,7 +56,7 @@ def normal(text):
 
 def standard_library():
     """The file in which the compiler's distribution states the licences of Rust's standard library."""
-    sysroot = Path(run(os.environ.get("RUSTC", "rustc"), "--print", "sysroot"))
+    sysroot = Path(compiler("--print", "sysroot"))
     places = [
         sysroot / "share/doc/rust/COPYRIGHT-library.html",
         Path("/usr/share/doc/libstd-rust-web-dev/copyright"),

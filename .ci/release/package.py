@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the files of a release: an archive of both programs, a Debian package, a bill of materials, and SHA256SUMS.
 
-usage: .ci/release/package.py [--target TRIPLE] [--output DIR] [--reuse] [--allow-dirty]
+usage: .ci/release/package.py [--target TRIPLE] [--profile NAME] [--output DIR] [--reuse] [--allow-dirty]
 
 The archive holds a prefix, so that `tar -xzf ARCHIVE -C /usr/local --strip-components=1` installs it:
 
@@ -39,7 +39,7 @@ import debian
 import elf
 import notices
 import sbom
-from dependencies import FEATURES, PACKAGES, ROOT, run
+from dependencies import FEATURES, PACKAGES, ROOT, compiler, run
 
 DOCUMENTS = ["README.md", "BENCHMARKS.md", "CHANGELOG.md", "SECURITY.md", "LICENSE-APACHE", "LICENSE-MIT"]
 COMPLETIONS = {
@@ -51,7 +51,7 @@ COMPLETIONS = {
 
 def main():
     options = parse()
-    host = re.search(r"^host: (.*)$", run("rustc", "-vV"), re.MULTILINE)[1]
+    host = re.search(r"^host: (.*)$", compiler("-vV"), re.MULTILINE)[1]
     target = options.target or host
     commit, seconds = run("git", "log", "-1", "--format=%H %ct").split()
     seconds = int(os.environ.get("SOURCE_DATE_EPOCH", seconds))
@@ -86,6 +86,7 @@ def parse():
     target_folder = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", metavar="TRIPLE", help="default: this machine's")
+    parser.add_argument("--profile", metavar="NAME", default="release", help="of cargo, to try the script [default: %(default)s]")
     parser.add_argument("--output", metavar="DIR", type=Path, default=target_folder / "dist", help="default: %(default)s")
     parser.add_argument("--reuse", action="store_true", help="take an ordinary release build, with this machine's paths")
     parser.add_argument("--allow-dirty", action="store_true", help="package a tree with changes")
@@ -94,7 +95,8 @@ def parse():
 
 def build(target, options):
     """Builds the programs; returns their paths by name."""
-    command = ["cargo", "build", "--release", "--locked", "--features", FEATURES, "--message-format=json-render-diagnostics"]
+    command = ["cargo", "build", f"--profile={options.profile}", "--locked", "--features", FEATURES]
+    command.append("--message-format=json-render-diagnostics")
     if options.target:
         command += ["--target", target]
     environment = dict(os.environ)

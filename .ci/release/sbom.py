@@ -11,14 +11,14 @@ import sys
 import uuid
 from datetime import datetime, timezone
 
-from dependencies import PACKAGES, crates, run
+from dependencies import PACKAGES, compiler, crates
 
 
 def document(target, version, commit, seconds):
     """The bill for the programs of a target, as a dictionary; `seconds` since 1970 is its time."""
     parts = crates(target)
     references = {crate.id: reference(crate) for crate in parts}
-    compiler = run("rustc", "--version").split()[1]
+    rustc = compiler("--version").split()[1]
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -46,7 +46,7 @@ def document(target, version, commit, seconds):
                 "type": "library",
                 "bom-ref": "rust-std",
                 "name": "rust-std",
-                "version": compiler,
+                "version": rustc,
                 "scope": "required",
                 "licenses": [{"expression": "MIT OR Apache-2.0"}],
                 "externalReferences": [{"type": "vcs", "url": "https://github.com/rust-lang/rust"}],

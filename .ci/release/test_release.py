@@ -17,7 +17,7 @@ import package
 import sbom
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from dependencies import crates
+from dependencies import crates, repository
 
 TARGET = "x86_64-unknown-linux-gnu"
 
@@ -172,6 +172,8 @@ class Debian(unittest.TestCase):
         fields = subprocess.run(["dpkg-deb", "--field", self.package], check=True, capture_output=True, text=True).stdout
         self.assertNotRegex(fields, "@[a-z]+@")
         self.assertIn("Depends: libc6 (>= 2.34), init-system-helpers", fields)
+        self.assertIn(f"Homepage: {repository()}\n", fields)
+        self.assertRegex(fields, r"Maintainer: .* <\w+@users\.noreply\.github\.com>\n")
 
     def test_it_installs_and_leaves_nothing_behind(self):
         (self.root / "var/lib/dpkg/updates").mkdir(parents=True)
@@ -201,6 +203,10 @@ class Debian(unittest.TestCase):
         self.dpkg("--remove", "mergevit")
         self.assertFalse((self.root / "usr/bin/mergevit").exists())
         self.assertEqual(configuration.read_text(), "[run]\n")
+        # As systemd does for the service.
+        for folder in ("var/lib", "var/cache"):
+            (self.root / folder / "private/mergevit").mkdir(parents=True)
+            (self.root / folder / "mergevit").symlink_to("private/mergevit")
         self.dpkg("--purge", "mergevit")
         left = [path for path in self.root.rglob("*mergevit*") if "dpkg" not in path.parts]
         self.assertEqual(left, [])

@@ -19,6 +19,14 @@ DEVICE void copy_async_16(u32 shared, const void *global, bool valid) {
                  : "memory");
 }
 
+// Copies 16 bytes likewise if that is wanted. The predicate is the instruction's own: a branch would keep the compiler from
+// placing copies among what comes next.
+DEVICE void copy_async_16_if(bool wanted, u32 shared, const void *global) {
+    asm volatile("{ .reg .pred p; setp.ne.u32 p, %2, 0; @p cp.async.cg.shared.global [%0], [%1], 16; }"
+                 :: "r"(shared), "l"(global), "r"((u32)wanted)
+                 : "memory");
+}
+
 // Closes a group of this thread's copies.
 DEVICE void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 

@@ -26,6 +26,13 @@ DEVICE u32 warp_id() { return threadIdx.x / WARP; }
 DEVICE u32 float_bits(float x) { return __float_as_uint(x); }
 DEVICE float bits_float(u32 x) { return __uint_as_float(x); }
 
+// The same value, of which the compiler does not know how it came about: it keeps it instead of computing it anew where
+// registers look scarce.
+DEVICE u32 kept(u32 x) {
+    asm volatile("" : "+r"(x));
+    return x;
+}
+
 // WORDS words from an address that is a multiple of 16 bytes, or of 8 if they are no multiple of 16.
 template <u32 WORDS>
 DEVICE void load_words(u32 (&words)[WORDS], const void *from) {
