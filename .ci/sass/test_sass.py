@@ -133,8 +133,7 @@ class Table(unittest.TestCase):
         self.assertEqual(list(table.losses(before, before)), [])
         more = {
             "instructions": LOOP.replace("    5 LDSM", "    0 FADD R1, R1, R2\n    5 LDSM"),
-            "ldsm": LOOP.replace("LDS R4", "LDSM.16.M88.4 R4"),
-            "shared": LOOP.replace("FADD", "X").replace("5 LDSM.16.M88.4 R12", "5 LDS R12"),
+            "shared": LOOP.replace("@!PT LDS", "LDS"),
             "stalls": LOOP.replace("7 IMMA", "9 IMMA"),
             "before": LOOP.replace("5 LDSM", "9 LDSM").replace("7 IMMA", "5 IMMA"),
             "memory": LOOP.replace("LDGSTS", "LDG"),

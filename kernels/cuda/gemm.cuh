@@ -7,9 +7,10 @@
 // leaves its sums in `partial`; the one that arrives last adds them (integers: any order gives the same bits)
 // and runs the epilogue.
 //
-// Weights are read in an order that gives each lane eight neighbouring output columns: column 2q + e of the
-// f-th 8-column fragment is output column 8q + 2f + e of a group of 32. Which weight row stands for which
-// column of a fragment is ours to choose, and so no shuffle or staging is needed before 8 and 16 byte stores.
+// Weights lie in an order of their own (gemm/weights.rs): a step of K for 32 output columns is one piece of 2 KB, in which
+// a lane's operands are together. Each lane gets eight neighbouring output columns: column 2q + e of the f-th 8-column
+// fragment is output column 8q + 2f + e of 32. Which weight row stands for which column of a fragment is ours to choose,
+// and so no shuffle or staging is needed before 8 and 16 byte stores.
 //
 // A warp of the two larger tiles computes all of the tile's rows for 32 columns: it reads less shared memory for each
 // product than a squarer one of as many registers would leave to the block. Of the last rows' blocks, warps skip groups
@@ -25,7 +26,8 @@
 #include "tensor.cuh"
 
 constexpr u32 STEP = ROW_BYTES; // bytes of K a step
-constexpr u32 GROUP = 32; // output columns that a quarter-warp's lanes share, eight each
+constexpr u32 PANEL = 32;                 // output columns whose weights lie together
+constexpr u32 PANEL_BYTES = PANEL * STEP; // of a step
 
 // BM x BN tiles of WM x WN warp tiles.
 template <u32 BM, u32 BN, u32 WM, u32 WN, u32 STAGES>
@@ -33,9 +35,11 @@ struct Gemm {
     static constexpr u32 THREADS = (BM / WM) * (BN / WN) * WARP;
     static constexpr u32 STAGE_BYTES = (BM + BN) * STEP;
     static constexpr u32 MI = WM / 16;
-    static constexpr u32 NI = WN / GROUP;
+    static constexpr u32 NI = WN / PANEL;
     static constexpr u32 LOAD_ROWS = THREADS / (STEP / CHUNK); // rows that all threads load together
-    static_assert(BM % LOAD_ROWS == 0 && BN % LOAD_ROWS == 0 && LOAD_ROWS % 32 == 0, "whole loads");
+    static constexpr u32 PANEL_WARPS = THREADS / WARP * PANEL / BN; // warps that load a panel together
+    static_assert(BM % LOAD_ROWS == 0 && LOAD_ROWS % 8 == 0 && PANEL_WARPS > 0, "whole loads");
+    static_assert(PANEL_BYTES % (PANEL_WARPS * WARP * CHUNK) == 0, "whole loads");
 
     // Where a warp's tile lies: none but rows of warps where there is one warp only.
     static DEVICE u32 warp_row() { return BM == WM ? 0 : warp_id() / (BN / WN); }
@@ -45,24 +49,22 @@ struct Gemm {
 
     // Where this thread's copies come from and go to.
     struct Loader {
-        const i8 *a, *b;                                  // the block's rows, at the next step of K
-        u32 a_from[BM / LOAD_ROWS], b_from[BN / LOAD_ROWS]; // where this thread's chunks lie from there
+        const i8 *a, *b;            // the block's rows and this thread's first weights, at the next step of K
+        u32 a_from[BM / LOAD_ROWS]; // where this thread's chunks lie from there
         u32 a_shared, b_shared;
 
         DEVICE Loader(const GemmParams &p, u32 shared, u32 m0, u32 n0, u32 k0) {
             u32 row = threadIdx.x / (STEP / CHUNK), chunk = threadIdx.x % (STEP / CHUNK);
             a = p.input + (u64)m0 * p.inputs + k0;
-            b = p.weights + (u64)n0 * p.inputs + k0;
+            u32 panel = warp_id() / PANEL_WARPS, part = warp_id() % PANEL_WARPS;
+            u32 within = part * (PANEL_BYTES / PANEL_WARPS) + lane_id() * CHUNK;
+            b = p.weights + (u64)(n0 + panel * PANEL) * p.inputs + k0 * PANEL + within;
             // Beyond the last row, the last one again: nobody looks at what becomes of it.
 #pragma unroll
             for (u32 i = 0; i < BM / LOAD_ROWS; i++)
                 a_from[i] = min(i * LOAD_ROWS + row, p.rows - 1 - m0) * p.inputs + chunk * CHUNK;
-#pragma unroll
-            for (u32 i = 0; i < BN / LOAD_ROWS; i++)
-                b_from[i] = (i * LOAD_ROWS + row) * p.inputs + chunk * CHUNK;
             a_shared = shared + place(row, chunk);
-            // Weight rows that are read together are pairs eight apart.
-            b_shared = shared + BM * STEP + row * STEP + (chunk ^ (row / 8 % 4)) * CHUNK;
+            b_shared = shared + BM * STEP + panel * PANEL_BYTES + within;
         }
 
         // Copies one step of K to a stage, if there is one, and moves on to the next.
@@ -71,10 +73,10 @@ struct Gemm {
             for (u32 i = 0; i < BM / LOAD_ROWS; i++)
                 copy_async_16_if(wanted, a_shared + stage + i * LOAD_ROWS * STEP, a + a_from[i]);
 #pragma unroll
-            for (u32 i = 0; i < BN / LOAD_ROWS; i++)
-                copy_async_16_if(wanted, b_shared + stage + i * LOAD_ROWS * STEP, b + b_from[i]);
+            for (u32 i = 0; i < PANEL_BYTES / PANEL_WARPS; i += WARP * CHUNK)
+                copy_async_16_if(wanted, b_shared + stage + i, b + i);
             a += STEP;
-            b += STEP;
+            b += PANEL_BYTES;
         }
     };
 
@@ -88,7 +90,7 @@ struct Gemm {
 
         DEVICE void load(u32 a_shared, u32 b_shared, u32 live) {
 #pragma unroll
-            for (u32 i = 0; i < 2 * NI; i++) load_matrices(b[i], b_shared + (i / 2 * GROUP + i % 2 * 4) * STEP);
+            for (u32 i = 0; i < 2 * NI; i++) load_shared(b[i], b_shared + i / 2 * PANEL_BYTES + i % 2 * WARP * CHUNK);
 #pragma unroll
             for (u32 mi = 0; mi < MI; mi++)
                 if (is_live(mi, live)) load_matrices(a[mi], a_shared + mi * 16 * STEP);
@@ -118,10 +120,7 @@ struct Gemm {
         // A: matrices are rows 0..8 and 8..16 of the first chunk, then of the second.
         u32 a_row = wm * WM + lane % 16;
         u32 a = kept(shared + place(a_row, lane / 16)), a_odd = kept(a ^ (2 * CHUNK));
-        // B: matrices are both chunks of one 8-column fragment, then of the next.
-        u32 b_row = wn * WN + 8 * (lane % 8 / 2) + 2 * (lane / 16) + lane % 2;
-        u32 b = kept(shared + BM * STEP + b_row * STEP + ((lane / 8 % 2) ^ (b_row / 8 % 4)) * CHUNK);
-        u32 b_odd = kept(b ^ (2 * CHUNK));
+        u32 b = shared + BM * STEP + wn * NI * PANEL_BYTES + lane * CHUNK, b_odd = b + PANEL_BYTES / 2;
         u32 groups = ceil_div(p.rows - m0, 16), live = groups > wm * MI ? min(groups - wm * MI, MI) : 0;
         u32 read = 0, write = (STAGES - 1) * STAGE_BYTES;
         Fragments even, odd;
@@ -186,7 +185,7 @@ struct Gemm {
         u32 lane = lane_id(), wm = warp_row(), wn = warp_column();
 #pragma unroll
         for (u32 ni = 0; ni < NI; ni++) {
-            u32 column = n0 + wn * WN + ni * GROUP + 8 * (lane % 4);
+            u32 column = n0 + wn * WN + ni * PANEL + 8 * (lane % 4);
             float scale[8], bias[8];
 #pragma unroll
             for (u32 i = 0; i < 2; i++) {

@@ -8,7 +8,7 @@
 
 struct GemmParams {
     const i8 *input;       // (M, K)
-    const i8 *weights;     // (N, K)
+    const i8 *weights;     // (N, K), in the order of gemm/weights.rs
     const float *scale;    // (N)
     const float *bias;     // (N)
     void *output;          // (M, N) i8, half as many columns of i8 or f16, or the residual stream f16

@@ -272,7 +272,7 @@ impl Kernels for OnDevice {
         let counters = vec![0u32; tiling.tiles(&shape) as usize];
         let operands = Operands {
             input: self.upload(input),
-            weights: self.upload(weights.data),
+            weights: self.upload(&gemm::arrange(weights.data, weights.inputs)),
             scale: self.upload(weights.scale),
             bias: self.upload(weights.bias),
             output: Address::NULL,
