@@ -25,6 +25,7 @@
 // dynamic shared: attention_96 43904
 // dynamic shared: attention_128 33664
 #include "numerics.cuh"
+#include "prefetch.cuh"
 #include "rows.cuh"
 
 struct AttentionParams {
@@ -35,6 +36,7 @@ struct AttentionParams {
     const float *score_scale;   // (H)
     const float *context_scale; // (H)
     i8 *context;                // (B, Q, A)
+    Prefetch next;
     u32 queries;                // Q
     u32 tokens;                 // T
     u32 heads;                  // H
@@ -287,6 +289,7 @@ DEVICE void attend(const AttentionParams &p) {
     float *bias = (float *)(shared + (stream.resident() ? 2 : 4) * p.tile * D);
     const float *of_lane = bias + lane_id() % 4 * 2;
     stream.load(0);
+    prefetch(p.next);
     load_bias(bias, p);
     // Another warp of each head has no queries, where there are too few: warps have their scheduler by their number.
     u32 warps = blockDim.x / WARP;

@@ -4,11 +4,13 @@
 // products on Tensor Cores. Orin Nano Super, ViT-B/16 at batch 1 (197 x 768): 454 kB, from L2; two passes over
 // registers, 24 shuffles a row: about 3 us, of which 2 are the launch. Gain and bias come by way of shared memory.
 #include "norm.cuh"
+#include "prefetch.cuh"
 
 struct LayerNormParams {
     const u16 *input; // (M, L) f16
     void *output;     // (M, L) i8 or f16
     NormParams norm;
+    Prefetch next;
     u32 rows; // M
     u32 padding;
 };
@@ -23,6 +25,7 @@ DEVICE void normalize_rows(const LayerNormParams &p) {
     u64 at = (u64)(idle ? p.rows - 1 : row) * p.norm.width;
     Out out{(Element *)p.output + at};
     if (STEPS == WIDE && !Row<STEPS>::fits(p.norm)) {
+        prefetch(p.next);
         if (!idle) normalize_in_memory(p.input + at, p.norm, out);
         return;
     }
@@ -30,6 +33,7 @@ DEVICE void normalize_rows(const LayerNormParams &p) {
     affine.start(p.norm);
     Row<STEPS> registers;
     registers.load(p.input + at, p.norm.width);
+    prefetch(p.next);
     Measured<STEPS> measured(registers, p.norm);
     affine.finish();
     if (!idle) measured.write(p.norm, affine, out);

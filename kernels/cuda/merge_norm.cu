@@ -9,6 +9,7 @@
 // Bytes: 2 T C read, 3 (T - r) C written an image. Orin Nano Super, ViT-B/16 at batch 1, r = 8: 0.75 MB, from
 // L2: about 4 us, of which the norm alone would take 3.
 #include "norm.cuh"
+#include "prefetch.cuh"
 
 struct MergeNormParams {
     const u32 *partner;      // (B, S): the target that a source merges into, or STAYS
@@ -20,6 +21,7 @@ struct MergeNormParams {
     float *merged_positions; // (B, T - r, 2), or null if nobody asks
     i8 *normed;              // (B, T - r, C)
     NormParams norm;         // of C
+    Prefetch next;
     u32 tokens;              // T
     u32 prefix;              // P
     u32 merged;              // r
@@ -173,6 +175,7 @@ DEVICE void merge_and_normalize(const MergeNormParams &p) {
     if (in_registers) affine.start(p.norm);
     u32 sources = p.sources(), kept = p.tokens - p.merged;
     matching.load(p, sources);
+    prefetch(p.next);
     u32 index = blockIdx.x * WARPS + warp_id();
     bool idle = index >= kept;
     if (idle) index = kept - 1; // and writes nothing

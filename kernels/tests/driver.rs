@@ -9,7 +9,7 @@ mod fake;
 use mergevit_kernels::cuda::driver::{self, Driver, OpenOptions, Wait};
 use mergevit_kernels::cuda::{
     Address, AttentionOperands, AttentionShape, Device, DeviceError, HeadWidth, Launch,
-    LayerNormParams, NormParams, Target, attention, layer_norm,
+    LayerNormParams, NormParams, Prefetch, Target, attention, layer_norm,
 };
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -119,6 +119,7 @@ fn with_shared_memory() -> Launch {
         score_scale: Address::NULL,
         context_scale: Address::NULL,
         context: Address::NULL,
+        next: Prefetch::default(),
     };
     attention(&shape, &Target::ORIN_NANO, Address::NULL, &operands)
 }

@@ -5,6 +5,7 @@ use super::head_width::HeadWidth;
 use super::kernel::Kernel;
 use super::launch::Launch;
 use super::params::{Params, params};
+use super::prefetch::Prefetch;
 use super::target::Target;
 use super::work::{self, Work};
 use crate::ops::MAX_TOKENS;
@@ -26,6 +27,8 @@ params! {
         context_scale: Address,
         /// (B, Q, A) i8
         context: Address,
+        /// What is asked for on behalf of the next launch
+        next: Prefetch,
         /// Q
         queries: u32,
         /// T
@@ -59,7 +62,8 @@ impl Params for AttentionParams {
         let (queries, tokens) = (self.queries as usize, batch * self.tokens as usize);
         let rows = |rows: usize, stride: u32| (rows - 1) * stride as usize;
         let last_query = rows(batch, self.query_image) + rows(queries, self.query_stride);
-        Accesses::new()
+        self.next
+            .read(Accesses::new())
             .read(self.query, last_query + width)
             .read(
                 self.key_value,
@@ -101,13 +105,15 @@ pub struct AttentionOperands {
     pub context_scale: Address,
     /// (B, Q, A) i8
     pub context: Address,
+    /// What is asked for on behalf of the next launch.
+    pub next: Prefetch,
 }
 
 /// Queries of a warp, all of one head.
 const QUERIES: u32 = 16;
 
 /// Warps that an SM's registers have room for: most that a block may have, which the kernel is compiled for.
-const fn most_warps(head_width: HeadWidth) -> u32 {
+pub(super) const fn most_warps(head_width: HeadWidth) -> u32 {
     match head_width {
         HeadWidth::W32 => 28,
         HeadWidth::W64 => 20,
@@ -193,6 +199,7 @@ fn params(shape: &AttentionShape, operands: &AttentionOperands) -> AttentionPara
         score_scale: operands.score_scale,
         context_scale: operands.context_scale,
         context: operands.context,
+        next: operands.next,
         queries: shape.queries,
         tokens: shape.tokens,
         heads: shape.heads,

@@ -5,6 +5,7 @@ use super::kernel::Kernel;
 use super::launch::Launch;
 use super::norm::NormParams;
 use super::params::{Params, params};
+use super::prefetch::Prefetch;
 use super::work;
 
 params! {
@@ -16,6 +17,8 @@ params! {
         output: Address,
         /// What rows are normalized by
         norm: NormParams,
+        /// What is asked for on behalf of the next launch
+        next: Prefetch,
         /// M
         rows: u32,
         /// Unused
@@ -32,7 +35,7 @@ impl Params for LayerNormParams {
         };
         let accesses = Accesses::new().read(self.input, 2 * elements);
         self.norm
-            .read(accesses)
+            .read(self.next.read(accesses))
             .write(self.output, bytes * elements)
     }
 }

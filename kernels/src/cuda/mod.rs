@@ -38,7 +38,9 @@ mod norm;
 mod params;
 mod patchify;
 mod pool_norm;
+mod prefetch;
 pub mod preprocess;
+mod resident;
 mod rotary;
 mod target;
 #[cfg(feature = "emulator")]
@@ -67,6 +69,7 @@ pub use norm::{NormParams, RowWidth};
 pub use params::Params;
 pub use patchify::{PatchifyParams, patchify};
 pub use pool_norm::{PoolNormParams, pool_norm};
+pub use prefetch::Prefetch;
 pub use rotary::{RotaryParams, nothing, rotary};
 pub use target::Target;
 pub use top_classes::{Best, TopClassesParams, top_classes};

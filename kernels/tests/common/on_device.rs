@@ -7,7 +7,7 @@ use mergevit_kernels::cuda::gemm::{self, Operands, Shape, Tile, Tiling};
 use mergevit_kernels::cuda::{
     self, Address, AttentionOperands, AttentionShape, ClassAttention, Device, HeadParams,
     HeadWidth, Launch, LayerNormParams, MergeMatchOperands, MergeNormOperands, MergePositions,
-    NormParams, PatchifyParams, PoolNormParams, RotaryParams,
+    NormParams, PatchifyParams, PoolNormParams, Prefetch, RotaryParams,
 };
 use mergevit_kernels::math::log2_table;
 use mergevit_kernels::ops::{
@@ -143,6 +143,12 @@ impl OnDevice {
         self.download(at, output);
     }
 
+    /// What a launch may ask for in advance: not a whole number of cache lines.
+    fn next(&mut self) -> Prefetch {
+        let weights = [0u8; 1000];
+        Prefetch::new(self.upload(&weights), weights.len() as u32)
+    }
+
     /// A norm, from an upload of its gain and bias.
     fn norm(&mut self, norm: &LayerNorm<'_>) -> NormParams {
         NormParams {
@@ -161,6 +167,7 @@ impl OnDevice {
             input: self.upload(input),
             output,
             norm: self.norm(norm),
+            next: self.next(),
             rows: (input.len() / norm.gain.len()) as u32,
             padding: 0,
         }
@@ -198,6 +205,7 @@ impl OnDevice {
             score_scale: self.upload(shape.score_scale),
             context_scale: self.upload(shape.context_scale),
             context: self.room(context),
+            next: self.next(),
         }
     }
 
@@ -418,6 +426,7 @@ impl Kernels for OnDevice {
             merged_sizes: self.room(output.sizes),
             normed: self.room(&normed),
             norm: self.norm(&norm),
+            next: self.next(),
         };
         self.launch(&cuda::merge_norm(shape, &operands));
         self.download(operands.merged_residual, output.residual);

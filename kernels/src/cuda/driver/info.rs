@@ -41,6 +41,7 @@ impl DeviceInfo {
         Target {
             multiprocessors: self.multiprocessors,
             shared_bytes: self.shared_bytes,
+            l2_bytes: self.l2_bytes,
         }
     }
 

@@ -92,7 +92,7 @@ impl Tile {
     }
 
     /// Blocks that an SM holds at once, by its registers and shared memory.
-    pub(super) const fn resident(self) -> u32 {
+    pub(crate) const fn resident(self) -> u32 {
         self.spec().resident
     }
 
