@@ -46,8 +46,9 @@ fn tensors(pack: &Pack) -> impl Iterator<Item = Tensor<'_>> {
             DType::I8 => pack.tensor_i8(kind, layer).map(bytemuck::cast_slice),
             _ => pack.tensor_f32(kind, layer).map(bytemuck::cast_slice),
         };
-        // The classifier's kernel reads rows as they are.
-        let arranged = kind.dtype() == DType::I8 && kind != Linear::Head.tensors().weight;
+        // Not the pooling's query, nor what the classifier's kernel reads row by row.
+        let mut arranged = Linear::ALL.iter().filter(|&&linear| linear != Linear::Head);
+        let arranged = arranged.any(|linear| linear.tensors().weight == kind);
         Tensor {
             section: 1 + position,
             bytes: bytes.expect(PRESENT),
