@@ -36,6 +36,7 @@ struct Gemm {
     static constexpr u32 STAGE_BYTES = (BM + BN) * STEP;
     static constexpr u32 MI = WM / 16;
     static constexpr u32 NI = WN / PANEL;
+    static constexpr u32 TOGETHER = 2 * MI < 8 ? 2 * MI : 8; // rows of a lane that the epilogue reads for at a time
     static constexpr u32 LOAD_ROWS = THREADS / (STEP / CHUNK); // rows that all threads load together
     static constexpr u32 PANEL_WARPS = THREADS / WARP * PANEL / BN; // warps that load a panel together
     static_assert(BM % LOAD_ROWS == 0 && LOAD_ROWS % 8 == 0 && PANEL_WARPS > 0, "whole loads");
@@ -108,8 +109,11 @@ struct Gemm {
     };
 
     static DEVICE void main_loop(const GemmParams &p, Sums &sums, u32 shared, u32 m0, u32 n0) {
-        u32 all = p.inputs / STEP;
-        u32 first = all * blockIdx.z / gridDim.z, steps = all * (blockIdx.z + 1) / gridDim.z - first;
+        u32 first = 0, steps = p.inputs / STEP;
+        if (gridDim.z > 1) { // where it is one, no copy waits for divisions
+            first = steps * blockIdx.z / gridDim.z;
+            steps = steps * (blockIdx.z + 1) / gridDim.z - first;
+        }
         Loader loader(p, shared, m0, n0, first * STEP);
 #pragma unroll
         for (u32 s = 0; s < STAGES - 1; s++) {
@@ -182,25 +186,32 @@ struct Gemm {
         main_loop(p, sums, shared_address(shared), m0, n0);
         if (!reduce(p, sums, (u32 *)shared)) return;
         if constexpr (E == EMBED) start_tokens<THREADS>(p, n0, BN);
-        u32 lane = lane_id(), wm = warp_row(), wn = warp_column();
+        u32 lane = lane_id(), first = m0 + warp_row() * WM + lane / 4;
 #pragma unroll
         for (u32 ni = 0; ni < NI; ni++) {
-            u32 column = n0 + wn * WN + ni * PANEL + 8 * (lane % 4);
+            u32 column = n0 + warp_column() * WN + ni * PANEL + 8 * (lane % 4);
             float scale[8], bias[8];
+            load_floats(scale, p.scale + column);
+            load_floats(bias, p.bias + column);
+            // The compiler may not move a row's reads before another's write: together, they wait for L2 once.
 #pragma unroll
-            for (u32 i = 0; i < 2; i++) {
-                *(float4 *)(scale + 4 * i) = *(const float4 *)(p.scale + column + 4 * i);
-                *(float4 *)(bias + 4 * i) = *(const float4 *)(p.bias + column + 4 * i);
-            }
+            for (u32 i = 0; i < 2 * MI; i += TOGETHER) {
+                Beside<E> beside[TOGETHER];
 #pragma unroll
-            for (u32 i = 0; i < 2 * MI; i++) {
-                u32 row = m0 + wm * WM + 8 * i + lane / 4;
-                if (row >= p.rows) continue;
-                float y[8];
+                for (u32 j = 0; j < TOGETHER; j++) {
+                    u32 row = first + 8 * (i + j);
+                    if (row < p.rows) beside[j].fetch(p, row, column);
+                }
 #pragma unroll
-                for (u32 c = 0; c < 8; c++)
-                    y[c] = __fmaf_rn((float)sums[i / 2][ni][c / 2][i % 2 * 2 + c % 2], scale[c], bias[c]);
-                finish<E>(p, y, row, column);
+                for (u32 j = 0; j < TOGETHER; j++) {
+                    u32 row = first + 8 * (i + j);
+                    if (row >= p.rows) continue;
+                    float y[8];
+#pragma unroll
+                    for (u32 c = 0; c < 8; c++)
+                        y[c] = __fmaf_rn((float)sums[(i + j) / 2][ni][c / 2][j % 2 * 2 + c % 2], scale[c], bias[c]);
+                    finish<E>(p, y, beside[j], row, column);
+                }
             }
         }
     }

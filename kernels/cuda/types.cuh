@@ -48,6 +48,12 @@ DEVICE void load_words(u32 (&words)[WORDS], const void *from) {
     }
 }
 
+// Eight floats from an address that is a multiple of 16 bytes.
+DEVICE void load_floats(float (&x)[8], const float *from) {
+    *(float4 *)x = *(const float4 *)from;
+    *(float4 *)(x + 4) = *(const float4 *)(from + 4);
+}
+
 // A load that reads what other blocks of this launch have written (cached in L2 only).
 DEVICE uint4 load_from_l2(const uint4 *p) {
     uint4 v;

@@ -31,10 +31,10 @@ impl Work {
 /// A linear layer: a part for each warp and step, and a part for each fragment of 16 x 32 sums; those of rows that
 /// are all beyond the last are skipped.
 pub(super) fn gemm(shape: &Shape, tiling: &Tiling, epilogue: EpilogueKind) -> Work {
-    const FRAGMENT_STEP: u64 = 16;
-    const FRAGMENT_REDUCE: u64 = 35;
-    const FRAGMENT_FINISH: [u64; EpilogueKind::COUNT] = [189, 250, 460, 300, 155, 148];
-    const WARP: u64 = 95;
+    const FRAGMENT_STEP: u64 = 12;
+    const FRAGMENT_REDUCE: u64 = 34;
+    const FRAGMENT_FINISH: [u64; EpilogueKind::COUNT] = [149, 215, 425, 255, 149, 141];
+    const WARP: u64 = 244;
     let tile = tiling.tile;
     let splits = u64::from(tiling.splits);
     let steps = u64::from(shape.inputs / STEP);

@@ -50,10 +50,10 @@ macro_rules! spec {
 }
 
 static SPECS: [Spec; 4] = [
-    spec!(128 x 128, warp_rows: 128, warp_columns: 32, stages: 4, resident: 2, warp_step: 61),
-    spec!(64 x 128, warp_rows: 64, warp_columns: 32, stages: 4, resident: 3, warp_step: 59),
-    spec!(64 x 64, warp_rows: 32, warp_columns: 32, stages: 5, resident: 4, warp_step: 67),
-    spec!(32 x 64, warp_rows: 16, warp_columns: 32, stages: 6, resident: 4, warp_step: 93),
+    spec!(128 x 128, warp_rows: 128, warp_columns: 32, stages: 4, resident: 2, warp_step: 119),
+    spec!(64 x 128, warp_rows: 64, warp_columns: 32, stages: 4, resident: 3, warp_step: 121),
+    spec!(64 x 64, warp_rows: 32, warp_columns: 32, stages: 5, resident: 4, warp_step: 102),
+    spec!(32 x 64, warp_rows: 16, warp_columns: 32, stages: 6, resident: 4, warp_step: 49),
 ];
 
 impl Tile {
