@@ -22,7 +22,7 @@ pub(crate) struct BackendArgs {
     pub(crate) tune: bool,
     /// While waiting for the GPU, let the CPU `spin`, which answers soonest, or `block`, which saves power
     #[arg(long, default_value = "spin", value_name = "HOW")]
-    pub(crate) wait: WaitName,
+    pub(crate) gpu_wait: WaitName,
     /// Use only N multiprocessors of the GPU and leave the rest to other programs
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) multiprocessors: Option<u32>,
@@ -41,7 +41,7 @@ impl BackendArgs {
     /// How a GPU is opened.
     pub(crate) fn open(&self) -> OpenOptions {
         OpenOptions {
-            wait: match self.wait {
+            wait: match self.gpu_wait {
                 WaitName::Spin => Wait::Spin,
                 WaitName::Block => Wait::Block,
             },

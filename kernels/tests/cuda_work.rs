@@ -19,12 +19,20 @@ use mergevit_kernels::testing::Random;
 use on_device::OnDevice;
 
 /// Runs operations on an emulated device; then every kernel's instructions are within a fifth of what its
-/// launches said. (The device checks the exact number of multiplications at every launch.)
+/// launches said, and its traffic through shared memory, where they said any, within a third. (The device checks the
+/// exact number of multiplications at every launch.)
 fn check(tile: Tile, splits: u32, run: impl FnOnce(&mut dyn Kernels)) {
     let device = Emulated::new(Target::ORIN_NANO, Options::default());
     let ledger = device.ledger();
     run(&mut OnDevice::new(Box::new(device), tile, splits));
     for (name, record) in ledger.records() {
+        let shared = record.counts.shared;
+        let moved = (shared.read.bytes + shared.write.bytes) as f64;
+        let said = record.work.shared_bytes as f64;
+        assert!(
+            said == 0.0 || (0.67..1.5).contains(&(said / moved)),
+            "{name}: said {said}, moved {moved} bytes"
+        );
         let (said, done) = (
             record.work.instructions as f64,
             record.counts.instructions.total().warps as f64,

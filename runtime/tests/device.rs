@@ -103,12 +103,22 @@ fn an_observer_sees_every_operation_and_a_timer_every_launch() {
     assert_eq!(seen, names);
     let launches = take(&counts.recorded) + 1;
     let (mut timed, mut operations) = (0, Vec::new());
-    let any = inspect::time_launches(&mut engine, 3, &mut |planned, _| {
+    let (mut alone_us, mut in_place_us) = (0.0, 0.0);
+    let whole = inspect::time_launches(&mut engine, 3, &mut |planned, times| {
         timed += 1;
         operations.extend(planned.ops.iter().map(|op| op.name()));
+        // Patches are made before the network.
+        assert_eq!(times.in_place_us.is_none(), timed == 1);
+        if let Some(time) = times.in_place_us {
+            (alone_us, in_place_us) = (alone_us + times.alone_us, in_place_us + time);
+            assert!((time - times.alone_us).abs() < 1e-6, "{times:?}");
+        }
     });
-    assert!(any.unwrap());
     assert_eq!((timed, operations), (launches, names));
+    // The recorder's time depends on nothing but the launch, so they add up to that of all.
+    let whole = whole.unwrap().expect("launches");
+    assert!((whole.network_us - in_place_us).abs() < 1e-6, "{whole:?}");
+    assert!(whole.network_us > 0.0 && whole.launch_us > 0.0);
 }
 
 /// The tiles of a tuned ViT-B/16's linear layers on a device with this clock, each with its shape.
@@ -135,7 +145,7 @@ fn tuned(clock: fn(&Launch) -> Duration) -> Vec<(Tile, Shape)> {
             found.push((tile, shape));
         }
     });
-    assert!(timed.unwrap());
+    assert!(timed.unwrap().is_some());
     found
 }
 

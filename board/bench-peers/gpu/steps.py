@@ -19,7 +19,7 @@ ENDS = (SCHEDULES[0], SCHEDULES[-1])
 # The first is what the others are compared with.
 VARIANTS = {
     "spins": [],
-    "blocks": ["--wait", "block"],
+    "blocks": ["--gpu-wait", "block"],
     "tuned": ["--tune"],
     f"{SMALL} multiprocessors": ["--multiprocessors", str(SMALL)],
 }

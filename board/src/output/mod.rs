@@ -13,7 +13,7 @@ pub(crate) use escape::{Escaped, GROWTH};
 pub(crate) use line::Line;
 pub(crate) use table::Table;
 pub(crate) use time::Time;
-pub(crate) use units::{arrows, bytes, microseconds, percent, ratio};
+pub(crate) use units::{arrows, bytes, microseconds, percent, range, ratio};
 
 use crate::failure::Failure;
 use serde::Serialize;

@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use mergevit_runtime::estimate::Range;
+
 /// A byte count: `12.3 MB`.
 pub(crate) fn bytes(count: u64) -> String {
     match count {
@@ -17,6 +19,14 @@ pub(crate) fn microseconds(value: f64) -> String {
         ..1e5 => format!("{:.2} ms", value / 1e3),
         ..1e6 => format!("{:.1} ms", value / 1e3),
         _ => format!("{:.2} s", value / 1e6),
+    }
+}
+
+/// Both ends of a duration in microseconds, the shortest with a decimal.
+pub(crate) fn range(of: Range) -> String {
+    match of.high {
+        ..10.0 => format!("{:.1} – {:.1} µs", of.low, of.high),
+        _ => format!("{} – {}", microseconds(of.low), microseconds(of.high)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a schedule costs, relative to none.
 
 use super::latency::LatencyModel;
-use mergevit_runtime::estimate::{Estimate, Module};
+use mergevit_runtime::estimate::{Estimate, Module, Range};
 use mergevit_runtime::{Pack, Plan, Schedule};
 
 /// What is counted.
@@ -31,7 +31,8 @@ impl<'a> Cost<'a> {
             unit,
             unmerged: 1.0,
         };
-        cost.unmerged = cost.of(&Schedule::constant(0, pack.config().depth));
+        let unmerged = Schedule::constant(0, pack.config().depth);
+        cost.unmerged = cost.of(&unmerged).middle();
         cost
     }
 
@@ -40,13 +41,13 @@ impl<'a> Cost<'a> {
         self.pack
     }
 
-    /// The cost of one image as a share of that without merging. Infinite for a schedule that the model cannot run.
+    /// The cost of one image as a share of that without merging, by the middle of what is estimated. Infinite for a schedule that the model cannot run.
     pub fn share(&self, schedule: &Schedule) -> f64 {
-        self.of(schedule) / self.unmerged
+        self.of(schedule).middle() / self.unmerged
     }
 
     /// Latency of one image in microseconds, where latency is what is counted.
-    pub fn latency_us(&self, schedule: &Schedule) -> Option<f64> {
+    pub fn latency_us(&self, schedule: &Schedule) -> Option<Range> {
         match self.unit {
             Unit::Multiplications => None,
             Unit::Estimated(_) | Unit::Measured(_) => Some(self.of(schedule)),
@@ -54,14 +55,15 @@ impl<'a> Cost<'a> {
     }
 
     /// Multiply-accumulates, or microseconds.
-    fn of(&self, schedule: &Schedule) -> f64 {
+    fn of(&self, schedule: &Schedule) -> Range {
+        let exactly = |cost| Range::new(cost, cost);
         let Ok(plan) = Plan::new(self.pack.config(), schedule, 1) else {
-            return f64::INFINITY;
+            return exactly(f64::INFINITY);
         };
         match &self.unit {
-            Unit::Multiplications => plan.cost().macs as f64,
-            Unit::Estimated(module) => Estimate::new(self.pack, &plan, module).total.total_us,
-            Unit::Measured(model) => model.latency_us(plan.tokens()),
+            Unit::Multiplications => exactly(plan.cost().macs as f64),
+            Unit::Estimated(module) => Estimate::new(self.pack, &plan, module).latency_us(),
+            Unit::Measured(model) => exactly(model.latency_us(plan.tokens())),
         }
     }
 }
@@ -90,9 +92,7 @@ mod tests {
         let cost = Cost::new(&pack, Unit::Estimated(&Module::AGX_ORIN));
         let schedule = Schedule::constant(0, config.depth);
         let plan = Plan::new(&config, &schedule, 1).unwrap();
-        let expected = Estimate::new(&pack, &plan, &Module::AGX_ORIN)
-            .total
-            .total_us;
+        let expected = Estimate::new(&pack, &plan, &Module::AGX_ORIN).latency_us();
         assert_eq!(cost.latency_us(&schedule), Some(expected));
         assert_eq!(cost.share(&schedule), 1.0);
     }

@@ -6,6 +6,7 @@ use super::kernel::Kernel;
 use super::launch::Launch;
 use super::params::{Params, params};
 use super::prefetch::Prefetch;
+use super::resident::most_warps;
 use super::target::Target;
 use super::work::{self, Work};
 use crate::ops::MAX_TOKENS;
@@ -111,16 +112,6 @@ pub struct AttentionOperands {
 
 /// Queries of a warp, all of one head.
 const QUERIES: u32 = 16;
-
-/// Warps that an SM's registers have room for: most that a block may have, which the kernel is compiled for.
-pub(super) const fn most_warps(head_width: HeadWidth) -> u32 {
-    match head_width {
-        HeadWidth::W32 => 28,
-        HeadWidth::W64 => 20,
-        HeadWidth::W96 => 16,
-        HeadWidth::W128 => 12,
-    }
-}
 
 /// Keys, with their values, that a warp takes at once.
 const KEYS: u32 = 32;

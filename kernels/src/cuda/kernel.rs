@@ -4,7 +4,7 @@ use super::gemm::epilogue::EpilogueKind;
 use super::gemm::tile::Tile;
 use super::head_width::HeadWidth;
 use super::modules::Module;
-use super::norm::RowWidth;
+use super::row_width::RowWidth;
 use std::fmt;
 
 /// A kernel of a compiled module.

@@ -42,6 +42,7 @@ mod prefetch;
 pub mod preprocess;
 mod resident;
 mod rotary;
+mod row_width;
 mod target;
 #[cfg(feature = "emulator")]
 pub mod testing;
@@ -65,12 +66,13 @@ pub use merge_match::{
 };
 pub use merge_norm::{MergeNormOperands, MergeNormParams, MergePositions, merge_norm};
 pub use modules::{MODULES, Module};
-pub use norm::{NormParams, RowWidth};
+pub use norm::NormParams;
 pub use params::Params;
 pub use patchify::{PatchifyParams, patchify};
 pub use pool_norm::{PoolNormParams, pool_norm};
 pub use prefetch::Prefetch;
 pub use rotary::{RotaryParams, nothing, rotary};
+pub use row_width::RowWidth;
 pub use target::Target;
 pub use top_classes::{Best, TopClassesParams, top_classes};
 pub use work::Work;

@@ -1,9 +1,8 @@
 //! How many blocks of a launch an SM holds at once.
 
-use super::attention::most_warps;
 use super::head_width::HeadWidth;
 use super::kernel::Kernel;
-use super::norm::RowWidth;
+use super::row_width::RowWidth;
 
 /// Of an SM of compute capability 8.7: warps, blocks, bytes of shared memory, and of it what the system takes for a block.
 const WARPS: u32 = 48;
@@ -18,6 +17,16 @@ pub(super) const fn resident(kernel: Kernel, threads: u32, shared_bytes: u32) ->
     let by_shared = SHARED_BYTES / (shared_bytes + RESERVED_BYTES);
     let found = least(least(by_warps, by_shared), by_registers(kernel, warps));
     if found == 0 { 1 } else { found }
+}
+
+/// Warps of attention that an SM's registers have room for: most that a block may have, which the kernel is compiled for.
+pub(super) const fn most_warps(head_width: HeadWidth) -> u32 {
+    match head_width {
+        HeadWidth::W32 => 28,
+        HeadWidth::W64 => 20,
+        HeadWidth::W96 => 16,
+        HeadWidth::W128 => 12,
+    }
 }
 
 const fn least(a: u32, b: u32) -> u32 {

@@ -14,6 +14,8 @@ pub struct Work {
     pub tensor_macs: u64,
     /// Instructions that warps issue, to a few per cent.
     pub instructions: u64,
+    /// Bytes that threads move into and out of shared memory, where that is much.
+    pub shared_bytes: u64,
 }
 
 impl Work {
@@ -21,6 +23,7 @@ impl Work {
         Self {
             tensor_macs: 0,
             instructions,
+            shared_bytes: 0,
         }
     }
 }
@@ -49,7 +52,18 @@ pub(super) fn gemm(shape: &Shape, tiling: &Tiling, epilogue: EpilogueKind) -> Wo
         instructions: warps * (steps * tile.warp_step() + splits * WARP)
             + fragments * fragment
             + summed * FRAGMENT_REDUCE,
+        shared_bytes: steps * gemm_step_bytes(shape, tiling),
     }
+}
+
+/// Bytes that all tiles move into and out of shared memory in a step; the last ones only those of rows that there are.
+fn gemm_step_bytes(shape: &Shape, tiling: &Tiling) -> u64 {
+    let tile = tiling.tile;
+    let whole = shape.rows.div_ceil(tile.rows()) - 1;
+    let last = shape.rows.next_multiple_of(16) - whole * tile.rows();
+    let of = |rows| u64::from(tile.shared_step_bytes(rows));
+    let columns = u64::from(shape.outputs / tile.columns());
+    columns * (u64::from(whole) * of(tile.rows()) + of(last))
 }
 
 /// Instructions that quantize 256 columns of a normalized row to bytes, beyond what it takes to round them to f16.
@@ -61,7 +75,18 @@ const WIDE: u64 = 80;
 /// Norms of `rows` rows, to i8 or f16.
 pub(super) fn layer_norm(rows: u32, norm: &NormParams, quantized: bool) -> Work {
     let store = if quantized { QUANTIZE } else { 0 };
-    Work::instructions(u64::from(rows) * norm_row(norm, store))
+    Work {
+        shared_bytes: affine_bytes(norm, rows),
+        ..Work::instructions(u64::from(rows) * norm_row(norm, store))
+    }
+}
+
+/// Gain and bias of so many rows: copied for four of them, read by each, if rows stay in registers.
+fn affine_bytes(norm: &NormParams, rows: u32) -> u64 {
+    match norm.fits_registers() {
+        true => 8 * u64::from(norm.width) * u64::from(rows + rows.div_ceil(4)),
+        false => 0,
+    }
 }
 
 /// A warp normalizes a row and stores it at `store` instructions for 256 columns beyond those for f16.
@@ -113,6 +138,9 @@ pub(super) fn attention(of: &AttentionWork) -> Work {
         tensor_macs: warps * 16 * keys * 3 * channels,
         instructions: warps * (170 + 104 * steps + (417 + 31 * steps + biased) * keys / 32)
             + blocks * (u64::from(of.block_warps) * (344 * tiles - 85) + 12 * copies),
+        // Keys twice and values once; a lane's biases; what is copied.
+        shared_bytes: warps * keys * (3 * channels + if of.sizes { 64 } else { 32 })
+            + blocks * 512 * copies,
     }
 }
 
@@ -148,6 +176,7 @@ pub(super) fn merge_match(batch: u32, of: &MergeMatchWork) -> Work {
         tensor_macs: blocks * 16 * groups * 8 * eights * 4 * channels,
         instructions: blocks * (1870 + rows * row + groups * eights * 169)
             + u64::from(batch) * (9 * sources * sources / 128 + attention),
+        shared_bytes: 0,
     }
 }
 
@@ -157,7 +186,14 @@ pub(super) fn merge_norm(kept: u32, sources: u32, norm: &NormParams) -> Work {
     let words = u64::from(sources.div_ceil(32) * norm.width.div_ceil(2048));
     let step = if norm.fits_registers() { 18 } else { 60 };
     let steps = step * u64::from(norm.width.div_ceil(256));
-    Work::instructions(u64::from(kept) * (norm_row(norm, QUANTIZE) + 230 + 16 * words + steps))
+    let row = norm_row(norm, QUANTIZE) + 230 + 16 * words + steps;
+    let affine = affine_bytes(norm, kept);
+    // Beside them who joins a target, for 32 sources at a time.
+    let joins = if affine > 0 { 120 * words } else { 0 };
+    Work {
+        shared_bytes: affine + u64::from(kept) * joins,
+        ..Work::instructions(u64::from(kept) * row)
+    }
 }
 
 /// Pooling of `batch` images: elements are copied, tokens are added up to a mean, and parts are normalized.
@@ -169,11 +205,18 @@ pub(super) fn pool_norm(batch: u32, pool: &PoolNormParams) -> Work {
         Address::NULL => WIDE,
         _ => 0,
     };
-    let parts = match pool.normalizes() {
-        true => u64::from(pool.pooled_width / pool.norm.width) * norm_row(&pool.norm, store),
-        false => 0,
+    let parts = u64::from(pool.pooled_width / pool.norm.width.max(1));
+    let (norms, affine) = match (pool.normalizes(), pool.norm.fits_registers()) {
+        // Eight warps copy gain and bias.
+        (true, true) => (parts * norm_row(&pool.norm, store) + 250, 1 + parts),
+        (true, false) => (parts * norm_row(&pool.norm, store), 0),
+        (false, _) => (0, 0),
     };
-    Work::instructions(u64::from(batch) * (rounds(pool.pooled_width) * 33 / 2 + 270 + mean + parts))
+    let copied = rounds(pool.pooled_width) * 33 / 2;
+    Work {
+        shared_bytes: u64::from(batch) * affine * 8 * u64::from(pool.norm.width),
+        ..Work::instructions(u64::from(batch) * (copied + 270 + mean + norms))
+    }
 }
 
 /// The classifier: each block computes `products` sums of `inputs` products.
@@ -182,6 +225,7 @@ pub(super) fn head(blocks: u32, products: u32, inputs: u32) -> Work {
     Work {
         tensor_macs: blocks * u64::from(products) * u64::from(inputs),
         instructions: blocks * (248 + 18 * u64::from(inputs / 64)),
+        shared_bytes: 0,
     }
 }
 

@@ -10,7 +10,6 @@ use mergevit_kernels::cuda::DeviceError;
 use mergevit_kernels::frame::Frame;
 use mergevit_kernels::memory::OutOfMemory;
 use mergevit_kernels::ops::MAX_BATCH;
-use std::time::Duration;
 
 /// A plan with what it belongs to.
 #[derive(Clone, Copy)]
@@ -75,7 +74,26 @@ pub(super) fn all(batch: usize) -> &'static [usize] {
 }
 
 /// Called with launches, and how long each takes.
-pub(super) type Timer<'a> = dyn FnMut(&PlannedLaunch, Duration) + 'a;
+pub(super) type Timer<'a> = dyn FnMut(&PlannedLaunch, LaunchTimes) + 'a;
+
+/// How long a launch takes, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LaunchTimes {
+    /// Repeated back to back: with its weights in the caches that hold them.
+    pub alone_us: f64,
+    /// In its place in the network: what it adds to the launches before it, with cold weights and the gap before it. None of
+    /// one that comes before the network.
+    pub in_place_us: Option<f64>,
+}
+
+/// How long a plan takes on a device, in microseconds, without the processor's part.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DeviceTimes {
+    /// All launches of the network, one after the other.
+    pub network_us: f64,
+    /// A launch of as many that do nothing.
+    pub launch_us: f64,
+}
 
 /// Runs plans of one pack, of as many images as it was made for. Does not allocate unless it says so.
 pub(super) trait Executor: Send {
@@ -120,14 +138,14 @@ pub(super) trait Executor: Send {
     /// As [`Self::run`], with a look after each merge at what it read. Does not allocate once that is reserved.
     fn follow(&mut self, job: &Job<'_>, follower: &mut dyn Follower) -> Result<(), DeviceError>;
 
-    /// Times every launch, each `repeats` times in a row. Returns whether there are any launches: operations
+    /// Times every launch `repeats` times, and the whole network. Returns nothing where there are no launches: operations
     /// on the processor are timed by observing them.
     fn time(
         &mut self,
         job: &Job<'_>,
         repeats: u32,
         timer: &mut Timer<'_>,
-    ) -> Result<bool, DeviceError>;
+    ) -> Result<Option<DeviceTimes>, DeviceError>;
 }
 
 /// The reader has checked configuration and schedules, and the engine checks batches before it plans.

@@ -29,6 +29,7 @@ use crate::plan::Plan;
 use cascade::SecondRun;
 use device::Accelerator;
 pub(crate) use executor::Follower;
+pub use executor::{DeviceTimes, LaunchTimes};
 use executor::{Executor, Job, Observer, Timer, plan};
 use make::Made;
 use mergevit_kernels::cuda::Device;
@@ -255,7 +256,7 @@ impl Engine {
         &mut self,
         repeats: u32,
         timer: &mut Timer<'_>,
-    ) -> Result<bool, RunError> {
+    ) -> Result<Option<DeviceTimes>, RunError> {
         self.has_pixels = false;
         let (executor, job, _) = self.job();
         Ok(executor.time(&job, repeats, timer)?)

@@ -24,13 +24,12 @@ mod tokens;
 
 pub use tokens::{TokenMapper, pixels_of, token_map};
 
-pub use crate::engine::{ArenaView, PlannedLaunch, launches};
+pub use crate::engine::{ArenaView, DeviceTimes, LaunchTimes, PlannedLaunch, launches};
 pub use crate::plan::{Cost, Op, Plan, Span, Step};
 
 use crate::engine::{Engine, EngineOptions, LoadError, Output, RunError};
 use crate::pack::Pack;
 use mergevit_kernels::cuda::Device;
-use std::time::Duration;
 
 /// Classifies images at model resolution, (B, S, S, 3) u8 RGB, with a look at the arena after every operation; on
 /// a device that computes two operations as one, after the second. Of a cascade the first schedule runs, and it alone.
@@ -45,17 +44,18 @@ pub fn observe<'e>(
     engine.observe(pixels, observer)
 }
 
-/// Times every launch of the current plan on a device, each `repeats` times in a row on what a run of the whole
-/// plan has left in the arena. Returns whether there were launches at all: operations on the processor are timed by
-/// [observing](observe) them. Pixels that were preprocessed and not run are dropped.
+/// Times every launch of the current plan on a device, each `repeats` times: in a row on what a run of the whole plan has
+/// left in the arena, and in its place among the others. Returns how long all of them take together, or nothing where there
+/// are none: operations on the processor are timed by [observing](observe) them. Pixels that were preprocessed and not run
+/// are dropped.
 ///
 /// # Errors
 /// [`RunError::Device`]
 pub fn time_launches(
     engine: &mut Engine,
     repeats: u32,
-    timer: &mut dyn FnMut(&PlannedLaunch, Duration),
-) -> Result<bool, RunError> {
+    timer: &mut dyn FnMut(&PlannedLaunch, LaunchTimes),
+) -> Result<Option<DeviceTimes>, RunError> {
     engine.time_launches(repeats, timer)
 }
 

@@ -152,6 +152,16 @@ impl Device for Recorder {
         Ok(())
     }
 
+    fn time_after(
+        &mut self,
+        before: &[Launch],
+        launches: &[Launch],
+        _: u32,
+    ) -> Result<Duration, DeviceError> {
+        before.iter().for_each(|launch| self.check(launch));
+        self.time(launches, 1)
+    }
+
     fn time(&mut self, launches: &[Launch], _: u32) -> Result<Duration, DeviceError> {
         launches.iter().for_each(|launch| self.check(launch));
         Ok(launches.iter().map(self.clock).sum())

@@ -19,8 +19,10 @@ use check::Check;
 use estimate::ModuleName;
 use latency::Limit;
 use mergevit_kernels::cpu;
+use mergevit_kernels::cuda::driver;
 use mergevit_kernels::ops::MAX_BATCH;
 use mergevit_runtime::Engine;
+use mergevit_runtime::estimate::Module;
 use pixels::Pixels;
 use preprocessing::FRAME;
 use report::{Measured, Report};
@@ -115,7 +117,11 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     };
     let peak = peak(&engine);
     let profile = match args.profile {
-        true => Some(profile::profile(&mut engine, &pixels, limit, peak)?),
+        true => {
+            let module = module(&engine, args.model.backend.multiprocessors);
+            let module = module.as_ref();
+            Some(profile::profile(&mut engine, &pixels, limit, peak, module)?)
+        }
         false => None,
     };
     model::check(&args.model, &engine)?;
@@ -131,6 +137,19 @@ pub(crate) fn execute(args: &Args) -> Result<(), Failure> {
     };
     let report = Report::new(&engine, measured);
     print(&report, args.json)
+}
+
+/// What the estimate knows of the engine's device, of which `multiprocessors` are used; `None` for the processor and for
+/// devices that it does not know.
+fn module(engine: &Engine, multiprocessors: Option<u32>) -> Option<Module> {
+    let number = engine.backend().strip_prefix("cuda")?;
+    let ordinal = number
+        .strip_prefix(':')
+        .map_or(Some(0), |number| number.parse().ok())?;
+    let driver = driver::probe().ok()?;
+    let mut device = driver.usable(ordinal).ok()?.clone();
+    device.multiprocessors = multiprocessors.unwrap_or(device.multiprocessors);
+    Module::of(&device)
 }
 
 /// Prints a report as text or as JSON.

@@ -5,6 +5,7 @@ use super::super::markup::escape;
 use super::super::plot::{Axis, Plot, Shape};
 use super::super::results::{FrontPoint, Report};
 use super::parts::{Section, decibels, percent, table, with_interval};
+use mergevit_runtime::estimate::Range;
 
 const SIZE: (f64, f64) = (820.0, 400.0);
 
@@ -62,7 +63,7 @@ fn has_latency(points: &[&FrontPoint]) -> bool {
 
 fn cost(point: &FrontPoint, in_time: bool) -> f64 {
     match (in_time, point.latency_us) {
-        (true, Some(latency)) => latency / 1e3,
+        (true, Some(latency)) => latency.middle() / 1e3,
         _ => point.gmac,
     }
 }
@@ -145,10 +146,19 @@ fn best(mut points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     points
 }
 
+/// Both ends of a time in microseconds, or the one that is both.
+fn milliseconds(time_us: Range) -> String {
+    let (low, high) = (time_us.low / 1e3, time_us.high / 1e3);
+    match low < high {
+        true => format!("{low:.2} – {high:.2}"),
+        false => format!("{low:.2}"),
+    }
+}
+
 fn describe(point: &FrontPoint) -> String {
     let mut text = format!("{}: {:.3} GMAC", point.name, point.gmac);
     if let Some(latency) = point.latency_us {
-        text += &format!(", {:.2} ms", latency / 1e3);
+        text += &format!(", {} ms", milliseconds(latency));
     }
     if point.agreement.is_some() {
         text += &format!(", agreement {} %", percent(point.agreement));
@@ -162,9 +172,7 @@ fn describe(point: &FrontPoint) -> String {
 fn list(report: &Report, points: &[&FrontPoint]) -> String {
     let images = report.front_basis.as_ref().map_or(0, |basis| basis.images);
     let row = |point: &&FrontPoint| {
-        let latency = point
-            .latency_us
-            .map_or_else(|| "–".into(), |us| format!("{:.2}", us / 1e3));
+        let latency = point.latency_us.map_or_else(|| "–".into(), milliseconds);
         vec![
             escape(&point.name),
             if point.chosen {

@@ -1,5 +1,6 @@
 //! What can be had at which cost.
 
+use mergevit_runtime::estimate::Range;
 use serde::Serialize;
 
 /// A schedule or cascade with its cost and what it keeps of the network's answers.
@@ -9,8 +10,8 @@ pub struct FrontPoint {
     pub name: String,
     /// Billions of multiply-accumulates per image; of a cascade, on average.
     pub gmac: f64,
-    /// Time per image in microseconds, measured or estimated for the [target](FrontBasis::target).
-    pub latency_us: Option<f64>,
+    /// Time per image in microseconds on the [target](FrontBasis::target): estimated, or measured, with both ends the same.
+    pub latency_us: Option<Range>,
     /// Fraction of the images with the answer of the [reference](FrontBasis::reference); none of embeddings.
     pub agreement: Option<f64>,
     /// Its standard error.

@@ -46,6 +46,7 @@ impl Ledger {
         record.launches += 1;
         record.work.tensor_macs += launch.work.tensor_macs;
         record.work.instructions += launch.work.instructions;
+        record.work.shared_bytes += launch.work.shared_bytes;
         record.counts += counts;
     }
 

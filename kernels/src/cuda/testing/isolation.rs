@@ -122,7 +122,7 @@ mod tests {
                 ..NormParams::default()
             },
             rows: ROWS as u32,
-            padding: 0,
+            ..LayerNormParams::default()
         };
         let bias = [1f32; WIDTH];
         let written = device.write(params.norm.bias, bytemuck::cast_slice(&bias));

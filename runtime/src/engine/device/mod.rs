@@ -10,10 +10,13 @@ mod inbox;
 mod lower;
 mod memory;
 mod tilings;
+mod time;
 mod tune;
 mod weights;
 
-use super::executor::{Executor, Follower, Job, Observer, Timer, VALID, image_chunks, plan};
+use super::executor::{
+    DeviceTimes, Executor, Follower, Job, Observer, Timer, VALID, image_chunks, plan,
+};
 use super::options::EngineOptions;
 use super::output::{BEST, Results};
 use super::planned::PlannedLaunch;
@@ -308,16 +311,7 @@ impl Executor for Accelerator {
         job: &Job<'_>,
         repeats: u32,
         timer: &mut Timer<'_>,
-    ) -> Result<bool, DeviceError> {
-        for step in job.plan.steps() {
-            // A launch that adds to the residual stream does so every time: start from values of a real run.
-            self.run(job)?;
-            self.lower_step(job, step);
-            for lowered in &self.lowered {
-                let launch = std::slice::from_ref(&lowered.launch);
-                timer(lowered, self.device.time(launch, repeats)?);
-            }
-        }
-        Ok(true)
+    ) -> Result<Option<DeviceTimes>, DeviceError> {
+        self.time_launches(job, repeats, timer).map(Some)
     }
 }

@@ -3,7 +3,9 @@
 mod execute;
 mod weights;
 
-use super::executor::{Executor, Follower, Job, Observer, Timer, VALID, image_chunks, plan};
+use super::executor::{
+    DeviceTimes, Executor, Follower, Job, Observer, Timer, VALID, image_chunks, plan,
+};
 use super::options::EngineOptions;
 use super::output::Results;
 use super::view::ArenaView;
@@ -149,7 +151,12 @@ impl Executor for Host {
         Ok(())
     }
 
-    fn time(&mut self, _: &Job<'_>, _: u32, _: &mut Timer<'_>) -> Result<bool, DeviceError> {
-        Ok(false)
+    fn time(
+        &mut self,
+        _: &Job<'_>,
+        _: u32,
+        _: &mut Timer<'_>,
+    ) -> Result<Option<DeviceTimes>, DeviceError> {
+        Ok(None)
     }
 }

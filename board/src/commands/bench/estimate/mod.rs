@@ -1,4 +1,4 @@
-//! `mergevit bench --estimate`: a roofline [estimate](mergevit_runtime::estimate) of a plan's latency on a Jetson module.
+//! `mergevit bench --estimate`: an [estimate](mergevit_runtime::estimate) of a plan's latency on a Jetson module, as a range.
 
 mod table;
 
@@ -6,7 +6,7 @@ use crate::args::ModelArgs;
 use crate::failure::Failure;
 use crate::model;
 use crate::output::Time;
-use mergevit_runtime::estimate::{self, Module, Row};
+use mergevit_runtime::estimate::{self, HOST_US, Module, Range, Row};
 use mergevit_runtime::{Cascade, Pack, Plan, Schedule};
 use serde::Serialize;
 
@@ -42,8 +42,10 @@ pub(super) struct Estimate {
     batch: usize,
     kinds: Vec<Row>,
     total: Row,
-    latency_us: f64,
-    frames_per_second: f64,
+    /// The processor's part of the latency.
+    host_us: Range,
+    latency_us: Range,
+    frames_per_second: Range,
     /// What comes after it, where it is the first schedule of a cascade.
     #[serde(skip_serializing_if = "Option::is_none")]
     second: Option<Second>,
@@ -56,13 +58,13 @@ pub(super) struct Estimate {
 struct Second {
     schedule: String,
     /// Of a batch of which every image runs twice.
-    latency_us: f64,
+    latency_us: Range,
     /// Fraction of images that `pack` saw run twice, and where.
     second_run_rate: f64,
     dataset: String,
     /// Of a batch, both runs, on average at that rate.
-    mean_latency_us: f64,
-    mean_frames_per_second: f64,
+    mean_latency_us: Range,
+    mean_frames_per_second: Range,
 }
 
 impl Estimate {
@@ -74,7 +76,8 @@ impl Estimate {
     ) -> Result<Self, Failure> {
         let config = pack.config();
         let plan = Plan::new(config, schedule, batch).map_err(|error| Failure::work(&error))?;
-        let estimate::Estimate { kinds, total } = estimate::Estimate::new(pack, &plan, module);
+        let estimate = estimate::Estimate::new(pack, &plan, module);
+        let latency_us = estimate.latency_us();
         Ok(Self {
             event: "estimate",
             time: Time::now(),
@@ -82,10 +85,11 @@ impl Estimate {
             architecture: config.architecture.clone(),
             schedule: schedule.name.clone(),
             batch,
-            latency_us: total.total_us,
-            frames_per_second: 1e6 * batch as f64 / total.total_us,
-            kinds,
-            total,
+            host_us: HOST_US,
+            latency_us,
+            frames_per_second: latency_us.per_second(batch),
+            kinds: estimate.kinds,
+            total: estimate.total,
             second: None,
             hardware: module,
         })
@@ -93,14 +97,14 @@ impl Estimate {
 
     /// With the second runs of a cascade of which it estimates the first.
     fn with_second(self, cascade: &Cascade, then: &Self) -> Self {
-        let mean_latency_us = self.latency_us + cascade.second_runs * then.latency_us;
+        let mean_latency_us = self.latency_us + then.latency_us * cascade.second_runs;
         let second = Second {
             schedule: then.schedule.clone(),
             latency_us: then.latency_us,
             second_run_rate: cascade.second_runs,
             dataset: cascade.dataset.clone(),
             mean_latency_us,
-            mean_frames_per_second: 1e6 * self.batch as f64 / mean_latency_us,
+            mean_frames_per_second: mean_latency_us.per_second(self.batch),
         };
         Self {
             second: Some(second),

@@ -8,6 +8,7 @@ use super::latency::Limit;
 use super::pixels::Pixels;
 use crate::failure::Failure;
 use mergevit_runtime::Engine;
+use mergevit_runtime::estimate::Module;
 use row::{Row, by_kind};
 use serde::Serialize;
 
@@ -16,6 +17,12 @@ use serde::Serialize;
 pub(super) struct Profile {
     runs: usize,
     method: Method,
+    /// Of a device: all launches of the network, without the processor's part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network_us: Option<f64>,
+    /// Of a device: a launch of as many that do nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    launch_us: Option<f64>,
     kinds: Vec<Row>,
     operations: Vec<Row>,
 }
@@ -26,7 +33,7 @@ pub(super) struct Profile {
 enum Method {
     /// Operations on the processor, in the engine's order.
     Operations,
-    /// Launches on a device, each repeated back to back.
+    /// Launches on a device, each repeated back to back, and each in its place.
     Launches,
 }
 
@@ -49,17 +56,23 @@ pub(super) fn profile(
     pixels: &Pixels,
     limit: Limit,
     peak: Option<f64>,
+    module: Option<&Module>,
 ) -> Result<Profile, Failure> {
-    let (runs, operations, method) = match timing::launches(engine, pixels)? {
-        Some(rows) => (timing::REPEATS as usize, rows, Method::Launches),
+    let (runs, whole, operations, method) = match timing::launches(engine, pixels, module)? {
+        Some((whole, rows)) => {
+            let runs = timing::REPEATS as usize;
+            (runs, Some(whole), rows, Method::Launches)
+        }
         None => {
             let (runs, rows) = timing::operations(engine, pixels, limit)?;
-            (runs, rows, Method::Operations)
+            (runs, None, rows, Method::Operations)
         }
     };
     Ok(Profile {
         runs,
         method,
+        network_us: whole.map(|whole| whole.network_us),
+        launch_us: whole.map(|whole| whole.launch_us),
         kinds: by_kind(&operations)
             .into_iter()
             .map(|row| row.rate(peak))

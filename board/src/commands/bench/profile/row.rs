@@ -1,8 +1,10 @@
 //! A row of a profile: one operation, or all operations of a kind.
 
 use crate::output;
+use mergevit_runtime::estimate::Range;
 use mergevit_runtime::plan::Cost;
 use serde::Serialize;
+use std::ops::AddAssign;
 
 /// Time and work of one operation, or of all operations of a kind.
 #[derive(Clone, Debug, Serialize)]
@@ -11,8 +13,14 @@ pub(super) struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) layer: Option<usize>,
     pub(super) operations: usize,
-    /// Sum over the operations.
+    /// Sum over the operations; of launches on a device, each repeated back to back.
     pub(super) time_us: f64,
+    /// Of launches in their place in the network: what each adds to those before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) in_place_us: Option<f64>,
+    /// What the [estimate](mergevit_runtime::estimate) says of this device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) estimate_us: Option<Range>,
     pub(super) macs: u64,
     pub(super) weight_bytes: u64,
     pub(super) activation_bytes: u64,
@@ -27,6 +35,8 @@ impl Row {
             layer,
             operations: 1,
             time_us,
+            in_place_us: None,
+            estimate_us: None,
             macs: cost.macs,
             weight_bytes: cost.weight_bytes,
             activation_bytes: cost.activation_bytes(),
@@ -37,6 +47,8 @@ impl Row {
     pub(super) fn add(&mut self, other: &Self) {
         self.operations += other.operations;
         self.time_us += other.time_us;
+        add(&mut self.in_place_us, other.in_place_us);
+        add(&mut self.estimate_us, other.estimate_us);
         self.macs += other.macs;
         self.weight_bytes += other.weight_bytes;
         self.activation_bytes += other.activation_bytes;
@@ -50,6 +62,15 @@ impl Row {
         let peak = peak.filter(|_| self.macs > 0);
         self.percent_of_peak = peak.map(|peak| 100.0 * self.macs_per_second() / peak);
         self
+    }
+}
+
+/// Adds what is known.
+fn add<T: Copy + AddAssign>(sum: &mut Option<T>, other: Option<T>) {
+    match (sum, other) {
+        (Some(sum), Some(other)) => *sum += other,
+        (sum @ None, other) => *sum = other,
+        (Some(_), None) => {}
     }
 }
 
@@ -98,5 +119,20 @@ mod tests {
         let percent = kinds[0].clone().rate(Some(1e9)).percent_of_peak;
         assert!(percent.is_some_and(|percent| (percent - 10.0).abs() < 1e-9));
         assert_eq!(kinds[1].clone().rate(Some(1e9)).percent_of_peak, None);
+        assert_eq!(kinds[2].in_place_us, None);
+    }
+
+    #[test]
+    fn what_is_known_is_added() {
+        let mut row = Row::new("fc1", None, 1.0, Cost::default());
+        let timed = |in_place_us| Row {
+            in_place_us,
+            estimate_us: Some(Range::new(2.0, 3.0)),
+            ..Row::new("fc1", None, 1.0, Cost::default())
+        };
+        row.add(&timed(Some(4.0)));
+        row.add(&timed(None));
+        assert_eq!(row.in_place_us, Some(4.0));
+        assert_eq!(row.estimate_us, Some(Range::new(4.0, 6.0)));
     }
 }

@@ -5,8 +5,10 @@ use super::row::Row;
 use crate::output::{self, Table};
 use std::fmt;
 
-const NUMBERS: [&str; 7] = [
+const NUMBERS: [&str; 9] = [
     "time",
+    "in place",
+    "estimated",
     "share",
     "MMAC",
     "GMAC/s",
@@ -16,12 +18,14 @@ const NUMBERS: [&str; 7] = [
 ];
 
 impl Profile {
-    fn numbers(&self, row: &Row) -> [String; 7] {
+    fn numbers(&self, row: &Row) -> [String; 9] {
         let total = self.kinds.last().map_or(0.0, |total| total.time_us);
         let multiplies = |text: String| if row.macs > 0 { text } else { "-".into() };
         let percent = |percent: f64| format!("{percent:.1} %");
         [
             output::microseconds(row.time_us),
+            row.in_place_us.map_or("-".into(), output::microseconds),
+            row.estimate_us.map_or("-".into(), output::range),
             percent(100.0 * output::ratio(row.time_us, total)),
             multiplies(format!("{:.1}", row.macs as f64 / 1e6)),
             multiplies(format!("{:.0}", row.macs_per_second() / 1e9)),
@@ -52,6 +56,16 @@ impl fmt::Display for Profile {
             "{operations}\n{kinds}({} runs: {})\n",
             self.runs,
             self.method.describe()
+        )?;
+        let (Some(network), Some(launch)) = (self.network_us, self.launch_us) else {
+            return Ok(());
+        };
+        writeln!(
+            f,
+            "on the device alone: the network {}, a launch that does nothing {}; \"in place\" is what a launch adds to \
+             those before it, its gap included",
+            output::microseconds(network),
+            output::microseconds(launch)
         )
     }
 }

@@ -5,28 +5,39 @@ use crate::commands::bench::latency::{Limit, nanoseconds};
 use crate::commands::bench::pixels::Pixels;
 use crate::failure::Failure;
 use crate::telemetry::quantile;
-use mergevit_runtime::inspect::{self, ArenaView, Op, PlannedLaunch};
+use mergevit_runtime::estimate::{self, Module};
+use mergevit_runtime::inspect::{self, ArenaView, DeviceTimes, LaunchTimes, Op, PlannedLaunch};
 use mergevit_runtime::{Engine, RunError};
-use std::time::{Duration, Instant};
+use std::slice;
+use std::time::Instant;
 
 /// Runs of each launch on a device: enough for the clocks to rise and for the timer's resolution.
 pub(super) const REPEATS: u32 = 50;
 
-/// Times every launch on a device; `None` on the processor. A row is named after the last operation that the
-/// launch computes, or after its kernel if it computes none of the plan's.
-pub(super) fn launches(engine: &mut Engine, pixels: &Pixels) -> Result<Option<Vec<Row>>, Failure> {
+/// Times every launch on a device, which the estimate may know as `module`; `None` on the processor. A row is named after
+/// the last operation that the launch computes, or after its kernel if it computes none of the plan's.
+pub(super) fn launches(
+    engine: &mut Engine,
+    pixels: &Pixels,
+    module: Option<&Module>,
+) -> Result<Option<(DeviceTimes, Vec<Row>)>, Failure> {
     let failure = |error: RunError| Failure::work(&error);
     // The arena then holds what real runs leave there.
     engine.classify_pixels(pixels.all()).map_err(failure)?;
     let mut rows: Vec<Row> = Vec::new();
-    let mut timer = |planned: &PlannedLaunch, time: Duration| {
+    let mut timer = |planned: &PlannedLaunch, times: LaunchTimes| {
         let cost = planned.ops.iter().map(Op::cost).sum();
         let last = planned.ops.last().map(|op| (op.name(), op.layer()));
         let (name, layer) = last.unwrap_or((planned.launch.kernel.name(), None));
-        rows.push(Row::new(name, layer, time.as_secs_f64() * 1e6, cost));
+        let estimate = |module| estimate::Row::new(slice::from_ref(planned), module).total_us;
+        rows.push(Row {
+            in_place_us: times.in_place_us,
+            estimate_us: module.map(estimate),
+            ..Row::new(name, layer, times.alone_us, cost)
+        });
     };
-    let any = inspect::time_launches(engine, REPEATS, &mut timer).map_err(failure)?;
-    Ok(any.then_some(rows))
+    let whole = inspect::time_launches(engine, REPEATS, &mut timer).map_err(failure)?;
+    Ok(whole.map(|whole| (whole, rows)))
 }
 
 /// Times every operation on the processor until the limit.
