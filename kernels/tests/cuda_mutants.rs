@@ -12,7 +12,7 @@ use common::checks::{
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::gemm::Tile;
 use mergevit_kernels::cuda::testing::{BlockOrder, Emulated, Options, unnoticed_mutants};
-use mergevit_kernels::cuda::{HeadWidth, Kernel, Module, Target};
+use mergevit_kernels::cuda::{HeadWidth, Kernel, Module, RowWidth, Target};
 use mergevit_kernels::ops::{Capacity, Merge};
 use on_device::OnDevice;
 use std::cell::Cell;
@@ -129,12 +129,19 @@ fn merging() {
             Kernel::MergeMatch { head_width } => head_width.channels() as usize,
             _ => 64,
         };
+        // More than a narrow kernel's rows hold, for the wide one.
+        let width = match kernel {
+            Kernel::MergeNorm {
+                rows: RowWidth::Wide,
+            } => 1280,
+            _ => 128,
+        };
         // One group of sources a block and one tile of targets, and several of both.
         for tokens in [90, 400] {
             let shape = Merge {
                 batch: 1,
                 tokens,
-                width: 128,
+                width,
                 heads: 2,
                 head_width,
                 merged: 20,

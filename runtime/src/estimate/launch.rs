@@ -15,16 +15,15 @@ const ISSUED_PER_CLOCK: f64 = 4.0;
 /// or none fewer.
 const INSTRUCTIONS: Range = Range::new(0.75, 1.0);
 
-/// Share of what binds less than the most that is not hidden behind it: none, or what a discrete-event model of the linear
-/// layers' inner loops left over.
+/// Share of what binds less than the most that is not hidden behind it: none, or an assumption, fitted to nothing.
 const EXPOSED: Range = Range::new(0.0, 0.15);
 
-/// Clocks from an instruction of a warp to its next one if no other warp had anything to do: in the inner loops of the
-/// machine code stalls sum up to 1.4 to 3 clocks an instruction.
+/// Clocks from an instruction of a warp to its next one if no other warp had anything to do: as stalls sum up to in the two
+/// inner loops of attention. Those of linear layers have more, but most of theirs wait for Tensor Cores.
 const WARP_CLOCKS: Range = Range::new(1.4, 3.0);
 
 /// Clocks from a block's start to its first product or sum: parameters, addresses, data from L2 or from memory, a barrier.
-/// Paid once by a launch; by each further round of blocks unless others still run.
+/// Paid once by a launch; by each further round of blocks unless others still run. Assumptions.
 const FILL: Range = Range::new(500.0, 1200.0);
 const REFILL: Range = Range::new(0.0, 600.0);
 

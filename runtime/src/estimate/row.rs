@@ -6,8 +6,8 @@ use super::range::Range;
 use crate::inspect::{Cost, Op, PlannedLaunch};
 use serde::Serialize;
 
-/// Share of the shorter of arithmetic and memory traffic that is not hidden behind the longer: none, or what a launch
-/// spends on its first and last blocks.
+/// Share of the shorter of arithmetic and memory traffic that is not hidden behind the longer: none, or an
+/// assumption, fitted to nothing.
 const EXPOSED: Range = Range::new(0.0, 0.15);
 
 /// One operation, or the sum of several.
