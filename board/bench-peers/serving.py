@@ -9,14 +9,17 @@ class Mergevit:
     Its threads sleep between lines, so it takes no time from the engine that is being timed.
     """
 
-    def __init__(self, program, pack, schedule, threads=None, backend=None, batch=1, check=True, tune=False):
-        self.name = f"mergevit {schedule}"
+    def __init__(
+        self, program, pack, schedule, threads=None, backend=None, batch=1, check=True, tune=False, flags=(), name=None
+    ):
+        self.name = name or f"mergevit {schedule}"
         self.logits = None
         command = [program, "bench", "--model", pack, "--schedule", schedule, "--batch", batch, "--serve"]
         command += ["--threads", threads] if threads else []
         command += ["--backend", backend] if backend else []
         command += [] if check else ["--no-check"]
         command += ["--tune"] if tune else []
+        command += flags
         self.command = [str(part) for part in command]
         self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.time(1)

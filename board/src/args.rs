@@ -1,6 +1,7 @@
 //! Arguments that several commands share, and numbers within a range.
 
 use crate::ranking::Named;
+use mergevit_kernels::cuda::driver::{OpenOptions, Wait};
 use mergevit_runtime::limits::MAX_THREADS;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -19,6 +20,34 @@ pub(crate) struct BackendArgs {
     /// First spend some seconds measuring which tile shapes are fastest on this GPU
     #[arg(long)]
     pub(crate) tune: bool,
+    /// While waiting for the GPU, let the CPU `spin`, which answers soonest, or `block`, which saves power
+    #[arg(long, default_value = "spin", value_name = "HOW")]
+    pub(crate) wait: WaitName,
+    /// Use only N multiprocessors of the GPU and leave the rest to other programs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) multiprocessors: Option<u32>,
+}
+
+/// What a thread does while it waits for a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum WaitName {
+    /// Ask again and again
+    Spin,
+    /// Sleep until the driver wakes it
+    Block,
+}
+
+impl BackendArgs {
+    /// How a GPU is opened.
+    pub(crate) fn open(&self) -> OpenOptions {
+        OpenOptions {
+            wait: match self.wait {
+                WaitName::Spin => Wait::Spin,
+                WaitName::Block => Wait::Block,
+            },
+            multiprocessors: self.multiprocessors,
+        }
+    }
 }
 
 /// Which model runs, and how.

@@ -22,7 +22,8 @@ pub(crate) fn options(
         .backend(args.backend.as_str())
         .max_batch(max_batch)
         .max_frame(max_frame.0, max_frame.1)
-        .tune(args.tune);
+        .tune(args.tune)
+        .open(args.open());
     match args.threads {
         Some(threads) => options.threads(threads),
         None => options,

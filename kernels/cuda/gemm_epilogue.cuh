@@ -8,7 +8,7 @@
 
 struct GemmParams {
     const i8 *input;       // (M, K)
-    const i8 *weights;     // (N, K)
+    const i8 *weights;     // (N, K), in the order of gemm/weights.rs
     const float *scale;    // (N)
     const float *bias;     // (N)
     void *output;          // (M, N) i8, half as many columns of i8 or f16, or the residual stream f16
@@ -34,6 +34,44 @@ struct GemmParams {
 
 enum Epilogue { REQUANTIZE, ROTATE, ACTIVATE, GATE, RESIDUAL, EMBED };
 
+// What an epilogue reads for eight neighbouring outputs: fetched for several rows together, before the first is needed.
+template <Epilogue E>
+struct Beside {
+    DEVICE void fetch(const GemmParams &, u32, u32) {}
+};
+
+// The residual stream: pairs of f16.
+template <>
+struct Beside<RESIDUAL> {
+    u32 pair[4];
+    DEVICE void fetch(const GemmParams &p, u32 row, u32 column) {
+        load_words(pair, (const u16 *)p.output + (u64)row * p.outputs + column);
+    }
+};
+
+// Cosines and sines of four pairs of columns. Of the table's row, they are at the same place in each head, or in each of
+// queries and keys.
+template <>
+struct Beside<ROTATE> {
+    float turn[8];
+    DEVICE void fetch(const GemmParams &p, u32 row, u32 column) {
+        if (column < p.rotated) load_floats(turn, p.rotation + (u64)row * p.rotation_row + column % p.rotation_row);
+    }
+};
+
+// A patch's row of the residual stream: behind its image's prefix, and those of the images before.
+DEVICE u32 embedded(const GemmParams &p, u32 row) { return row + (row / p.patches + 1) * p.prefix; }
+
+// The position of a patch.
+template <>
+struct Beside<EMBED> {
+    float position[8];
+    DEVICE void fetch(const GemmParams &p, u32 row, u32 column) {
+        if (!p.position) return;
+        load_floats(position, p.position + (u64)(embedded(p, row) % (p.patches + p.prefix)) * p.outputs + column);
+    }
+};
+
 // Eight neighbouring outputs quantized to 8 bits.
 DEVICE void store_bytes(const GemmParams &p, const float (&y)[8], u32 row, u32 column) {
     u32 q[8];
@@ -43,19 +81,14 @@ DEVICE void store_bytes(const GemmParams &p, const float (&y)[8], u32 row, u32 c
     *(uint2 *)((i8 *)p.output + (u64)row * p.outputs + column) = bytes;
 }
 
-// Turns four pairs of a query's or a key's columns. Of the table's row, they are at the same place in each head, or
-// in each of queries and keys.
-DEVICE void rotate(const GemmParams &p, float (&y)[8], u32 row, u32 column) {
+// Turns four pairs of a query's or a key's columns.
+DEVICE void rotate(const GemmParams &p, float (&y)[8], const float (&turn)[8], u32 column) {
     if (column >= p.rotated) return;
-    const float4 *table = (const float4 *)(p.rotation + (u64)row * p.rotation_row + column % p.rotation_row);
 #pragma unroll
-    for (u32 i = 0; i < 8; i += 4) {
-        float4 turn = table[i / 4];
-        float a = y[i], b = y[i + 1], c = y[i + 2], d = y[i + 3];
-        y[i] = __fmaf_rn(a, turn.x, -__fmul_rn(b, turn.y));
-        y[i + 1] = __fmaf_rn(b, turn.x, __fmul_rn(a, turn.y));
-        y[i + 2] = __fmaf_rn(c, turn.z, -__fmul_rn(d, turn.w));
-        y[i + 3] = __fmaf_rn(d, turn.z, __fmul_rn(c, turn.w));
+    for (u32 i = 0; i < 8; i += 2) {
+        float a = y[i], b = y[i + 1];
+        y[i] = __fmaf_rn(a, turn[i], -__fmul_rn(b, turn[i + 1]));
+        y[i + 1] = __fmaf_rn(b, turn[i], __fmul_rn(a, turn[i + 1]));
     }
 }
 
@@ -71,32 +104,9 @@ DEVICE void gate(const GemmParams &p, const float (&y)[8], u32 row, u32 column) 
         *(u32 *)((i8 *)p.output + at) = pack4(sat8(x[0]), sat8(x[1]), sat8(x[2]), sat8(x[3]));
 }
 
-DEVICE void add_to_residual(const GemmParams &p, const float (&y)[8], u32 row, u32 column) {
-    uint4 *at = (uint4 *)((u16 *)p.output + (u64)row * p.outputs + column);
-    uint4 x = *at;
-    u32 *pair = (u32 *)&x;
-#pragma unroll
-    for (u32 i = 0; i < 4; i++)
-        pair[i] = half_pair(__fadd_rn(low_half(pair[i]), y[2 * i]),
-                            __fadd_rn(high_half(pair[i]), y[2 * i + 1]));
-    *at = x;
-}
-
-// A patch's row of the residual stream: behind its image's prefix, and those of the images before.
-DEVICE void embed(const GemmParams &p, float (&y)[8], u32 row, u32 column) {
-    u32 at = row + (row / p.patches + 1) * p.prefix, tokens = p.patches + p.prefix;
-    if (p.position) {
-        const float4 *position = (const float4 *)(p.position + (u64)(at % tokens) * p.outputs + column);
-#pragma unroll
-        for (u32 i = 0; i < 8; i += 4) {
-            float4 x = position[i / 4];
-            y[i] = __fadd_rn(y[i], x.x);
-            y[i + 1] = __fadd_rn(y[i + 1], x.y);
-            y[i + 2] = __fadd_rn(y[i + 2], x.z);
-            y[i + 3] = __fadd_rn(y[i + 3], x.w);
-        }
-    }
-    *(uint4 *)((u16 *)p.output + (u64)at * p.outputs + column) = make_uint4(
+// Eight neighbouring outputs in f16.
+DEVICE void store_halves(const GemmParams &p, const float (&y)[8], u64 row, u32 column) {
+    *(uint4 *)((u16 *)p.output + row * p.outputs + column) = make_uint4(
         half_pair(y[0], y[1]), half_pair(y[2], y[3]), half_pair(y[4], y[5]), half_pair(y[6], y[7]));
 }
 
@@ -116,19 +126,24 @@ DEVICE void start_tokens(const GemmParams &p, u32 n0, u32 columns) {
 
 // Eight neighbouring outputs of one row.
 template <Epilogue E>
-DEVICE void finish(const GemmParams &p, float (&y)[8], u32 row, u32 column) {
-    if constexpr (E == ROTATE) rotate(p, y, row, column);
-    if constexpr (E == ACTIVATE) {
+DEVICE void finish(const GemmParams &p, float (&y)[8], const Beside<E> &beside, u32 row, u32 column) {
+    if constexpr (E == ROTATE) rotate(p, y, beside.turn, column);
 #pragma unroll
-        for (u32 i = 0; i < 8; i++)
-            y[i] = __fmaf_rn(activate(p.activation, y[i]), p.inverse_scale, p.zero_point);
+    for (u32 i = 0; i < 8; i++) {
+        if constexpr (E == ACTIVATE) y[i] = __fmaf_rn(activate(p.activation, y[i]), p.inverse_scale, p.zero_point);
+        if constexpr (E == RESIDUAL) {
+            u32 pair = beside.pair[i / 2];
+            y[i] = __fadd_rn(i % 2 ? high_half(pair) : low_half(pair), y[i]);
+        }
+        if constexpr (E == EMBED)
+            if (p.position) y[i] = __fadd_rn(y[i], beside.position[i]);
     }
     if constexpr (E == GATE)
         gate(p, y, row, column);
     else if constexpr (E == RESIDUAL)
-        add_to_residual(p, y, row, column);
+        store_halves(p, y, row, column);
     else if constexpr (E == EMBED)
-        embed(p, y, row, column);
+        store_halves(p, y, embedded(p, row), column);
     else
         store_bytes(p, y, row, column);
 }

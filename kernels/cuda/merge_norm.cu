@@ -9,6 +9,7 @@
 // Bytes: 2 T C read, 3 (T - r) C written an image. Orin Nano Super, ViT-B/16 at batch 1, r = 8: 0.75 MB, from
 // L2: about 4 us, of which the norm alone would take 3.
 #include "norm.cuh"
+#include "prefetch.cuh"
 
 struct MergeNormParams {
     const u32 *partner;      // (B, S): the target that a source merges into, or STAYS
@@ -20,6 +21,7 @@ struct MergeNormParams {
     float *merged_positions; // (B, T - r, 2), or null if nobody asks
     i8 *normed;              // (B, T - r, C)
     NormParams norm;         // of C
+    Prefetch next;
     u32 tokens;              // T
     u32 prefix;              // P
     u32 merged;              // r
@@ -75,7 +77,9 @@ struct Matching {
     }
 };
 
-// What becomes an output token: one token, and those that join it if it is a target.
+// What becomes an output token: one token, and those that join it if it is a target. Its rows are merged in pieces of at
+// most STEPS times 256 elements.
+template <u32 STEPS>
 struct Merging {
     const MergeNormParams &p;
     const Matching &matching;
@@ -104,14 +108,14 @@ struct Merging {
 
     // The weighted mean of `width` columns from `start` on: the token's own first, then by ascending index. Without
     // others the row is as it was. Returns the sum of sizes.
-    DEVICE u32 join(Row &row, u32 start, u32 width) const {
+    DEVICE u32 join(Row<STEPS> &row, u32 start, u32 width) const {
         const u16 *residual = p.residual + (u64)blockIdx.y * p.tokens * p.norm.width + start;
         row.load(residual + (u64)token * p.norm.width, width);
         u32 own = size(token), total = own;
         if (!is_target) return total;
-        float sum[ROW_STEPS][LANE_ELEMENTS];
+        float sum[STEPS][LANE_ELEMENTS];
 #pragma unroll
-        for (u32 s = 0; s < ROW_STEPS; s++) {
+        for (u32 s = 0; s < STEPS; s++) {
             if (s * ROW_STEP >= width) break;
             row.floats(s, sum[s]);
 #pragma unroll
@@ -121,10 +125,10 @@ struct Merging {
             u32 weight = size(other);
             total += weight;
 #pragma unroll
-            for (u32 s = 0; s < ROW_STEPS; s++) {
-                if (Row::column(s) >= width) break;
+            for (u32 s = 0; s < STEPS; s++) {
+                if (column_of(s) >= width) break;
                 float x[LANE_ELEMENTS];
-                to_floats(*(const uint4 *)(residual + (u64)other * p.norm.width + Row::column(s)), x);
+                to_floats(*(const uint4 *)(residual + (u64)other * p.norm.width + column_of(s)), x);
 #pragma unroll
                 for (u32 i = 0; i < LANE_ELEMENTS; i++) sum[s][i] = __fmaf_rn((float)weight, x[i], sum[s][i]);
             }
@@ -132,8 +136,8 @@ struct Merging {
         if (total == own) return total;
         float count = (float)total;
 #pragma unroll
-        for (u32 s = 0; s < ROW_STEPS; s++) {
-            if (Row::column(s) >= width) break;
+        for (u32 s = 0; s < STEPS; s++) {
+            if (column_of(s) >= width) break;
             float *x = sum[s];
 #pragma unroll
             for (u32 i = 0; i < LANE_ELEMENTS; i++) x[i] = __fdiv_rn(x[i], count);
@@ -162,29 +166,47 @@ struct Merging {
     }
 };
 
-extern "C" __global__ void __launch_bounds__(THREADS) merge_norm(PARAMS(MergeNormParams) p) {
+// Rows of at most STEPS times 256 elements, or if they are WIDE ones, of any number.
+template <u32 STEPS>
+DEVICE void merge_and_normalize(const MergeNormParams &p) {
     __shared__ Matching matching;
+    __shared__ Affine<STEPS> affine;
+    bool in_registers = STEPS < WIDE || Row<STEPS>::fits(p.norm);
+    if (in_registers) affine.start(p.norm);
     u32 sources = p.sources(), kept = p.tokens - p.merged;
     matching.load(p, sources);
+    prefetch(p.next);
     u32 index = blockIdx.x * WARPS + warp_id();
-    if (index >= kept) return;
-    Merging merging(p, matching, sources, index);
+    bool idle = index >= kept;
+    if (idle) index = kept - 1; // and writes nothing
+    Merging<STEPS> merging(p, matching, sources, index);
     u32 at = blockIdx.y * kept + index, total;
     u16 *merged = p.merged_residual + (u64)at * p.norm.width;
-    Row row;
-    for (u32 start = 0; start < p.norm.width; start += REGISTER_WIDTH) {
-        u32 width = min(p.norm.width - start, REGISTER_WIDTH);
+    Row<STEPS> row;
+    for (u32 start = 0; start < p.norm.width; start += STEPS * ROW_STEP) {
+        u32 width = min(p.norm.width - start, STEPS * ROW_STEP);
         total = merging.join(row, start, width);
-        row.store(merged + start, width);
+        if (!idle) row.store(merged + start, width);
     }
-    if (lane_id() == 0) p.merged_sizes[at] = total;
-    if (p.merged_positions) {
+    if (!idle && lane_id() == 0) p.merged_sizes[at] = total;
+    if (!idle && p.merged_positions) {
         float position = merging.mean_position(total, lane_id() % 2);
         if (lane_id() < 2) p.merged_positions[2 * at + lane_id()] = position;
     }
     Bytes normed{p.normed + (u64)at * p.norm.width};
-    if (fits_registers(p.norm))
-        normalize(row, p.norm, normed);
-    else
+    if (in_registers) {
+        Measured<STEPS> measured(row, p.norm);
+        affine.finish();
+        if (!idle) measured.write(p.norm, affine, normed);
+    } else if (!idle) {
         normalize_in_memory(merged, p.norm, normed);
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 6) merge_norm_narrow(PARAMS(MergeNormParams) p) {
+    merge_and_normalize<NARROW>(p);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS) merge_norm_wide(PARAMS(MergeNormParams) p) {
+    merge_and_normalize<WIDE>(p);
 }

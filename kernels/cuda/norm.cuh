@@ -4,14 +4,16 @@
 // levels of the tree are exchanges between lanes, the lower ones are between a lane's own eight.
 //
 // A row that fits is read once and stays in registers. Longer ones, and those with elements that do not count, are
-// read from memory by each pass, in the same order.
+// read from memory by each pass, in the same order. What holds rows is made for rows of STEPS times 256 elements: kernels
+// for few steps take few registers, so that all their warps are on the SMs at once.
 #pragma once
 #include "numerics.cuh"
+#include "tensor.cuh"
 
 constexpr u32 LANE_ELEMENTS = 8;
 constexpr u32 ROW_STEP = WARP * LANE_ELEMENTS;
-constexpr u32 REGISTER_WIDTH = 2048;
-constexpr u32 ROW_STEPS = REGISTER_WIDTH / ROW_STEP;
+// Of narrow rows and of wide ones.
+constexpr u32 NARROW = 1024 / ROW_STEP, WIDE = 2048 / ROW_STEP;
 
 // What a row is normalized by: mean and deviation, root mean square, or nothing.
 enum NormKind { LAYER, RMS, NONE };
@@ -25,6 +27,9 @@ struct NormParams {
     float epsilon;
 };
 
+// The first column that this lane holds of a step.
+DEVICE u32 column_of(u32 step) { return step * ROW_STEP + lane_id() * LANE_ELEMENTS; }
+
 // Eight neighbouring halves as floats.
 DEVICE void to_floats(const uint4 &halves, float (&out)[LANE_ELEMENTS]) {
     const u32 pair[4] = {halves.x, halves.y, halves.z, halves.w};
@@ -35,23 +40,24 @@ DEVICE void to_floats(const uint4 &halves, float (&out)[LANE_ELEMENTS]) {
     }
 }
 
-// A row of at most REGISTER_WIDTH halves in a warp's registers. Element 256 s + 8 l + e is half e of lane l's x[s].
+// A row of at most STEPS * ROW_STEP halves in a warp's registers. Element 256 s + 8 l + e is half e of lane l's x[s].
+template <u32 STEPS>
 struct Row {
-    uint4 x[ROW_STEPS];
+    uint4 x[STEPS];
 
-    // The first column that this lane holds of step s.
-    static DEVICE u32 column(u32 step) { return step * ROW_STEP + lane_id() * LANE_ELEMENTS; }
+    // Whether it can hold all rows, and all of them counts.
+    static DEVICE bool fits(const NormParams &p) { return p.width <= STEPS * ROW_STEP && p.count == p.width; }
 
     DEVICE void load(const u16 *row, u32 width) {
 #pragma unroll
-        for (u32 s = 0; s < ROW_STEPS; s++)
-            x[s] = column(s) < width ? *(const uint4 *)(row + column(s)) : make_uint4(0, 0, 0, 0);
+        for (u32 s = 0; s < STEPS; s++)
+            x[s] = column_of(s) < width ? *(const uint4 *)(row + column_of(s)) : make_uint4(0, 0, 0, 0);
     }
 
     DEVICE void store(u16 *row, u32 width) const {
 #pragma unroll
-        for (u32 s = 0; s < ROW_STEPS; s++)
-            if (column(s) < width) *(uint4 *)(row + column(s)) = x[s];
+        for (u32 s = 0; s < STEPS; s++)
+            if (column_of(s) < width) *(uint4 *)(row + column_of(s)) = x[s];
     }
 
     DEVICE void floats(u32 step, float (&out)[LANE_ELEMENTS]) const { to_floats(x[step], out); }
@@ -85,12 +91,13 @@ DEVICE float tree_sum(float (&v)[LANE_ELEMENTS]) {
 }
 
 // A row as floats, converted once; steps beyond the width hold nothing.
+template <u32 STEPS>
 struct Values {
-    float x[ROW_STEPS][LANE_ELEMENTS];
+    float x[STEPS][LANE_ELEMENTS];
 
-    DEVICE Values(const Row &row, u32 width) {
+    DEVICE Values(const Row<STEPS> &row, u32 width) {
 #pragma unroll
-        for (u32 s = 0; s < ROW_STEPS; s++) {
+        for (u32 s = 0; s < STEPS; s++) {
             if (s * ROW_STEP >= width) break;
             row.floats(s, x[s]);
         }
@@ -107,12 +114,13 @@ struct Normalizer {
     }
 
     // Of a row in registers, all of which counts.
-    DEVICE Normalizer(const Values &row, const NormParams &p) {
+    template <u32 STEPS>
+    DEVICE Normalizer(const Values<STEPS> &row, const NormParams &p) {
         if (p.kind == NONE) return;
         float sums[LANE_ELEMENTS] = {};
         if (p.kind == LAYER) {
 #pragma unroll
-            for (u32 s = 0; s < ROW_STEPS; s++) {
+            for (u32 s = 0; s < STEPS; s++) {
                 if (s * ROW_STEP >= p.width) break;
 #pragma unroll
                 for (u32 i = 0; i < LANE_ELEMENTS; i++) sums[i] = __fadd_rn(sums[i], row.x[s][i]);
@@ -122,12 +130,12 @@ struct Normalizer {
             for (u32 i = 0; i < LANE_ELEMENTS; i++) sums[i] = 0.0f;
         }
 #pragma unroll
-        for (u32 s = 0; s < ROW_STEPS; s++) {
+        for (u32 s = 0; s < STEPS; s++) {
             if (s * ROW_STEP >= p.width) break;
 #pragma unroll
             for (u32 i = 0; i < LANE_ELEMENTS; i++) {
                 float d = __fsub_rn(row.x[s][i], mean);
-                if (Row::column(s) < p.width) sums[i] = __fmaf_rn(d, d, sums[i]);
+                if (column_of(s) < p.width) sums[i] = __fmaf_rn(d, d, sums[i]);
             }
         }
         set_rstd(tree_sum(sums), p);
@@ -147,18 +155,12 @@ struct Normalizer {
         }), p);
     }
 
-    // (x - mean) rstd gain + bias of the eight elements from `column` on.
-    DEVICE void apply(const float (&x)[LANE_ELEMENTS], const NormParams &p, u32 column,
-                      float (&y)[LANE_ELEMENTS]) const {
-        float g[LANE_ELEMENTS], b[LANE_ELEMENTS];
-#pragma unroll
-        for (u32 i = 0; i < LANE_ELEMENTS; i += 4) {
-            *(float4 *)(g + i) = *(const float4 *)(p.gain + column + i);
-            *(float4 *)(b + i) = *(const float4 *)(p.bias + column + i);
-        }
+    // (x - mean) rstd gain + bias of eight elements.
+    DEVICE void apply(const float (&x)[LANE_ELEMENTS], const float (&gain)[LANE_ELEMENTS],
+                      const float (&bias)[LANE_ELEMENTS], float (&y)[LANE_ELEMENTS]) const {
 #pragma unroll
         for (u32 i = 0; i < LANE_ELEMENTS; i++)
-            y[i] = __fmaf_rn(__fmul_rn(__fsub_rn(x[i], mean), rstd), g[i], b[i]);
+            y[i] = __fmaf_rn(__fmul_rn(__fsub_rn(x[i], mean), rstd), gain[i], bias[i]);
     }
 
 private:
@@ -167,7 +169,7 @@ private:
     static DEVICE float tree_sum_of(const u16 *row, u32 count, const Step &step) {
         float sums[LANE_ELEMENTS] = {};
 #pragma unroll 4
-        for (u32 column = Row::column(0); column < count; column += ROW_STEP) {
+        for (u32 column = column_of(0); column < count; column += ROW_STEP) {
             float x[LANE_ELEMENTS];
             to_floats(*(const uint4 *)(row + column), x);
             u32 left = count - column;
@@ -201,20 +203,65 @@ struct Halves {
     }
 };
 
-// Normalizes a row in registers, all of which counts, to `out`.
-template <typename Out>
-DEVICE void normalize(const Row &row, const NormParams &p, const Out &out) {
-    Values values(row, p.width);
-    Normalizer norm(values, p);
-#pragma unroll
-    for (u32 s = 0; s < ROW_STEPS; s++) {
-        u32 column = Row::column(s);
-        if (column >= p.width) break;
-        float y[LANE_ELEMENTS];
-        norm.apply(values.x[s], p, column, y);
-        out.write(column, y);
+// Gain or bias of rows of at most STEPS * ROW_STEP elements in shared memory. A lane's eight elements of a step are two
+// fours, `[step][which four][lane]`, so that a warp reads neighbours.
+template <u32 STEPS>
+struct Vector {
+    float4 four[STEPS][2][WARP];
+
+    // All threads of the block together start to copy.
+    DEVICE void start(const float *from, u32 width) {
+        for (u32 i = threadIdx.x; 4 * i < width; i += blockDim.x)
+            copy_async_16(shared_address(&four[i / (2 * WARP)][i % 2][i / 2 % WARP]), from + 4 * i, true);
     }
-}
+
+    DEVICE void get(u32 step, float (&eight)[LANE_ELEMENTS]) const {
+        *(float4 *)eight = four[step][0][lane_id()];
+        *(float4 *)(eight + 4) = four[step][1][lane_id()];
+    }
+};
+
+// Gain and bias of the rows that a block normalizes: on their way to shared memory while rows are read and summed up.
+template <u32 STEPS>
+struct Affine {
+    Vector<STEPS> gain, bias;
+
+    DEVICE void start(const NormParams &p) {
+        gain.start(p.gain, p.width);
+        bias.start(p.bias, p.width);
+        copy_async_commit();
+    }
+
+    // For all threads of the block.
+    DEVICE void finish() const {
+        copy_async_wait<0>();
+        __syncthreads();
+    }
+};
+
+// A row in registers, all of which counts, with its mean and deviation.
+template <u32 STEPS>
+struct Measured {
+    Values<STEPS> values;
+    Normalizer norm;
+
+    DEVICE Measured(const Row<STEPS> &row, const NormParams &p) : values(row, p.width), norm(values, p) {}
+
+    // Writes the normalized row. Gain and bias have come.
+    template <typename Out>
+    DEVICE void write(const NormParams &p, const Affine<STEPS> &affine, const Out &out) const {
+#pragma unroll
+        for (u32 s = 0; s < STEPS; s++) {
+            u32 column = column_of(s);
+            if (column >= p.width) break;
+            float gain[LANE_ELEMENTS], bias[LANE_ELEMENTS], y[LANE_ELEMENTS];
+            affine.gain.get(s, gain);
+            affine.bias.get(s, bias);
+            norm.apply(values.x[s], gain, bias, y);
+            out.write(column, y);
+        }
+    }
+};
 
 // Normalizes a row in memory, of any width, to `out`. This warp may itself have written the row by `Row::store` or
 // in the same order of columns: each lane reads what it would have stored.
@@ -222,22 +269,15 @@ template <typename Out>
 DEVICE void normalize_in_memory(const u16 *row, const NormParams &p, const Out &out) {
     Normalizer norm(row, p);
 #pragma unroll 2
-    for (u32 column = Row::column(0); column < p.width; column += ROW_STEP) {
-        float x[LANE_ELEMENTS], y[LANE_ELEMENTS];
+    for (u32 column = column_of(0); column < p.width; column += ROW_STEP) {
+        float x[LANE_ELEMENTS], gain[LANE_ELEMENTS], bias[LANE_ELEMENTS], y[LANE_ELEMENTS];
         to_floats(*(const uint4 *)(row + column), x);
-        norm.apply(x, p, column, y);
+#pragma unroll
+        for (u32 i = 0; i < LANE_ELEMENTS; i += 4) {
+            *(float4 *)(gain + i) = *(const float4 *)(p.gain + column + i);
+            *(float4 *)(bias + i) = *(const float4 *)(p.bias + column + i);
+        }
+        norm.apply(x, gain, bias, y);
         out.write(column, y);
     }
-}
-
-// Whether `normalize` can take rows.
-DEVICE bool fits_registers(const NormParams &p) { return p.width <= REGISTER_WIDTH && p.count == p.width; }
-
-// Normalizes a row in memory to `out`, through registers where they hold it.
-template <typename Out>
-DEVICE void normalize(const u16 *row, const NormParams &p, const Out &out) {
-    if (!fits_registers(p)) return normalize_in_memory(row, p, out);
-    Row registers;
-    registers.load(row, p.width);
-    normalize(registers, p, out);
 }

@@ -74,9 +74,20 @@ extern "C" __global__ void __launch_bounds__(THREADS) pool_norm(PARAMS(PoolNormP
         p.pooled[image + column] =
             column < p.copied ? residual[column] : weighted_mean(p, residual, column - p.copied);
     if (!p.real && !p.high) return;
-    __syncthreads();
+    __shared__ Affine<WIDE> affine;
+    bool in_registers = Row<WIDE>::fits(p.norm);
+    if (in_registers) affine.start(p.norm);
+    // The pooled vector is there, and where they are needed gain and bias.
+    affine.finish();
     for (u32 part = warp_id() * p.norm.width; part < p.pooled_width; part += WARPS * p.norm.width) {
         u64 at = image + part;
-        normalize(p.pooled + at, p.norm, RealOrWide{p.real ? p.real + at : nullptr, p.high + at, p.low + at});
+        RealOrWide out{p.real ? p.real + at : nullptr, p.high + at, p.low + at};
+        if (in_registers) {
+            Row<WIDE> registers;
+            registers.load(p.pooled + at, p.norm.width);
+            Measured<WIDE>(registers, p.norm).write(p.norm, affine, out);
+        } else {
+            normalize_in_memory(p.pooled + at, p.norm, out);
+        }
     }
 }

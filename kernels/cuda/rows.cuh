@@ -54,16 +54,17 @@ struct RowReader {
 // Reads 32 rows at a time, 16 channels of each, transposed.
 template <u32 D>
 struct ColumnReader {
-    u32 at[Rows<D>::CHUNKS]; // this lane's `ldmatrix` addresses for the first 32 rows
+    u32 first; // this lane's `ldmatrix` address for the first chunk of the first 32 rows
 
-    DEVICE explicit ColumnReader(u32 shared) {
-#pragma unroll
-        for (u32 chunk = 0; chunk < Rows<D>::CHUNKS; chunk++) at[chunk] = shared + Rows<D>::place(lane_id(), chunk);
+    // Rows start at a multiple of D bytes.
+    DEVICE explicit ColumnReader(u32 shared) : first(shared + Rows<D>::place(lane_id(), 0)) {}
+
+    // A permutation changes only the lowest bits of a chunk's number, and those of the address are the chunk's alone.
+    DEVICE u32 at(u32 chunk) const {
+        constexpr u32 PERMUTED = 8 / Rows<D>::PERIOD;
+        return (first ^ chunk % PERMUTED * CHUNK) + chunk / PERMUTED * PERMUTED * CHUNK;
     }
 
     // By a multiple of 8.
-    DEVICE void advance(u32 rows) {
-#pragma unroll
-        for (u32 chunk = 0; chunk < Rows<D>::CHUNKS; chunk++) at[chunk] += rows * D;
-    }
+    DEVICE void advance(u32 rows) { first += rows * D; }
 };

@@ -19,6 +19,14 @@ DEVICE void copy_async_16(u32 shared, const void *global, bool valid) {
                  : "memory");
 }
 
+// Copies 16 bytes likewise if that is wanted, and has L2 fetch the whole line: for what is read on and on. The predicate is
+// the instruction's own: a branch would keep the compiler from placing copies among what comes next.
+DEVICE void copy_async_16_if(bool wanted, u32 shared, const void *global) {
+    asm volatile("{ .reg .pred p; setp.ne.u32 p, %2, 0; @p cp.async.cg.shared.global.L2::128B [%0], [%1], 16; }"
+                 :: "r"(shared), "l"(global), "r"((u32)wanted)
+                 : "memory");
+}
+
 // Closes a group of this thread's copies.
 DEVICE void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
@@ -26,6 +34,14 @@ DEVICE void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "mem
 template <u32 PENDING>
 DEVICE void copy_async_wait() {
     asm volatile("cp.async.wait_group %0;" :: "n"(PENDING) : "memory");
+}
+
+// 16 bytes of shared memory.
+DEVICE void load_shared(u32 (&r)[4], u32 shared) {
+    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(shared)
+                 : "memory");
 }
 
 // Four 8 x 8 matrices of 16-bit elements (8 rows of 16 bytes each). Lane l gives the address of row l % 8

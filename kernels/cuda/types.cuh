@@ -26,6 +26,13 @@ DEVICE u32 warp_id() { return threadIdx.x / WARP; }
 DEVICE u32 float_bits(float x) { return __float_as_uint(x); }
 DEVICE float bits_float(u32 x) { return __uint_as_float(x); }
 
+// The same value, of which the compiler does not know how it came about: it keeps it instead of computing it anew where
+// registers look scarce.
+DEVICE u32 kept(u32 x) {
+    asm volatile("" : "+r"(x));
+    return x;
+}
+
 // WORDS words from an address that is a multiple of 16 bytes, or of 8 if they are no multiple of 16.
 template <u32 WORDS>
 DEVICE void load_words(u32 (&words)[WORDS], const void *from) {
@@ -39,6 +46,12 @@ DEVICE void load_words(u32 (&words)[WORDS], const void *from) {
             words[i] = k.x, words[i + 1] = k.y, words[i + 2] = k.z, words[i + 3] = k.w;
         }
     }
+}
+
+// Eight floats from an address that is a multiple of 16 bytes.
+DEVICE void load_floats(float (&x)[8], const float *from) {
+    *(float4 *)x = *(const float4 *)from;
+    *(float4 *)(x + 4) = *(const float4 *)(from + 4);
 }
 
 // A load that reads what other blocks of this launch have written (cached in L2 only).

@@ -217,10 +217,12 @@ fn attention_of_every_head_width() {
             };
             let qkv = random.i8s(tokens * 3 * shape.width(), false);
             let (query, key_value) = (&qkv[..shape.width()], &qkv[..tokens * 2 * shape.width()]);
-            check(Tile::T128x128, 1, |kernels| {
-                let mut context = vec![0; tokens * shape.width()];
-                kernels.attention(&shape, &qkv, None, &mut context);
-            });
+            for sizes in [None, Some(&vec![1; tokens][..])] {
+                check(Tile::T128x128, 1, |kernels| {
+                    let mut context = vec![0; tokens * shape.width()];
+                    kernels.attention(&shape, &qkv, sizes, &mut context);
+                });
+            }
             check(Tile::T128x128, 1, |kernels| {
                 let mut context = vec![0; shape.width()];
                 kernels.pool_attention(&pooling, query, key_value, None, &mut context);

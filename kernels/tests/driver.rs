@@ -6,18 +6,23 @@
 #[path = "driver/fake.rs"]
 mod fake;
 
-use mergevit_kernels::cuda::driver::{self, Driver};
+use mergevit_kernels::cuda::driver::{self, Driver, OpenOptions, Wait};
 use mergevit_kernels::cuda::{
-    Device, DeviceError, Launch, LayerNormParams, NormParams, layer_norm,
+    Address, AttentionOperands, AttentionShape, Device, DeviceError, HeadWidth, Launch,
+    LayerNormParams, NormParams, Prefetch, Target, attention, layer_norm,
 };
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 /// Set where a process of this program has to use the driver.
 const ROLE: &str = "FAKE_ROLE";
 
-/// Runs [`role`] with these settings of the driver; returns what it printed, and what was not released.
-fn run(settings: &[(&str, &str)]) -> (String, String) {
+/// Set to how many multiprocessors it asks for, and to let it sleep while it waits.
+const MULTIPROCESSORS: &str = "FAKE_ROLE_MULTIPROCESSORS";
+const BLOCK: &str = "FAKE_ROLE_BLOCK";
+
+/// Runs [`role`] with these settings of the driver.
+fn process(settings: &[(&str, &str)]) -> Output {
     let output = Command::new(std::env::current_exe().expect("this program"))
         .args(["--exact", "role", "--nocapture", "--ignored"])
         .env(ROLE, "")
@@ -26,6 +31,12 @@ fn run(settings: &[(&str, &str)]) -> (String, String) {
         .output()
         .expect("this program runs");
     assert!(output.status.success(), "{settings:?}: {output:?}");
+    output
+}
+
+/// Runs [`role`] with these settings of the driver; returns what it printed, and what was not released.
+fn run(settings: &[(&str, &str)]) -> (String, String) {
+    let output = process(settings);
     let stdout = String::from_utf8(output.stdout).expect("text");
     let said = stdout.lines().find_map(|line| line.split_once("said: "));
     let said = said.map(|(_, said)| said.to_owned());
@@ -77,17 +88,53 @@ fn use_device(device: &mut Driver) -> Result<(), DeviceError> {
         ..LayerNormParams::default()
     });
     device.launch(&launch)?;
+    device.launch(&with_shared_memory())?;
     device.shared_bytes(shared)?.fill(1);
     let graph = device.record(&[launch, launch])?;
     device.replay(graph)?;
     device.synchronize()?;
     assert_eq!(device.time(&[launch], 3)?, Duration::from_millis(1));
+    let alone = device.time_after(&[launch, launch], &[launch], 3)?;
+    assert_eq!(alone, Duration::from_millis(3));
     let mut large = launch;
     large.threads = 2048;
     assert!(device.launch(&large).is_err());
     assert!(device.record(&[launch, large]).is_err());
     // Recording has ended despite the errors.
     device.synchronize()
+}
+
+/// A launch that sizes the shared memory of its blocks.
+fn with_shared_memory() -> Launch {
+    let shape = AttentionShape {
+        batch: 1,
+        tokens: 197,
+        queries: 197,
+        heads: 12,
+        head_width: HeadWidth::W64,
+    };
+    let operands = AttentionOperands {
+        sizes: Address::NULL,
+        log2_size: Address::NULL,
+        score_scale: Address::NULL,
+        context_scale: Address::NULL,
+        context: Address::NULL,
+        next: Prefetch::default(),
+    };
+    attention(&shape, &Target::ORIN_NANO, Address::NULL, &operands)
+}
+
+/// What the device said of itself and its kernels.
+fn described(device: &Driver) -> String {
+    let info = device.info();
+    let local: u32 = device.resources().map(|kernel| kernel.local_bytes).sum();
+    let registers = device.resources().all(|kernel| kernel.registers == 40);
+    format!(
+        "{} multiprocessors, {} KB of L2, spilled: {}, registers: {registers}",
+        info.multiprocessors,
+        info.l2_bytes >> 10,
+        local != 0
+    )
 }
 
 /// Not a test: what [`run`] runs.
@@ -97,9 +144,19 @@ fn role() {
     if std::env::var_os(ROLE).is_none() {
         return;
     }
-    let said = match driver::open(0) {
+    let options = OpenOptions {
+        wait: match std::env::var_os(BLOCK) {
+            None => Wait::Spin,
+            Some(_) => Wait::Block,
+        },
+        multiprocessors: std::env::var(MULTIPROCESSORS)
+            .ok()
+            .map(|number| number.parse().expect("a number")),
+    };
+    let said = match driver::open(0, &options) {
         Err(error) => error.to_string(),
         Ok(mut device) => {
+            println!("\ndescribed: {}", described(&device));
             let result = use_device(&mut device);
             // Dropped on another thread than the one that opened it.
             let thread = std::thread::spawn(move || drop(device));
@@ -115,6 +172,82 @@ fn everything_is_given_back() {
     for capability in ["87", "80", "90", "120"] {
         let settings = [("FAKE_CAPABILITY", capability)];
         assert_eq!(run(&settings), ("all fine".into(), "live 0".into()));
+    }
+}
+
+/// What a device says of itself and its kernels, and whether all that was asked of it went well there.
+fn describe(settings: &[(&str, &str)]) -> String {
+    let output = process(settings);
+    let stdout = String::from_utf8(output.stdout).expect("text");
+    assert!(stdout.contains("said: all fine"), "{stdout}");
+    let line = stdout
+        .lines()
+        .find_map(|line| line.split_once("described: "));
+    line.unwrap_or_else(|| panic!("{stdout}")).1.to_owned()
+}
+
+#[test]
+fn kernels_are_described_as_the_driver_loaded_them() {
+    assert_eq!(
+        describe(&[]),
+        "8 multiprocessors, 2048 KB of L2, spilled: false, registers: true"
+    );
+    let spilled = describe(&[("FAKE_LOCAL_BYTES", "16")]);
+    assert!(spilled.contains("spilled: true"), "{spilled}");
+}
+
+/// The fake driver refuses what happens in a context without the flags that it is told to expect.
+#[test]
+fn waiting_spins_unless_it_is_to_save_power() {
+    let fine = ("all fine".to_owned(), "live 0".to_owned());
+    assert_eq!(run(&[("FAKE_FLAGS", "1")]), fine);
+    assert_eq!(run(&[("FAKE_FLAGS", "4"), (BLOCK, "")]), fine);
+    // It only costs time if the driver does not take them.
+    let refused = [
+        ("FAKE_FLAGS", "0"),
+        ("FAKE_FAIL", "cuDevicePrimaryCtxSetFlags_v2"),
+    ];
+    assert_eq!(run(&refused), fine);
+}
+
+/// The fake driver refuses what happens outside the part that it is told to expect.
+#[test]
+fn a_part_of_a_device_is_used_where_the_driver_makes_one() {
+    let part = |part: &'static str, asked: &'static str| {
+        [
+            ("FAKE_CAPABILITY", "90"),
+            ("FAKE_PART", part),
+            (MULTIPROCESSORS, asked),
+        ]
+    };
+    assert!(describe(&part("8", "8")).starts_with("8 multiprocessors"));
+    assert!(describe(&part("24", "17")).starts_with("24 multiprocessors"));
+    assert_eq!(run(&part("8", "8")).1, "live 0");
+    let (said, live) = run(&part("136", "133"));
+    assert!(said.starts_with("Fake 0: make a context: "), "{said}");
+    assert_eq!(live, "live 0");
+    let old = [("FAKE_VERSION", "12030"), (MULTIPROCESSORS, "8")];
+    let expected =
+        "Fake 0: driver for CUDA 12.3, expected 12.4 or later to use some of the multiprocessors";
+    assert_eq!(run(&old), (expected.into(), "live 0".into()));
+    for function in [
+        "cuDeviceGetDevResource",
+        "cuDevSmResourceSplitByCount",
+        "cuDevResourceGenerateDesc",
+        "cuGreenCtxCreate",
+        "cuCtxFromGreenCtx",
+    ] {
+        let settings = [
+            ("FAKE_FAIL", function),
+            ("FAKE_PART", "8"),
+            (MULTIPROCESSORS, "8"),
+        ];
+        let (said, live) = run(&settings);
+        assert!(
+            said.starts_with("Fake 0: make a context: "),
+            "{function}: {said}"
+        );
+        assert_eq!(live, "live 0", "{function}");
     }
 }
 

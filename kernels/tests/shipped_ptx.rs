@@ -31,6 +31,8 @@ fn product(module: &Module, shape: &Product, options: &Options) -> (Vec<u8>, Cou
         splits,
     } = shape;
     let mut memory = Memory::new();
+    let weights = Random(2).bytes(outputs * inputs);
+    let weights = gemm::arrange(bytemuck::cast_slice(&weights), inputs);
     let floats = |x: f32| x.to_le_bytes().repeat(outputs);
     let of = gemm::Shape {
         rows: rows as u32,
@@ -44,7 +46,7 @@ fn product(module: &Module, shape: &Product, options: &Options) -> (Vec<u8>, Cou
     let output = memory.allocate(rows * outputs);
     let operands = Operands {
         input: Address(memory.upload(&Random(1).bytes(rows * inputs))),
-        weights: Address(memory.upload(&Random(2).bytes(outputs * inputs))),
+        weights: Address(memory.upload(bytemuck::cast_slice(&weights))),
         scale: Address(memory.upload(&floats(0.001))),
         bias: Address(memory.upload(&floats(0.25))),
         output: Address(output),

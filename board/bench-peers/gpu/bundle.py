@@ -20,6 +20,8 @@ PROGRAMS = ["-p", "mergevit-board", "-p", "mergevit-calibrate", "--bins"]
 # Tests that run on the device which MERGEVIT_TEST_DEVICE names.
 NAMES = ["cuda", "cuda_frame", "cuda_head", "emulator"]
 TESTS = ["-p", "mergevit-kernels", "-p", "mergevit-runtime", *(part for name in NAMES for part in ("--test", name))]
+# What may travel to a lent machine.
+MOST_BYTES = 64 << 20
 # The C library of JetPack 6, Ubuntu 22.04.
 JETPACK_GLIBC = (2, 35)
 # Everything in this folder except what runs here.
@@ -105,6 +107,8 @@ def main():
     }
     (output / "build.json").write_text(json.dumps(build, indent=1) + "\n")
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+    if size > MOST_BYTES:
+        sys.exit(f"{output} has {size / 1e6:.0f} MB, at most {MOST_BYTES / 1e6:.0f} may travel")
     print(f"{output}: {size / 1e6:.0f} MB, {len(tests)} test programs ({', '.join(sorted(tests))}); {build}")
 
 

@@ -118,7 +118,10 @@ def floor_us(macs, byte_count, peaks_of):
 
 
 def roofline(operations, peaks_of):
-    """Sums a profile's operations by name, slowest first, each beside the sum of its operations' floors."""
+    """Sums a profile's operations by name, slowest first, each beside the sum of its operations' floors.
+
+    What the program knows of launches in their place and of the estimate for the device is summed up too.
+    """
     kinds = {}
     for operation in operations:
         kind = kinds.setdefault(operation["name"], {"name": operation["name"], "operations": 0})
@@ -129,4 +132,10 @@ def roofline(operations, peaks_of):
         for field, value in sums.items():
             kind[field] = kind.get(field, 0) + value
         kind["floor_us"] = None if floor is None else kind.get("floor_us", 0) + floor
+        estimate = operation.get("estimate_us") or {}
+        told = {"in_place_us": operation.get("in_place_us")}
+        told.update({f"estimate_{end}_us": estimate.get(end) for end in ("low", "high")})
+        for field, value in told.items():
+            if value is not None:
+                kind[field] = kind.get(field, 0) + value
     return sorted(kinds.values(), key=lambda kind: -kind["time_us"])

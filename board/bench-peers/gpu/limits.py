@@ -23,6 +23,17 @@ def left():
 
 
 @contextlib.contextmanager
+def keeping(seconds):
+    """Leaves the last seconds of the run's time to what comes afterwards."""
+    global END
+    END -= seconds
+    try:
+        yield
+    finally:
+        END += seconds
+
+
+@contextlib.contextmanager
 def within(seconds):
     """Raises OutOfTime in the main thread after `seconds`, or when an outer limit ends."""
     if seconds == math.inf:

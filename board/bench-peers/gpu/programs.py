@@ -1,5 +1,6 @@
 """The bundle's own programs: the tests on the device, and mergevit against its reference."""
 
+import csv
 import json
 import os
 import re
@@ -132,6 +133,43 @@ def sanitize(program, tool, device):
     if not result:
         raise Failed(f"{tool} {program.name}: no test ran\n{said[-2000:]}")
     return {"name": program.name, "tool": tool, "passed": int(result.group(2))}
+
+
+# What tells most of a launch, by the names of Nsight Compute.
+COUNTERS = (
+    "gpu__time_duration.sum",
+    "sm__throughput.avg.pct_of_peak_sustained_elapsed",
+    "sm__inst_executed_pipe_tensor.avg.pct_of_peak_sustained_active",
+    "l1tex__data_pipe_lsu_wavefronts_mem_shared.avg.pct_of_peak_sustained_elapsed",
+    "l1tex__data_bank_conflicts_pipe_lsu_mem_shared.sum",
+    "dram__throughput.avg.pct_of_peak_sustained_elapsed",
+    "sm__warps_active.avg.pct_of_peak_sustained_active",
+)
+
+
+def counters(program, pack, backend, schedule, batch, launches):
+    """Nsight Compute's counters of a run's first launches: rows of a kernel's name and values by metric."""
+    command = ["ncu", "--graph-profiling", "node", "--csv", "--metrics", ",".join(COUNTERS)]
+    # Past what opening the device launches.
+    command += ["--launch-skip", "1", "--launch-count", launches, program, "bench", "--model", pack]
+    command += ["--backend", backend, "--schedule", schedule, "--batch", batch, "--no-check", "--iterations", "1"]
+    return read_counters(output(command, seconds=LIMIT_SECONDS))
+
+
+def read_counters(said):
+    """The rows in what `ncu --csv` prints: a line a launch and metric, after lines of its own and of the program."""
+    lines = said.splitlines()
+    starts = [index for index, line in enumerate(lines) if line.startswith('"ID"')]
+    if not starts:
+        raise Failed(f"ncu printed no table: {said[-1000:]}")
+    rows = {}
+    for line in csv.DictReader(lines[starts[0] :]):
+        if line.get("Metric Name") and line.get("Metric Value"):
+            row = rows.setdefault(line["ID"], {"kernel": line["Kernel Name"].split("(")[0]})
+            row[line["Metric Name"]] = f"{line['Metric Value']} {line.get('Metric Unit') or ''}".strip()
+    if not rows:
+        raise Failed(f"ncu counted nothing: {said[-1000:]}")
+    return list(rows.values())
 
 
 def profile(program, pack, backend, schedule, batch, seconds, *flags):

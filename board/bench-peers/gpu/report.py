@@ -116,6 +116,8 @@ def roofline(entry):
                 kind["name"],
                 kind["operations"],
                 f"{time:.1f}",
+                number(kind.get("in_place_us"), "{:.1f}"),
+                estimated(kind),
                 f"{100 * time / total:.1f} %" if total else "",
                 f"{kind['macs'] / 1e9:.3f}",
                 f"{kind['bytes'] / 1e6:.2f}",
@@ -123,21 +125,63 @@ def roofline(entry):
                 number(100 * floor / time if floor is not None and time else None, "{:.1f} %"),
             ]
         )
-    header = ["operation", "launches", "µs", "share", "GMAC", "MB", "floor µs", "of roofline"]
-    title = f"### {entry['schedule']}, batch {entry['batch']}"
+    header = ["operation", "launches", "µs", "in place", "estimated", "share", "GMAC", "MB", "floor µs", "of roofline"]
+    title = f"### {entry['schedule']}, batch {entry['batch']}" + "".join(f" {flag}" for flag in entry.get("flags", []))
     told = f"Sum {total:.1f} µs; the whole network takes {entry['latency_us_p50']:.1f} µs, host to host (median)."
+    profile = entry.get("profile", {})
+    if profile.get("network_us") is not None:
+        told += f" On the device alone {profile['network_us']:.1f} µs; a launch that does nothing {profile['launch_us']:.2f} µs."
+    if all("in_place_us" in kind for kind in entry["kinds"]):
+        told += f" In place, all operations take {sum(kind['in_place_us'] for kind in entry['kinds']):.1f} µs."
     return f"{title}\n\n{told}\n\n{table(header, rows)}"
 
 
+def estimated(kind):
+    """What the estimate says of the device: both ends."""
+    low, high = kind.get("estimate_low_us"), kind.get("estimate_high_us")
+    return "" if low is None or high is None else f"{low:.0f} – {high:.0f}"
+
+
 def profiles(found):
-    entries = sorted(found.get("profiles", {}).values(), key=lambda e: (e["batch"], int(e["schedule"][1:])))
+    order = lambda e: (e.get("flags", []), e["batch"], int(e["schedule"][1:]))  # noqa: E731
+    entries = sorted(found.get("profiles", {}).values(), key=order)
     if not entries:
         return section("Where the time goes", f"{NOT_MEASURED}\n")
     head = (
         "The floor is the longer of multiplications at the peak rate and bytes at the peak bandwidth, summed over the "
-        "operations; weights or activations that stay in the second-level cache can beat it.\n"
+        "operations; weights or activations that stay in the second-level cache can beat it. *µs* is of each launch "
+        "repeated back to back; *in place* is what it adds to those before it when the network has just run, with the gap "
+        "between launches; *estimated* is what `mergevit bench --estimate` would say of this device.\n"
     )
     return section("Where the time goes", head, *(roofline(entry) for entry in entries))
+
+
+def variants(found):
+    rows = [
+        [schedule, row["engine"], milliseconds(row["latency_us_median"]), milliseconds(row["latency_us_p90"]),
+         number(row["speedup"])]
+        for schedule, engines in found.get("variants", {}).items()
+        for row in engines
+    ]
+    text = table(["schedule", "variant", "median ms", "p90 ms", "× the first"], rows) if rows else f"{NOT_MEASURED}\n"
+    return section("Variants, batch 1, in turns", text)
+
+
+def counters(found):
+    parts = []
+    for schedule, rows in found.get("counters", {}).items():
+        metrics = sorted({metric for row in rows for metric in row} - {"kernel"})
+        lines = [[row["kernel"], *(row.get(metric, "") for metric in metrics)] for row in rows]
+        parts.append(f"### {schedule}\n\n{table(['kernel', *metrics], lines)}")
+    why = found.get("skipped", {}).get("counters", NOT_MEASURED)
+    return section("Hardware counters", *(parts or [f"{why}\n"]))
+
+
+def sanitized(found):
+    rows = [[each["name"], each["tool"], each["passed"]] for each in found.get("sanitized", [])]
+    why = found.get("skipped", {}).get("sanitize", NOT_MEASURED)
+    text = table(["program", "tool", "tests without a finding"], rows) if rows else f"{why}\n"
+    return section("Sanitizers", text)
 
 
 def commands(found):
@@ -147,7 +191,8 @@ def commands(found):
 
 def render(found):
     """The whole report."""
-    parts = (machine, failures, targets, timings, tests, checks, profiles, commands)
+    measured = (targets, timings, tests, checks, profiles, variants, counters, sanitized)
+    parts = (machine, failures, *measured, commands)
     name = (found.get("device") or {}).get("name", "no device")
     verdict = found.get("verdict", "unfinished")
     return f"# mergevit on {name}\n\nVerdict: {verdict}\n\n" + "\n".join(filter(None, (part(found) for part in parts)))

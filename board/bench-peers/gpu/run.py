@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
 """Tests mergevit on this machine's GPU, compares it with its reference, then times it beside PyTorch.
 
-    tests    every kernel's test program and the engine's, on the device
-    check    whole models against the scalar reference, bit for bit: every schedule and batch size
-    profile  time of each operation, and what the device could reach
-    time     batches of 1, 8 and 32 in turns with PyTorch, each engine's answer checked first
-    sanitize only on request: the kernels' tests under compute-sanitizer
+    tests     every kernel's test program and the engine's, on the device
+    check     whole models against the scalar reference, bit for bit: every schedule and batch size
+    profile   time of each operation alone and in its place, of a launch that does nothing, and of the network without the
+              processor; beside them what the device could reach and what the estimate says
+    time      batches of 1, 32 and 8 in turns with PyTorch, each engine's answer checked first
+    small     the profile on 8 multiprocessors, the shape of an Orin Nano: with tiles as modelled and as measured
+    variants  ways to wait, tiles and parts of the device in turns
+    counters  hardware counters of a dozen launches, where ncu is installed
+    sanitize  the kernels' tests under compute-sanitizer, where it is installed
 
-A failed step does not end the run, but nothing is timed whose check failed. PyTorch's eager engine comes first at
-every batch size, then the compiled fp16, then all; --seconds leaves out what does not fit. Writes report.md and
-report.json as it goes. Runs with the same --output add up, so steps and batch sizes can run one by one.
+In this order, which is that of their value, within --seconds: each step leaves time for those after it. A failed step does
+not end the run, but nothing is timed whose check failed. PyTorch's eager engine comes first at every batch size, then the
+compiled fp16, then all. Writes report.md and report.json as it goes. Runs with the same --output add up: what is in the
+report is not measured again, so a run that was cut off goes on where it was, and steps can run one by one.
 """
 
 import argparse
@@ -23,10 +28,31 @@ from pathlib import Path
 import device
 import limits
 from session import BUNDLE, Session, clocks
-from steps import run_check, run_doctor, run_profile, run_sanitize, run_tests
+from steps import (
+    run_check,
+    run_counters,
+    run_doctor,
+    run_profile,
+    run_sanitize,
+    run_small,
+    run_tests,
+    run_variants,
+)
 from timing import run_time
 
-STEPS = ("tests", "check", "profile", "time")
+STEPS = {
+    "doctor": run_doctor,
+    "tests": run_tests,
+    "check": run_check,
+    "profile": run_profile,
+    "time": run_time,
+    "small": run_small,
+    "variants": run_variants,
+    "counters": run_counters,
+    "sanitize": run_sanitize,
+}
+# Seconds that earlier steps leave to these.
+KEPT = {"small": 90, "variants": 25, "counters": 30}
 # Characters printed about all failed steps at the end.
 TOLD_AT_END = 8000
 
@@ -48,20 +74,20 @@ def batch_sizes(text):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default=",".join(STEPS), help="steps to run, separated by commas")
-    parser.add_argument("--batches", default="1,8,32", type=batch_sizes, help="batch sizes, the most important first")
+    parser.add_argument("--only", default=",".join(list(STEPS)[1:]), help="steps to run, separated by commas")
+    parser.add_argument("--batches", default="1,32,8", type=batch_sizes, help="batch sizes, the most important first")
     parser.add_argument("--peers", default="", help="parts of the names of PyTorch's engines, separated by commas")
     parser.add_argument("--rounds", type=count, default=20)
     parser.add_argument("--per-turn", type=count, default=10, help="timed inferences per turn")
     parser.add_argument("--tune", action="store_true", help="let mergevit measure which tile shapes are fastest")
     parser.add_argument("--profile-seconds", type=float, default=1.0)
-    parser.add_argument("--seconds", type=float, default=math.inf, help="limit of the run; the rest is left out")
+    parser.add_argument("--seconds", type=float, default=600, help="limit of the run; the rest is left out")
     parser.add_argument("--output", type=Path, default=BUNDLE / "results", help="folder for the report")
     parser.add_argument("--models", type=Path, default=BUNDLE / "models", help="folder for the model; made if missing")
     parser.add_argument("--dry-run", action="store_true", help="a tiny model on the processor, to test this program")
     arguments = parser.parse_args()
     arguments.only = arguments.only.split(",")
-    if unknown := set(arguments.only) - {*STEPS, "sanitize"}:
+    if unknown := set(arguments.only) - set(STEPS):
         parser.error(f"no such step: {', '.join(sorted(unknown))}")
     if arguments.dry_run:
         arguments.models = arguments.models / "tiny"
@@ -99,18 +125,18 @@ def main():
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(arguments.models / "inductor"))
     os.environ.setdefault("TRITON_CACHE_DIR", str(arguments.models / "triton"))
     os.environ.setdefault("TORCHINDUCTOR_FX_GRAPH_CACHE", "1")
-    steps = {"doctor": run_doctor, "tests": run_tests, "sanitize": run_sanitize}
-    steps.update({"check": run_check, "profile": run_profile, "time": run_time})
-    for name in steps:
-        if name not in ("doctor", *arguments.only):
-            continue
+    # The doctor opens the device, so that the driver compiles the kernels once, before several processes need them.
+    wanted = [name for name in STEPS if name in ("doctor", *arguments.only)]
+    for index, name in enumerate(wanted):
+        kept = sum(KEPT.get(later, 0) for later in wanted[index + 1 :])
         print(f"==== {name} ({time.monotonic() - begin:.0f} s)", flush=True)
         session.found["failures"].pop(name, None)
         try:
-            if limits.left() < 1:
-                raise limits.OutOfTime("no time left")
-            with limits.within(limits.left()):
-                steps[name](session)
+            with limits.keeping(kept):
+                if limits.left() < 1:
+                    raise limits.OutOfTime("no time left")
+                with limits.within(limits.left()):
+                    STEPS[name](session)
         except (Exception, SystemExit, limits.OutOfTime) as failure:
             session.fail(name, failure)
         session.save()

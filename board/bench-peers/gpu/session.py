@@ -57,9 +57,11 @@ class Session:
 
     def verdict(self):
         """The outcome of all runs together. A failure stands until its step passes."""
-        parts = {"tests": "tests", "checks": "check", "profiles": "profile", "timings": "time"}
-        failures = self.found["failures"]
-        missing = [step for part, step in parts.items() if not self.found.get(part) and step not in failures]
+        parts = {"tests": "tests", "checks": "check", "profiles": "profile", "timings": "time", "variants": "variants"}
+        parts.update({"counters": "counters", "sanitized": "sanitize"})
+        failures, skipped = self.found["failures"], self.found.get("skipped", {})
+        done = {*failures, *skipped}
+        missing = [step for part, step in parts.items() if not self.found.get(part) and step not in done]
         told = [f"FAILED at step {step}: {' '.join(why.split())[:600]}" for step, why in failures.items()]
         told = told or ["every step that was run passed"]
         return "; ".join(told + [f"not run: {', '.join(missing)}"] * bool(missing))

@@ -5,11 +5,11 @@ from statistics import median
 # Targets of mergevit: (schedule, batch, engine, least ratio).
 TARGETS = [
     ("r13", 1, "pytorch fp32 eager", 8.0),
-    ("r13", 32, "pytorch fp32 eager", 8.0),
+    ("r13", 32, "pytorch fp32 eager", 12.0),
     ("r0", 1, "pytorch fp32 eager", 3.6),
     ("r0", 32, "pytorch fp32 eager", 3.6),
     ("r0", 1, "pytorch fp16 compiled", 1.0),
-    ("r13", 1, "pytorch fp16 compiled", 1.0),
+    ("r13", 1, "pytorch fp16 compiled", 2.0),
 ]
 # Untimed inferences at the start of a turn, while clocks rise and caches fill.
 WAKING = 3

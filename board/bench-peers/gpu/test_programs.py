@@ -66,6 +66,30 @@ class TestPrograms(unittest.TestCase):
                 time.sleep(10)
         time.sleep(0.3)
 
+    def test_steps_leave_time_to_those_after_them(self):
+        self.addCleanup(setattr, limits, "END", limits.END)
+        limits.start(100)
+        with limits.keeping(40):
+            self.assertLess(limits.left(), 60.1)
+        self.assertGreater(limits.left(), 90)
+
+    def test_counters_are_read_by_launch(self):
+        head = '"ID","Kernel Name","Metric Name","Metric Unit","Metric Value"'
+        said = [
+            "==PROF== Connected to process 7",
+            '{"event": "a line of the program"}',
+            head,
+            '"0","attention_64(AttentionParams)","gpu__time_duration.sum","us","12.5"',
+            '"0","attention_64(AttentionParams)","dram__throughput.avg.pct_of_peak_sustained_elapsed","%","1,003"',
+            '"1","layer_norm_narrow","gpu__time_duration.sum","us","3"',
+        ]
+        rows = programs.read_counters("\n".join(said))
+        self.assertEqual([row["kernel"] for row in rows], ["attention_64", "layer_norm_narrow"])
+        self.assertEqual(rows[0]["gpu__time_duration.sum"], "12.5 us")
+        for empty in ("", head, "==ERROR== ERR_NVGPUCTRPERM"):
+            with self.assertRaises(programs.Failed):
+                programs.read_counters(empty)
+
     def test_what_cannot_run_is_a_failure(self):
         with self.assertRaises(programs.Failed):
             programs.output([self.folder / "missing"])

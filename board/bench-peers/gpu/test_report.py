@@ -90,14 +90,15 @@ class TestSummary(unittest.TestCase):
         self.assertTrue(found["r13", 1, "pytorch fp32 eager"])
         self.assertFalse(found["r0", 1, "pytorch fp32 eager"])
         # Equal is not faster.
-        self.assertFalse(found["r13", 1, "pytorch fp16 compiled"])
+        found = {(t["schedule"], t["batch"], t["engine"]): t["met"] for t in summary.targets({1: {**turns, "mergevit r0": fast}})}
+        self.assertFalse(found["r0", 1, "pytorch fp16 compiled"])
         self.assertIsNone(found["r13", 32, "pytorch fp32 eager"])
 
 
 class TestReport(unittest.TestCase):
     def test_what_was_not_run_is_said(self):
         text = report.render({"verdict": "unfinished", "targets": summary.targets({})})
-        self.assertEqual(text.count(f"\n\n{report.NOT_MEASURED}\n"), 5)
+        self.assertEqual(text.count(f"\n\n{report.NOT_MEASURED}\n"), 8)
         self.assertEqual(text.count(f"| {report.NOT_MEASURED} |"), len(summary.TARGETS))
 
     def test_figures_appear(self):
@@ -110,14 +111,27 @@ class TestReport(unittest.TestCase):
             "left_out": {"torchao int8 compiled": "not installed"},
         }
         peaks = device.peaks({**A100, **A100_MEMORY})
-        kinds = device.roofline([operation("fc1", 0, 10.0, 0)], peaks)
+        told = {"in_place_us": 12.5, "estimate_us": {"low": 8.0, "high": 14.0}}
+        kinds = device.roofline([{**operation("fc1", 0, 10.0, 0), **told}], peaks)
+        flags, profile = ["--multiprocessors", "8"], {"network_us": 450.0, "launch_us": 1.3}
         found = {
             "device": {"name": "A100", "capability": "8.0", "cuda": "12.6", **peaks},
             "clocks": {"before": {"clocks.sm": "1410 MHz"}, "after": None},
             "failures": {"check": "m.mvit r8 batch 1: differs"},
             "tests": [{"name": "cuda_gemm", "passed": 7, "ignored": 0, "seconds": 1.5}],
             "timings": {"1": timing},
-            "profiles": {"x": {"schedule": "r13", "batch": 1, "latency_us_p50": 500.0, "kinds": kinds}},
+            "profiles": {
+                "x": {
+                    "schedule": "r13",
+                    "batch": 1,
+                    "latency_us_p50": 500.0,
+                    "kinds": kinds,
+                    "flags": flags,
+                    "profile": profile,
+                }
+            },
+            "variants": {"r13": summary.summarise({"pytorch fp32 eager": [[8000.0]], "spins": [[500.0]]}, 1)},
+            "counters": {"r13": [{"kernel": "attention_64", "gpu__time_duration.sum": "12.5 us"}]},
             "targets": summary.targets({1: latencies}),
         }
         text = report.render(found)
@@ -129,9 +143,23 @@ class TestReport(unittest.TestCase):
             "### check\n\n```text\nm.mvit r8 batch 1: differs\n```",
             "| cuda_gemm | 7 | 0 | 1.5 |",
             "clocks.sm 1410 MHz",
-            "| fc1 | 1 | 10.0 | 100.0 % | 0.000 | 1.56 | 1.0 | 10.0 % |",
+            "| fc1 | 1 | 10.0 | 12.5 | 8 – 14 | 100.0 % | 0.000 | 1.56 | 1.0 | 10.0 % |",
+            "### r13, batch 1 --multiprocessors 8",
+            "On the device alone 450.0 µs; a launch that does nothing 1.30 µs. In place, all operations take 12.5 µs.",
+            "| r13 | spins | 0.500 | 0.500 | 16.00 |",
+            "| attention_64 | 12.5 us |",
+            "ncu is not in the PATH",
         ):
+            if "ncu" in part:
+                text = report.render({**found, "counters": {}, "skipped": {"counters": part}})
             self.assertIn(part, text)
+
+    def test_what_only_later_programs_tell_is_left_out(self):
+        kinds = device.roofline([operation("fc1", 0, 10.0, 0)], device.peaks({**A100, **A100_MEMORY}))
+        entry = {"schedule": "r13", "batch": 1, "latency_us_p50": 500.0, "kinds": kinds}
+        text = report.roofline(entry)
+        self.assertIn(f"| fc1 | 1 | 10.0 | {report.NOT_MEASURED} |  | 100.0 % |", text)
+        self.assertNotIn("On the device alone", text)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ use super::record::{CHECK, Measurement, Record, SCHEMA};
 use super::suite::{Backend, Measured, Suite, SuiteError, Work};
 use super::{cases, environment, on_gpu, suite};
 use mergevit_kernels::cuda::Device;
-use mergevit_kernels::cuda::driver::{self, Driver, OpenError};
+use mergevit_kernels::cuda::driver::{self, Driver, OpenError, OpenOptions};
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -38,7 +38,10 @@ pub(crate) fn run(options: &Options) -> Result<Record, RunError> {
     let name = gpu.as_ref().map(|gpu| gpu.name().to_owned());
     run.suite(operations(options, gpu))?;
     // Opened again, so that the operations' memory is free.
-    let gpu = name.is_some().then(|| driver::open(0)).transpose()?;
+    let gpu = name
+        .is_some()
+        .then(|| driver::open(0, &OpenOptions::default()))
+        .transpose()?;
     run.suite(preprocessing(gpu))?;
     if run.measurements.is_empty() {
         return Err(RunError::Nothing);
@@ -51,7 +54,7 @@ fn gpu(options: &Options) -> Option<Driver> {
     if !on_gpu::NAME.contains(&options.backend) {
         return None;
     }
-    let opened = driver::open(0);
+    let opened = driver::open(0, &OpenOptions::default());
     opened
         .inspect_err(|error| println!("{} is not measured: {error}", on_gpu::NAME))
         .ok()

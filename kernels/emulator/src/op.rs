@@ -368,6 +368,8 @@ pub(crate) enum Op {
     Load(Access),
     Store(Access),
     Atomic(Atomic),
+    /// Of global memory.
+    Prefetch(Address),
     AsyncCopy(AsyncCopy),
     CommitGroup,
     /// Waits until at most so many groups are under way.

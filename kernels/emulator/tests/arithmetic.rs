@@ -529,6 +529,7 @@ fn what_is_approximate_or_unknown_is_refused_by_line() {
         "add.s32 %r1, %rd2, %r3;",
         "mov.u32 %r1, %clock;",
         "ld.global.L3::64B.u32 %r1, [%rd1];",
+        "prefetch.shared.L2 [%r1];",
         "cp.async.cg.shared.global [%r1], [%rd1], 8;",
         "mma.sync.aligned.m16n8k32.row.row.s32.s8.s8.s32 {%r1,%r2,%r3,%r4}, {%r1,%r2,%r3,%r4}, {%r1,%r2}, {%r1,%r2,%r3,%r4};",
         "bra nowhere;",

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Bench, lanes};
-use mergevit_emulator::{Class, Launch, Memory, Module, Options, run};
+use mergevit_emulator::{Class, Launch, Memory, Module, Options, Rule, run};
 
 #[test]
 fn elements_of_every_size_are_extended() {
@@ -241,4 +241,20 @@ fn traffic_is_counted() {
 fn what_a_used_bytes_pragma_leaves_out_may_be_unwritten() {
     let body = "st.global.u32 [%rd0], 5;\n.pragma \"used_bytes_mask 0xf\";\nld.global.v2.u32 {%r1, %r2}, [%rd0];";
     Bench::new("", body).room(0, 2).succeed();
+}
+
+#[test]
+fn a_prefetch_reads_nothing_and_stays_in_bounds() {
+    let mut bench = Bench::new("", "prefetch.global.L2 [%rd1];\nst.global.u32 [%rd0], %r9;")
+        .threads(1)
+        .room(0, 1)
+        .words(1, &[7]);
+    let counts = bench.succeed();
+    assert_eq!(counts.global.read.bytes, 0);
+    assert_eq!(counts.instructions[Class::Other].warps, 1);
+    let mut bench = Bench::new("", "prefetch.global.L2 [%rd1+4096];")
+        .threads(1)
+        .words(1, &[7]);
+    let rule = bench.fault().rule;
+    assert!(matches!(rule, Rule::OutOfBounds { .. }), "{rule}");
 }

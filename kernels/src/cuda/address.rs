@@ -42,7 +42,7 @@ impl Access {
 }
 
 /// A launch accesses so many ranges at most.
-const MAX_ACCESSES: usize = 10;
+const MAX_ACCESSES: usize = 11;
 
 /// The ranges of memory that a launch accesses, in bytes. Those of no bytes or at null are left out.
 #[derive(Clone, Copy, Debug)]

@@ -17,7 +17,8 @@ pub struct Graph(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shared(pub usize);
 
-/// A device with one stream: everything asked of it happens in order.
+/// A device with one stream: everything asked of it happens in order. Launches rely on it: those of a plan share their
+/// scratch space, in which one may not start before another has ended.
 pub trait Device: Send {
     /// Its name, e.g. `NVIDIA Orin`.
     fn name(&self) -> &str;
@@ -119,6 +120,32 @@ pub trait Device: Send {
     /// [`DeviceError`] if anything of it failed.
     fn synchronize(&mut self) -> Result<(), DeviceError>;
 
+    /// How long these launches take one after the other once `before` have run: the median of `repeats` such runs. What
+    /// `before` leaves in caches is what they find there.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device failed.
+    fn time_after(
+        &mut self,
+        before: &[Launch],
+        launches: &[Launch],
+        repeats: u32,
+    ) -> Result<Duration, DeviceError> {
+        let all = |device: &mut Self, launches: &[Launch]| {
+            let mut launches = launches.iter();
+            launches.try_for_each(|launch| device.launch(launch))?;
+            device.synchronize()
+        };
+        let mut times = Vec::new();
+        for _ in 0..repeats.max(1) {
+            all(self, before)?;
+            let start = Instant::now();
+            all(self, launches)?;
+            times.push(start.elapsed());
+        }
+        Ok(median(&mut times))
+    }
+
     /// How long these launches take one after the other, on average over `repeats` in a row after one that is not
     /// counted.
     ///
@@ -133,4 +160,10 @@ pub trait Device: Send {
         self.synchronize()?;
         Ok(start.elapsed() / repeats.max(1))
     }
+}
+
+/// The middle one of at least one.
+pub(super) fn median(times: &mut [Duration]) -> Duration {
+    let middle = times.len() / 2;
+    *times.select_nth_unstable(middle).1
 }

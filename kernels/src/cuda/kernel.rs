@@ -4,6 +4,7 @@ use super::gemm::epilogue::EpilogueKind;
 use super::gemm::tile::Tile;
 use super::head_width::HeadWidth;
 use super::modules::Module;
+use super::norm::RowWidth;
 use std::fmt;
 
 /// A kernel of a compiled module.
@@ -16,10 +17,16 @@ pub enum Kernel {
         /// What happens to the sums.
         epilogue: EpilogueKind,
     },
-    /// `layer_norm`: to i8.
-    LayerNorm,
-    /// `layer_norm_half`: to f16.
-    LayerNormHalf,
+    /// `layer_norm_WIDTH`: to i8.
+    LayerNorm {
+        /// Which rows it takes.
+        rows: RowWidth,
+    },
+    /// `layer_norm_half_WIDTH`: to f16.
+    LayerNormHalf {
+        /// Which rows it takes.
+        rows: RowWidth,
+    },
     /// `rotary`: what positions rotate by.
     Rotary,
     /// `attention_D`: over tokens, or of one query.
@@ -32,8 +39,11 @@ pub enum Kernel {
         /// D
         head_width: HeadWidth,
     },
-    /// `merge_norm`: merging with the layer norm that follows.
-    MergeNorm,
+    /// `merge_norm_WIDTH`: merging with the layer norm that follows.
+    MergeNorm {
+        /// Which rows it takes.
+        rows: RowWidth,
+    },
     /// `pool_norm`: pooling with the last layer norm.
     PoolNorm,
     /// `head`: the classifier.
@@ -58,11 +68,16 @@ impl Kernel {
         });
         let attentions = HeadWidth::ALL.map(|head_width| Self::Attention { head_width });
         let matches = HeadWidth::ALL.map(|head_width| Self::MergeMatch { head_width });
-        gemms.chain(attentions).chain(matches).chain([
-            Self::LayerNorm,
-            Self::LayerNormHalf,
+        let norms = RowWidth::ALL.into_iter().flat_map(|rows| {
+            [
+                Self::LayerNorm { rows },
+                Self::LayerNormHalf { rows },
+                Self::MergeNorm { rows },
+            ]
+        });
+        let of_many = gemms.chain(attentions).chain(matches).chain(norms);
+        of_many.chain([
             Self::Rotary,
-            Self::MergeNorm,
             Self::PoolNorm,
             Self::Head,
             Self::TopClasses,
@@ -83,11 +98,11 @@ impl Kernel {
                 EpilogueKind::Residual => Module::GemmResidual,
                 EpilogueKind::Embed => Module::GemmEmbed,
             },
-            Self::LayerNorm | Self::LayerNormHalf => Module::LayerNorm,
+            Self::LayerNorm { .. } | Self::LayerNormHalf { .. } => Module::LayerNorm,
             Self::Rotary => Module::Rotary,
             Self::Attention { .. } => Module::Attention,
             Self::MergeMatch { .. } => Module::MergeMatch,
-            Self::MergeNorm => Module::MergeNorm,
+            Self::MergeNorm { .. } => Module::MergeNorm,
             Self::PoolNorm => Module::PoolNorm,
             Self::Head => Module::Head,
             Self::TopClasses => Module::TopClasses,
@@ -96,12 +111,29 @@ impl Kernel {
         }
     }
 
+    /// Whether launches size its shared memory, so that it decides how many blocks share a multiprocessor.
+    pub const fn sizes_shared_memory(self) -> bool {
+        matches!(
+            self,
+            Self::Gemm { .. }
+                | Self::Attention { .. }
+                | Self::MergeMatch { .. }
+                | Self::ResampleColumns
+        )
+    }
+
     /// Its name in the module.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Gemm { tile, epilogue } => tile.kernel_name(epilogue),
-            Self::LayerNorm => "layer_norm",
-            Self::LayerNormHalf => "layer_norm_half",
+            Self::LayerNorm { rows } => match rows {
+                RowWidth::Narrow => "layer_norm_narrow",
+                RowWidth::Wide => "layer_norm_wide",
+            },
+            Self::LayerNormHalf { rows } => match rows {
+                RowWidth::Narrow => "layer_norm_half_narrow",
+                RowWidth::Wide => "layer_norm_half_wide",
+            },
             Self::Rotary => "rotary",
             Self::Attention { head_width } => match head_width {
                 HeadWidth::W32 => "attention_32",
@@ -115,7 +147,10 @@ impl Kernel {
                 HeadWidth::W96 => "merge_match_96",
                 HeadWidth::W128 => "merge_match_128",
             },
-            Self::MergeNorm => "merge_norm",
+            Self::MergeNorm { rows } => match rows {
+                RowWidth::Narrow => "merge_norm_narrow",
+                RowWidth::Wide => "merge_norm_wide",
+            },
             Self::PoolNorm => "pool_norm",
             Self::Head => "head",
             Self::TopClasses => "top_classes",
@@ -141,6 +176,19 @@ mod tests {
     fn entries(module: Module) -> impl Iterator<Item = &'static str> {
         let declarations = module.ptx().split(".entry ").skip(1);
         declarations.map(|rest| rest.split('(').next().unwrap_or(rest).trim())
+    }
+
+    #[test]
+    fn what_sizes_shared_memory_is_what_the_sources_declare_so() {
+        for &module in MODULES {
+            let mut of_module = Kernel::all().filter(|kernel| kernel.module() == module);
+            assert_eq!(
+                of_module.any(Kernel::sizes_shared_memory),
+                module.ptx().contains(".extern .shared"),
+                "{}",
+                module.name()
+            );
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::address::Accesses;
 use super::kernel::Kernel;
 use super::params::Params;
+use super::resident::resident;
 use super::work::Work;
 
 /// Most bytes of a kernel's parameter.
@@ -21,6 +22,8 @@ pub struct Launch {
     pub shared_bytes: u32,
     /// What it costs.
     pub work: Work,
+    /// Blocks that an SM of Orin holds at once.
+    pub resident: u32,
     params: [u64; MAX_PARAMS / 8],
     params_len: usize,
     /// Knows the parameter's type.
@@ -45,6 +48,7 @@ impl Launch {
             threads,
             shared_bytes,
             work: Work::default(),
+            resident: resident(kernel, threads, shared_bytes),
             params: words,
             params_len: len,
             accesses: |launch| {

@@ -5,6 +5,7 @@ use super::kernel::Kernel;
 use super::launch::Launch;
 use super::norm::NormParams;
 use super::params::{Params, params};
+use super::prefetch::Prefetch;
 use super::work;
 
 params! {
@@ -16,6 +17,8 @@ params! {
         output: Address,
         /// What rows are normalized by
         norm: NormParams,
+        /// What is asked for on behalf of the next launch
+        next: Prefetch,
         /// M
         rows: u32,
         /// Unused
@@ -27,12 +30,12 @@ impl Params for LayerNormParams {
     fn accesses(&self, kernel: Kernel, _: [u32; 3]) -> Accesses {
         let elements = self.rows as usize * self.norm.width as usize;
         let bytes = match kernel {
-            Kernel::LayerNormHalf => 2,
+            Kernel::LayerNormHalf { .. } => 2,
             _ => 1,
         };
         let accesses = Accesses::new().read(self.input, 2 * elements);
         self.norm
-            .read(accesses)
+            .read(self.next.read(accesses))
             .write(self.output, bytes * elements)
     }
 }
@@ -42,16 +45,19 @@ pub(super) const ROWS: u32 = 4;
 
 /// Normalizes and quantizes `rows` rows.
 pub fn layer_norm(params: &LayerNormParams) -> Launch {
-    launch(Kernel::LayerNorm, params)
+    let rows = params.norm.row_width();
+    launch(Kernel::LayerNorm { rows }, params)
 }
 
 /// Normalizes `rows` rows to f16.
 pub fn layer_norm_half(params: &LayerNormParams) -> Launch {
-    launch(Kernel::LayerNormHalf, params)
+    let rows = params.norm.row_width();
+    launch(Kernel::LayerNormHalf { rows }, params)
 }
 
 fn launch(kernel: Kernel, params: &LayerNormParams) -> Launch {
     let grid = [params.rows.div_ceil(ROWS), 1, 1];
-    let work = work::layer_norm(params.rows, &params.norm, kernel == Kernel::LayerNorm);
+    let quantized = matches!(kernel, Kernel::LayerNorm { .. });
+    let work = work::layer_norm(params.rows, &params.norm, quantized);
     Launch::new(kernel, grid, 32 * ROWS, 0, params).with_work(work)
 }

@@ -7,6 +7,7 @@ use super::layer_norm::ROWS;
 use super::merge_match::sources;
 use super::norm::NormParams;
 use super::params::{Params, params};
+use super::prefetch::Prefetch;
 use super::work;
 use crate::ops::Merge;
 
@@ -31,6 +32,8 @@ params! {
         normed: Address,
         /// What rows are normalized by
         norm: NormParams,
+        /// What is asked for on behalf of the next launch
+        next: Prefetch,
         /// T
         tokens: u32,
         /// P
@@ -57,7 +60,7 @@ impl Params for MergeNormParams {
             .write(self.merged_sizes, 4 * kept)
             .write(self.merged_positions, 8 * kept)
             .write(self.normed, kept * width);
-        self.norm.read(accesses)
+        self.norm.read(self.next.read(accesses))
     }
 }
 
@@ -101,6 +104,8 @@ pub struct MergeNormOperands {
     pub normed: Address,
     /// What merged rows are normalized by
     pub norm: NormParams,
+    /// What is asked for on behalf of the next launch
+    pub next: Prefetch,
 }
 
 /// Merges the most similar tokens of images, then normalizes and quantizes all that are left.
@@ -120,6 +125,7 @@ pub fn merge_norm(shape: &Merge, operands: &MergeNormOperands) -> Launch {
         merged_positions,
         normed: operands.normed,
         norm: operands.norm,
+        next: operands.next,
         tokens: shape.tokens as u32,
         prefix: shape.prefix as u32,
         merged: shape.merged as u32,
@@ -129,5 +135,8 @@ pub fn merge_norm(shape: &Merge, operands: &MergeNormOperands) -> Launch {
     let sources = sources(params.tokens, params.prefix);
     let work = work::merge_norm(kept * batch, sources, &params.norm);
     let grid = [kept.div_ceil(ROWS), batch, 1];
-    Launch::new(Kernel::MergeNorm, grid, 32 * ROWS, 0, &params).with_work(work)
+    let kernel = Kernel::MergeNorm {
+        rows: params.norm.row_width(),
+    };
+    Launch::new(kernel, grid, 32 * ROWS, 0, &params).with_work(work)
 }

@@ -10,12 +10,12 @@
 //! | `resample_columns`, `resample_rows` | [`preprocess`]: a camera frame to pixels or patches |
 //! | `patchify` | [`patchify()`]: pixels to patches |
 //! | `gemm_*_embed` | [`gemm`]: patch embedding, prefix, token sizes; a linear layer to f16 |
-//! | `layer_norm`, `layer_norm_half` | [`layer_norm()`], [`layer_norm_half()`]: norms, quantized or to f16 |
+//! | `layer_norm_*`, `layer_norm_half_*` | [`layer_norm()`], [`layer_norm_half()`]: norms, quantized or to f16 |
 //! | `rotary` | [`rotary()`]: what positions rotate queries and keys by |
 //! | `gemm_*_requantize`, `gemm_*_rotate`, `gemm_*_activate`, `gemm_*_gate`, `gemm_*_residual` | [`gemm`]: linear layers |
 //! | `attention_*` | [`attention()`], [`pool_attention()`] |
 //! | `merge_match_*` | [`merge_match()`]: which tokens merge |
-//! | `merge_norm` | [`merge_norm()`]: merging with the layer norm that follows |
+//! | `merge_norm_*` | [`merge_norm()`]: merging with the layer norm that follows |
 //! | `pool_norm` | [`pool_norm()`]: pooling with the last norm |
 //! | `head` | [`head()`]: the classifier |
 //! | `top_classes` | [`top_classes()`]: the best classes |
@@ -38,7 +38,9 @@ mod norm;
 mod params;
 mod patchify;
 mod pool_norm;
+mod prefetch;
 pub mod preprocess;
+mod resident;
 mod rotary;
 mod target;
 #[cfg(feature = "emulator")]
@@ -63,11 +65,12 @@ pub use merge_match::{
 };
 pub use merge_norm::{MergeNormOperands, MergeNormParams, MergePositions, merge_norm};
 pub use modules::{MODULES, Module};
-pub use norm::NormParams;
+pub use norm::{NormParams, RowWidth};
 pub use params::Params;
 pub use patchify::{PatchifyParams, patchify};
 pub use pool_norm::{PoolNormParams, pool_norm};
-pub use rotary::{RotaryParams, rotary};
+pub use prefetch::Prefetch;
+pub use rotary::{RotaryParams, nothing, rotary};
 pub use target::Target;
 pub use top_classes::{Best, TopClassesParams, top_classes};
 pub use work::Work;

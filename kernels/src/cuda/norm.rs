@@ -23,8 +23,27 @@ params! {
     }
 }
 
-/// Longest row that a warp holds in registers.
-const REGISTER_WIDTH: u32 = 2048;
+/// Which rows a kernel is compiled for: the narrower they are, the fewer registers hold one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RowWidth {
+    /// At most 1024 elements, all of which count.
+    Narrow,
+    /// Any number: up to 2048 that all count are held in registers.
+    Wide,
+}
+
+impl RowWidth {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Narrow, Self::Wide];
+
+    /// Longest row that a warp holds in registers.
+    const fn registers(self) -> u32 {
+        match self {
+            Self::Narrow => 1024,
+            Self::Wide => 2048,
+        }
+    }
+}
 
 impl NormParams {
     /// These with a kind.
@@ -43,8 +62,22 @@ impl NormParams {
         accesses.read(self.gain, bytes).read(self.bias, bytes)
     }
 
-    /// Whether a row stays in registers, from which it is read twice: `fits_registers` of `norm.cuh`.
+    /// Which kernels take such rows.
+    pub(super) const fn row_width(&self) -> RowWidth {
+        if self.fits(RowWidth::Narrow) {
+            RowWidth::Narrow
+        } else {
+            RowWidth::Wide
+        }
+    }
+
+    /// Whether a row stays in registers, from which it is read twice.
     pub(super) const fn fits_registers(&self) -> bool {
-        self.width <= REGISTER_WIDTH && self.count == self.width
+        self.fits(RowWidth::Wide)
+    }
+
+    /// `Row::fits` of `norm.cuh`.
+    const fn fits(&self, width: RowWidth) -> bool {
+        self.width <= width.registers() && self.count == self.width
     }
 }

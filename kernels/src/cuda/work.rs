@@ -28,10 +28,10 @@ impl Work {
 /// A linear layer: a part for each warp and step, and a part for each fragment of 16 x 32 sums; those of rows that
 /// are all beyond the last are skipped.
 pub(super) fn gemm(shape: &Shape, tiling: &Tiling, epilogue: EpilogueKind) -> Work {
-    const FRAGMENT_STEP: u64 = 16;
-    const FRAGMENT_REDUCE: u64 = 35;
-    const FRAGMENT_FINISH: [u64; EpilogueKind::COUNT] = [189, 250, 460, 300, 155, 148];
-    const WARP: u64 = 95;
+    const FRAGMENT_STEP: u64 = 12;
+    const FRAGMENT_REDUCE: u64 = 34;
+    const FRAGMENT_FINISH: [u64; EpilogueKind::COUNT] = [149, 215, 425, 255, 149, 141];
+    const WARP: u64 = 244;
     let tile = tiling.tile;
     let splits = u64::from(tiling.splits);
     let steps = u64::from(shape.inputs / STEP);
@@ -69,7 +69,7 @@ fn norm_row(norm: &NormParams, store: u64) -> u64 {
     let steps = u64::from(norm.width.div_ceil(256));
     // The sum, the sum of squares, the result: once, and for each 256 columns.
     let passes = match norm.fits_registers() {
-        true => [(121, 8), (159, 30), (34, 88)],
+        true => [(121, 8), (159, 30), (80, 88)],
         false => [(91, 69), (100, 77), (37, 65)],
     };
     let pass = |(once, step): &(u64, u64)| once + step * steps;
@@ -87,27 +87,32 @@ pub(super) struct AttentionWork {
     pub(super) blocks: u32,
     /// Warps that have queries: 16 of one head.
     pub(super) warps: u32,
+    /// Warps of a block, with queries or not.
+    pub(super) block_warps: u32,
     /// Tokens, with padding.
     pub(super) keys: u32,
     /// Of them, how many lie in shared memory at once.
     pub(super) tile: u32,
     /// D
     pub(super) channels: u32,
+    /// Whether tokens have sizes: then every score is made to find the largest, not only those of the largest sums.
+    pub(super) sizes: bool,
 }
 
-/// Attention: each warp has a part, and another for 32 keys at a time, each with a part for every 32 channels; each
-/// block loads keys and values, keys twice if they do not fit.
+/// Attention, fitted to the emulator's counts: each warp has a part, and another for 32 keys at a time, each with a part
+/// for every 32 channels; each block loads keys and values, keys twice if they do not fit.
 pub(super) fn attention(of: &AttentionWork) -> Work {
     let (warps, keys) = (u64::from(of.warps), u64::from(of.keys));
     let (blocks, channels) = (u64::from(of.blocks), u64::from(of.channels));
     let (tiles, steps) = (u64::from(of.keys.div_ceil(of.tile)), channels / 32);
+    let biased = if of.sizes { 41 } else { 0 };
     // 16 bytes a lane.
     let copies = if tiles == 1 { 2 } else { 3 } * keys * channels / (16 * 32);
     Work {
         // Scores twice, values once.
         tensor_macs: warps * 16 * keys * 3 * channels,
-        instructions: warps * (66 + 158 * steps + (461 + 13 * steps) * keys / 32)
-            + blocks * (310 + 770 * tiles + 21 * copies),
+        instructions: warps * (170 + 104 * steps + (417 + 31 * steps + biased) * keys / 32)
+            + blocks * (u64::from(of.block_warps) * (344 * tiles - 85) + 12 * copies),
     }
 }
 

@@ -7,7 +7,7 @@ use mergevit_kernels::cuda::gemm::{self, Operands, Shape, Tile, Tiling};
 use mergevit_kernels::cuda::{
     self, Address, AttentionOperands, AttentionShape, ClassAttention, Device, HeadParams,
     HeadWidth, Launch, LayerNormParams, MergeMatchOperands, MergeNormOperands, MergePositions,
-    NormParams, PatchifyParams, PoolNormParams, RotaryParams,
+    NormParams, PatchifyParams, PoolNormParams, Prefetch, RotaryParams,
 };
 use mergevit_kernels::math::log2_table;
 use mergevit_kernels::ops::{
@@ -143,6 +143,12 @@ impl OnDevice {
         self.download(at, output);
     }
 
+    /// What a launch may ask for in advance: not a whole number of cache lines.
+    fn next(&mut self) -> Prefetch {
+        let weights = [0u8; 1000];
+        Prefetch::new(self.upload(&weights), weights.len() as u32)
+    }
+
     /// A norm, from an upload of its gain and bias.
     fn norm(&mut self, norm: &LayerNorm<'_>) -> NormParams {
         NormParams {
@@ -161,6 +167,7 @@ impl OnDevice {
             input: self.upload(input),
             output,
             norm: self.norm(norm),
+            next: self.next(),
             rows: (input.len() / norm.gain.len()) as u32,
             padding: 0,
         }
@@ -198,6 +205,7 @@ impl OnDevice {
             score_scale: self.upload(shape.score_scale),
             context_scale: self.upload(shape.context_scale),
             context: self.room(context),
+            next: self.next(),
         }
     }
 
@@ -264,7 +272,7 @@ impl Kernels for OnDevice {
         let counters = vec![0u32; tiling.tiles(&shape) as usize];
         let operands = Operands {
             input: self.upload(input),
-            weights: self.upload(weights.data),
+            weights: self.upload(&gemm::arrange(weights.data, weights.inputs)),
             scale: self.upload(weights.scale),
             bias: self.upload(weights.bias),
             output: Address::NULL,
@@ -336,7 +344,12 @@ impl Kernels for OnDevice {
     ) {
         let operands = self.attention_operands(shape, sizes, context);
         let qkv = self.upload(qkv);
-        self.launch(&cuda::attention(&attention_shape(shape), qkv, &operands));
+        self.launch(&cuda::attention(
+            &attention_shape(shape),
+            &self.device.target(),
+            qkv,
+            &operands,
+        ));
         self.download(operands.context, context);
     }
 
@@ -350,7 +363,13 @@ impl Kernels for OnDevice {
     ) {
         let operands = self.attention_operands(shape, sizes, context);
         let (query, key_value) = (self.upload(query), self.upload(key_value));
-        let launch = cuda::pool_attention(&attention_shape(shape), query, key_value, &operands);
+        let launch = cuda::pool_attention(
+            &attention_shape(shape),
+            &self.device.target(),
+            query,
+            key_value,
+            &operands,
+        );
         self.launch(&launch);
         self.download(operands.context, context);
     }
@@ -407,6 +426,7 @@ impl Kernels for OnDevice {
             merged_sizes: self.room(output.sizes),
             normed: self.room(&normed),
             norm: self.norm(&norm),
+            next: self.next(),
         };
         self.launch(&cuda::merge_norm(shape, &operands));
         self.download(operands.merged_residual, output.residual);

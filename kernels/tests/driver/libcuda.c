@@ -3,6 +3,9 @@
 //   FAKE_VERSION, FAKE_CAPABILITY, FAKE_DEVICES   what it claims to be, as 12060, 87, 1
 //   FAKE_FAIL                                     name of the function that fails with FAKE_ERROR, by default 1
 //   FAKE_REFUSE_ELF                               1 to refuse machine code
+//   FAKE_FLAGS                                    flags that the context must have been given, by default 1: spinning
+//   FAKE_PART                                     multiprocessors of the part that is to be used, by default none
+//   FAKE_LOCAL_BYTES                              of each kernel, by default 0
 // Prints "live N" when the program ends.
 #include <stddef.h>
 #include <stdio.h>
@@ -13,7 +16,7 @@ typedef unsigned long long u64;
 
 enum { OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, NO_DEVICE = 100, INVALID_CONTEXT = 201, INVALID_HANDLE = 400 };
 
-static int live, initialized, retained, capturing, captured;
+static int live, initialized, retained, flagged, streams, capturing, captured;
 static _Thread_local int current;
 
 static int setting(const char *name, int otherwise) {
@@ -41,7 +44,7 @@ static int fails(const char *function) {
 // A handle is a piece of memory that starts with its kind.
 static void *give(char kind, size_t bytes, size_t align) {
     char *handle = aligned_alloc(align, (bytes / align + 1) * align);
-    memset(handle, kind, 1);
+    handle[0] = kind, handle[1] = 0;
     live++;
     return handle;
 }
@@ -95,6 +98,7 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {
     case 75: *value = capability / 10; break;
     case 76: *value = capability % 10; break;
     case 97: *value = 163 * 1024; break;
+    case 38: *value = 2 << 20; break;
     default: *value = 8 + device;
     }
     return 0;
@@ -103,6 +107,12 @@ int cuDeviceTotalMem_v2(size_t *bytes, int device) {
     ENTER;
     *bytes = (size_t)(device + 1) << 30;
     return 0;
+}
+int cuDevicePrimaryCtxSetFlags_v2(int device, unsigned flags) {
+    ENTER;
+    CHECK(!retained, 708);
+    flagged = (int)flags;
+    return device * 0;
 }
 int cuDevicePrimaryCtxRetain(void **context, int device) {
     ENTER;
@@ -119,18 +129,72 @@ int cuDevicePrimaryCtxRelease_v2(int device) {
 }
 int cuCtxSetCurrent(void *context) {
     ENTER;
-    CHECK(context == &retained, INVALID_CONTEXT);
+    // Where a part is to be used, everything must happen there.
+    CHECK(setting("FAKE_PART", 0) ? *(char *)context == 'p' : context == &retained, INVALID_CONTEXT);
+    CHECK(retained && flagged == setting("FAKE_FLAGS", 1), INVALID_CONTEXT);
     current = 1;
     return 0;
+}
+// A resource: its kind, 92 bytes, and for multiprocessors their number.
+typedef struct {
+    int kind;
+    char padding[92];
+    unsigned count;
+    char rest[44];
+} Resource;
+int cuDeviceGetDevResource(int device, Resource *resource, int kind) {
+    ENTER;
+    CHECK(kind == 1, 1);
+    *resource = (Resource){.kind = kind, .count = 132 + device};
+    return 0;
+}
+int cuDevSmResourceSplitByCount(Resource *part, unsigned *groups, const Resource *all, Resource *rest, unsigned flags,
+                                unsigned least) {
+    ENTER;
+    CHECK(*groups == 1 && all->kind == 1 && all->count == 132 && !rest && !flags, 1);
+    // In groups of 8.
+    part->kind = 1, part->count = (least + 7) / 8 * 8;
+    CHECK(part->count <= all->count, 914);
+    return 0;
+}
+int cuDevResourceGenerateDesc(void **description, Resource *part, unsigned count) {
+    ENTER;
+    CHECK(part->kind == 1 && count == 1, 1);
+    static unsigned described;
+    described = part->count;
+    *description = &described;
+    return 0;
+}
+int cuGreenCtxCreate(void **green, void *description, int device, unsigned flags) {
+    ENTER;
+    CHECK(retained && flags == 1 && !device, 1);
+    CHECK(*(unsigned *)description == (unsigned)setting("FAKE_PART", 0), 1);
+    *green = give('p', 1, 64);
+    return 0;
+}
+int cuCtxFromGreenCtx(void **context, void *green) {
+    ENTER;
+    IS(green, 'p');
+    *context = green;
+    return 0;
+}
+int cuGreenCtxDestroy(void *green) {
+    ENTER;
+    CHECK(retained, INVALID_CONTEXT);
+    return take(green, 'p');
 }
 int cuStreamCreate(void **stream, unsigned flags) {
     ENTER_CONTEXT;
     CHECK(flags == 1, 1);
+    // Launches share scratch space: they must follow one another, which those of one stream do.
+    CHECK(!streams, 1);
     *stream = give('s', 1, 64);
+    streams++;
     return 0;
 }
 int cuStreamDestroy_v2(void *stream) {
     ENTER_CONTEXT;
+    streams--;
     return take(stream, 's');
 }
 int cuStreamSynchronize(void *stream) {
@@ -170,12 +234,22 @@ int cuModuleGetFunction(void **function, void *module, const char *name) {
 int cuFuncGetAttribute(int *value, int attribute, void *function) {
     ENTER_CONTEXT;
     IS(function, 'm');
-    *value = attribute == 1 ? 1024 : 0;
+    switch (attribute) {
+    case 1: *value = 1024; break;
+    case 3: *value = setting("FAKE_LOCAL_BYTES", 0); break;
+    case 4: *value = 40; break;
+    default: return 1;
+    }
     return 0;
 }
 int cuFuncSetAttribute(void *function, int attribute, int value) {
     ENTER_CONTEXT;
     IS(function, 'm');
+    if (attribute == 9) {
+        // Noted in the handle: a launch with shared memory asks for it.
+        ((char *)function)[1] = (char)value;
+        return 0;
+    }
     CHECK(attribute == 8 && value + 1024 == 163 * 1024, 1);
     return 0;
 }
@@ -246,12 +320,15 @@ int cuStreamEndCapture(void *stream, void **graph) {
     IS(stream, 's');
     CHECK(capturing, 1);
     capturing = 0;
-    *graph = give('g', 1, 64);
+    *graph = give('g', 2, 64);
+    ((char *)*graph)[1] = captured > 0;
     return 0;
 }
 int cuGraphInstantiateWithFlags(void **executable, void *graph, u64 flags) {
     ENTER_CONTEXT;
     IS(graph, 'g');
+    // A driver may refuse a graph of nothing.
+    CHECK(((char *)graph)[1], 1);
     *executable = give('x', 1, 64);
     return (int)flags;
 }
@@ -283,6 +360,7 @@ int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsign
     IS(stream, 's');
     CHECK(gx && gy && gz && bx && bx * by * bz <= 1024, 1);
     CHECK(shared <= 162 * 1024 && parameters && parameters[0] && !extra, 1);
+    CHECK(!shared || ((char *)function)[1] == 100, 1);
     captured += capturing;
     return 0;
 }

@@ -84,7 +84,7 @@ fn cuda(
     ordinal: usize,
     options: &EngineOptions,
 ) -> Result<Box<dyn Executor>, LoadError> {
-    let device = driver::open(ordinal)?;
+    let device = driver::open(ordinal, &options.open)?;
     let name = DEVICES[ordinal];
     log::info!("backend {name}: {}", device.info().name);
     let accelerator = Accelerator::new(pack, Box::new(device), name, options)?;

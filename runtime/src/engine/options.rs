@@ -3,6 +3,7 @@
 use super::backend::Backend;
 use super::error::LoadError;
 use crate::pack::{Choice, Pack};
+use mergevit_kernels::cuda::driver::OpenOptions;
 use mergevit_kernels::frame::MAX_SIDE;
 use mergevit_kernels::ops::MAX_BATCH;
 
@@ -29,6 +30,7 @@ pub struct EngineOptions {
     pub(super) max_frame: (usize, usize),
     pub(super) schedule: Option<String>,
     pub(super) tune: bool,
+    pub(super) open: OpenOptions,
 }
 
 impl Default for EngineOptions {
@@ -40,6 +42,7 @@ impl Default for EngineOptions {
             max_frame: (MAX_SIDE, MAX_SIDE),
             schedule: None,
             tune: false,
+            open: OpenOptions::default(),
         }
     }
 }
@@ -83,6 +86,13 @@ impl EngineOptions {
     /// there, instead of asking a model of it; not by default. No bit of a result depends on it.
     pub fn tune(mut self, tune: bool) -> Self {
         self.tune = tune;
+        self
+    }
+
+    /// How a CUDA device is opened: what a thread does while it waits for it, and how many of its multiprocessors are
+    /// used. By default it spins, and all are.
+    pub fn open(mut self, open: OpenOptions) -> Self {
+        self.open = open;
         self
     }
 

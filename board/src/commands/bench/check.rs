@@ -97,6 +97,7 @@ pub(super) fn check(
         backend: REFERENCE.into(),
         threads: None,
         tune: false,
+        ..args.backend
     };
     let mut reference = model::load(&args, 1, FRAME)?;
     for (image, found) in found.iter().enumerate() {

@@ -101,6 +101,7 @@ impl<'a> Decoder<'a> {
             "st" => self.store(parts, operands),
             "atom" | "red" => self.atomic(parts, operands),
             "ldmatrix" => self.load_matrix(parts, operands),
+            "prefetch" => self.prefetch(parts, operands),
             _ => self.async_copy(parts, operands),
         }
     }
@@ -203,6 +204,15 @@ impl<'a> Decoder<'a> {
             return self.unknown(parts);
         }
         Ok((Class::Load, Op::Load(Access { used, ..access })))
+    }
+
+    /// PTX ISA "prefetch": of global memory alone, since nothing else has a cache of its own.
+    fn prefetch(&mut self, parts: &[&str], operands: &[Operand<'a>]) -> Decoded {
+        let ["prefetch", "global", "L1" | "L2"] = parts else {
+            return self.unknown(parts);
+        };
+        let [address] = self.exactly(operands)?;
+        Ok((Class::Other, Op::Prefetch(self.address(address)?)))
     }
 
     fn store(&mut self, parts: &[&str], operands: &[Operand<'a>]) -> Decoded {

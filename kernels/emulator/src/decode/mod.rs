@@ -124,7 +124,7 @@ impl<'a> Decoder<'a> {
             "cvt" if parts != ["cvt", "rn", "f16x2", "f32"] => {
                 return self.convert(parts, operands);
             }
-            "ld" | "ldu" | "st" | "atom" | "red" | "cp" | "ldmatrix" => {
+            "ld" | "ldu" | "st" | "atom" | "red" | "cp" | "ldmatrix" | "prefetch" => {
                 return self.memory(parts, operands);
             }
             "bra" | "brx" | "ret" | "exit" | "trap" | "shfl" | "vote" | "match" | "redux"

@@ -227,6 +227,21 @@ fn fetch(
     }
 }
 
+/// A GPU ignores a prefetch of what is not there; nobody means one, so it is a fault here.
+pub(super) fn prefetch(
+    warp: &Warp,
+    active: u32,
+    address: &Address,
+    env: &mut Environment<'_>,
+) -> Result<(), Trouble> {
+    let addresses = addresses(warp, address);
+    for lane in lanes(active) {
+        let found = env.memory.place(addresses[lane], 1, &mut env.hint);
+        found.map_err(|rule| Trouble::at_lane(lane, rule))?;
+    }
+    Ok(())
+}
+
 pub(super) fn store(
     warp: &mut Warp,
     active: u32,

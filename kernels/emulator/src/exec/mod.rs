@@ -29,6 +29,7 @@ pub(crate) fn execute(
         Op::Load(access) => memory::load(warp, active, access, env)?,
         Op::Store(access) => memory::store(warp, active, access, env)?,
         Op::Atomic(operation) => atomic::atomic(warp, active, operation, env)?,
+        Op::Prefetch(address) => memory::prefetch(warp, active, address, env)?,
         Op::AsyncCopy(copy) => memory::async_copy(warp, active, copy, env)?,
         Op::CommitGroup => warp.copies.commit(active),
         Op::WaitGroup(groups) => warp.copies.wait(warp.id, active, *groups, &mut env.shared),

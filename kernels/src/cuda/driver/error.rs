@@ -53,6 +53,17 @@ pub enum OpenError {
         /// The driver's version.
         found: Version,
     },
+    /// A driver that cannot open a part of a device.
+    #[error(
+        "{device}: driver for CUDA {found}, expected {} or later to use some of the multiprocessors",
+        Version::PARTS
+    )]
+    NoParts {
+        /// Name of the device.
+        device: String,
+        /// The driver's version.
+        found: Version,
+    },
     /// The driver does not load a kernel.
     #[error("{device}: the driver refuses {code} {:?}: {reason}", module.name())]
     Module {

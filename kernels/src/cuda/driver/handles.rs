@@ -3,47 +3,17 @@
 
 use super::error::reason;
 use cudarc::driver::sys::{
-    self, CUcontext, CUdevice, CUdeviceptr, CUevent, CUfunction, CUgraphExec,
-    CUgraphInstantiate_flags, CUmodule, CUstream, CUstreamCaptureMode,
+    self, CUdeviceptr, CUevent, CUfunction, CUgraphExec, CUgraphInstantiate_flags, CUmodule,
+    CUstream, CUstreamCaptureMode,
 };
 use cudarc::driver::{DriverError, result};
 use std::ffi::{CString, c_void};
 use std::ptr;
 
 /// Warns of a handle that cannot be released: nothing else can be done about it.
-fn given_back(what: &str, result: Result<(), DriverError>) {
+pub(super) fn given_back(what: &str, result: Result<(), DriverError>) {
     if let Err(error) = result {
         log::warn!("cuda: cannot release {what}: {}", reason(error));
-    }
-}
-
-/// A device's primary context.
-pub(super) struct Context {
-    device: CUdevice,
-    raw: CUcontext,
-}
-
-impl Context {
-    pub(super) fn retain(ordinal: i32) -> Result<Self, DriverError> {
-        let device = result::device::get(ordinal)?;
-        // SAFETY: `device` is a handle that the driver has just given.
-        let raw = unsafe { result::primary_ctx::retain(device)? };
-        Ok(Self { device, raw })
-    }
-
-    /// Makes it the calling thread's.
-    pub(super) fn bind(&self) -> Result<(), DriverError> {
-        // SAFETY: the context is retained as long as `self` lives.
-        unsafe { result::ctx::set_current(self.raw) }
-    }
-}
-
-impl Drop for Context {
-    fn drop(&mut self) {
-        // SAFETY: retained once in `retain`, released once here, after everything made in it.
-        given_back("the context", unsafe {
-            result::primary_ctx::release(self.device)
-        });
     }
 }
 

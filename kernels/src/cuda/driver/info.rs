@@ -21,6 +21,8 @@ pub struct DeviceInfo {
     pub multiprocessors: u32,
     /// Most shared memory of a block, in bytes.
     pub shared_bytes: u32,
+    /// Second-level cache in bytes.
+    pub l2_bytes: u32,
     /// Memory in bytes.
     pub memory_bytes: usize,
     /// Highest clock of the multiprocessors in kHz.
@@ -39,6 +41,7 @@ impl DeviceInfo {
         Target {
             multiprocessors: self.multiprocessors,
             shared_bytes: self.shared_bytes,
+            l2_bytes: self.l2_bytes,
         }
     }
 
@@ -152,6 +155,7 @@ fn device(ordinal: c_int) -> Result<DeviceInfo, DriverError> {
         },
         multiprocessors: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
         shared_bytes: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?,
+        l2_bytes: attribute(Attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE)?,
         // SAFETY: as above.
         memory_bytes: unsafe { result::device::total_mem(device)? },
         clock_khz: attribute(Attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE)?,
@@ -172,6 +176,7 @@ mod tests {
             capability: Capability { major, minor },
             multiprocessors: 8,
             shared_bytes: 163 * 1024,
+            l2_bytes: 4 << 20,
             memory_bytes: 8 << 30,
             clock_khz: 1_020_000,
             memory_clock_khz: 3_199_000,

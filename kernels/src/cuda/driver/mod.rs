@@ -3,31 +3,39 @@
 //! [`open`] loads all modules and looks up their kernels; the caller allocates memory and records graphs when it
 //! loads a model. Launching, replaying and waiting then allocate nothing.
 
+mod context;
 mod error;
+mod function;
 mod handles;
 mod info;
 mod kind;
+mod options;
 mod version;
 
 pub use error::OpenError;
+pub use function::KernelResources;
 pub use info::{DeviceInfo, DriverInfo, probe};
+pub use options::{OpenOptions, Wait};
 pub use version::{Capability, Code, Version};
 
+use super::device::median;
 use super::{
     Address, Device, DeviceError, DeviceErrorKind, Graph, Kernel, Launch, MODULES, Module, Shared,
-    Target,
+    Target, nothing,
 };
-use cudarc::driver::sys::{self, CUfunction, CUfunction_attribute};
+use context::Context;
+use cudarc::driver::sys;
 use cudarc::driver::{DriverError, result};
 use error::{During, reason};
-use handles::{Context, DeviceMemory, Event, Executable, HostMemory, LoadedModule, Stream};
+use function::Function;
+use handles::{DeviceMemory, Event, Executable, HostMemory, LoadedModule, Stream};
 use std::ffi::c_void;
 use std::time::Duration;
 
 /// An open device. Fields are dropped in this order.
 pub struct Driver {
     graphs: Vec<Executable>,
-    kernels: Vec<(Kernel, CUfunction)>,
+    kernels: Vec<Function>,
     /// What the kernels belong to.
     _modules: Vec<LoadedModule>,
     shared: Vec<HostMemory>,
@@ -47,18 +55,26 @@ unsafe impl Send for Driver {}
 ///
 /// # Errors
 /// [`OpenError`]: no driver, no such device, an old driver or device, or a module that the driver refuses.
-pub fn open(ordinal: usize) -> Result<Driver, OpenError> {
+pub fn open(ordinal: usize, options: &OpenOptions) -> Result<Driver, OpenError> {
     let driver = probe()?;
-    let info = driver.usable(ordinal)?.clone();
-    let context = Context::retain(info.ordinal as i32).during(&info.name, make_context)?;
+    let mut info = driver.usable(ordinal)?.clone();
+    if options.multiprocessors.is_some() && driver.version < Version::PARTS {
+        return Err(OpenError::NoParts {
+            device: info.name,
+            found: driver.version,
+        });
+    }
+    let context = Context::new(ordinal, options).during(&info.name, make_context)?;
     context.bind().during(&info.name, make_context)?;
+    info.multiprocessors = context.multiprocessors().unwrap_or(info.multiprocessors);
     let stream = Stream::new().during(&info.name, || "make a stream".into())?;
     let mut modules = Vec::with_capacity(MODULES.len());
     let mut kernels = Vec::new();
     for &module in MODULES {
         let loaded = load(&info, module)?;
         for kernel in Kernel::all().filter(|kernel| kernel.module() == module) {
-            kernels.push(function(&info, &loaded, kernel)?);
+            let function = Function::find(&info, &loaded, kernel);
+            kernels.push(function.during(&info.name, || format!("prepare kernel {kernel:?}"))?);
         }
         modules.push(loaded);
     }
@@ -103,31 +119,15 @@ fn load(info: &DeviceInfo, module: Module) -> Result<LoadedModule, OpenError> {
     LoadedModule::load(&ptx).map_err(|error| refused(Code::Ptx, error))
 }
 
-/// Looks a kernel up, and lets it use all shared memory that the device has for a block.
-fn function(
-    info: &DeviceInfo,
-    module: &LoadedModule,
-    kernel: Kernel,
-) -> Result<(Kernel, CUfunction), DeviceError> {
-    use CUfunction_attribute as Attribute;
-    let prepare = || {
-        let function = module.function(kernel.name())?;
-        let fixed = Attribute::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES;
-        let dynamic = Attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-        // SAFETY: the function has just been found.
-        let fixed = unsafe { result::function::get_function_attribute(function, fixed)? };
-        let rest = info.shared_bytes as i32 - fixed;
-        // SAFETY: as above.
-        unsafe { result::function::set_function_attribute(function, dynamic, rest)? };
-        Ok((kernel, function))
-    };
-    prepare().during(&info.name, || format!("prepare kernel {kernel:?}"))
-}
-
 impl Driver {
     /// The device.
     pub fn info(&self) -> &DeviceInfo {
         &self.info
+    }
+
+    /// What each kernel takes, as the driver has loaded it.
+    pub fn resources(&self) -> impl Iterator<Item = KernelResources> {
+        self.kernels.iter().map(|function| function.resources)
     }
 
     /// Names what went wrong.
@@ -139,10 +139,11 @@ impl Driver {
         result.during(&self.info.name, action)
     }
 
-    /// Replays an empty graph, so that the driver's functions allocate now what they need when first called.
+    /// Replays a graph, so that the driver's functions allocate now what they need when first called. It holds a kernel,
+    /// because no driver promises to take a graph of none.
     fn warm_up(&mut self) -> Result<(), DeviceError> {
-        let graph = self.executable([].iter())?;
-        self.check(graph.start(&self.stream), || "replay an empty graph".into())?;
+        let graph = self.executable([nothing()].iter())?;
+        self.check(graph.start(&self.stream), || "replay a graph".into())?;
         self.synchronize()
     }
 
@@ -176,11 +177,9 @@ impl Driver {
         ))
     }
 
-    fn function(&self, kernel: Kernel) -> Option<CUfunction> {
+    fn function(&self, kernel: Kernel) -> Option<&Function> {
         let mut known = self.kernels.iter();
-        known
-            .find(|(known, _)| *known == kernel)
-            .map(|&(_, function)| function)
+        known.find(|function| function.resources.kernel == kernel)
     }
 
     /// Puts a launch on the stream. The context is current.
@@ -201,7 +200,7 @@ impl Driver {
         // that the caller got from this device.
         let result = unsafe {
             result::launch_kernel(
-                function,
+                function.raw,
                 (x, y, z),
                 (launch.threads, 1, 1),
                 launch.shared_bytes,
@@ -210,6 +209,17 @@ impl Driver {
             )
         };
         self.check(result, action)
+    }
+
+    /// Time between two events that have happened.
+    fn between(
+        &self,
+        start: &Event,
+        end: &Event,
+        action: impl FnOnce() -> String,
+    ) -> Result<Duration, DeviceError> {
+        let milliseconds = self.check(end.since(start), action)?;
+        Ok(Duration::from_secs_f32(milliseconds.max(0.0) / 1e3))
     }
 
     /// Records launches.
@@ -333,6 +343,32 @@ impl Device for Driver {
         Ok(())
     }
 
+    fn time_after(
+        &mut self,
+        before: &[Launch],
+        launches: &[Launch],
+        repeats: u32,
+    ) -> Result<Duration, DeviceError> {
+        let before = self.executable(before.iter())?;
+        let timed = self.executable(launches.iter())?;
+        let action = || format!("time {} launches", launches.len());
+        self.busy = true;
+        let mut times = Vec::new();
+        for _ in 0..repeats.max(1) {
+            let events = || {
+                before.start(&self.stream)?;
+                let start = Event::after(&self.stream)?;
+                timed.start(&self.stream)?;
+                Ok((start, Event::after(&self.stream)?))
+            };
+            let (start, end) = self.check(events(), action)?;
+            // One at a time: the second graph is on its way while the first one runs.
+            self.check(self.stream.synchronize(), action)?;
+            times.push(self.between(&start, &end, action)?);
+        }
+        Ok(median(&mut times))
+    }
+
     /// In a graph, as in use: launched one by one, short kernels would wait for the processor.
     fn time(&mut self, launches: &[Launch], repeats: u32) -> Result<Duration, DeviceError> {
         let repeats = repeats.max(1);
@@ -347,8 +383,7 @@ impl Device for Driver {
         let action = || format!("time {} launches", launches.len());
         let (start, end) = self.check(events(), action)?;
         self.synchronize()?;
-        let milliseconds = self.check(end.since(&start), action)?;
-        Ok(Duration::from_secs_f32(milliseconds.max(0.0) / 1e3) / repeats)
+        Ok(self.between(&start, &end, action)? / repeats)
     }
 }
 
@@ -379,12 +414,16 @@ mod tests {
     fn a_device_opens_or_is_refused() {
         let found = probe().and_then(|driver| driver.usable(0).cloned());
         for _ in 0..2 {
-            let opened = open(0).map(|driver| (driver.kernels.len(), driver.info.clone()));
+            let opened = open(0, &OpenOptions::default())
+                .map(|driver| (driver.kernels.len(), driver.info.clone()));
             let expected = found.clone().map(|info| (Kernel::all().count(), info));
             assert_eq!(opened, expected);
         }
         let none = probe().and_then(|driver| driver.usable(usize::MAX).cloned());
-        assert_eq!(open(usize::MAX).map(|_| ()), none.map(|_| ()));
-        assert!(open(usize::MAX).is_err());
+        assert_eq!(
+            open(usize::MAX, &OpenOptions::default()).map(|_| ()),
+            none.map(|_| ())
+        );
+        assert!(open(usize::MAX, &OpenOptions::default()).is_err());
     }
 }

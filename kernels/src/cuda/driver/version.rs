@@ -19,6 +19,12 @@ impl Version {
         major: 12,
         minor: 0,
     };
+
+    /// The oldest that makes a context of a part of a device (CUDA 12.4 release notes, green contexts).
+    pub const PARTS: Self = Self {
+        major: 12,
+        minor: 4,
+    };
 }
 
 impl fmt::Display for Version {

@@ -3,10 +3,12 @@
 pub(super) mod epilogue;
 pub(super) mod tile;
 pub(super) mod tiling;
+mod weights;
 
 pub use epilogue::{Epilogue, EpilogueKind};
 pub use tile::Tile;
 pub use tiling::{MAX_SPLITS, Shape, Tiling};
+pub use weights::arrange;
 
 use super::address::{Accesses, Address};
 use super::kernel::Kernel;
@@ -20,7 +22,7 @@ params! {
     GemmParams {
         /// (M, K) i8
         input: Address,
-        /// (N, K) i8
+        /// (N, K) i8, in the order of [`arrange`]
         weights: Address,
         /// (N) f32
         scale: Address,
@@ -118,7 +120,7 @@ impl Params for GemmParams {
 pub struct Operands {
     /// (M, K) i8
     pub input: Address,
-    /// (N, K) i8
+    /// (N, K) i8, in the order of [`arrange`]
     pub weights: Address,
     /// (N) f32
     pub scale: Address,

@@ -22,7 +22,8 @@ pub(crate) const STEP: u32 = 64;
 struct Spec {
     rows: u32,
     columns: u32,
-    threads: u32,
+    warp_rows: u32,
+    warp_columns: u32,
     stages: u32,
     resident: u32,
     warp_step: u64,
@@ -49,10 +50,10 @@ macro_rules! spec {
 }
 
 static SPECS: [Spec; 4] = [
-    spec!(128 x 128, threads: 256, stages: 4, resident: 2, warp_step: 61),
-    spec!(64 x 128, threads: 256, stages: 4, resident: 3, warp_step: 59),
-    spec!(64 x 64, threads: 128, stages: 5, resident: 4, warp_step: 67),
-    spec!(32 x 64, threads: 128, stages: 6, resident: 4, warp_step: 93),
+    spec!(128 x 128, warp_rows: 128, warp_columns: 32, stages: 4, resident: 2, warp_step: 119),
+    spec!(64 x 128, warp_rows: 64, warp_columns: 32, stages: 4, resident: 3, warp_step: 121),
+    spec!(64 x 64, warp_rows: 32, warp_columns: 32, stages: 5, resident: 4, warp_step: 102),
+    spec!(32 x 64, warp_rows: 16, warp_columns: 32, stages: 6, resident: 4, warp_step: 49),
 ];
 
 impl Tile {
@@ -75,7 +76,14 @@ impl Tile {
 
     /// Threads of a block.
     pub const fn threads(self) -> u32 {
-        self.spec().threads
+        let Spec {
+            rows,
+            columns,
+            warp_rows,
+            warp_columns,
+            ..
+        } = self.spec();
+        32 * (*rows / *warp_rows) * (*columns / *warp_columns)
     }
 
     /// Dynamic shared memory of a block, in bytes: the steps of K in flight.
@@ -84,8 +92,17 @@ impl Tile {
     }
 
     /// Blocks that an SM holds at once, by its registers and shared memory.
-    pub(super) const fn resident(self) -> u32 {
+    pub(crate) const fn resident(self) -> u32 {
         self.spec().resident
+    }
+
+    /// Bytes that a block moves into and out of shared memory in a step of which `rows` rows are read: each once in, and
+    /// out for every warp that multiplies it.
+    pub(crate) const fn shared_step_bytes(self, rows: u32) -> u32 {
+        let spec = self.spec();
+        let row_reads = spec.columns / spec.warp_columns;
+        let column_reads = spec.rows / spec.warp_rows;
+        (rows * (1 + row_reads) + spec.columns * (1 + column_reads)) * STEP
     }
 
     /// Instructions that a warp issues in a step, beside those for its fragments.

@@ -80,9 +80,9 @@ impl Tiling {
     }
 
     /// Clocks that a launch takes by a simple model: the blocks of the busiest SM one after another, each
-    /// step bound by its multiplications (2048 a clock and SM) or by its fill of shared memory (48 bytes a
-    /// clock), longer where an SM has a single block and nothing hides its latency; then what filling the
-    /// pipeline, adding parts and the epilogue cost.
+    /// step bound by its multiplications (2048 a clock and SM), by what it moves into and out of shared memory (128
+    /// bytes a clock) or by what it fetches (48 bytes a clock), longer where an SM has a single block and nothing hides
+    /// its latency; then what filling the pipeline, adding parts and the epilogue cost.
     fn clocks(&self, shape: &Shape, target: &Target) -> u64 {
         let tile = self.tile;
         let blocks = u64::from(self.tiles(shape) * self.splits);
@@ -91,8 +91,9 @@ impl Tiling {
         // Groups of 16 rows beyond the last are skipped: what a block multiplies on average.
         let rows = shape.rows.next_multiple_of(16) / shape.rows.div_ceil(tile.rows());
         let multiply = u64::from(rows * tile.columns() * STEP) / 2048;
-        let fill = u64::from((rows + tile.columns()) * STEP) / 48;
-        let step = multiply.max(fill) * if per_sm == 1 { 3 } else { 2 } / 2;
+        let shared = u64::from(tile.shared_step_bytes(rows)) / 128;
+        let fetch = u64::from((rows + tile.columns()) * STEP) / 48;
+        let step = multiply.max(shared).max(fetch) * if per_sm == 1 { 3 } else { 2 } / 2;
         let sums = u64::from(rows * tile.columns());
         let reduce = if self.splits > 1 { sums / 8 + 1500 } else { 0 };
         let rounds = per_sm.div_ceil(tile.resident().into());

@@ -1,6 +1,6 @@
 //! GPUs for tests: opening one takes a second, so each test passes its own on to the next.
 
-use crate::cuda::driver::{self, Driver};
+use crate::cuda::driver::{self, Driver, OpenOptions};
 use crate::cuda::{Address, Device, DeviceError, Graph, Launch, Shared, Target};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -23,7 +23,9 @@ impl Pooled {
     /// If the first GPU cannot be opened, or has been lost by a fault.
     pub(super) fn take() -> Self {
         let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut driver = idle.unwrap_or_else(|| driver::open(0).expect("a GPU was asked for"));
+        let mut driver = idle.unwrap_or_else(|| {
+            driver::open(0, &OpenOptions::default()).expect("a GPU was asked for")
+        });
         if let Err(error) = driver.synchronize() {
             panic!("the GPU is lost: {error}; the first failure was: {FIRST:?}");
         }

@@ -75,6 +75,11 @@ impl Tilings {
         }
     }
 
+    /// What the launches are for.
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
     pub(super) fn of(&self, layer: &Layer) -> Tiling {
         let measured = self.measured.get(&layer.rounded());
         measured.copied().unwrap_or_else(|| self.modelled(layer))

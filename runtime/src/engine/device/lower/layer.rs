@@ -12,15 +12,16 @@ use crate::plan::{
 use mergevit_kernels::cuda::gemm::Epilogue;
 use mergevit_kernels::cuda::{
     self, Address, AttentionOperands, AttentionShape, ClassAttention, Launch, LayerNormParams,
-    MergeMatchOperands, MergeNormOperands, MergePositions, RotaryParams,
+    MergeMatchOperands, MergeNormOperands, MergePositions, Prefetch, RotaryParams,
 };
 
 impl Lowering<'_> {
-    pub(super) fn layer_norm(&self, op: &LayerNormOp) -> Launch {
+    pub(super) fn layer_norm(&self, op: &LayerNormOp, next: Prefetch) -> Launch {
         let params = LayerNormParams {
             input: self.at(op.input),
             output: self.at(op.output),
             norm: self.norm(op.norm, op.layer),
+            next,
             rows: op.rows as u32,
             padding: 0,
         };
@@ -80,7 +81,7 @@ impl Lowering<'_> {
         self.gemm(&which, op.layer, input, output, &epilogue)
     }
 
-    pub(super) fn attention(&self, op: &AttentionOp) -> Launch {
+    pub(super) fn attention(&self, op: &AttentionOp, next: Prefetch) -> Launch {
         let layer = Some(op.layer);
         let shape = AttentionShape {
             batch: op.batch as u32,
@@ -95,8 +96,9 @@ impl Lowering<'_> {
             score_scale: self.weights.address(Kind::ScoreScale, layer),
             context_scale: self.weights.address(Kind::ContextScale, layer),
             context: self.at(op.context),
+            next,
         };
-        cuda::attention(&shape, self.at(op.qkv), &operands)
+        cuda::attention(&shape, self.tilings.target(), self.at(op.qkv), &operands)
     }
 
     /// The first half of merging: who merges with whom.
@@ -119,7 +121,7 @@ impl Lowering<'_> {
     }
 
     /// The second half of merging, and the norm that follows.
-    pub(super) fn merge_norm(&self, op: &MergeOp, norm: &LayerNormOp) -> Launch {
+    pub(super) fn merge_norm(&self, op: &MergeOp, norm: &LayerNormOp, next: Prefetch) -> Launch {
         let positions = op.positions.map(|positions| {
             let merged = self.at(positions.merged);
             match positions.from {
@@ -142,6 +144,7 @@ impl Lowering<'_> {
             merged_sizes: self.at(op.merged_sizes),
             normed: self.at(norm.output),
             norm: self.norm(norm.norm, norm.layer),
+            next,
         };
         cuda::merge_norm(&op.shape, &operands)
     }

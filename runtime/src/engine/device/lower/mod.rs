@@ -14,7 +14,9 @@ use super::weights::DeviceWeights;
 use crate::pack::{Norm, Pack, TensorKind as Kind};
 use crate::plan::{EmbedOp, FinalOutput, Op, PatchifyOp, Plan, ResetSizesOp, Span, Step};
 use mergevit_kernels::cuda::gemm::{Epilogue, Operands};
-use mergevit_kernels::cuda::{self, Address, Launch, NormParams, PatchifyParams, Target, gemm};
+use mergevit_kernels::cuda::{
+    self, Address, Launch, NormParams, PatchifyParams, Prefetch, Target, gemm,
+};
 
 /// The launches of a plan, step by step, on a device of this shape. Their addresses mean nothing: this is for
 /// estimates and reports.
@@ -63,10 +65,16 @@ impl Lowering<'_> {
                 let ops = [Op::ResetSizes(*sizes), Op::Embed(*embed)];
                 PlannedLaunch::new(ops, self.embed(sizes, embed))
             }
-            Step::LayerNorm(op) => PlannedLaunch::new([Op::LayerNorm(*op)], self.layer_norm(op)),
+            Step::LayerNorm(op) => {
+                let launch = self.layer_norm(op, self.next_weights(step));
+                PlannedLaunch::new([Op::LayerNorm(*op)], launch)
+            }
             Step::Rotary(op) => PlannedLaunch::new([Op::Rotary(*op)], self.rotary(op)),
             Step::Linear(op) => PlannedLaunch::new([Op::Linear(*op)], self.linear(op)),
-            Step::Attention(op) => PlannedLaunch::new([Op::Attention(*op)], self.attention(op)),
+            Step::Attention(op) => {
+                let launch = self.attention(op, self.next_weights(step));
+                PlannedLaunch::new([Op::Attention(*op)], launch)
+            }
             Step::PoolAttention(op) => {
                 PlannedLaunch::new([Op::PoolAttention(*op)], self.pool_attention(op))
             }
@@ -75,7 +83,8 @@ impl Lowering<'_> {
                     [Op::Merge(*merge)],
                     self.match_tokens(merge),
                 ));
-                PlannedLaunch::new([Op::LayerNorm(*norm)], self.merge_norm(merge, norm))
+                let launch = self.merge_norm(merge, norm, self.next_weights(step));
+                PlannedLaunch::new([Op::LayerNorm(*norm)], launch)
             }
             Step::Pool(op) => PlannedLaunch::new([Op::Pool(*op)], self.pool(op)),
             Step::PoolNorm(pool, norm) => {
@@ -96,6 +105,28 @@ impl Lowering<'_> {
         if is_last {
             launches.push(PlannedLaunch::new([], self.results()));
         }
+    }
+
+    /// What a launch that leaves memory idle asks for on behalf of the linear layer after it: as many of its weights as L2 has
+    /// room for beside what the step works on, and as much again for what else comes.
+    fn next_weights(&self, step: &Step) -> Prefetch {
+        let steps = self.plan.steps().iter();
+        let mut rest = steps
+            .skip_while(|other| !std::ptr::eq(*other, step))
+            .skip(1);
+        let Some(Step::Linear(op)) = rest.next() else {
+            return Prefetch::default();
+        };
+        let own: usize = step
+            .ops()
+            .iter()
+            .flat_map(Op::spans)
+            .map(|(span, _)| span.len)
+            .sum();
+        let room = (self.tilings.target().l2_bytes as usize).saturating_sub(own) / 2;
+        let weights = op.outputs * op.inputs;
+        let from = self.weights.address(op.linear.tensors().weight, op.layer);
+        Prefetch::new(from, weights.min(room) as u32)
     }
 
     fn patchify(&self, op: &PatchifyOp) -> Launch {

@@ -6,7 +6,7 @@ use super::Lowering;
 use crate::pack::{Norm, TensorKind as Kind};
 use crate::plan::{FinalNormOp, FinalOutput, HeadOp, PoolAttentionOp, PoolOp};
 use mergevit_kernels::cuda::{
-    self, Address, AttentionOperands, AttentionShape, HeadParams, Launch, PoolNormParams,
+    self, Address, AttentionOperands, AttentionShape, HeadParams, Launch, PoolNormParams, Prefetch,
     TopClassesParams,
 };
 use mergevit_kernels::ops::{Pool, Pooling};
@@ -26,9 +26,16 @@ impl Lowering<'_> {
             score_scale: self.weights.address(Kind::PoolScoreScale, None),
             context_scale: self.weights.address(Kind::PoolContextScale, None),
             context: self.at(op.context),
+            next: Prefetch::default(),
         };
         let query = self.weights.address(Kind::PoolQuery, None);
-        cuda::pool_attention(&shape, query, self.at(op.key_value), &operands)
+        cuda::pool_attention(
+            &shape,
+            self.tilings.target(),
+            query,
+            self.at(op.key_value),
+            &operands,
+        )
     }
 
     /// Pooling alone.
