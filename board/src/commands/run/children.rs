@@ -125,7 +125,7 @@ mod tests {
             ("--mqtt-user", "--mqtt"),
             ("--mqtt-password-file", "--mqtt"),
         ] {
-            let error = children_of(&[flag, "x"]).err().expect("it is refused");
+            let error = children_of(&[flag, "x"]).expect_err("it is refused");
             assert!(error.to_string().contains(other), "{error}");
         }
         let mqtt = ["--mqtt", "mqtt://b", "--mqtt-user", "u"];
