@@ -47,6 +47,19 @@ impl Run {
     }
 }
 
+/// An engine's threads start under the seal.
+#[test]
+fn an_engine_with_threads_is_loaded_again() {
+    let mut fixture = Fixture::new();
+    fixture.threads = 3;
+    let mut run = Run::new(&fixture, &[]);
+    run.frame();
+    run.reload();
+    assert_eq!(run.record()["ok"], true);
+    run.frame();
+    run.finish();
+}
+
 /// Puts another pack in the place of the first, as a whole.
 fn replace(fixture: &Fixture, bytes: &[u8]) {
     let new = fixture.write("new.mvit", bytes);

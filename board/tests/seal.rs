@@ -10,10 +10,12 @@ mod seal;
 #[global_allocator]
 static ALLOCATOR: seal::SealedAllocator = seal::SealedAllocator;
 
-use seal::{Overflow, Scratch, exempt, seal, spawn_exempt};
+use seal::{Overflow, Scratch, begun, exempt, seal, spawn_exempt, starting_threads};
 use std::hint::black_box;
 use std::process::{Command, Output};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Barrier};
+use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 /// Prefix of an argument that names a case; no filter of test names looks like it.
@@ -28,6 +30,9 @@ fn main() {
         Some("growing") => growing(),
         Some("exempt") => exempted(),
         Some("exempt-thread") => exempt_thread(),
+        Some("starting-thread") => starting_thread(),
+        Some("started-thread") => started_thread(),
+        Some("beside-starting") => beside_starting(),
         Some("freeing") => freeing(),
         Some("scratch") => scratch(),
         Some("scratch-kept") => scratch_kept(),
@@ -41,12 +46,15 @@ fn main() {
 
 /// Runs every case and judges how it ended.
 fn judge() {
-    for (case, bytes, place) in [
+    let aborted = [
         ("sealed", 123_456, "allocate_in_main"),
         ("other-thread", 234_567, "allocate_in_thread"),
+        ("started-thread", 234_567, "allocate_in_thread"),
+        ("beside-starting", 234_567, "allocate_in_thread"),
         ("growing", 32, "grow_in_main"),
         ("beside-scratch", 123_456, "allocate_in_main"),
-    ] {
+    ];
+    for (case, bytes, place) in aborted {
         let output = run(case);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{case}: {stderr}");
@@ -58,6 +66,7 @@ fn judge() {
     let allowed = [
         "exempt",
         "exempt-thread",
+        "starting-thread",
         "freeing",
         "scratch",
         "scratch-kept",
@@ -69,7 +78,7 @@ fn judge() {
         let output = run(case);
         assert!(output.status.success(), "{case}: {output:?}");
     }
-    println!("seal: {} cases passed", 4 + allowed.len());
+    println!("seal: {} cases passed", aborted.len() + allowed.len());
 }
 
 fn run(case: &str) -> Output {
@@ -152,6 +161,53 @@ fn exempt_thread() {
     sealed.wait();
     thread.join().expect("it ends");
     drop(seal);
+}
+
+/// Starts a thread, which waits for a word before it runs `work`.
+fn start(work: fn()) -> (JoinHandle<()>, SyncSender<()>) {
+    let (running, runs) = sync_channel(1);
+    let (word, waits) = sync_channel::<()>(1);
+    let thread = move || {
+        let _ = running.send(());
+        let _ = waits.recv();
+        work();
+    };
+    let thread = Builder::new().name("started".into()).spawn(thread);
+    let _ = runs.recv();
+    (thread.expect("a thread starts"), word)
+}
+
+/// A thread allocates before it does anything that it is told to do: its name at least.
+fn starting_thread() {
+    let seal = seal();
+    let (thread, word) = starting_threads(|| start(|| ()));
+    drop(word);
+    thread.join().expect("it ends");
+    drop(seal);
+}
+
+fn started_thread() {
+    let seal = seal();
+    let (thread, word) = starting_threads(|| start(allocate_in_thread));
+    drop(word);
+    let _ = thread.join();
+    drop(seal);
+    eprintln!("went on");
+}
+
+/// Others' threads that start exempt no thread that has begun.
+fn beside_starting() {
+    let (thread, word) = start(|| {
+        begun();
+        allocate_in_thread();
+    });
+    let seal = seal();
+    starting_threads(|| {
+        drop(word);
+        let _ = thread.join();
+    });
+    drop(seal);
+    eprintln!("went on");
 }
 
 fn freeing() {

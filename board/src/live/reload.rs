@@ -180,7 +180,9 @@ impl Shared {
 }
 
 fn load(loading: &Loading) -> Result<Loaded, String> {
-    let mut model = loading.load().map_err(|failure| failure.reason())?;
+    // An engine on the processor has threads of its own, and waits until they run.
+    let model = seal::starting_threads(|| loading.load());
+    let mut model = model.map_err(|failure| failure.reason())?;
     let schedules = Schedules::new(&mut model, loading.goals).map_err(|error| error.to_string())?;
     Ok(Loaded {
         hash: model.engine.pack().hash(),

@@ -5,6 +5,9 @@
 //! nevertheless: for image files, say, for reopening a camera, or because they wait for signals or serve clients. A
 //! thread with [`Scratch`] memory allocates from that, and from nowhere else. Freeing is always allowed.
 //!
+//! A thread allocates while it starts, before anything that it is told to do: [`starting_threads`] exempts those that
+//! start, and [`begun`] ends that.
+//!
 //! Without a seal, an allocation costs two relaxed loads more, and one a look at the blocks of scratch memory.
 
 mod scratch;
@@ -16,7 +19,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread::{Builder, JoinHandle};
 
@@ -26,9 +29,13 @@ pub struct SealedAllocator;
 
 static SEALED: AtomicBool = AtomicBool::new(false);
 
+/// How many [`starting_threads`] run now.
+static STARTING: AtomicUsize = AtomicUsize::new(0);
+
 thread_local! {
-    // Constant and without a destructor: reading it neither allocates nor fails, at any time.
+    // Constant and without a destructor: reading them neither allocates nor fails, at any time.
     static EXEMPT: Cell<bool> = const { Cell::new(false) };
+    static BEGUN: Cell<bool> = const { Cell::new(false) };
 }
 
 /// While it lives, allocations abort the process.
@@ -37,6 +44,7 @@ pub(crate) struct Seal(());
 
 /// Seals the allocator of the whole process.
 pub(crate) fn seal() -> Seal {
+    begun();
     SEALED.store(true, Ordering::SeqCst);
     Seal(())
 }
@@ -59,8 +67,26 @@ pub(crate) fn exempt<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// Starts a thread that may allocate even under the seal. Returns once it runs `work`, since before that it allocates
-/// without being exempt.
+/// Says that this thread is not starting any more, so that others' [`starting_threads`] do not exempt it.
+pub(crate) fn begun() {
+    BEGUN.set(true);
+}
+
+/// Runs `work`, which may allocate and start threads even under the seal; it must wait until they run what they are for.
+/// Meanwhile all threads may allocate that have not [`begun`].
+pub(crate) fn starting_threads<R>(work: impl FnOnce() -> R) -> R {
+    struct Restore;
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            STARTING.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+    STARTING.fetch_add(1, Ordering::SeqCst);
+    let _restore = Restore;
+    exempt(work)
+}
+
+/// Starts a thread that may allocate even under the seal. Returns once it runs `work`.
 ///
 /// # Errors
 /// The thread was refused.
@@ -69,15 +95,18 @@ pub(crate) fn spawn_exempt(
     work: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     let (started, starts) = mpsc::sync_channel(1);
-    let thread = Builder::new().name(name.into()).spawn(move || {
+    let thread = move || {
         exempt(|| {
             // The channel has room, so this waits for nobody.
             let _ = started.send(());
             work();
         });
-    })?;
-    let _ = starts.recv();
-    Ok(thread)
+    };
+    starting_threads(|| {
+        let thread = Builder::new().name(name.into()).spawn(thread)?;
+        let _ = starts.recv();
+        Ok(thread)
+    })
 }
 
 #[inline]
@@ -90,8 +119,9 @@ fn check(bytes: usize) {
 #[cold]
 #[inline(never)]
 fn check_thread(bytes: usize) {
+    let starts = !BEGUN.get() && STARTING.load(Ordering::SeqCst) > 0;
     // A panic reports itself, and needs memory to do so.
-    if EXEMPT.get() || std::thread::panicking() {
+    if EXEMPT.get() || starts || std::thread::panicking() {
         return;
     }
     EXEMPT.set(true);

@@ -1,6 +1,7 @@
 //! The thread that reads the sensors, and the energy that it adds up.
 
 use super::{Names, Reading, Sensors, View};
+use crate::seal;
 use std::io;
 use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -59,6 +60,7 @@ impl Meter {
         let thread = thread::Builder::new()
             .name("sensors".into())
             .spawn(move || {
+                seal::begun();
                 thread_running.wait();
                 keep_reading(sensors, &thread_shared);
             })?;

@@ -16,6 +16,8 @@ pub(crate) const HEIGHT: usize = 22;
 /// A folder with a tiny pack, `m.mvit`: two layers, 17 tokens, schedules `r0` and `r3`.
 pub(crate) struct Fixture {
     folder: TempDir,
+    /// How many the engine of a command has.
+    pub(crate) threads: usize,
 }
 
 /// The tiny model.
@@ -41,7 +43,7 @@ impl Fixture {
     /// A folder with the pack that this writes.
     pub(crate) fn with(writer: &PackWriter<'_>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let fixture = Self { folder };
+        let fixture = Self { folder, threads: 1 };
         let written = writer.finish(&fixture.path("m.mvit"));
         written.expect("the pack is written");
         fixture
@@ -70,11 +72,11 @@ impl Fixture {
         path
     }
 
-    /// `mergevit COMMAND --model m.mvit`, with one thread.
+    /// `mergevit COMMAND --model m.mvit`.
     pub(crate) fn command(&self, command: &str) -> Command {
         let mut program = mergevit();
         program.arg(command).arg("--model").arg(self.model());
-        program.args(["--threads", "1"]);
+        program.arg("--threads").arg(self.threads.to_string());
         program
     }
 

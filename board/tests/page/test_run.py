@@ -73,7 +73,7 @@ class Run(unittest.TestCase):
         self.assertEqual(browser.said, [])
 
     def test_a_run_takes_its_page_along(self):
-        run = self.start("--page", "127.0.0.1:0")
+        run = self.start("--page", "127.0.0.1:0", "--page-host", "board.example")
         address = run.said(r"http://(127\.0\.0\.1:\d+)/").group(1)
 
         def health():
@@ -84,6 +84,8 @@ class Run(unittest.TestCase):
 
         wait("the run", lambda: health() == 200)
         self.assertEqual(get(address, "/snapshot.jpg")[0], 200)
+        for host, allowed in (("board.example", True), ("other.example", False)):
+            self.assertEqual(get(address, "/healthz", Host=host)[0] == 200, allowed, host)
         # However it ends.
         run.process.kill()
         wait("the page's end", lambda: health() is None)

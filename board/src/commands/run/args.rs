@@ -128,9 +128,18 @@ pub(super) struct ServiceArgs {
     /// The page's --token
     #[arg(long, value_name = "FILE", requires = "page")]
     pub(super) page_token: Option<PathBuf>,
+    /// A name for the page's --host; several times for several names
+    #[arg(long = "page-host", value_name = "NAME", requires = "page")]
+    pub(super) page_hosts: Vec<String>,
     /// Start `mergevit mqtt` with this broker, and again where it ends
     #[arg(long, value_name = "URL")]
     pub(super) mqtt: Option<String>,
+    /// The broker's --user
+    #[arg(long, value_name = "NAME", requires_all = ["mqtt", "mqtt_password_file"])]
+    pub(super) mqtt_user: Option<String>,
+    /// The broker's --password-file
+    #[arg(long, value_name = "FILE", requires_all = ["mqtt", "mqtt_user"])]
+    pub(super) mqtt_password_file: Option<PathBuf>,
 }
 
 impl Args {

@@ -4,6 +4,7 @@ use super::lost::Lost;
 use super::reader::{Reader, Received};
 use super::shared::{Form, Shared};
 use crate::output::{self, Line};
+use crate::seal;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -38,6 +39,7 @@ pub(super) fn start(
     let handle = std::thread::Builder::new()
         .name("stdout".into())
         .spawn(move || {
+            seal::begun();
             // The first use of standard output allocates its buffer.
             let flushed = out.flush();
             let _ = started.send(());

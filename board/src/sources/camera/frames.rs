@@ -12,6 +12,8 @@ pub(super) struct Counter {
     /// Number of the last frame.
     number: Option<u64>,
     dropped: u32,
+    /// Frames that a newer one replaced.
+    replaced: u32,
 }
 
 impl Counter {
@@ -35,10 +37,14 @@ impl Counter {
         self.last = Some(sequence);
     }
 
-    /// The next frame follows no other.
+    /// The next frame follows no other. What was counted is still to be told.
     pub(super) fn restart(&mut self) {
         self.last = None;
-        self.dropped = 0;
+    }
+
+    /// A frame that nobody has looked at is gone.
+    pub(super) fn replace(&mut self) {
+        self.replaced = self.replaced.saturating_add(1);
     }
 
     /// Number of the last frame.
@@ -49,6 +55,11 @@ impl Counter {
     /// Frames that the driver dropped since this was asked last.
     pub(super) fn take_dropped(&mut self) -> u32 {
         std::mem::take(&mut self.dropped)
+    }
+
+    /// Frames that newer ones replaced since this was asked last.
+    pub(super) fn take_replaced(&mut self) -> u32 {
+        std::mem::take(&mut self.replaced)
     }
 }
 

@@ -23,8 +23,6 @@ pub(super) struct Streaming {
     pub(super) agreement: Agreement,
     counter: Counter,
     newest: Option<Kept>,
-    /// Frames that a newer one replaced since one was filled in.
-    replaced: u32,
 }
 
 /// A frame that nobody has looked at yet.
@@ -67,7 +65,6 @@ impl Streaming {
             agreement,
             counter,
             newest: None,
-            replaced: 0,
         })
     }
 
@@ -105,7 +102,6 @@ impl Streaming {
             }
         }
         self.counter = Counter::default();
-        self.replaced = 0;
         Ok(())
     }
 
@@ -118,8 +114,11 @@ impl Streaming {
         self.newest.is_some()
     }
 
-    /// The count of frames, for a camera that is opened again.
-    pub(super) fn into_counter(self) -> Counter {
+    /// The count of frames, for a camera that is opened again. What is kept goes with the old one.
+    pub(super) fn into_counter(mut self) -> Counter {
+        if self.newest.is_some() {
+            self.counter.replace();
+        }
         self.counter
     }
 
@@ -157,7 +156,7 @@ impl Streaming {
             taken: buffer.timestamp.and_then(|stamp| instant(stamp, now)),
         };
         if let Some(old) = self.newest.replace(kept) {
-            self.replaced = self.replaced.saturating_add(1);
+            self.counter.replace();
             self.driver.queue(old.buffer.index)?;
         }
         Ok(())
@@ -218,7 +217,7 @@ impl Streaming {
     pub(super) fn describe(&mut self, slot: &mut Slot, number: u64) {
         slot.sequence = number;
         slot.dropped_by_driver = self.counter.take_dropped();
-        slot.replaced = std::mem::take(&mut self.replaced);
+        slot.replaced = self.counter.take_replaced();
     }
 
     /// Number of the newest frame, usable or not.

@@ -236,6 +236,35 @@ fn a_camera_that_fails_is_opened_again() {
 }
 
 #[test]
+fn frames_that_a_lost_camera_takes_along_are_counted() {
+    let mut model = tiny();
+    model.acts.extend([
+        fill(1, 2),
+        fill(2, 3),
+        fill(5, 4),
+        Act::Fail(ENODEV),
+        fill(0, 5),
+        fill(1, 6),
+    ]);
+    let (_, mut running) = running(model);
+    assert_eq!(running.frame(), 2);
+    // Two come that nobody wants, and two that the driver drops.
+    running.slot.clear();
+    for _ in 0..2 {
+        let captured = running.source.capture.capture(&mut running.slot);
+        assert!(matches!(captured, Ok(Captured::Nothing)));
+    }
+    assert!(running.news().starts_with("lost: "));
+    assert!(running.news().starts_with("streaming: "));
+    assert_eq!(running.frame(), 6);
+    let slot = &running.slot;
+    assert_eq!(
+        (slot.sequence, slot.replaced, slot.dropped_by_driver),
+        (7, 3, 2)
+    );
+}
+
+#[test]
 fn a_driver_that_takes_no_buffer_back_is_opened_again() {
     let mut model = tiny();
     model

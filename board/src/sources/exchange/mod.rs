@@ -249,6 +249,7 @@ impl Exchange {
         std::thread::Builder::new()
             .name("capture".into())
             .spawn(move || {
+                seal::begun();
                 exchange.update(|state| state.started = true);
                 let pump = || exchange.pump(&mut *capture);
                 let guarded = || panic::catch_unwind(AssertUnwindSafe(pump));
