@@ -113,7 +113,7 @@ fn a_trained_network_is_emulated_to_a_decibel() {
 #[test]
 fn a_diagnosis_covers_every_rounding_and_layer_and_finds_the_planted_culprit() {
     let (mut checkpoint, ..) = garments(1);
-    // One hidden channel of the third layer reaches far further than the others, which share its step.
+    // One hidden channel of the third layer reaches far further than the others, whose steps it coarsens.
     const CHANNEL: usize = 5;
     let width = checkpoint.model.width;
     let row = &mut checkpoint.weights.blocks[2].fc1_weight[CHANNEL * width..][..width];
