@@ -17,6 +17,7 @@ struct GemmParams {
     u32 *sizes;            // embed: (B, T), set to 1, or null
     int4 *partial;         // splits > 1: (tiles, splits, BM x BN) sums in the lanes' own order
     u32 *arrived;          // splits > 1: (tiles), zero before and after
+    const float *steps;    // activate: (2, N), one over each column's step, then its zero point
     u32 rows;              // M
     u32 outputs;           // N
     u32 inputs;            // K
@@ -26,8 +27,6 @@ struct GemmParams {
     u32 rotated;           // rotate: 2 A, columns of queries and keys
     u32 rotation_row;      // rotate: R D
     u32 halves;            // gate: 1 for f16, 0 for i8
-    float inverse_scale;   // activate: one over the output's step
-    float zero_point;      // activate
     Activation activation; // activate, gate
     u32 padding;
 };
@@ -128,9 +127,14 @@ DEVICE void start_tokens(const GemmParams &p, u32 n0, u32 columns) {
 template <Epilogue E>
 DEVICE void finish(const GemmParams &p, float (&y)[8], const Beside<E> &beside, u32 row, u32 column) {
     if constexpr (E == ROTATE) rotate(p, y, beside.turn, column);
+    float inverse[8], zero[8];
+    if constexpr (E == ACTIVATE) {
+        load_constants(inverse, p.steps + column);
+        load_constants(zero, p.steps + p.outputs + column);
+    }
 #pragma unroll
     for (u32 i = 0; i < 8; i++) {
-        if constexpr (E == ACTIVATE) y[i] = __fmaf_rn(activate(p.activation, y[i]), p.inverse_scale, p.zero_point);
+        if constexpr (E == ACTIVATE) y[i] = __fmaf_rn(activate(p.activation, y[i]), inverse[i], zero[i]);
         if constexpr (E == RESIDUAL) {
             u32 pair = beside.pair[i / 2];
             y[i] = __fadd_rn(i % 2 ? high_half(pair) : low_half(pair), y[i]);

@@ -54,6 +54,12 @@ DEVICE void load_floats(float (&x)[8], const float *from) {
     *(float4 *)(x + 4) = *(const float4 *)(from + 4);
 }
 
+// The same of what nothing writes: the compiler may keep what it has read over writes.
+DEVICE void load_constants(float (&x)[8], const float *from) {
+    *(float4 *)x = __ldg((const float4 *)from);
+    *(float4 *)(x + 4) = __ldg((const float4 *)(from + 4));
+}
+
 // A load that reads what other blocks of this launch have written (cached in L2 only).
 DEVICE uint4 load_from_l2(const uint4 *p) {
     uint4 v;

@@ -60,6 +60,15 @@ pub struct LinearWeights<'a> {
     pub sums: &'a [i32],
 }
 
+/// How the outputs of an activation become integers.
+#[derive(Clone, Copy, Debug)]
+pub struct Steps<'a> {
+    /// (N) one over the quantization step of each column.
+    pub inverse: &'a [f32],
+    /// (N) the integer, as f32, that stands for zero in each column.
+    pub zero_point: &'a [f32],
+}
+
 /// What happens to `y = fma(acc as f32, scale[n], bias[n])` of a linear layer's (M, N) sums.
 #[derive(Debug)]
 pub enum Epilogue<'a> {
@@ -76,14 +85,12 @@ pub enum Epilogue<'a> {
         /// (M, N)
         output: &'a mut [i8],
     },
-    /// `sat8(fma(activation(y), inverse_scale, zero_point))`; scale and bias are in real units.
+    /// `sat8(fma(activation(y), inverse_step[n], zero_point[n]))`; scale and bias are in real units.
     Activate {
         /// The function.
         activation: &'a Activation,
-        /// One over the output's quantization step.
-        inverse_scale: f32,
-        /// The integer, as f32, that stands for zero.
-        zero_point: f32,
+        /// How its outputs become integers.
+        steps: Steps<'a>,
         /// (M, N)
         output: &'a mut [i8],
     },

@@ -13,7 +13,7 @@ use mergevit_kernels::cuda::testing::{Emulated, Options};
 use mergevit_kernels::math::Activation;
 use mergevit_kernels::ops::{
     Attention, Embed, Epilogue, HEAD_WIDTH, HEAD_WIDTHS, LayerNorm, Merge, MergeInput, MergeOutput,
-    NormKind, Patchify, Pool, Pooling, Positions, Rotary, Rotation,
+    NormKind, Patchify, Pool, Pooling, Positions, Rotary, Rotation, Steps,
 };
 use mergevit_kernels::testing::Random;
 use on_device::OnDevice;
@@ -72,8 +72,10 @@ impl Layer<'_> {
         self.run(kernels, Epilogue::Rotate { rotation, output });
         let activate = Epilogue::Activate {
             activation,
-            inverse_scale: 30.0,
-            zero_point: -100.0,
+            steps: Steps {
+                inverse: &vec![30.0; outputs],
+                zero_point: &vec![-100.0; outputs],
+            },
             output,
         };
         self.run(kernels, activate);

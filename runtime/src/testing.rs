@@ -336,7 +336,7 @@ fn values(kind: TensorKind, config: &ModelConfig, random: &mut Random) -> Vec<f3
         Kind::Fc1Scale | Kind::PoolFc1Scale => (1.5 / sum(width), 0.0),
         Kind::Fc2Scale => (0.3 / sum(mlp), 0.0),
         Kind::PoolFc2Scale => (0.3 / sum(pool_mlp), 0.0),
-        Kind::HiddenQuantization | Kind::PoolHiddenQuantization => return vec![40.0, -100.0],
+        Kind::HiddenQuantization | Kind::PoolHiddenQuantization => return hidden(kind, config),
         Kind::FinalNormGain => final_gain(config),
         Kind::FinalNormBias if config.head => (0.0, 500.0),
         Kind::HeadScale => (2.0 / (200.0 * sum(config.pooled_width())), 0.0),
@@ -349,6 +349,14 @@ fn values(kind: TensorKind, config: &ModelConfig, random: &mut Random) -> Vec<f3
     (0..rows * columns)
         .map(|_| middle + spread * random.unit())
         .collect()
+}
+
+/// Steps and zero points of hidden channels, which differ from channel to channel.
+fn hidden(kind: TensorKind, config: &ModelConfig) -> Vec<f32> {
+    let (_, channels) = kind.shape(config);
+    let inverse = (0..channels).map(|c| 40.0 / (1.0 + 0.5 * (c % 8) as f32));
+    let zero_point = (0..channels).map(|c| -100.0 + 20.0 * (c % 8) as f32);
+    inverse.chain(zero_point).collect()
 }
 
 /// Gain of the last norm: to 16 bits of a classifier's input, or in real units; a pooled vector that is not normalized

@@ -258,19 +258,19 @@ fn sections_may_not_swap_repeat_or_miss() {
 #[test]
 fn other_versions_and_other_files_say_so() {
     let mut bytes = tiny();
-    bytes[8] = 3;
+    bytes[8] = 4;
     assert!(matches!(
         validate(&bytes),
         Err(Defect::Version {
-            found: 3,
-            expected: 2
+            found: 4,
+            expected: 3
         })
     ));
     let text = validate(&bytes).unwrap_err().to_string();
-    assert!(text.starts_with("format version 3, expected 2: made by a newer mergevit; update"));
-    bytes[8] = 1;
+    assert!(text.starts_with("format version 4, expected 3: made by a newer mergevit; update"));
+    bytes[8] = 2;
     let text = validate(&bytes).unwrap_err().to_string();
-    assert!(text.starts_with("format version 1, expected 2: made by an older mergevit; make it"));
+    assert!(text.starts_with("format version 2, expected 3: made by an older mergevit; make it"));
     assert!(text.contains("mergevit-calibrate pack"), "{text}");
     bytes[0] = b'P';
     assert!(matches!(validate(&bytes), Err(Defect::Magic { .. })));
@@ -313,8 +313,14 @@ fn weights_and_values_outside_the_contract_are_refused() {
             }
         }
         if kind == TensorKind::HiddenQuantization {
-            for (at, value) in [(0, 0.0f32), (0, -1.0), (4, 0.5), (4, 128.0), (4, -128.0)] {
+            // The last of the inverse steps, and of the zero points.
+            let (inverse, zero) = (section.length / 2 - 4, section.length - 4);
+            for (at, value) in [(inverse, 0.0f32), (inverse, -1.0), (zero, 0.5)] {
                 let result = write(at, &value.to_le_bytes());
+                assert!(matches!(result, Err(Defect::Value { .. })), "{value}");
+            }
+            for value in [128.0f32, -128.0] {
+                let result = write(zero, &value.to_le_bytes());
                 assert!(matches!(result, Err(Defect::Value { .. })), "{value}");
             }
         }

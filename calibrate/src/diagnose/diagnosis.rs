@@ -35,7 +35,7 @@ pub struct Diagnosis {
     pub quantizers: Vec<Gain>,
     /// One for each layer, first to last.
     pub layers: Vec<Gain>,
-    /// Channels that reach much further than those that share their step, the furthest first.
+    /// Channels that reach much further than those whose steps they coarsen, the furthest first.
     pub outliers: Vec<Outlier>,
     /// What the user should know of an unusually hard checkpoint.
     pub hint: Option<String>,

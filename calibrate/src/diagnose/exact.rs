@@ -151,7 +151,7 @@ fn mlp(checkpoint: &Checkpoint, pack: &Pack, layer: usize, all: &mut Vec<Exact>)
     let hidden = match (model.mlp, &block.inner_norm) {
         (Mlp::Plain, _) => {
             let hidden = vector(pack, TensorKind::HiddenQuantization, at).expect(VALID);
-            plain(model.mlp_row(), &hidden)
+            Steps::of_hidden(&hidden)
         }
         (Mlp::GatedNorm, Some(norm)) => steps(pack, norm, Norm::Inner, at),
         _ => {
@@ -169,12 +169,6 @@ fn mlp(checkpoint: &Checkpoint, pack: &Pack, layer: usize, all: &mut Vec<Exact>)
     let fc2 = Layer::exact(&block.fc2_weight, &block.fc2_bias, &hidden);
     all.push(linear(Quantizer::Fc1Weights, at, Linear::Fc1, fc1));
     all.push(linear(Quantizer::Fc2Weights, at, Linear::Fc2, fc2));
-}
-
-/// Hidden channels with one step and zero point, of which the pack has the inverse and the integer.
-fn plain(width: usize, hidden: &[f32]) -> Steps {
-    let (step, zero) = (1.0 / f64::from(hidden[0]), f64::from(hidden[1]));
-    Steps::all(width, step, -zero * step)
 }
 
 fn pooling(
@@ -199,7 +193,7 @@ fn pooling(
     let input = steps(pack, &weights.norm, Norm::Pool, None);
     let fc1 = Layer::exact(&weights.fc1_weight, &weights.fc1_bias, &input);
     let hidden = vector(pack, TensorKind::PoolHiddenQuantization, None).expect(VALID);
-    let hidden = plain(weights.fc1_bias.len(), &hidden);
+    let hidden = Steps::of_hidden(&hidden);
     let fc2 = Layer::exact(&weights.fc2_weight, &weights.fc2_bias, &hidden);
     for (which, weights) in [
         (Linear::PoolKeyValue, key_value),

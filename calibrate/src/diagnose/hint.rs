@@ -44,7 +44,7 @@ pub fn hint(diagnosis: &Diagnosis) -> Option<String> {
     {
         let activation = outlier.activation.name();
         text += &format!(
-            " Channel {} of the {activation} in layer {} reaches {:.0} times as far as the median one, and shares its step.",
+            " Channel {} of the {activation} in layer {} reaches {:.0} times as far as the median one, and coarsens its step.",
             outlier.channel, outlier.layer, outlier.times_median
         );
     }

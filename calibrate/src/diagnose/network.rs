@@ -127,14 +127,13 @@ pub(super) fn units(pack: &Pack) -> Units {
         score: score_factors(pack, score, layer),
         context: vector(pack, context, layer).expect(VALID),
     };
-    let hidden = |kind, layer| vector(pack, kind, layer).map(|both| [both[0], both[1]]);
     let layer = |layer| LayerUnits {
         attention: attention(
             TensorKind::ScoreScale,
             TensorKind::ContextScale,
             Some(layer),
         ),
-        hidden: hidden(TensorKind::HiddenQuantization, Some(layer)),
+        hidden: vector(pack, TensorKind::HiddenQuantization, Some(layer)),
         has_inner_norm: model.mlp == Mlp::GatedNorm,
     };
     let pooling = || LayerUnits {
@@ -143,7 +142,7 @@ pub(super) fn units(pack: &Pack) -> Units {
             TensorKind::PoolContextScale,
             None,
         ),
-        hidden: hidden(TensorKind::PoolHiddenQuantization, None),
+        hidden: vector(pack, TensorKind::PoolHiddenQuantization, None),
         has_inner_norm: false,
     };
     Units {

@@ -1,9 +1,9 @@
-//! Channels that are much larger than others, for which integers have one step.
+//! Channels that are much larger than others, whose steps they coarsen.
 
 use crate::fp32::{Point, Tap};
 use serde::Serialize;
 
-/// An activation whose channels share a step.
+/// An activation whose widest channel coarsens the steps of others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -12,7 +12,7 @@ pub enum Shared {
     Query,
     /// Keys.
     Key,
-    /// Hidden channels of an MLP without a gate.
+    /// Hidden channels of an MLP without a gate; each has a step of its own, but it grows with the widest one's.
     Hidden,
 }
 
@@ -27,7 +27,7 @@ impl Shared {
     }
 }
 
-/// A channel that reaches much further than others with the same step.
+/// A channel that reaches much further than others whose steps it coarsens.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Outlier {
     /// The layer.

@@ -19,8 +19,8 @@ pub(super) struct AttentionUnits {
 #[derive(Clone, Debug, Default)]
 pub(super) struct LayerUnits {
     pub(super) attention: AttentionUnits,
-    /// The inverse of the step of the hidden channels, and their zero point; none where fc1 brings the step.
-    pub(super) hidden: Option<[f32; 2]>,
+    /// (2, F) one over the steps of the hidden channels, then their zero points; none where fc1 brings the steps.
+    pub(super) hidden: Option<Vec<f32>>,
     /// Whether a norm follows the gate, so that hidden channels are halves.
     pub(super) has_inner_norm: bool,
 }
@@ -68,10 +68,13 @@ impl Rounding<'_> {
     }
 
     fn hidden(&self, which: (Quantizer, Option<usize>), units: &LayerUnits, values: &mut [f32]) {
-        if let Some([inverse, zero]) = units.hidden {
-            values
-                .iter_mut()
-                .for_each(|x| *x = x.mul_add(inverse, zero));
+        if let Some(hidden) = &units.hidden {
+            let (inverse, zero_point) = hidden.split_at(hidden.len() / 2);
+            for row in values.chunks_exact_mut(inverse.len()) {
+                for ((x, &inverse), &zero) in row.iter_mut().zip(inverse).zip(zero_point) {
+                    *x = x.mul_add(inverse, zero);
+                }
+            }
         }
         match units.has_inner_norm {
             true => self.halves(which.0, which.1, values),

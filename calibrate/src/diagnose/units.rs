@@ -17,11 +17,15 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// The same for all `width` channels.
-    pub(super) fn all(width: usize, step: f64, shift: f64) -> Self {
+    /// Those of hidden channels, of which the pack has (2, F) one over the steps, then the zero points.
+    pub(super) fn of_hidden(packed: &[f32]) -> Self {
+        let (inverse, zero_point) = packed.split_at(packed.len() / 2);
+        let step = inverse.iter().map(|&inverse| 1.0 / f64::from(inverse));
+        let step: Vec<f64> = step.collect();
+        let shift = step.iter().zip(zero_point);
         Self {
-            step: vec![step; width],
-            shift: vec![shift; width],
+            shift: shift.map(|(step, &zero)| -step * f64::from(zero)).collect(),
+            step,
         }
     }
 

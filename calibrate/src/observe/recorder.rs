@@ -6,7 +6,7 @@ use crate::checkpoint::Checkpoint;
 use crate::fp32::{Forward, Point, Tap};
 use mergevit_kernels::ops::Patchify;
 use mergevit_kernels::reference::patchify;
-use mergevit_runtime::{Mlp, RotaryKind};
+use mergevit_runtime::RotaryKind;
 use rayon::prelude::*;
 use std::fmt;
 
@@ -55,8 +55,6 @@ struct Recorder {
     keep: Vec<usize>,
     /// Whether queries and keys are rotated: then their rows cannot be had from those of the norm before.
     rotated: bool,
-    /// Whether hidden channels have a range each.
-    gated: bool,
     statistics: Statistics,
 }
 
@@ -70,7 +68,6 @@ impl Tap for Recorder {
     fn see(&mut self, point: Point, values: &[f32], width: usize) {
         let keep = std::mem::take(&mut self.keep);
         let rotated: &[usize] = if self.rotated { &keep } else { &[] };
-        let hidden_width = if self.gated { width } else { 1 };
         match point {
             Point::Norm1(layer) => self.layer(layer).norm1.record(values, width, &keep),
             Point::Query(layer) => self.layer(layer).query.record(values, width, rotated),
@@ -78,14 +75,14 @@ impl Tap for Recorder {
             Point::Value(layer) => widen(&mut self.layer(layer).value, values, width),
             Point::Context(layer) => self.layer(layer).context.record(values, width, &keep),
             Point::Norm2(layer) => self.layer(layer).norm2.record(values, width, &keep),
-            Point::MlpHidden(layer) => widen(&mut self.layer(layer).hidden, values, hidden_width),
+            Point::MlpHidden(layer) => widen(&mut self.layer(layer).hidden, values, width),
             Point::InnerNorm(layer) => self.layer(layer).inner.record(values, width, &keep),
             Point::FinalNorm => self.statistics.final_norm.record(values, width, &[0]),
             Point::TokenNorm => self.statistics.pooling.tokens.record(values, width, &keep),
             Point::PoolKeyValue => widen(&mut self.statistics.pooling.key_value, values, width),
             Point::PoolContext => self.statistics.pooling.context.record(values, width, &[0]),
             Point::PoolNorm => self.statistics.pooling.norm.record(values, width, &[0]),
-            Point::PoolHidden => widen(&mut self.statistics.pooling.hidden, values, 1),
+            Point::PoolHidden => widen(&mut self.statistics.pooling.hidden, values, width),
             Point::PatchEmbed
             | Point::AttentionWeights(_)
             | Point::AttentionResidual(_)
@@ -182,7 +179,6 @@ fn one_image(
         statistics: empty(checkpoint),
         keep,
         rotated: model.rotary != RotaryKind::None,
-        gated: model.mlp != Mlp::Plain,
     };
     Forward::new(checkpoint).run(pixels, &[], &mut recorder);
     let Recorder {

@@ -69,7 +69,7 @@ pub struct LayerStatistics {
     pub context: Rows,
     /// Output of the second norm.
     pub norm2: Rows,
-    /// Limits of the MLP's hidden channels: (F') with a gate, else (1) of them all.
+    /// (F') limits of the MLP's hidden channels.
     pub hidden: Vec<(f32, f32)>,
     /// Output of the norm inside a gated MLP; the same rows as `norm2`.
     pub inner: Rows,
@@ -111,7 +111,7 @@ pub struct PoolingStatistics {
     pub context: Rows,
     /// The norm's output, a row an image.
     pub norm: Rows,
-    /// (1) limits of the MLP's hidden channels.
+    /// (F') limits of the MLP's hidden channels.
     pub hidden: Vec<(f32, f32)>,
 }
 

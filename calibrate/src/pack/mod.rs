@@ -160,23 +160,20 @@ pub fn build<'a>(
     Ok(writer)
 }
 
-/// The activation scales in real units. They inform people; the engine does not read them.
+/// The activation scales in real units that no tensor holds. They inform people; the engine does not read them.
 fn scales(model: &PackedModel) -> Vec<ActivationQuantization> {
-    let mut list = Vec::with_capacity(3 * model.layers.len());
+    let mut list = Vec::with_capacity(2 * model.layers.len());
     for (index, layer) in model.layers.iter().enumerate() {
-        let mut add = |activation: &str, scales: Vec<f32>, zero_point: i32| {
+        let mut add = |activation: &str, scales: Vec<f32>| {
             list.push(ActivationQuantization {
                 layer: Some(index),
                 activation: activation.into(),
                 scales,
-                zero_point,
+                zero_point: 0,
             });
         };
-        add("query", layer.query_step.clone(), 0);
-        add("key", vec![layer.key_step], 0);
-        if let Some([inverse, zero]) = layer.hidden {
-            add("hidden", vec![1.0 / inverse], zero as i32);
-        }
+        add("query", layer.query_step.clone());
+        add("key", vec![layer.key_step]);
     }
     list
 }

@@ -1,84 +1,75 @@
-//! The range of the hidden channels of an MLP without a gate.
+//! Steps of the hidden channels of an MLP without a gate.
+//!
+//! Nothing is clipped whatever the observer's criterion, unless it is a percentile: the few largest values carry more than
+//! their squared error tells.
 
-use super::columns::{Columns, I8_LIMIT, round_clamped};
+use super::attention::channel_ranges;
+use super::columns::{Columns, I8_LIMIT};
+use super::search::lifted;
 use crate::observe::Observer;
-use rayon::prelude::*;
 
-/// Narrowest range, for a layer whose hidden units are all off.
-const NARROWEST: f32 = 1e-6;
+/// How far a channel's step follows its range: 0 gives all the widest one's step, 1 each its own.
+///
+/// The largest value of a narrow channel differs much from one set of images to another, and what calibration did not
+/// see would be clipped. Below 1, the narrower a channel, the more room it has. Measured on three sets: 1 loses up to
+/// 4 dB, 0.5 and 0.65 gain alike.
+const FOLLOWING: f64 = 0.6;
 
-/// Quantization of the activation's output: one step, and an integer that stands for zero.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Quantization of the activation's output: of each channel a step, and an integer that stands for zero.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct HiddenQuantization {
-    /// Real value of one step.
-    pub step: f64,
-    /// From -127 to 127.
-    pub zero_point: i8,
+    /// (F) real value of one step.
+    step: Vec<f64>,
+    /// (F) from -127 to 127.
+    zero_point: Vec<f64>,
 }
 
 impl HiddenQuantization {
-    /// Covers `min..=max`, widened to include zero.
-    fn covering(min: f32, max: f32) -> Self {
-        let (min, max) = (
-            min.min(0.0),
-            max.max(0.0).max(min + NARROWEST).max(NARROWEST),
-        );
-        let step = f64::from(max - min) / f64::from(2.0 * I8_LIMIT);
-        let zero_point = (-f64::from(I8_LIMIT) - f64::from(min) / step).round();
+    /// Covers each channel's (minimum, maximum), widened to include zero.
+    fn covering(ranges: &[(f32, f32)]) -> Self {
+        let least = |&(min, _): &(f32, f32)| f64::from(min.min(0.0));
+        let width = |range: &(f32, f32)| f64::from(range.1.max(0.0)) - least(range);
+        let widths = lifted(&ranges.iter().map(width).collect::<Vec<_>>());
+        let widest = widths.iter().copied().fold(0.0, f64::max);
+        let unit = widest / f64::from(2.0 * I8_LIMIT);
+        let step = widths
+            .iter()
+            .map(|width| unit * (width / widest).powf(FOLLOWING));
+        let step: Vec<f64> = step.collect();
+        let limit = f64::from(I8_LIMIT);
+        let zero_point = ranges.iter().zip(&step);
+        let zero_point = zero_point.map(|(range, step)| (-limit - least(range) / step).round());
         Self {
+            zero_point: zero_point.map(|zero| zero.clamp(-limit, limit)).collect(),
             step,
-            zero_point: zero_point.clamp(-127.0, 127.0) as i8,
         }
     }
 
-    /// As the next layer sees it, in all of its `width` columns.
-    pub(super) fn columns(self, width: usize) -> Columns {
+    /// As the next layer sees it.
+    pub(super) fn columns(&self) -> Columns {
+        let shift = self.step.iter().zip(&self.zero_point);
         Columns {
-            step: vec![self.step; width],
-            shift: vec![-self.step * f64::from(self.zero_point); width],
+            shift: shift.map(|(step, zero)| -step * zero).collect(),
+            step: self.step.clone(),
             limit: I8_LIMIT,
         }
     }
 
-    /// Squared error over `hidden` (R, F), each column weighted.
-    fn error(self, hidden: &[f32], importance: &[f32]) -> f64 {
-        let (step, inverse) = (self.step as f32, (1.0 / self.step) as f32);
-        let zero = f32::from(self.zero_point);
-        let rows: Vec<f64> = hidden
-            .par_chunks(importance.len())
-            .map(|row| {
-                let mut sum = 0.0f64;
-                for (&x, &importance) in row.iter().zip(importance) {
-                    let q = round_clamped(x * inverse + zero, I8_LIMIT);
-                    let error = x - (q - zero) * step;
-                    sum += f64::from(importance * error * error);
-                }
-                sum
-            })
-            .collect();
-        rows.iter().sum()
+    /// (2, F) as a pack holds it: one over the steps, then the zero points.
+    pub(super) fn packed(&self) -> Vec<f32> {
+        let inverse = self.step.iter().map(|step| (1.0 / step) as f32);
+        let zero_point = self.zero_point.iter().map(|&zero| zero as f32);
+        inverse.chain(zero_point).collect()
     }
 }
 
-/// Chooses the range for `hidden` (R, F), whose values lie in `full`; `weight_energy` (F) are the sums of
-/// squares of the next layer's columns.
+/// Chooses the steps for `hidden` (R, F), whose columns' values lie in `limits` (F).
 pub(super) fn hidden_quantization(
     observer: Observer,
-    full: (f32, f32),
+    limits: &[(f32, f32)],
     hidden: &[f32],
-    weight_energy: &[f64],
 ) -> HiddenQuantization {
-    let (min, max) = observer.range(full, hidden.iter().copied());
-    let importance: Vec<f32> = weight_energy.iter().map(|&energy| energy as f32).collect();
-    let mut best = (HiddenQuantization::covering(min, max), f64::INFINITY);
-    for &ratio in observer.ratios() {
-        let candidate = HiddenQuantization::covering(min, max * ratio as f32);
-        let error = candidate.error(hidden, &importance);
-        if error < best.1 {
-            best = (candidate, error);
-        }
-    }
-    best.0
+    HiddenQuantization::covering(&channel_ranges(observer, limits, hidden, 0, limits.len()))
 }
 
 #[cfg(test)]
@@ -87,34 +78,51 @@ mod tests {
 
     #[test]
     fn zero_is_exact_and_the_ends_are_covered() {
-        for (min, max) in [
+        let ranges = [
             (-0.17, 5.0),
             (0.0, 3.0),
             (-0.1, -0.05),
             (0.0, 0.0),
             (0.5, 0.6),
-        ] {
-            let q = HiddenQuantization::covering(min, max);
-            assert!(q.step > 0.0);
-            let columns = q.columns(3);
-            let back = |x: f32| {
-                let q = columns.quantize(&[x; 3])[1];
-                columns.step[1] * f64::from(q) + columns.shift[1]
-            };
-            assert_eq!(back(0.0), 0.0);
+        ];
+        let columns = HiddenQuantization::covering(&ranges).columns();
+        let back = |c: usize, x: f32| {
+            let q = columns.quantize(&[x; 5])[c];
+            columns.step[c] * f64::from(q) + columns.shift[c]
+        };
+        for (c, (min, max)) in ranges.into_iter().enumerate() {
+            let step = columns.step[c];
+            assert!(step > 0.0);
+            assert_eq!(back(c, 0.0), 0.0);
             for x in [min, max] {
-                assert!((back(x) - f64::from(x)).abs() <= q.step, "{x}: {}", back(x));
+                let error = (back(c, x) - f64::from(x)).abs();
+                assert!(error <= step, "{x}: {}", back(c, x));
             }
         }
     }
 
     #[test]
-    fn an_outlier_in_an_unimportant_column_is_clipped() {
+    fn narrow_channels_have_smaller_steps_and_more_room() {
+        let of = |ranges: &[(f32, f32)]| HiddenQuantization::covering(ranges);
+        let wide = of(&[(0.0, 16.0), (0.0, 1.0)]);
+        assert_eq!(wide.step[0], 16.0 / 254.0);
+        assert!(wide.step[1] < 0.25 * wide.step[0]);
+        // The largest integer of the narrow channel stands for more than calibration saw.
+        assert!(wide.step[1] * 254.0 > 2.0);
+        let packed = wide.packed();
+        assert_eq!(packed[2..], [-127.0, -127.0]);
+        assert_eq!(packed[0], (254.0f64 / 16.0) as f32);
+    }
+
+    #[test]
+    fn a_percentile_leaves_outliers_out() {
         let mut hidden: Vec<f32> = (0..2000).map(|i| (i % 37) as f32 / 37.0).collect();
         hidden[1] = 50.0;
-        let choose = |observer| hidden_quantization(observer, (0.0, 50.0), &hidden, &[1.0, 1e-9]);
-        let (clipped, full) = (choose(Observer::Mse), choose(Observer::MinMax));
-        assert_eq!(full.step, 50.0 / 254.0);
-        assert!(clipped.step < 0.2 * full.step);
+        let limits = [(0.0, 1.0), (0.0, 50.0)];
+        let choose = |observer| hidden_quantization(observer, &limits, &hidden);
+        let full = choose(Observer::Mse);
+        assert_eq!(full, choose(Observer::MinMax));
+        assert_eq!(full.step[1], 50.0 / 254.0);
+        assert!(choose(Observer::Percentile(99.0)).step[1] < 1.0 / 254.0);
     }
 }

@@ -24,7 +24,7 @@ const LEAST_IMPORTANCE: f32 = 1e-3;
 pub(super) struct PackedMlp {
     pub(super) norm2: PackedNorm,
     pub(super) fc1: PackedLinear,
-    pub(super) hidden: Option<[f32; 2]>,
+    pub(super) hidden: Option<Vec<f32>>,
     pub(super) inner_norm: Option<PackedNorm>,
     pub(super) fc2: PackedLinear,
 }
@@ -55,7 +55,7 @@ pub(super) fn fit_mlp(
     let norm2 = PackedNorm::fold(&block.norm2, &columns);
     match model.mlp {
         Mlp::Plain => {
-            let (hidden, fc2) = fit_plain(observer, name, &fc2_layer, statistics.hidden[0], output);
+            let (hidden, fc2) = fit_plain(observer, name, &fc2_layer, &statistics.hidden, output);
             PackedMlp {
                 norm2,
                 fc1: PackedLinear::real(fc1),
@@ -141,30 +141,26 @@ fn least(energy: &[f64]) -> f32 {
     LEAST_IMPORTANCE * (energy.iter().sum::<f64>() / energy.len() as f64) as f32
 }
 
-/// Hidden channels (R, F') and the second layer without a gate; `output` (R, F') is the first layer's. Returns the
-/// inverse of the step with the zero point, and the layer.
+/// Hidden channels, whose `limits` (F') are those of all values, and the second layer without a gate; `output` (R, F') is
+/// the first layer's. Returns (2, F') one over the steps and the zero points, and the layer.
 pub(super) fn fit_plain(
     observer: Observer,
     name: ActivationName,
     fc2: &Linear<'_>,
-    full: (f32, f32),
+    limits: &[(f32, f32)],
     output: Vec<f32>,
-) -> ([f32; 2], PackedLinear) {
+) -> (Vec<f32>, PackedLinear) {
     let mut hidden = output;
     hidden
         .par_chunks_mut(fc2.inputs)
         .for_each(|row| activate(name, row));
-    let chosen = hidden_quantization(observer, full, &hidden, &fc2.column_energy());
-    let columns = chosen.columns(fc2.inputs);
+    let chosen = hidden_quantization(observer, limits, &hidden);
+    let columns = chosen.columns();
     let output = real_output(fc2, &hidden);
     let variance = column_variance(&columns.quantize(&hidden), fc2.inputs);
     let mut quantized = fc2.quantize(&columns, &variance);
     correct_bias(&mut quantized, &columns, &hidden, &output);
-    let step = (1.0 / chosen.step) as f32;
-    (
-        [step, f32::from(chosen.zero_point)],
-        PackedLinear::real(quantized),
-    )
+    (chosen.packed(), PackedLinear::real(quantized))
 }
 
 /// Gated rows (R, F') of the first layer's `output` (R, 2 F').

@@ -43,8 +43,8 @@ pub struct PackedLayer {
     pub norm2: PackedNorm,
     /// In real units; with a gate and no norm behind it, the values' rows are in steps of the hidden channels.
     pub fc1: PackedLinear,
-    /// Without a gate: the inverse of the step of the hidden channels, and their zero point.
-    pub hidden: Option<[f32; 2]>,
+    /// (2, F) without a gate: one over the steps of the hidden channels, then their zero points.
+    pub hidden: Option<Vec<f32>>,
     /// Inside a gated MLP.
     pub inner_norm: Option<PackedNorm>,
     /// In real units.
@@ -123,8 +123,8 @@ pub struct PackedPooling {
     pub norm: PackedNorm,
     /// In real units.
     pub fc1: PackedLinear,
-    /// The inverse of the step of the hidden channels, and their zero point.
-    pub hidden: [f32; 2],
+    /// (2, F) one over the steps of the hidden channels, then their zero points.
+    pub hidden: Vec<f32>,
     /// In real units.
     pub fc2: PackedLinear,
 }

@@ -142,7 +142,7 @@ pub(super) fn pooling(
 struct PoolingMlp {
     norm: PackedNorm,
     fc1: PackedLinear,
-    hidden: [f32; 2],
+    hidden: Vec<f32>,
     fc2: PackedLinear,
 }
 
@@ -157,7 +157,7 @@ fn pooling_mlp(
     let output = real_output(&fc1, &statistics.norm.samples);
     let (columns, first) = fit_norm(observer, &fc1, &statistics.norm, &output, I8_LIMIT, evenly);
     let name = checkpoint.model.activation;
-    let (hidden, second) = fit_plain(observer, name, &fc2, statistics.hidden[0], output);
+    let (hidden, second) = fit_plain(observer, name, &fc2, &statistics.hidden, output);
     PoolingMlp {
         norm: PackedNorm::fold(&weights.norm, &columns),
         fc1: PackedLinear::real(first),

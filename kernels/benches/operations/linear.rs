@@ -7,7 +7,7 @@ use bytemuck::cast_slice_mut;
 use half::f16;
 use mergevit_kernels::Kernels;
 use mergevit_kernels::math::Activation;
-use mergevit_kernels::ops::{Embed, Epilogue, HEAD_WIDTH, Rotation};
+use mergevit_kernels::ops::{Embed, Epilogue, HEAD_WIDTH, Rotation, Steps};
 
 /// Typical size of a product of two operands from [`Random::i8s`].
 const PRODUCT: f32 = 6000.0;
@@ -159,8 +159,10 @@ impl Operation for Linear {
             Output::Requantize(output) => Epilogue::Requantize { output },
             Output::Gelu(output) => Epilogue::Activate {
                 activation: &Activation::GELU,
-                inverse_scale: 31.0,
-                zero_point: -117.0,
+                steps: Steps {
+                    inverse: &vec![31.0; self.weights.outputs],
+                    zero_point: &vec![-117.0; self.weights.outputs],
+                },
                 output,
             },
             Output::Rotate { table, output } => Epilogue::Rotate {

@@ -4,7 +4,7 @@ use super::isa::{Isa, MAX_LANES};
 use super::shared::SharedMut;
 use super::simd_math::{Activator, sat8};
 use crate::math::Activation;
-use crate::ops::{Embed, Rotation};
+use crate::ops::{Embed, Rotation, Steps};
 use half::f16;
 
 /// What happens to a vector of `LANES` output channels, starting at `n`, of token row `m`. Each channel is made of
@@ -117,8 +117,7 @@ impl Finish<1> for Rotate<'_> {
 /// See [`crate::ops::Epilogue::Activate`].
 pub(super) struct Activate<'a> {
     pub(super) activation: Activation,
-    pub(super) inverse_scale: f32,
-    pub(super) zero_point: f32,
+    pub(super) steps: Steps<'a>,
     pub(super) requantize: Requantize<'a>,
 }
 
@@ -139,11 +138,9 @@ impl Finish<1> for Activate<'_> {
         n: usize,
         [y]: [I::F32; 1],
     ) {
-        let (scale, zero) = (
-            isa.splat_f32(self.inverse_scale),
-            isa.splat_f32(self.zero_point),
-        );
-        let y = isa.fma(ready.apply(isa, y), scale, zero);
+        let inverse = isa.load_f32(&self.steps.inverse[n..]);
+        let zero = isa.load_f32(&self.steps.zero_point[n..]);
+        let y = isa.fma(ready.apply(isa, y), inverse, zero);
         // SAFETY: the caller's.
         unsafe { self.requantize.row(isa, &(), m, n, [y]) };
     }

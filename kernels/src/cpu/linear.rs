@@ -54,14 +54,13 @@ pub(super) fn linear<I: Isa>(
         }
         Epilogue::Activate {
             activation,
-            inverse_scale,
-            zero_point,
+            steps,
             output,
         } => {
+            assert!([steps.inverse.len(), steps.zero_point.len()] == [outputs; 2]);
             let finish = Activate {
                 activation: *activation,
-                inverse_scale,
-                zero_point,
+                steps,
                 requantize: Requantize::new(output, rows, outputs),
             };
             run(team, job, &finish);

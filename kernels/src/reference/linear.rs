@@ -43,12 +43,13 @@ fn finish(epilogue: &mut Epilogue<'_>, (m, n): (usize, usize), outputs: usize, y
         }
         Epilogue::Activate {
             activation,
-            inverse_scale,
-            zero_point,
+            steps,
             output,
         } => {
-            let q = |y| sat8(activation.apply(y).mul_add(*inverse_scale, *zero_point));
-            output[at..][..2].copy_from_slice(&y.map(q));
+            for (i, y) in y.into_iter().enumerate() {
+                let (inverse, zero) = (steps.inverse[n + i], steps.zero_point[n + i]);
+                output[at + i] = sat8(activation.apply(y).mul_add(inverse, zero));
+            }
         }
         Epilogue::Gate { activation, output } => {
             output[at / 2] = sat8(activation.apply(y[0]) * y[1]);

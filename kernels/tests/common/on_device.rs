@@ -92,14 +92,12 @@ impl OnDevice {
             }
             Epilogue::Activate {
                 activation,
-                inverse_scale,
-                zero_point,
+                steps,
                 output,
             } => {
                 let activate = gemm::Epilogue::Activate {
                     activation: *activation,
-                    inverse_scale,
-                    zero_point,
+                    steps: self.upload(&[steps.inverse, steps.zero_point].concat()),
                 };
                 self.make(output, |at| linear(at, activate));
             }

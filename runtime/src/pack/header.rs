@@ -9,7 +9,7 @@ use crate::limits::MAX_LAYERS;
 pub(super) const MAGIC: [u8; 8] = *b"\x89MVIT\r\n\x1a";
 
 /// Version of the format and of the arithmetic contract.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Bytes of the header.
 pub(super) const HEADER_SIZE: usize = 64;

@@ -56,7 +56,8 @@ pub enum TensorKind {
     Fc1Scale = 30,
     /// (1, F) or (1, 2F) f32
     Fc1Bias = 31,
-    /// (1, 2) f32: one over the activation's step, and its zero point, an integer from -127 to 127.
+    /// (2, F) f32: one over the step of each channel of the activation's output, then their zero points, integers from
+    /// -127 to 127.
     HiddenQuantization = 32,
     /// (1, F) f32: norm inside a gated MLP.
     InnerNormGain = 33,
@@ -100,7 +101,7 @@ pub enum TensorKind {
     PoolFc1Scale = 62,
     /// (1, Fp) f32
     PoolFc1Bias = 63,
-    /// (1, 2) f32: as [`Self::HiddenQuantization`].
+    /// (2, Fp) f32: as [`Self::HiddenQuantization`].
     PoolHiddenQuantization = 64,
     /// (C, Fp) i8
     PoolFc2Weight = 65,

@@ -36,6 +36,7 @@ pub use writer::{PackWriter, WriteError};
 use crate::aligned::AlignedBytes;
 use crate::config::{ActivationQuantization, Cascade, Metadata, ModelConfig, Provenance, Schedule};
 use mergevit_kernels::math::{ACTIVATION_TERMS, Activation};
+use mergevit_kernels::ops::Steps;
 use origin::Origin;
 use std::path::{Path, PathBuf};
 
@@ -255,11 +256,15 @@ impl Pack {
         }
     }
 
-    /// (inverse scale, zero point) of the activation behind `linear`, which is one that has them.
-    pub(crate) fn hidden_quantization(&self, linear: Linear, layer: Option<usize>) -> (f32, f32) {
+    /// How the outputs of the activation behind `linear`, which is one that has them, become integers.
+    pub(crate) fn hidden_quantization(&self, linear: Linear, layer: Option<usize>) -> Steps<'_> {
         let kind = linear.hidden_quantization().expect(PRESENT);
         let values = self.tensor_f32(kind, layer).expect(PRESENT);
-        (values[0], values[1])
+        let (inverse, zero_point) = values.split_at(values.len() / 2);
+        Steps {
+            inverse,
+            zero_point,
+        }
     }
 }
 

@@ -87,7 +87,7 @@ impl Linear {
         }
     }
 
-    /// Where the step and the zero point of its activation's output are, if it has an activation that is quantized
+    /// Where the steps and the zero points of its activation's output are, if it has an activation that is quantized
     /// by itself.
     pub const fn hidden_quantization(self) -> Option<TensorKind> {
         match self {

@@ -109,12 +109,15 @@ fn check_f32(
 
 /// Index of the first value that is not what it must be, and what that is.
 fn check_quantization(values: &[f32]) -> Option<(usize, &'static str)> {
-    let (inverse_scale, zero_point) = (values[0], values[1]);
-    if inverse_scale <= 0.0 {
-        return Some((0, "an inverse scale above 0"));
+    let channels = values.len() / 2;
+    let (inverse, zero_point) = values.split_at(channels);
+    if let Some(index) = inverse.iter().position(|&inverse| inverse <= 0.0) {
+        return Some((index, "one over a step, above 0"));
     }
-    let is_step = zero_point.abs() <= 127.0 && zero_point.fract() == 0.0;
-    (!is_step).then_some((1, "a zero point that is an integer from -127 to 127"))
+    let is_integer = |zero: &f32| zero.abs() <= 127.0 && zero.fract() == 0.0;
+    let index = zero_point.iter().position(|zero| !is_integer(zero))?;
+    let expected = "a zero point that is an integer from -127 to 127";
+    Some((channels + index, expected))
 }
 
 /// Largest limit, and largest coefficient, of an activation: those in use are below 11, and 1. Their product with a

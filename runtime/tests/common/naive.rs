@@ -3,7 +3,7 @@
 use half::f16;
 use mergevit_kernels::ops::{
     self, Attention, Embed, Epilogue, Kernels, LayerNorm, LinearWeights, Merge, MergeInput,
-    MergeOutput, NormKind, Patchify, Pool, Positions, Rotary, Rotation, row_sums,
+    MergeOutput, NormKind, Patchify, Pool, Positions, Rotary, Rotation, Steps, row_sums,
 };
 use mergevit_kernels::reference::Reference;
 use mergevit_runtime::config::{Mlp, Normalization, RotaryKind};
@@ -47,6 +47,16 @@ impl<'a> Naive<'a> {
 
     fn floats(&self, kind: Kind, layer: Option<usize>) -> &'a [f32] {
         self.pack.tensor_f32(kind, layer).unwrap()
+    }
+
+    /// How hidden channels become integers.
+    fn steps(&self, kind: Kind, layer: Option<usize>) -> Steps<'a> {
+        let values = self.floats(kind, layer);
+        let (inverse, zero_point) = values.split_at(values.len() / 2);
+        Steps {
+            inverse,
+            zero_point,
+        }
     }
 
     fn linear(
@@ -278,11 +288,9 @@ impl<'a> Naive<'a> {
         let output = &mut hidden[..];
         match config.mlp {
             Mlp::Plain => {
-                let quantization = self.floats(Kind::HiddenQuantization, layer);
                 let epilogue = Epilogue::Activate {
                     activation,
-                    inverse_scale: quantization[0],
-                    zero_point: quantization[1],
+                    steps: self.steps(Kind::HiddenQuantization, layer),
                     output,
                 };
                 self.linear(FC1, layer, normed, epilogue);
@@ -369,12 +377,10 @@ impl<'a> Naive<'a> {
         self.linear(kinds, None, &context, Epilogue::Half { output });
         let norm = self.norm(Kind::PoolNormGain, Kind::PoolNormBias, None, config.width);
         let normed = self.quantized(&norm, &residual);
-        let quantization = self.floats(Kind::PoolHiddenQuantization, None);
         let mut hidden = vec![0; pooling.mlp_row()];
         let epilogue = Epilogue::Activate {
             activation: &self.pack.activation(),
-            inverse_scale: quantization[0],
-            zero_point: quantization[1],
+            steps: self.steps(Kind::PoolHiddenQuantization, None),
             output: &mut hidden,
         };
         let kinds = [Kind::PoolFc1Weight, Kind::PoolFc1Scale, Kind::PoolFc1Bias];

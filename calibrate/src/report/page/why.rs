@@ -114,7 +114,7 @@ fn outliers(why: &Diagnosis) -> String {
     };
     let rows: Vec<_> = why.outliers.iter().map(row).collect();
     format!(
-        "<h3>Channels that reach furthest</h3>\n<p>Channels that share a step with the rest of their kind, and their largest \
+        "<h3>Channels that reach furthest</h3>\n<p>Channels that coarsen the steps of the rest of their kind, and their largest \
          value over that of the median channel. Beyond some 30, the others have few of the 127 steps left.</p>\n{}",
         table(&["activation", "channel", "times the median"], &rows)
     )

@@ -23,10 +23,8 @@ pub enum Epilogue {
     Activate {
         /// The function.
         activation: Activation,
-        /// One over the output's quantization step.
-        inverse_scale: f32,
-        /// The integer that stands for zero.
-        zero_point: f32,
+        /// (2, N) f32: one over each column's quantization step, then the integers that stand for zero.
+        steps: Address,
     },
     /// The activation of each even column times the odd one after it, to i8.
     Gate {

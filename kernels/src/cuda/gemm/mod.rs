@@ -40,6 +40,8 @@ params! {
         partial: Address,
         /// More than one part: (tiles) u32, zero before and after
         arrived: Address,
+        /// Activation: (2, N) f32, one over each column's quantization step, then the integers that stand for zero
+        steps: Address,
         /// M
         rows: u32,
         /// N
@@ -58,10 +60,6 @@ params! {
         rotation_row: u32,
         /// Gate: 1 for f16, 0 for i8
         halves: u32,
-        /// Activation: one over the output's quantization step
-        inverse_scale: f32,
-        /// Activation: the integer that stands for zero
-        zero_point: f32,
         /// Activation, gate: limit, map, polynomial
         activation: [f32; 12],
         /// Unused
@@ -87,9 +85,10 @@ impl Params for GemmParams {
             .read(self.scale, 4 * outputs)
             .read(self.bias, 4 * outputs);
         let with_output = match epilogue {
-            EpilogueKind::Requantize | EpilogueKind::Activate => {
-                operands.write(self.output, rows * outputs)
-            }
+            EpilogueKind::Requantize => operands.write(self.output, rows * outputs),
+            EpilogueKind::Activate => operands
+                .write(self.output, rows * outputs)
+                .read(self.steps, 8 * outputs),
             EpilogueKind::Rotate => operands
                 .write(self.output, rows * outputs)
                 .read(self.rotation, 4 * rows * self.rotation_row as usize),
@@ -186,14 +185,9 @@ impl GemmParams {
                     ..self
                 }
             }
-            Epilogue::Activate {
-                activation,
-                inverse_scale,
-                zero_point,
-            } => Self {
+            Epilogue::Activate { activation, steps } => Self {
                 activation: words(&activation),
-                inverse_scale,
-                zero_point,
+                steps,
                 ..self
             },
             Epilogue::Gate { activation } => Self {

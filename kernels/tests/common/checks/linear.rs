@@ -5,7 +5,7 @@ use super::{Candidates, bits, capacity, compare};
 use half::f16;
 use mergevit_kernels::Kernels;
 use mergevit_kernels::math::{ACTIVATION_TERMS, Activation};
-use mergevit_kernels::ops::{Embed, Epilogue, Rotation};
+use mergevit_kernels::ops::{Embed, Epilogue, Rotation, Steps};
 use mergevit_kernels::testing::Random;
 
 /// Operands of a linear layer of so many rows.
@@ -65,14 +65,21 @@ impl Product {
             Self::Requantize | Self::Activate | Self::Half | Self::Residual => count,
         };
         let stream = Random(2).f16s(count, 3.0);
+        // Of every column its own.
+        let columns = 0..layer.weights.outputs;
+        let inverse: Vec<f32> = columns.clone().map(|n| 8.0 + (n % 29) as f32).collect();
+        let zero_point: Vec<f32> = columns.map(|n| (n % 31) as f32 * 5.0 - 127.0).collect();
+        let steps = Steps {
+            inverse: &inverse,
+            zero_point: &zero_point,
+        };
         layer.check::<S, _>(&format!("{self:?}"), |kernels| {
             let (mut bytes, mut halves) = (vec![0; count], stream.clone());
             let epilogue = match self {
                 Self::Requantize => Epilogue::Requantize { output: &mut bytes },
                 Self::Activate => Epilogue::Activate {
                     activation,
-                    inverse_scale: 31.0,
-                    zero_point: -117.0,
+                    steps,
                     output: &mut bytes,
                 },
                 Self::Gate => Epilogue::Gate {

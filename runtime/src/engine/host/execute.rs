@@ -135,15 +135,11 @@ impl Execution<'_> {
                 },
                 output: view_mut(output),
             },
-            LinearEpilogue::Activate => {
-                let (inverse_scale, zero_point) = self.weights.hidden(op.linear, op.layer);
-                Epilogue::Activate {
-                    activation,
-                    inverse_scale,
-                    zero_point,
-                    output: view_mut(output),
-                }
-            }
+            LinearEpilogue::Activate => Epilogue::Activate {
+                activation,
+                steps: self.weights.hidden(op.linear, op.layer),
+                output: view_mut(output),
+            },
             LinearEpilogue::Gate => Epilogue::Gate {
                 activation,
                 output: view_mut(output),

@@ -4,7 +4,7 @@ use crate::config::ModelConfig;
 use crate::pack::{Linear, Norm, PRESENT, Pack, TensorKind};
 use mergevit_kernels::math::Activation;
 use mergevit_kernels::memory::{self, OutOfMemory};
-use mergevit_kernels::ops::{self, LayerNorm, LinearWeights};
+use mergevit_kernels::ops::{self, LayerNorm, LinearWeights, Steps};
 
 /// The sum of every row of every weight that activations are multiplied with.
 #[derive(Debug)]
@@ -125,8 +125,8 @@ impl<'a> Weights<'a> {
         self.pack.activation()
     }
 
-    /// (inverse scale, zero point) of a linear layer's activation.
-    pub(super) fn hidden(&self, linear: Linear, layer: Option<usize>) -> (f32, f32) {
+    /// How the outputs of a linear layer's activation become integers.
+    pub(super) fn hidden(&self, linear: Linear, layer: Option<usize>) -> Steps<'a> {
         self.pack.hidden_quantization(linear, layer)
     }
 }

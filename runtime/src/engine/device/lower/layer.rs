@@ -4,7 +4,7 @@ use super::super::memory::head_width;
 use super::super::tilings::Layer;
 use super::Lowering;
 use crate::config::{Ranking, RotaryKind};
-use crate::pack::TensorKind as Kind;
+use crate::pack::{PRESENT, TensorKind as Kind};
 use crate::plan::{
     AttentionOp, LayerNormOp, LinearEpilogue, LinearOp, MergeOp, NormOutput, RotaryOp,
     TokenPositions,
@@ -63,12 +63,10 @@ impl Lowering<'_> {
                 shared: config.rotary == RotaryKind::Shared,
             },
             LinearEpilogue::Activate => {
-                let quantization = self.pack.hidden_quantization(op.linear, op.layer);
-                let (inverse_scale, zero_point) = quantization;
+                let kind = op.linear.hidden_quantization().expect(PRESENT);
                 Epilogue::Activate {
                     activation,
-                    inverse_scale,
-                    zero_point,
+                    steps: self.weights.address(kind, op.layer),
                 }
             }
             LinearEpilogue::Gate => Epilogue::Gate { activation },
