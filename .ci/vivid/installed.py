@@ -166,11 +166,23 @@ def pull_camera(board):
     board.until_frames()
 
 
+def processor_time(board):
+    """Seconds of processor time that a frame takes, over some frames; the machine under this one may be busy or not."""
+    used = lambda: int(board.shown("mergevit", "CPUUsageNSec")) / 1e9
+    classified = lambda: board.metrics()["mergevit_latency_seconds_count"]
+    before = used(), classified()
+    board.system.until("frames", lambda: classified() >= before[1] + 10)
+    return (used() - before[0]) / (classified() - before[1])
+
+
 def throttle(board):
-    """With a part of a processor the run merges more; with all of them it goes back."""
+    """With half of the processor time that its goal takes the run merges more; with all of it, it goes back."""
     system = board.system
     first, switches = board.records().frames()[-1]["schedule"], board.count("switch")
-    system.run("systemctl set-property --runtime mergevit.service CPUQuota=30%")
+    (rate,) = re.findall(r"^target-fps = (.*)", system.run(f"cat {CONFIGURATION}"), re.MULTILINE)
+    quota = max(1, int(50 * float(rate) * processor_time(board)))
+    print(f"  CPUQuota={quota}%")
+    system.run(f"systemctl set-property --runtime mergevit.service CPUQuota={quota}%")
     switch = board.until_record(switches, "switch", reason="over_budget", **{"from": first})
     merging = lambda: any(frame["schedule"] == switch["to"] for frame in board.records().frames())
     system.until(f"frames under {switch['to']}", merging)

@@ -167,7 +167,7 @@ fn inspect_shows_everything() {
     let mut command = mergevit();
     let finished = finish(command.arg("inspect").arg(fixture.model()).arg("--json")).code(0);
     let report = &finished.json()[0];
-    assert_eq!(report["format_version"], 2);
+    assert_eq!(report["format_version"], 3);
     assert_eq!(report["model"]["classes"], config().classes);
     assert_eq!(report["schedules"][1]["name"], "r3");
     assert_eq!(
