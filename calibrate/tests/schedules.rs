@@ -203,15 +203,20 @@ fn without_labels_and_without_merging_nothing_is_held_out() {
 fn latency_on_this_machine_and_on_a_module_can_be_the_cost() {
     let folder = tempfile::tempdir().unwrap();
     let images = data("fashion-mnist/calibration-images.idx3.gz");
-    for target in ["this-machine", "orin-nano-super"] {
+    // On the module this small model waits for launches and the processor more than for what merging saves.
+    for (target, percent) in [("this-machine", 90), ("orin-nano-super", 95)] {
         let args = format!(
-            "--images idx:{} --merge auto --target {target} --latency 0.9 --choose-limit 4 --validate-limit 4 \
+            "--images idx:{} --merge auto --target {target} --latency 0.{percent} --choose-limit 4 --validate-limit 4 \
              --agreement 75",
             images.display()
         );
         pack(folder.path(), &args);
         let own = open(folder.path());
-        assert_eq!(own.schedules()[3].name, "auto-90", "{target}");
+        assert_eq!(
+            own.schedules()[3].name,
+            format!("auto-{percent}"),
+            "{target}"
+        );
         assert!(!own.schedules()[3].is_unmerged());
     }
 }
