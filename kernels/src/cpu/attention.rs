@@ -8,7 +8,7 @@
 //! `D`, the channels of a head, is a constant everywhere, so that the loops over it unroll.
 
 use super::head_memory::{HeadMemory, HeadSource, inner_width};
-use super::isa::{Block, CHANNELS, Isa, MAX_LANES, MAX_VECTORS, Sign, Sums};
+use super::isa::{Ahead, Block, CHANNELS, Isa, MAX_LANES, MAX_VECTORS, Sign, Sums};
 use super::linear::block_vectors;
 use super::panel::interleave;
 use super::scratch::{SCRATCH, Scratch};
@@ -262,15 +262,19 @@ impl<I: Isa, const D: usize> Job<'_, I, D> {
             let to = &mut s.queries.words()[v * words..(v + 1) * words];
             interleave(self.isa, from, self.query_stride, D, I::SIGNED.mask, to);
         }
-        let max = self.scores(s, count);
+        let max = match count {
+            3 => self.scores::<3>(s),
+            2 => self.scores::<2>(s),
+            _ => self.scores::<1>(s),
+        };
         let sum = self.softmax(s, first, count, &max);
         // SAFETY: the caller's.
         unsafe { self.context(s, first, count, &sum) };
     }
 
-    /// Scores against all keys, and their maximum per query.
+    /// Scores of `COUNT` vectors of queries against all keys, and their maximum per query.
     #[inline(always)]
-    fn scores(&self, s: &mut HeadScratch, count: usize) -> [I::F32; MAX_VECTORS] {
+    fn scores<const COUNT: usize>(&self, s: &mut HeadScratch) -> [I::F32; MAX_VECTORS] {
         let isa = self.isa;
         let scale = isa.splat_f32(self.score_scale);
         let mut max = [isa.splat_f32(f32::NEG_INFINITY); MAX_VECTORS];
@@ -286,17 +290,22 @@ impl<I: Isa, const D: usize> Job<'_, I, D> {
                 weights: keys.as_ptr(),
                 weight_stride: row,
                 inner: D.next_multiple_of(I::INNER_STEP),
+                ahead: Ahead::NONE,
                 sign: Sign::Signed,
             };
             // SAFETY: 16 rows of keys, and `MAX_VECTORS` vectors of queries, are there.
-            unsafe { isa.block(&block, count, &start, &mut sums) };
-            for c in 0..CHANNELS.min(self.tokens - j0) {
-                let bias = isa.splat_f32(s.memory.bias[j0 + c]);
-                for (v, max) in max[..count].iter_mut().enumerate() {
-                    let acc = isa.load_i32(&sums.0[(c * I::VECTORS + v) * I::LANES..]);
+            unsafe { isa.block(&block, COUNT, &start, &mut sums) };
+            let keys = CHANNELS.min(self.tokens - j0);
+            let step = I::VECTORS * I::LANES;
+            let rows = s.scores[j0 * step..][..keys * step].chunks_exact_mut(step);
+            let sums = sums.0.chunks_exact(step);
+            for ((row, sums), &bias) in rows.zip(sums).zip(&s.memory.bias[j0..]) {
+                let bias = isa.splat_f32(bias);
+                for v in 0..COUNT {
+                    let acc = isa.load_i32(&sums[v * I::LANES..]);
                     let t = isa.fma(isa.to_f32(acc), scale, bias);
-                    *max = isa.max(t, *max);
-                    isa.store_f32(t, &mut s.scores[((j0 + c) * I::VECTORS + v) * I::LANES..]);
+                    max[v] = isa.max(t, max[v]);
+                    isa.store_f32(t, &mut row[v * I::LANES..]);
                 }
             }
         }
@@ -376,6 +385,7 @@ impl<I: Isa, const D: usize> Job<'_, I, D> {
                 weights: values.as_ptr(),
                 weight_stride: inner,
                 inner,
+                ahead: Ahead::NONE,
                 sign: Sign::Unsigned,
             };
             // SAFETY: 16 rows of `inner` values, and `count` vectors of softmax integers, are there.

@@ -4,8 +4,52 @@ use super::isa::{Isa, MAX_LANES};
 use super::shared::SharedMut;
 use super::simd_math::{Activator, sat8};
 use crate::math::Activation;
-use crate::ops::{Embed, Rotation, Steps};
+use crate::ops::{Embed, LinearWeights, Rotation, Steps};
 use half::f16;
+
+/// `LANES` output channels' scales and biases, from `n` on, of each of the `PARTS` columns of a channel.
+#[derive(Clone, Copy)]
+pub(super) struct Scaling<I: Isa, const PARTS: usize> {
+    scale: [I::F32; PARTS],
+    bias: [I::F32; PARTS],
+}
+
+impl<I: Isa, const PARTS: usize> Scaling<I, PARTS> {
+    #[inline(always)]
+    pub(super) fn new(isa: I, weights: &LinearWeights<'_>, n: usize) -> Self {
+        let mut scaling = Self {
+            scale: [isa.splat_f32(0.0); PARTS],
+            bias: [isa.splat_f32(0.0); PARTS],
+        };
+        for part in 0..PARTS {
+            scaling.scale[part] = every::<I, PARTS>(isa, &weights.scale[n * PARTS + part..]);
+            scaling.bias[part] = every::<I, PARTS>(isa, &weights.bias[n * PARTS + part..]);
+        }
+        scaling
+    }
+
+    #[inline(always)]
+    pub(super) fn apply(&self, isa: I, sums: [I::I32; PARTS]) -> [I::F32; PARTS] {
+        let mut y = self.bias;
+        for part in 0..PARTS {
+            y[part] = isa.fma(isa.to_f32(sums[part]), self.scale[part], self.bias[part]);
+        }
+        y
+    }
+}
+
+/// A vector of every `STEP`-th element.
+#[inline(always)]
+fn every<I: Isa, const STEP: usize>(isa: I, from: &[f32]) -> I::F32 {
+    if STEP == 1 {
+        return isa.load_f32(from);
+    }
+    let mut lanes = [0.0; MAX_LANES];
+    for (lane, &x) in lanes[..I::LANES].iter_mut().zip(from.iter().step_by(STEP)) {
+        *lane = x;
+    }
+    isa.load_f32(&lanes)
+}
 
 /// What happens to a vector of `LANES` output channels, starting at `n`, of token row `m`. Each channel is made of
 /// `PARTS` neighbouring columns.

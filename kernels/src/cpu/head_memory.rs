@@ -85,6 +85,7 @@ impl HeadMemory {
         padded: usize,
     ) {
         self.value_sums = [0; MAX_HEAD_WIDTH];
+        let mut words = [[0i8; 4]; D];
         for j in (0..padded).step_by(4) {
             // Four tokens at a time: one word of each of the D rows.
             let mut rows = [[0i8; D]; 4];
@@ -94,9 +95,12 @@ impl HeadMemory {
                     *sum += i32::from(v);
                 }
             }
-            let columns = rows[0].iter().zip(&rows[1]).zip(&rows[2]).zip(&rows[3]);
-            for (d, (((&v0, &v1), &v2), &v3)) in columns.enumerate() {
-                self.values[d * padded + j..][..4].copy_from_slice(&[v0, v1, v2, v3]);
+            // First all words, then all stores, so that the words are made by vectors.
+            for (d, word) in words.iter_mut().enumerate() {
+                *word = [rows[0][d], rows[1][d], rows[2][d], rows[3][d]];
+            }
+            for (row, word) in self.values.chunks_exact_mut(padded).zip(&words) {
+                row[j..j + 4].copy_from_slice(word);
             }
         }
     }

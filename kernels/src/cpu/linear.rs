@@ -5,9 +5,11 @@
 //! transposed in registers so that the epilogue sees rows of tokens, as everything else does. Where gates and
 //! values alternate, a block takes every second weight row, so that a gate and its value meet in the same lane.
 
-use super::epilogues::{Activate, Finish, Gate, Half, Position, Requantize, ResidualAdd, Rotate};
-use super::isa::{Block, CHANNELS, Flip, Isa, MAX_LANES, Sign, Sums};
-use super::panel::interleave;
+use super::epilogues::{
+    Activate, Finish, Gate, Half, Position, Requantize, ResidualAdd, Rotate, Scaling,
+};
+use super::isa::{Ahead, Block, CHANNELS, Flip, Isa, MAX_LANES, Sign, Sums};
+use super::panel::{copy, interleave};
 use super::shared::SharedMut;
 use super::threads::Team;
 use crate::ops::{Epilogue, LinearWeights};
@@ -21,6 +23,7 @@ struct Job<'a, I> {
     weights: LinearWeights<'a>,
     panel: &'a [i32],
     flip: Flip,
+    threads: usize,
 }
 
 /// `input` (M, K) times the transpose of the weights, then the epilogue. `panel` is scratch.
@@ -44,6 +47,7 @@ pub(super) fn linear<I: Isa>(
         weights: *weights,
         panel: fill_panel(isa, team, panel, input, inputs),
         flip: I::SIGNED,
+        threads: team.threads(),
     };
     match epilogue {
         Epilogue::Requantize { output } => {
@@ -87,7 +91,30 @@ pub(super) fn linear<I: Isa>(
     }
 }
 
-/// Interleaves the rows of `input`, each of `inputs` bytes, into the front of `panel`; returns that part.
+/// How the tokens of a layer are multiplied: vectors of them, and the last few, if they are too few for a vector, with
+/// their channels along the lanes.
+#[derive(Clone, Copy)]
+struct Split {
+    vectors: usize,
+    /// At most [`Isa::ALONG`].
+    left: usize,
+}
+
+impl Split {
+    fn new<I: Isa>(rows: usize) -> Self {
+        let (vectors, left) = (rows / I::LANES, rows % I::LANES);
+        match left <= I::ALONG {
+            true => Self { vectors, left },
+            false => Self {
+                vectors: vectors + 1,
+                left: 0,
+            },
+        }
+    }
+}
+
+/// Interleaves the rows of `input`, each of `inputs` bytes, into the front of `panel`, vector by vector, and copies those
+/// left over behind them; returns that part.
 fn fill_panel<'a, I: Isa>(
     isa: I,
     team: &mut Team,
@@ -96,18 +123,26 @@ fn fill_panel<'a, I: Isa>(
     inputs: usize,
 ) -> &'a [i32] {
     let rows = input.len() / inputs;
+    let split = Split::new::<I>(rows);
     let words = inputs / 4 * I::LANES;
-    let vectors = rows.div_ceil(I::LANES);
-    let panel = &mut panel[..vectors * words];
+    let panel = &mut panel[..split.vectors * words + split.left * inputs / 4];
     let shared = SharedMut::new(panel);
-    team.run(vectors, &|_, v| {
-        // SAFETY: one task a vector.
-        let to = unsafe { shared.part(v * words..(v + 1) * words) };
-        let first = v * I::LANES;
-        let from = &input[first * inputs..(first + I::LANES).min(rows) * inputs];
+    team.run(split.vectors + split.left, &|_, task| {
+        let first = I::LANES * task.min(split.vectors) + task.saturating_sub(split.vectors);
+        let start = first * inputs / 4;
+        let (tokens, words) = match task < split.vectors {
+            true => (I::LANES.min(rows - first), words),
+            false => (1, inputs / 4),
+        };
+        // SAFETY: one task a vector or token.
+        let to = unsafe { shared.part(start..start + words) };
+        let from = &input[first * inputs..(first + tokens) * inputs];
         isa.vectorize(
             #[inline(always)]
-            || interleave(isa, from, inputs, inputs, I::SIGNED.mask, to),
+            || match task < split.vectors {
+                true => interleave(isa, from, inputs, inputs, I::SIGNED.mask, to),
+                false => copy(isa, from, I::SIGNED.mask, to),
+            },
         );
     });
     panel
@@ -149,43 +184,93 @@ unsafe fn channels<I: Isa, F: Finish<PARTS>, const PARTS: usize>(
     groups: Range<usize>,
     finish: &F,
 ) {
-    let (isa, weights) = (job.isa, &job.weights);
-    let inputs = weights.inputs;
-    let vectors = job.rows.div_ceil(I::LANES);
-    let words = inputs / 4 * I::LANES;
+    let split = Split::new::<I>(job.rows);
     let mut sums = [Sums::ZERO; PARTS];
     let mut v = 0;
-    while v < vectors {
-        let count = block_vectors::<I>(vectors - v);
-        let panel = &job.panel[v * words..(v + count) * words];
+    while v < split.vectors {
+        let count = block_vectors::<I>(split.vectors - v);
         for group in groups.clone() {
-            let n0 = group * CHANNELS;
-            let rows = &weights.data[n0 * PARTS * inputs..(n0 + CHANNELS) * PARTS * inputs];
-            // The next task's weights come from memory while these compute.
-            let ahead = rows.as_ptr().wrapping_add(groups.len() * rows.len());
-            let lines = v * rows.len() / vectors..(v + count) * rows.len() / vectors;
-            for line in lines.step_by(64) {
-                isa.prefetch(ahead.wrapping_add(line));
-            }
+            let rows = Rows::<PARTS>::new(job, group);
             for (part, sums) in sums.iter_mut().enumerate() {
-                let start: [i32; CHANNELS] = std::array::from_fn(|c| {
-                    job.flip.correction * weights.sums[(n0 + c) * PARTS + part]
-                });
-                let block = Block {
-                    panel: panel.as_ptr().cast(),
-                    vector_stride: 4 * words,
-                    weights: rows[part * inputs..].as_ptr(),
-                    weight_stride: PARTS * inputs,
-                    inner: inputs,
-                    sign: Sign::Signed,
-                };
-                // SAFETY: `panel` and `rows` were sliced to what the blocks of all parts describe.
-                unsafe { isa.block(&block, count, &start, sums) };
+                let mut block = rows.block(job, part, v * I::LANES, count * I::LANES);
+                if part == 0 {
+                    block.ahead = rows.ahead(job, groups.len(), v..v + count, split.vectors);
+                }
+                // SAFETY: the block's operands are in the slices that it was made from.
+                unsafe { job.isa.block(&block, count, &rows.start(job, part), sums) };
             }
             // SAFETY: the caller's.
-            unsafe { epilogue(job, n0, v, count, &sums, finish) };
+            unsafe { squares(job, rows.n0, v, count, &sums, finish) };
         }
         v += count;
+    }
+    let first = split.vectors * I::LANES;
+    for m in (first..first + split.left).step_by(I::VECTORS) {
+        let tokens = (first + split.left - m).min(I::VECTORS);
+        for group in groups.clone() {
+            let rows = Rows::<PARTS>::new(job, group);
+            if split.vectors == 0 {
+                rows.ahead(job, groups.len(), 0..1, 1).request(job.isa);
+            }
+            for (part, sums) in sums.iter_mut().enumerate() {
+                let block = rows.block(job, part, m, tokens);
+                // SAFETY: as above; `inputs` is a multiple of 64.
+                unsafe { job.isa.along(&block, tokens, sums) };
+            }
+            // SAFETY: the caller's.
+            unsafe { tokens_left(job, &rows, m..m + tokens, &sums, finish) };
+        }
+    }
+}
+
+/// The weight rows of a group of [`CHANNELS`] output channels, from `n0` on.
+struct Rows<'a, const PARTS: usize> {
+    n0: usize,
+    data: &'a [i8],
+}
+
+impl<'a, const PARTS: usize> Rows<'a, PARTS> {
+    #[inline(always)]
+    fn new<I>(job: &Job<'a, I>, group: usize) -> Self {
+        let len = CHANNELS * PARTS * job.weights.inputs;
+        Self {
+            n0: group * CHANNELS,
+            data: &job.weights.data[group * len..(group + 1) * len],
+        }
+    }
+
+    /// A part of the weights of this thread's next task, of `groups` groups as this one.
+    #[inline(always)]
+    fn ahead<I>(&self, job: &Job<'_, I>, groups: usize, part: Range<usize>, parts: usize) -> Ahead {
+        // The other threads take the tasks in between.
+        let next = job.threads * groups * self.data.len();
+        let [start, end] = [part.start, part.end].map(|part| part * self.data.len() / parts);
+        Ahead::new(self.data.as_ptr().wrapping_add(next + start), end - start)
+    }
+
+    /// What the sums of all channels start from.
+    #[inline(always)]
+    fn start<I>(&self, job: &Job<'_, I>, part: usize) -> [i32; CHANNELS] {
+        let row = |c| (self.n0 + c) * PARTS + part;
+        std::array::from_fn(|c| job.flip.correction * job.weights.sums[row(c)])
+    }
+
+    /// `part` of the rows against `tokens` tokens of the panel, from token `m` on, where a vector of them begins.
+    #[inline(always)]
+    fn block<I: Isa>(&self, job: &Job<'_, I>, part: usize, m: usize, tokens: usize) -> Block {
+        let inputs = job.weights.inputs;
+        let vectors = m / I::LANES < Split::new::<I>(job.rows).vectors;
+        Block {
+            panel: job.panel[m * inputs / 4..(m + tokens) * inputs / 4]
+                .as_ptr()
+                .cast(),
+            vector_stride: if vectors { I::LANES * inputs } else { inputs },
+            weights: self.data[part * inputs..].as_ptr(),
+            weight_stride: PARTS * inputs,
+            inner: inputs,
+            ahead: Ahead::NONE,
+            sign: Sign::Signed,
+        }
     }
 }
 
@@ -199,10 +284,12 @@ pub(super) fn block_vectors<I: Isa>(left: usize) -> usize {
     }
 }
 
+/// Finishes `count` vectors of tokens, from number `first_vector` on.
+///
 /// # Safety
 /// No other thread works on these channels.
 #[inline(always)]
-unsafe fn epilogue<I: Isa, F: Finish<PARTS>, const PARTS: usize>(
+unsafe fn squares<I: Isa, F: Finish<PARTS>, const PARTS: usize>(
     job: &Job<'_, I>,
     n0: usize,
     first_vector: usize,
@@ -213,13 +300,7 @@ unsafe fn epilogue<I: Isa, F: Finish<PARTS>, const PARTS: usize>(
     let isa = job.isa;
     let ready = finish.ready(isa);
     for c in (0..CHANNELS).step_by(I::LANES) {
-        let zero = isa.splat_f32(0.0);
-        let (mut scale, mut bias) = ([zero; PARTS], [zero; PARTS]);
-        for part in 0..PARTS {
-            let at = (n0 + c) * PARTS + part;
-            scale[part] = every::<I, PARTS>(isa, &job.weights.scale[at..]);
-            bias[part] = every::<I, PARTS>(isa, &job.weights.bias[at..]);
-        }
+        let scaling = Scaling::<I, PARTS>::new(isa, &job.weights, n0 + c);
         for v in 0..count {
             let mut squares = [[isa.splat_i32(0); MAX_LANES]; PARTS];
             for (square, sums) in squares.iter_mut().zip(sums) {
@@ -230,27 +311,48 @@ unsafe fn epilogue<I: Isa, F: Finish<PARTS>, const PARTS: usize>(
             }
             let m0 = (first_vector + v) * I::LANES;
             for (lane, m) in (m0..job.rows).take(I::LANES).enumerate() {
-                let mut y = [zero; PARTS];
-                for part in 0..PARTS {
-                    let acc = isa.to_f32(squares[part][lane]);
-                    y[part] = isa.fma(acc, scale[part], bias[part]);
+                let mut totals = [isa.splat_i32(0); PARTS];
+                for (total, square) in totals.iter_mut().zip(&squares) {
+                    *total = square[lane];
                 }
                 // SAFETY: the caller's.
-                unsafe { finish.row(isa, &ready, m, n0 + c, y) };
+                unsafe { finish.row(isa, &ready, m, n0 + c, scaling.apply(isa, totals)) };
             }
         }
     }
 }
 
-/// A vector of every `STEP`-th element.
+/// Adds up what [`Isa::along`] has left of the sums of a few tokens, and finishes them.
+///
+/// # Safety
+/// No other thread works on these channels.
 #[inline(always)]
-fn every<I: Isa, const STEP: usize>(isa: I, from: &[f32]) -> I::F32 {
-    if STEP == 1 {
-        return isa.load_f32(from);
+unsafe fn tokens_left<I: Isa, F: Finish<PARTS>, const PARTS: usize>(
+    job: &Job<'_, I>,
+    rows: &Rows<'_, PARTS>,
+    tokens: Range<usize>,
+    sums: &[Sums; PARTS],
+    finish: &F,
+) {
+    let isa = job.isa;
+    let ready = finish.ready(isa);
+    for c in (0..CHANNELS).step_by(I::LANES) {
+        let scaling = Scaling::<I, PARTS>::new(isa, &job.weights, rows.n0 + c);
+        let mut start = [isa.splat_i32(0); PARTS];
+        for (part, start) in start.iter_mut().enumerate() {
+            *start = isa.load_i32(&rows.start(job, part)[c..]);
+        }
+        for (t, m) in tokens.clone().enumerate() {
+            let mut totals = start;
+            for (total, sums) in totals.iter_mut().zip(sums) {
+                let mut channels = [isa.splat_i32(0); MAX_LANES];
+                for (lane, channel) in channels[..I::LANES].iter_mut().enumerate() {
+                    *channel = isa.load_i32(&sums.0[((c + lane) * I::VECTORS + t) * I::LANES..]);
+                }
+                *total = isa.add_i32(*total, isa.sum_lanes(&mut channels[..I::LANES]));
+            }
+            // SAFETY: the caller's.
+            unsafe { finish.row(isa, &ready, m, rows.n0 + c, scaling.apply(isa, totals)) };
+        }
     }
-    let mut lanes = [0.0; MAX_LANES];
-    for (lane, &x) in lanes[..I::LANES].iter_mut().zip(from.iter().step_by(STEP)) {
-        *lane = x;
-    }
-    isa.load_f32(&lanes)
 }

@@ -48,3 +48,13 @@ pub(super) fn interleave<I: Isa>(
         }
     }
 }
+
+/// Copies a row, every byte XORed with `mask`.
+#[inline(always)]
+pub(super) fn copy<I: Isa>(isa: I, from: &[i8], mask: u8, to: &mut [i32]) {
+    let mask = isa.splat_i32(i32::from_ne_bytes([mask; 4]));
+    let vectors = from.chunks_exact(4 * I::LANES);
+    for (from, to) in vectors.zip(to.chunks_exact_mut(I::LANES)) {
+        isa.store_i32(isa.xor_i32(isa.load_words(from), mask), to);
+    }
+}

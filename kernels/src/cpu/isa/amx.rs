@@ -173,6 +173,7 @@ impl Isa for AmxInt8 {
     #[inline(always)]
     unsafe fn block(self, block: &Block, vectors: usize, start: &[i32; CHANNELS], sums: &mut Sums) {
         debug_assert_eq!(start, &[0; CHANNELS]);
+        block.ahead.request(self);
         // SAFETY: `self` proves the instructions, and `vectorize` around all kernels configures the tiles.
         // Reads 16 rows of `inner` weights and `vectors` vectors of the panel, which the caller vouches for;
         // writes `[channel][vector][lane]` sums, which is what `Sums` holds.

@@ -2,7 +2,8 @@
 //!
 //! One shell for both; they differ in the dot product, and so in the form of panels and in tiles.
 
-use super::{Block, CHANNELS, Dot4, Flip, Isa, Sums, tile};
+use super::tile::{tile, tile_along};
+use super::{Block, CHANNELS, Dot4, Flip, Isa, Sums};
 use crate::cpu::peak::saturate;
 use half::f16;
 use std::arch::asm;
@@ -128,6 +129,7 @@ impl DotProduct for Vnni {
         unsafe {
             match vectors {
                 3 => {
+                    block.ahead.request(isa);
                     for first in (0..CHANNELS).step_by(4) {
                         tile_4x3(isa, block, first, start, sums);
                     }
@@ -318,6 +320,7 @@ impl<D: DotProduct> Dot4 for Avx2<D> {
 impl<D: DotProduct> Isa for Avx2<D> {
     const LANES: usize = 8;
     const VECTORS: usize = D::VECTORS;
+    const ALONG: usize = 5;
     const SIGNED: Flip = D::SIGNED;
     const UNSIGNED: Flip = D::UNSIGNED;
 
@@ -333,6 +336,18 @@ impl<D: DotProduct> Isa for Avx2<D> {
     unsafe fn block(self, block: &Block, vectors: usize, start: &[i32; CHANNELS], sums: &mut Sums) {
         // SAFETY: `self` proves the features; the caller vouches for the operands.
         unsafe { D::block(self, block, vectors, start, sums) };
+    }
+
+    #[inline(always)]
+    unsafe fn along(self, block: &Block, tokens: usize, sums: &mut Sums) {
+        // SAFETY: `self` proves the features; the caller vouches for the operands.
+        unsafe {
+            match tokens {
+                3 => tile_along::<_, 2, 3>(self, block, sums),
+                2 => tile_along::<_, 4, 2>(self, block, sums),
+                _ => tile_along::<_, 8, 1>(self, block, sums),
+            }
+        };
     }
 
     #[inline(always)]

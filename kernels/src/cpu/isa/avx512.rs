@@ -1,6 +1,7 @@
 //! AVX-512 with VNNI: 16 lanes, `vpdpbusd` on unsigned panel bytes.
 
-use super::{Block, CHANNELS, Dot4, Flip, Isa, Sums, tile};
+use super::tile::{tile, tile_along};
+use super::{Block, CHANNELS, Dot4, Flip, Isa, Sums};
 use crate::cpu::peak::saturate;
 use half::f16;
 use std::arch::asm;
@@ -32,6 +33,8 @@ macro_rules! simd {
 impl Isa for Avx512Vnni {
     const LANES: usize = 16;
     const VECTORS: usize = 3;
+    // Of a vector's 16 tokens, with the sums over lanes that cost most where K is small.
+    const ALONG: usize = 10;
     const SIGNED: Flip = Flip::TO_UNSIGNED;
     const UNSIGNED: Flip = Flip::NONE;
 
@@ -56,6 +59,18 @@ impl Isa for Avx512Vnni {
                 3 => tile::<_, 8, 3>(self, block, start, sums),
                 2 => tile::<_, 8, 2>(self, block, start, sums),
                 _ => tile::<_, 16, 1>(self, block, start, sums),
+            }
+        };
+    }
+
+    #[inline(always)]
+    unsafe fn along(self, block: &Block, tokens: usize, sums: &mut Sums) {
+        // SAFETY: `self` proves the features; the caller vouches for the operands.
+        unsafe {
+            match tokens {
+                3 => tile_along::<_, 8, 3>(self, block, sums),
+                2 => tile_along::<_, 8, 2>(self, block, sums),
+                _ => tile_along::<_, 16, 1>(self, block, sums),
             }
         };
     }
@@ -283,6 +298,31 @@ impl Isa for Avx512Vnni {
                 rows[4 + c] = _mm512_shuffle_i32x4::<0b10_00_10_00>(low_odd, high_odd);
                 rows[12 + c] = _mm512_shuffle_i32x4::<0b11_01_11_01>(low_odd, high_odd);
             }
+        }
+    }
+
+    #[inline(always)]
+    fn sum_lanes(self, vectors: &mut [__m512i]) -> __m512i {
+        let v: &[__m512i; 16] = (&*vectors).try_into().expect("16 vectors");
+        simd! {
+            // Halves of each lane of pairs of vectors, then quarters of pairs of pairs: a lane then has a sum of each of four.
+            let mut fours = [_mm512_setzero_si512(); 4];
+            for (four, v) in fours.iter_mut().zip(v.chunks_exact(4)) {
+                let a = _mm512_add_epi32(_mm512_unpacklo_epi32(v[0], v[1]), _mm512_unpackhi_epi32(v[0], v[1]));
+                let b = _mm512_add_epi32(_mm512_unpacklo_epi32(v[2], v[3]), _mm512_unpackhi_epi32(v[2], v[3]));
+                *four = _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+            }
+            let mut halves = [fours[0]; 2];
+            for (half, f) in halves.iter_mut().zip(fours.chunks_exact(2)) {
+                *half = _mm512_add_epi32(
+                    _mm512_shuffle_i32x4::<0b01_00_01_00>(f[0], f[1]),
+                    _mm512_shuffle_i32x4::<0b11_10_11_10>(f[0], f[1]),
+                );
+            }
+            _mm512_add_epi32(
+                _mm512_shuffle_i32x4::<0b10_00_10_00>(halves[0], halves[1]),
+                _mm512_shuffle_i32x4::<0b11_01_11_01>(halves[0], halves[1]),
+            )
         }
     }
 }

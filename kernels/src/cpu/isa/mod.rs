@@ -14,6 +14,7 @@ pub(super) mod avx512;
 #[cfg(target_arch = "aarch64")]
 pub(super) mod neon;
 pub(super) mod portable;
+mod tile;
 
 use half::f16;
 
@@ -69,12 +70,13 @@ impl Flip {
     };
 }
 
-/// Operands of [`Isa::block`]: [`CHANNELS`] weight rows against vectors of tokens.
+/// Operands of [`Isa::block`], [`CHANNELS`] weight rows against vectors of tokens, and of [`Isa::along`], against single
+/// tokens.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Block {
-    /// `[vector][K / 4][lane][4]` bytes: the panel's first vector of this block.
+    /// `[vector][K / 4][lane][4]` bytes: the panel's first vector of this block; or the first token's K bytes.
     pub(super) panel: *const u8,
-    /// Bytes from one vector of the panel to the next: `K * LANES`.
+    /// Bytes from one vector of the panel to the next, `K * LANES`; or from one token to the next.
     pub(super) vector_stride: usize,
     /// First of [`CHANNELS`] rows of K bytes.
     pub(super) weights: *const i8,
@@ -82,9 +84,42 @@ pub(super) struct Block {
     pub(super) weight_stride: usize,
     /// K, a multiple of `INNER_STEP`.
     pub(super) inner: usize,
+    /// Memory to ask for while the block computes.
+    pub(super) ahead: Ahead,
     /// What the panel's bytes stand for; asked by sets that have an instruction for each sign.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
     pub(super) sign: Sign,
+}
+
+/// Memory that is needed soon. A core waits for no more than some tens of cache lines at once, so that asking for all of
+/// them in one go would hold up whatever comes next.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ahead {
+    start: *const i8,
+    lines: usize,
+}
+
+impl Ahead {
+    pub(super) const NONE: Self = Self {
+        start: std::ptr::null(),
+        lines: 0,
+    };
+
+    /// `bytes` from `start` on, which need not be readable.
+    pub(super) const fn new(start: *const i8, bytes: usize) -> Self {
+        Self {
+            start,
+            lines: bytes.div_ceil(64),
+        }
+    }
+
+    /// Asks for all of it.
+    #[inline(always)]
+    pub(super) fn request<I: Isa>(self, isa: I) {
+        for line in 0..self.lines {
+            isa.prefetch(self.start.wrapping_add(64 * line));
+        }
+    }
 }
 
 /// One instruction set. All methods are single instructions or short fixed sequences of them.
@@ -97,6 +132,8 @@ pub(super) trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     const VECTORS: usize;
     /// What `Block::inner` is a multiple of; divides 64.
     const INNER_STEP: usize = 16;
+    /// Up to so many tokens, too few for a vector of them, [`Isa::along`] is faster than [`Isa::block`].
+    const ALONG: usize = 0;
     /// How panels of signed values are stored.
     const SIGNED: Flip;
     /// How panels of unsigned values are stored.
@@ -115,6 +152,16 @@ pub(super) trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// All of the panel's and the weights' bytes that `block` describes must be readable, and `vectors`
     /// in 1..=`VECTORS`.
     unsafe fn block(self, block: &Block, vectors: usize, start: &[i32; CHANNELS], sums: &mut Sums);
+
+    /// Computes [`CHANNELS`] by `tokens` sums with K along the lanes: what is left of each, `[channel][token]` in
+    /// `sums`, is to be summed over its lanes.
+    ///
+    /// # Safety
+    /// All of the tokens' and the weights' bytes that `block` describes must be readable, `inner` a multiple of
+    /// `4 * LANES`, and `tokens` in 1..=`VECTORS`.
+    unsafe fn along(self, _block: &Block, _tokens: usize, _sums: &mut Sums) {
+        unreachable!("a set whose ALONG is 0")
+    }
 
     /// Keeps the multipliers busy, from registers alone; returns how many products that was, in proportion
     /// to `steps`.
@@ -170,9 +217,20 @@ pub(super) trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
 
     /// Transposes a square of `LANES` vectors.
     fn transpose(self, rows: &mut [Self::I32]);
+
+    /// The sum over the lanes of each of `LANES` vectors.
+    #[inline(always)]
+    fn sum_lanes(self, vectors: &mut [Self::I32]) -> Self::I32 {
+        self.transpose(vectors);
+        let mut sum = self.splat_i32(0);
+        for &vector in &*vectors {
+            sum = self.add_i32(sum, vector);
+        }
+        sum
+    }
 }
 
-/// A set with a four-byte dot product, for those whose [`Isa::block`] is [`tile`].
+/// A set with a four-byte dot product, for those whose [`Isa::block`] is [`tile::tile`].
 ///
 /// Exact for weights in [-127, 127], which is all that packs, keys and values hold; panel bytes may be
 /// anything.
@@ -194,53 +252,4 @@ pub(super) trait Dot4: Isa {
     fn dot4(self, sum: Self::I32, bytes: Self::Bytes, weights: Self::I32) -> Self::I32;
     /// Returns `bytes`, in the registers they are in; the compiler no longer knows what they are.
     fn opaque(self, bytes: Self::Bytes) -> Self::Bytes;
-}
-
-/// The register-tiled inner loop of [`Isa::block`] for sets that have a four-byte dot product.
-///
-/// `ROWS` weight rows by `VECTORS` vectors of tokens stay in registers; a step of 4 along K loads
-/// `VECTORS` panel vectors, and repeats `ROWS` words of weights straight from the pack.
-///
-/// # Safety
-/// As [`Isa::block`], with `VECTORS` for `vectors`; `ROWS` divides [`CHANNELS`].
-#[inline(always)]
-pub(super) unsafe fn tile<I: Dot4, const ROWS: usize, const VECTORS: usize>(
-    isa: I,
-    block: &Block,
-    start: &[i32; CHANNELS],
-    sums: &mut Sums,
-) {
-    const { assert!(CHANNELS.is_multiple_of(ROWS) && VECTORS <= MAX_VECTORS) };
-    for first in (0..CHANNELS).step_by(ROWS) {
-        let mut acc = [[isa.splat_i32(0); VECTORS]; ROWS];
-        for (acc, &start) in acc.iter_mut().zip(&start[first..]) {
-            *acc = [isa.splat_i32(start); VECTORS];
-        }
-        // SAFETY: the caller vouches for rows `first..first + ROWS` of the weights and `VECTORS` vectors
-        // of the panel; `k` stays below `inner`.
-        unsafe {
-            let weights = block.weights.add(first * block.weight_stride);
-            for k in (0..block.inner).step_by(4) {
-                let mut bytes = [isa.load_bytes(block.panel.add(k * I::LANES)); VECTORS];
-                for (v, bytes) in bytes.iter_mut().enumerate().skip(1) {
-                    *bytes =
-                        isa.load_bytes(block.panel.add(v * block.vector_stride + k * I::LANES));
-                }
-                for (row, acc) in acc.iter_mut().enumerate() {
-                    let w = isa.splat_bytes(weights.add(row * block.weight_stride + k));
-                    for (acc, &bytes) in acc.iter_mut().zip(&bytes) {
-                        *acc = isa.dot4(*acc, bytes, w);
-                    }
-                }
-            }
-        }
-        for (row, acc) in acc.iter().enumerate() {
-            for (v, &acc) in acc.iter().enumerate() {
-                isa.store_i32(
-                    acc,
-                    &mut sums.0[((first + row) * I::VECTORS + v) * I::LANES..],
-                );
-            }
-        }
-    }
 }

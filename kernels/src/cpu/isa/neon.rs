@@ -7,7 +7,8 @@
 //! `fmaxnm` and `fminnm` give the number if one operand is a quiet NaN, so a NaN in the first place gives
 //! the second, as [`Isa`] asks; arithmetic makes only quiet ones.
 
-use super::{Block, CHANNELS, Dot4, Flip, Isa, Sums, tile};
+use super::tile::tile;
+use super::{Block, CHANNELS, Dot4, Flip, Isa, Sums};
 use crate::cpu::peak::saturate;
 use half::f16;
 use std::arch::aarch64::*;
@@ -131,6 +132,7 @@ impl DotProduct for Sdot {
         start: &[i32; CHANNELS],
         sums: &mut Sums,
     ) {
+        block.ahead.request(isa);
         for first in (0..CHANNELS).step_by(ROWS) {
             let mut acc = [[isa.splat_i32(0); COUNT]; ROWS];
             for (acc, &start) in acc.iter_mut().zip(&start[first..]) {

@@ -1,7 +1,8 @@
 //! Plain Rust, four lanes: for processors with none of the other sets, and to show that kernels do not
 //! depend on a vector width.
 
-use super::{Block, CHANNELS, Dot4, Flip, Isa, Sums, tile};
+use super::tile::{tile, tile_along};
+use super::{Block, CHANNELS, Dot4, Flip, Isa, Sums};
 use crate::cpu::peak::saturate;
 use half::f16;
 
@@ -30,6 +31,7 @@ fn zip<A: Copy, B: Copy, C>(a: [A; LANES], b: [B; LANES], f: impl Fn(A, B) -> C)
 impl Isa for Portable {
     const LANES: usize = LANES;
     const VECTORS: usize = 1;
+    const ALONG: usize = 2;
     const SIGNED: Flip = Flip::NONE;
     const UNSIGNED: Flip = Flip::TO_SIGNED;
 
@@ -45,6 +47,12 @@ impl Isa for Portable {
     unsafe fn block(self, block: &Block, _: usize, start: &[i32; CHANNELS], sums: &mut Sums) {
         // SAFETY: forwarded from the caller; `VECTORS` is 1.
         unsafe { tile::<_, 4, 1>(self, block, start, sums) }
+    }
+
+    #[inline(always)]
+    unsafe fn along(self, block: &Block, _: usize, sums: &mut Sums) {
+        // SAFETY: as above.
+        unsafe { tile_along::<_, 4, 1>(self, block, sums) }
     }
 
     #[inline(always)]
