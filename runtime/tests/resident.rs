@@ -3,6 +3,7 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 use mergevit_runtime::{Engine, ModelConfig, testing};
+use std::path::Path;
 
 /// A field of `/proc/self/status` in bytes.
 fn status(field: &str) -> u64 {
@@ -40,4 +41,15 @@ fn vit_base_takes_its_pack_and_24_megabytes() {
     // What is not mapped from files: the arena, scratch space, row sums, and this test's own.
     let private = status("RssAnon:");
     assert!(private < 24_000_000, "{private} bytes of private memory");
+
+    let maps = std::fs::read_to_string("/proc/self/smaps").expect("Linux has it");
+    let mut of_pack = maps
+        .lines()
+        .skip_while(|line| !line.ends_with("vit-base.mvit"));
+    let flags = of_pack.find(|line| line.starts_with("VmFlags:"));
+    // A kernel without such pages refuses the wish, and then has no such file.
+    if Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+        let flags = flags.expect("the pack is mapped");
+        assert!(flags.contains(" hg"), "no huge pages asked for: {flags}");
+    }
 }

@@ -7,14 +7,19 @@ pub(crate) struct Resident {
     pub(crate) total: u64,
     /// The part that no file backs (`RssAnon`): heap and stacks.
     pub(crate) anonymous: u64,
+    /// The part of mapped files that is in pages of 2 MiB (`FilePmdMapped`).
+    pub(crate) huge: u64,
 }
 
 /// This process's resident memory; `None` if `/proc` does not say.
 pub(crate) fn resident() -> Option<Resident> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    // Linux tells it since 5.4.
+    let maps = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
     Some(Resident {
         total: field(&status, "VmRSS")?,
         anonymous: field(&status, "RssAnon")?,
+        huge: field(&maps, "FilePmdMapped").unwrap_or_default(),
     })
 }
 

@@ -69,17 +69,33 @@ pub(super) fn map(path: &Path) -> Result<Bytes, Defect> {
             found: metadata.len() as usize,
         });
     }
-    let mut options = MmapOptions::new();
-    // All of it is about to be read for its checksums: one call instead of a page fault every 64 KiB.
-    options.populate();
     // SAFETY: the map is read-only and private, and all types viewed in it (u8, i8, f32) have no invalid
     // bit patterns. What is left is another process changing the file: writing to it changes weights under
     // the engine, truncating it raises SIGBUS. No operating system interface prevents either; `Pack::open`
     // documents that packs are replaced by renaming, which `PackWriter` does, and never written in place.
-    let map = unsafe { options.map(&file) }.map_err(io("map"))?;
+    let map = unsafe { MmapOptions::new().map(&file) }.map_err(io("map"))?;
+    fill(&map);
     Ok(Bytes::Map(Mapped {
         _listed: Listed::new(path, map.as_ptr_range()),
         map,
         origin: Origin::new(file, &metadata).map_err(io("read"))?,
     }))
 }
+
+/// Gets all of the file into memory, in pages of 2 MiB where the kernel and the file system have such: every weight is
+/// read for each frame, and a processor's table of pages has no room for as many of 4 KiB.
+///
+/// These are wishes: without them a page comes when it is first read. File systems with large folios grant the first
+/// (ext4 since Linux 6.16), unless the file is in memory already, in small pages; Linux before 5.14 has no second.
+#[cfg(target_os = "linux")]
+fn fill(map: &Mmap) {
+    use memmap2::Advice;
+    for advice in [Advice::HugePage, Advice::PopulateRead] {
+        if let Err(error) = map.advise(advice) {
+            log::debug!("{advice:?} for a pack: {error}");
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn fill(_: &Mmap) {}

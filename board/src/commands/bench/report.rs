@@ -44,6 +44,7 @@ pub(super) struct Report {
     arena_bytes: usize,
     resident_bytes: u64,
     resident_anonymous_bytes: u64,
+    resident_huge_bytes: u64,
     check: Check,
     #[serde(skip_serializing_if = "Option::is_none")]
     cascade: Option<CascadeReport>,
@@ -105,6 +106,7 @@ impl Report {
             arena_bytes: engine.arena_bytes(),
             resident_bytes: resident.total,
             resident_anonymous_bytes: resident.anonymous,
+            resident_huge_bytes: resident.huge,
             check: measured.check,
             cascade: measured.cascade,
             profile: measured.profile,
@@ -159,9 +161,10 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "memory      {} resident ({} not backed by the file), pack {}, arena {}",
+            "memory      {} resident ({} not backed by the file, {} in huge pages), pack {}, arena {}",
             output::bytes(self.resident_bytes),
             output::bytes(self.resident_anonymous_bytes),
+            output::bytes(self.resident_huge_bytes),
             output::bytes(self.pack_bytes as u64),
             output::bytes(self.arena_bytes as u64)
         )
