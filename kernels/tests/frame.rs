@@ -215,7 +215,7 @@ fn refuses_an_output_of_another_length() {
     );
 }
 
-/// A camera at 1080p costs well under 2 MB.
+/// A camera at 1080p costs well under 1 MB, whatever the vectors' width.
 #[test]
 fn holds_little_memory() {
     for unit in units() {
@@ -226,7 +226,7 @@ fn holds_little_memory() {
         )
         .unwrap();
         let preprocessor = Preprocessor::with_unit(geometry, 1920, 1080, unit);
-        assert!(preprocessor.heap_bytes() < 256 << 10);
+        assert!(preprocessor.heap_bytes() < 384 << 10, "{unit:?}");
     }
 }
 

@@ -87,7 +87,8 @@ impl Backend<Preprocess> for Judge {
 }
 
 /// Every vector unit, best first, and the name of its backend.
-pub(crate) const UNITS: [(VectorUnit, &str); 4] = [
+pub(crate) const UNITS: [(VectorUnit, &str); 5] = [
+    (VectorUnit::Avx512Vnni, "cpu/avx512-vnni"),
     (VectorUnit::Avx2, "cpu/avx2"),
     (VectorUnit::Sse2, "cpu/sse2"),
     (VectorUnit::Neon, "cpu/neon"),

@@ -29,6 +29,7 @@ mod preprocess;
 pub mod reference;
 mod rows;
 mod simd;
+mod strip;
 mod table;
 mod vector;
 mod vector_unit;

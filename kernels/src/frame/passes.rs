@@ -3,24 +3,24 @@
 //! No closure may hold a vector operation: it would be compiled without the instructions that its caller enables,
 //! and every operation in it become a call.
 
-use super::rows::unpack;
+use super::strip::Strip;
 use super::table::{Row, Table};
-use super::vector::Vector;
+use super::vector::{Pair, Vector};
 use super::view::Frame;
 
 /// Rows of the ring are padded to a multiple of this many elements: four of the widest vectors.
-pub(super) const BLOCK: usize = 32;
+pub(super) const BLOCK: usize = 64;
 
 /// Everything that one frame's passes read and overwrite.
 pub(super) struct Passes<'a> {
     /// Tables of the crop's columns and rows.
     pub(super) columns: &'a Table,
     pub(super) rows: &'a Table,
-    /// Unpacked source row: three planes of `plane_len` samples, of which grey uses the first.
-    pub(super) planes: &'a mut [i16],
-    pub(super) plane_len: usize,
-    /// Horizontally resampled rows, two source rows interleaved: (`ring_pairs`, `ring_len`, 2).
+    pub(super) strip: Strip<'a>,
+    /// Horizontally resampled rows, two source rows together: (`ring_pairs`, `ring_len`, 2), each four elements in the
+    /// order of [`Vector::load`].
     pub(super) ring: &'a mut [i16],
+    /// A multiple of a strip's pairs of rows, so that no strip is split by the ring's end.
     pub(super) ring_pairs: usize,
     /// Elements of a resampled row, a multiple of [`BLOCK`]: columns × channels, padded.
     pub(super) ring_len: usize,
@@ -39,74 +39,72 @@ pub(super) struct Output<'a> {
 impl Passes<'_> {
     #[inline(always)]
     pub(super) fn run<V: Vector>(&mut self, frame: &Frame<'_>, output: &mut Output<'_>) {
-        let (mut next, _) = self.rows.extent();
+        if self.channels == 1 {
+            self.resample::<V, 1>(frame, output);
+        } else {
+            self.resample::<V, 3>(frame, output);
+        }
+    }
+
+    #[inline(always)]
+    fn resample<V: Vector, const CHANNELS: usize>(
+        &mut self,
+        frame: &Frame<'_>,
+        output: &mut Output<'_>,
+    ) {
+        let (first, end) = self.rows.extent();
+        let mut next = first;
         for y in 0..self.rows.len() {
             let window = self.rows.row(y);
-            next = next.max(window.start);
             while next < window.end {
-                self.horizontal::<V>(frame, next);
-                next += 1;
+                let strip_end = end.min(next + V::LANES);
+                self.strip.fill::<V, CHANNELS>(frame, next, strip_end);
+                self.horizontal::<V, CHANNELS>((next - first) / 2 % self.ring_pairs);
+                next += V::LANES;
             }
             let columns = self.columns.len();
             let row = &mut output.data[y * output.stride..][..3 * columns];
-            self.vertical_row::<V>(window, row);
+            let pair = (window.start - first) / 2 % self.ring_pairs;
+            self.vertical_row::<V, CHANNELS>(window, pair, row);
         }
     }
 
-    /// Unpacks source row `y` and resamples it into its place in the ring.
+    /// Resamples the strip into the ring's rows from pair `pair` on.
     #[inline(always)]
-    fn horizontal<V: Vector>(&mut self, frame: &Frame<'_>, y: usize) {
-        let (first, last) = self.columns.extent();
-        let first = first / 2 * 2;
-        let (r, rest) = self.planes.split_at_mut(self.plane_len);
-        let (g, b) = rest.split_at_mut(self.plane_len);
-        unpack(frame, y, first, last - first, [r, g, b]);
-
-        let at = y / 2 % self.ring_pairs * self.ring_len * 2;
-        let (pairs, _) = self.ring[at..][..2 * self.ring_len].as_chunks_mut::<2>();
-        let parity = y % 2;
-        if self.channels == 3 {
-            let (pixels, _) = pairs.as_chunks_mut::<3>();
-            for (x, pixel) in pixels[..self.columns.len()].iter_mut().enumerate() {
-                let window = self.columns.row(x);
-                let start = window.start - first;
-                let sums = V::finish_sums([
-                    dot(&r[start..], window),
-                    dot(&g[start..], window),
-                    dot(&b[start..], window),
-                    V::zero(),
-                ]);
-                for (pair, sum) in pixel.iter_mut().zip(sums) {
-                    pair[parity] = i16::from(sum);
-                }
+    fn horizontal<V: Vector, const CHANNELS: usize>(&mut self, pair: usize) {
+        let ring = &mut self.ring[2 * pair * self.ring_len..];
+        let columns = self.columns.len();
+        // Four columns are a whole number of fours of elements.
+        for (i, x) in (0..columns).step_by(4).enumerate() {
+            let mut sums = [[V::zero().round(); CHANNELS]; 4];
+            for (j, sums) in sums.iter_mut().enumerate() {
+                // The padding of the ring repeats the last column.
+                let window = self.columns.row((x + j).min(columns - 1));
+                *sums = weigh_columns::<V, CHANNELS>(&self.strip, window);
             }
-        } else {
-            let (groups, _) = pairs.as_chunks_mut::<4>();
-            for (i, group) in groups.iter_mut().enumerate() {
-                let mut sums = [V::zero(); 4];
-                for (j, sum) in sums.iter_mut().enumerate() {
-                    // The padding of the ring repeats the last column.
-                    let window = self.columns.row((4 * i + j).min(self.columns.len() - 1));
-                    *sum = dot(&r[window.start - first..], window);
-                }
-                let sums = V::finish_sums(sums);
-                for (pair, sum) in group.iter_mut().zip(sums) {
-                    pair[parity] = i16::from(sum);
-                }
+            let (fours, _) = sums.as_flattened().as_chunks::<4>();
+            for (j, four) in fours.iter().enumerate() {
+                let at = 8 * (CHANNELS * i + j);
+                V::store_pairs(*four, &mut ring[at..], 2 * self.ring_len);
             }
         }
     }
 
-    /// The output row whose window is `window`: (columns, 3).
+    /// The output row whose window is `window` and starts at pair `pair` of the ring: (columns, 3).
     #[inline(always)]
-    fn vertical_row<V: Vector>(&self, window: Row<'_>, row: &mut [u8]) {
-        let elements = row.len() / 3 * self.channels;
+    fn vertical_row<V: Vector, const CHANNELS: usize>(
+        &self,
+        window: Row<'_>,
+        pair: usize,
+        row: &mut [u8],
+    ) {
+        let elements = row.len() / 3 * CHANNELS;
         let mut block = [0; BLOCK];
         let block = &mut block[..4 * V::LANES];
         let mut at = 0;
         while at < elements {
-            V::finish_lanes(self.vertical(window, at), block);
-            if self.channels == 3 {
+            V::store_bytes(self.weigh_rows::<V>(window, pair, at), block);
+            if CHANNELS == 3 {
                 let out = &mut row[at..];
                 let count = out.len().min(block.len());
                 out[..count].copy_from_slice(&block[..count]);
@@ -120,49 +118,57 @@ impl Passes<'_> {
         }
     }
 
-    /// The sums of elements `at..at + 4 V::LANES` of an output row.
+    /// Elements `at..at + 4 V::LANES` of an output row whose window starts at pair `pair` of the ring.
     #[inline(always)]
-    fn vertical<V: Vector>(&self, window: Row<'_>, at: usize) -> [V; 4] {
-        let mut low_sums = [V::zero(); 4];
-        let mut high_sums = [V::zero(); 4];
-        let (low, _) = window.low.as_chunks::<2>();
-        let (high, _) = window.high.as_chunks::<2>();
-        let mut pair = window.start / 2 % self.ring_pairs;
-        for (low, high) in low.iter().zip(high) {
+    fn weigh_rows<V: Vector>(
+        &self,
+        window: Row<'_>,
+        mut pair: usize,
+        at: usize,
+    ) -> [V::Rounded; 4] {
+        let mut sums = [V::zero(); 4];
+        for coefficients in window.coefficients {
             let samples = &self.ring[2 * (pair * self.ring_len + at)..][..8 * V::LANES];
-            let (low, high) = (V::splat(*low), V::splat(*high));
-            for i in 0..4 {
-                let samples = V::load(&samples[2 * V::LANES * i..]);
-                low_sums[i] = low_sums[i].multiply_add(samples, low);
-                high_sums[i] = high_sums[i].multiply_add(samples, high);
-            }
+            add_products(&mut sums, samples, coefficients);
             pair += 1;
             if pair == self.ring_pairs {
                 pair = 0;
             }
         }
-        let mut sums = [V::zero(); 4];
-        for i in 0..4 {
-            sums[i] = V::join(low_sums[i], high_sums[i]);
-        }
-        sums
+        round(sums)
     }
 }
 
-/// Lane sums of one window that starts at the first of `samples`.
+/// For every row of the strip, one window of its columns weighed: a result a channel.
 #[inline(always)]
-fn dot<V: Vector>(samples: &[i16], window: Row<'_>) -> V {
-    let taps = 2 * V::LANES;
-    let samples = &samples[..window.low.len()];
-    let (mut low_sum, mut high_sum) = (V::zero(), V::zero());
-    let coefficients = window
-        .low
-        .chunks_exact(taps)
-        .zip(window.high.chunks_exact(taps));
-    for (samples, (low, high)) in samples.chunks_exact(taps).zip(coefficients) {
-        let samples = V::load(samples);
-        low_sum = low_sum.multiply_add(samples, V::load(low));
-        high_sum = high_sum.multiply_add(samples, V::load(high));
+fn weigh_columns<V: Vector, const CHANNELS: usize>(
+    strip: &Strip<'_>,
+    window: Row<'_>,
+) -> [V::Rounded; CHANNELS] {
+    let step = 2 * V::LANES * CHANNELS;
+    let first = (window.start - strip.columns.0) / 2;
+    let samples = &strip.lanes[first * step..][..window.coefficients.len() * step];
+    let mut sums = [V::zero(); CHANNELS];
+    for (samples, coefficients) in samples.chunks_exact(step).zip(window.coefficients) {
+        add_products(&mut sums, samples, coefficients);
     }
-    V::join(low_sum, high_sum)
+    round(sums)
+}
+
+/// Adds the products of as many vectors of samples as there are sums.
+#[inline(always)]
+fn add_products<V: Vector>(sums: &mut [V], samples: &[i16], coefficients: &Pair) {
+    let weights = V::weights(coefficients);
+    for (sum, samples) in sums.iter_mut().zip(samples.chunks_exact(2 * V::LANES)) {
+        *sum = sum.multiply_add(V::load(samples), weights);
+    }
+}
+
+#[inline(always)]
+fn round<V: Vector, const COUNT: usize>(sums: [V; COUNT]) -> [V::Rounded; COUNT] {
+    let mut rounded = [V::zero().round(); COUNT];
+    for (rounded, sum) in rounded.iter_mut().zip(sums) {
+        *rounded = sum.round();
+    }
+    rounded
 }

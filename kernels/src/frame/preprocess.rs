@@ -1,5 +1,5 @@
-//! The fast version: each needed source row is unpacked once, resampled horizontally once, and kept in a ring
-//! only as long as an output row reads it.
+//! The fast version: strips of the source rows and columns that the crop needs are unpacked once, resampled
+//! horizontally once, and kept in a ring only as long as an output row reads them.
 
 use thiserror::Error;
 
@@ -9,7 +9,8 @@ use super::layout::MAX_SIDE;
 use super::passes::{BLOCK, Output, Passes};
 use super::rows::channels;
 use super::simd;
-use super::table::{MAX_TAP_BLOCK, Table, reserve_to};
+use super::strip::{Strip, lanes_len, tile_len};
+use super::table::{Table, reserve_to};
 use super::vector_unit::VectorUnit;
 use super::view::Frame;
 
@@ -25,7 +26,7 @@ pub struct OutputLengthError {
 
 /// Turns camera frames into network input.
 ///
-/// It holds coefficient tables for the last frame size, one unpacked row and a ring of resampled rows. Frames up
+/// It holds coefficient tables for the last frame size, a strip of unpacked rows and a ring of resampled ones. Frames up
 /// to the reserved size never allocate, whatever their format and however often their size changes.
 #[derive(Debug)]
 pub struct Preprocessor {
@@ -36,7 +37,8 @@ pub struct Preprocessor {
     size: Option<(usize, usize)>,
     columns: Table,
     rows: Table,
-    planes: Vec<i16>,
+    tile: Vec<i16>,
+    lanes: Vec<i16>,
     ring: Vec<i16>,
 }
 
@@ -68,7 +70,8 @@ impl Preprocessor {
             size: None,
             columns: Table::default(),
             rows: Table::default(),
-            planes: Vec::new(),
+            tile: Vec::new(),
+            lanes: Vec::new(),
             ring: Vec::new(),
         };
         preprocessor.reserve(max_width, max_height);
@@ -87,9 +90,11 @@ impl Preprocessor {
         let (crop_width, crop_height) = (self.geometry.crop_width(), self.geometry.crop_height());
         self.columns.reserve(radius, width, crop_width);
         self.rows.reserve(radius, height, crop_height);
-        reserve_to(&mut self.planes, 3 * plane_len(width));
+        let rows = self.unit.lanes();
+        reserve_to(&mut self.tile, tile_len(rows));
+        reserve_to(&mut self.lanes, lanes_len(width, rows));
         // Two more than a window's rows: its start is rounded down to even, its end up.
-        let pairs = ring_pairs(self.geometry.max_row_taps(width, height) + 2);
+        let pairs = ring_pairs(self.geometry.max_row_taps(width, height) / 2 + 1, rows);
         reserve_to(&mut self.ring, 2 * pairs * ring_len(crop_width, 3));
     }
 
@@ -102,7 +107,7 @@ impl Preprocessor {
     /// Heap bytes held.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        let buffers = 2 * (self.planes.capacity() + self.ring.capacity());
+        let buffers = 2 * (self.tile.capacity() + self.lanes.capacity() + self.ring.capacity());
         self.columns.bytes() + self.rows.bytes() + buffers
     }
 
@@ -135,14 +140,16 @@ impl Preprocessor {
             out.fill(0);
         }
         let channels = channels(frame.format());
-        let plane_len = plane_len(frame.width());
         let mut passes = Passes {
             columns: &self.columns,
             rows: &self.rows,
-            planes: &mut self.planes[..3 * plane_len],
-            plane_len,
+            strip: Strip {
+                tile: &mut self.tile,
+                lanes: &mut self.lanes,
+                columns: self.columns.extent(),
+            },
             ring: &mut self.ring,
-            ring_pairs: ring_pairs(self.rows.taps()),
+            ring_pairs: ring_pairs(self.rows.pairs(), self.unit.lanes()),
             ring_len: ring_len(columns.count, channels),
             channels,
         };
@@ -165,29 +172,26 @@ impl Preprocessor {
         let columns = Span::center(resized.0, self.geometry.crop_width());
         let rows = Span::center(resized.1, self.geometry.crop_height());
         let axis = Axis::new(interpolation, width, resized.0);
-        let block = self.unit.tap_block();
-        self.columns.build(&axis, columns, 1, block);
+        self.columns.build(&axis, columns);
         let axis = Axis::new(interpolation, height, resized.1);
-        self.rows.build(&axis, rows, 2, 2);
+        self.rows.build(&axis, rows);
         // Zeros or an earlier frame's samples beyond a window's end are multiplied by zero coefficients.
-        self.planes.resize(3 * plane_len(width), 0);
-        let ring = 2 * ring_pairs(self.rows.taps()) * ring_len(columns.count, 3);
+        let strip = self.unit.lanes();
+        self.tile.resize(tile_len(strip), 0);
+        self.lanes.resize(lanes_len(width, strip), 0);
+        let ring = 2 * ring_pairs(self.rows.pairs(), strip) * ring_len(columns.count, 3);
         self.ring.resize(ring, 0);
     }
 }
 
-/// Samples of a plane that holds a row of `width` pixels: as many as padded windows reach. It also holds the
-/// second pixel of an odd last chroma pair.
-const fn plane_len(width: usize) -> usize {
-    width.next_multiple_of(MAX_TAP_BLOCK)
+/// Pairs of rows that a ring needs for windows of `window` pairs that end anywhere in a strip of `rows` rows: whole
+/// strips, so that none of them is split by the ring's end.
+const fn ring_pairs(window: usize, rows: usize) -> usize {
+    let strip = rows / 2;
+    (window + strip - 1).next_multiple_of(strip)
 }
 
-/// Pairs of rows that a ring needs for windows of `taps` rows that start anywhere in a pair.
-const fn ring_pairs(taps: usize) -> usize {
-    taps.div_ceil(2) + 1
-}
-
-/// Elements of a ring row.
+/// Elements of a ring row: the horizontal pass writes fours of columns, the vertical one reads whole blocks.
 const fn ring_len(columns: usize, channels: usize) -> usize {
-    (columns * channels).next_multiple_of(BLOCK)
+    (columns.next_multiple_of(4) * channels).next_multiple_of(BLOCK)
 }

@@ -1,11 +1,13 @@
 //! The choice among the vector units that a machine has.
 //!
-//! SSE2 and NEON belong to every x86-64 and AArch64 processor; AVX2 is asked for at run time.
+//! SSE2 and NEON belong to every x86-64 and AArch64 processor; AVX2 and AVX-512 are asked for at run time.
 
 /// A vector unit that a [`Preprocessor`](crate::frame::Preprocessor) can use. All give the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum VectorUnit {
+    /// AVX-512 F and BW with VNNI, of x86-64.
+    Avx512Vnni,
     /// AVX2 of x86-64.
     Avx2,
     /// SSE2, the baseline of x86-64.
@@ -18,12 +20,24 @@ pub enum VectorUnit {
 
 impl VectorUnit {
     /// Every vector unit, best first.
-    pub const ALL: [Self; 4] = [Self::Avx2, Self::Sse2, Self::Neon, Self::Portable];
+    pub const ALL: [Self; 5] = [
+        Self::Avx512Vnni,
+        Self::Avx2,
+        Self::Sse2,
+        Self::Neon,
+        Self::Portable,
+    ];
 
     /// Whether this machine has it.
     #[must_use]
     pub fn is_available(self) -> bool {
         match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => {
+                std::is_x86_feature_detected!("avx512f")
+                    && std::is_x86_feature_detected!("avx512bw")
+                    && std::is_x86_feature_detected!("avx512vnni")
+            }
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => std::is_x86_feature_detected!("avx2"),
             #[cfg(target_arch = "x86_64")]
@@ -42,11 +56,12 @@ impl VectorUnit {
         found.next().unwrap_or(Self::Portable)
     }
 
-    /// Taps that one vector holds: horizontal windows are padded to a multiple of it.
-    pub(super) const fn tap_block(self) -> usize {
+    /// Sums of 32 bits that one vector holds: as many source rows are resampled together.
+    pub(super) const fn lanes(self) -> usize {
         match self {
-            Self::Avx2 => 16,
-            Self::Sse2 | Self::Neon | Self::Portable => 8,
+            Self::Avx512Vnni => 16,
+            Self::Avx2 => 8,
+            Self::Sse2 | Self::Neon | Self::Portable => 4,
         }
     }
 }
