@@ -1,28 +1,18 @@
-"""mergevit as an engine that answers requests for timed inferences. Needs the standard library only."""
+"""Engines in processes of their own that answer requests for timed inferences. Needs the standard library only."""
 
 import subprocess
 
 
-class Mergevit:
-    """`mergevit bench --serve`: a line with a count in, a line with that many latencies out.
+class Served:
+    """A program that answers a line with a count with a line of that many latencies in microseconds.
 
     Its threads sleep between lines, so it takes no time from the engine that is being timed.
     """
 
-    def __init__(
-        self, program, pack, schedule, threads=None, backend=None, batch=1, check=True, tune=False, flags=(), name=None
-    ):
-        self.name = name or f"mergevit {schedule}"
-        self.logits = None
-        command = [program, "bench", "--model", pack, "--schedule", schedule, "--batch", batch, "--serve"]
-        command += ["--threads", threads] if threads else []
-        command += ["--backend", backend] if backend else []
-        command += [] if check else ["--no-check"]
-        command += ["--tune"] if tune else []
-        command += flags
+    def __init__(self, name, command):
+        self.name = name
         self.command = [str(part) for part in command]
         self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.time(1)
 
     def time(self, count):
         """Latencies of `count` inferences in microseconds."""
@@ -43,3 +33,20 @@ class Mergevit:
             self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             self.process.kill()
+
+
+class Mergevit(Served):
+    """`mergevit bench --serve`."""
+
+    def __init__(
+        self, program, pack, schedule, threads=None, backend=None, batch=1, check=True, tune=False, flags=(), name=None
+    ):
+        self.logits = None
+        command = [program, "bench", "--model", pack, "--schedule", schedule, "--batch", batch, "--serve"]
+        command += ["--threads", threads] if threads else []
+        command += ["--backend", backend] if backend else []
+        command += [] if check else ["--no-check"]
+        command += ["--tune"] if tune else []
+        command += flags
+        super().__init__(name or f"mergevit {schedule}", command)
+        self.time(1)
