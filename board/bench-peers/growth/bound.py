@@ -10,7 +10,7 @@ LINEAR = ("embed", "qkv", "projection", "fc1", "fc2", "head")
 def profile(program, pack, point, schedule, seconds):
     """The result record of `bench --profile` at `point`."""
     command = [program, "bench", "--model", pack, "--schedule", schedule, "--batch", point.batch]
-    command += ["--threads", point.threads, "--seconds", seconds, "--no-check", "--profile", "--json"]
+    command += ["--threads", point.threads, "--seconds", seconds, "--no-check", "--profile", "--json", "--quiet"]
     run = subprocess.run([str(part) for part in command], check=True, stdout=subprocess.PIPE, text=True)
     records = [json.loads(line) for line in run.stdout.splitlines()]
     return next(record for record in records if record["event"] == "bench")

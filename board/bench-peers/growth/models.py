@@ -21,8 +21,8 @@ def prepare(point, folder, calibrate, with_openvino):
     if not pack.exists():
         merges = ",".join(schedule.lstrip("r") for schedule in point.schedules)
         command = [calibrate, "pack", "--checkpoint", folder / "checkpoint", "--images", f"folder:{folder / 'images'}"]
-        command += ["--merge", merges, "--output", pack]
-        subprocess.run([str(part) for part in command], check=True, stdout=sys.stderr)
+        command += ["--merge", merges, "--output", pack, "--quiet"]
+        subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
     return folder
 
 

@@ -35,9 +35,14 @@ class OpenVino(Served):
 
 def run(point, folder, options):
     """Rows of one point, an engine each."""
-    loaded = [Mergevit(options.program, folder / "model.mvit", name, point.threads, batch=point.batch, check=False)
-              for name in point.schedules]
+    loaded = []
     try:
+        for name in point.schedules:
+            pack = folder / "model.mvit"
+            engine = Mergevit(
+                options.program, pack, name, point.threads, batch=point.batch, check=False, flags=["--quiet"]
+            )
+            loaded.append(engine)
         if options.openvino:
             loaded.append(OpenVino(folder, point))
         settings = SimpleNamespace(
