@@ -72,27 +72,40 @@ impl YuvToRgb {
         [black, luma, red_cr, green_cb, green_cr, blue_cb].map(i32::from)
     }
 
-    /// R, G, B of a pixel from its Y, Cb, Cr, all in 0..=255.
+    /// R, G, B of a pixel from its Y, Cb, Cr.
     #[inline(always)]
-    pub(super) fn rgb(&self, y: i16, cb: i16, cr: i16) -> [i16; 3] {
-        let (cb, cr) = (cb - 128, cr - 128);
-        let luma = product(self.luma, y - self.black) + (1 << (BITS - 1));
-        let red = luma + product(self.red_cr, cr);
-        let green = luma - product(self.green_cb, cb) - product(self.green_cr, cr);
-        let blue = luma + product(self.blue_cb, cb);
-        [clamp(red), clamp(green), clamp(blue)]
+    pub(super) fn rgb(&self, y: u8, cb: u8, cr: u8) -> [u8; 3] {
+        self.with_luma(y, self.chroma(cb, cr))
+    }
+
+    /// What Cb and Cr add to the sums of R, G, B, with all that is constant: the offsets of the three samples, and the
+    /// half that rounds.
+    #[inline(always)]
+    pub(super) fn chroma(&self, cb: u8, cr: u8) -> [i32; 3] {
+        let [red_cr, green_cb, green_cr, blue_cb] =
+            [self.red_cr, self.green_cb, self.green_cr, self.blue_cb].map(i32::from);
+        let constant = (1 << (BITS - 1)) - i32::from(self.luma) * i32::from(self.black);
+        let (cb, cr) = (i32::from(cb), i32::from(cr));
+        [
+            red_cr * cr + (constant - 128 * red_cr),
+            (constant + 128 * (green_cb + green_cr)) - green_cb * cb - green_cr * cr,
+            blue_cb * cb + (constant - 128 * blue_cb),
+        ]
+    }
+
+    /// R, G, B of one of the pixels that share [`chroma`](Self::chroma).
+    #[inline(always)]
+    pub(super) fn with_luma(&self, y: u8, chroma: [i32; 3]) -> [u8; 3] {
+        let luma = i32::from(self.luma) * i32::from(y);
+        let [red, green, blue] = chroma;
+        [clamp(luma + red), clamp(luma + green), clamp(luma + blue)]
     }
 }
 
 /// Rounded sum to sample. It stays within ±600, and 16 bits are what vector units clamp fastest.
 #[inline(always)]
-fn clamp(sum: i32) -> i16 {
-    ((sum >> BITS) as i16).clamp(0, 255)
-}
-
-#[inline(always)]
-fn product(a: i16, b: i16) -> i32 {
-    i32::from(a) * i32::from(b)
+fn clamp(sum: i32) -> u8 {
+    ((sum >> BITS) as i16).clamp(0, 255) as u8
 }
 
 /// `numerator / denominator` to the nearest multiple of 2⁻¹³; both positive.
@@ -107,9 +120,7 @@ mod tests {
     use super::*;
 
     fn convert(color: ColorSpace, y: u8, cb: u8, cr: u8) -> [u8; 3] {
-        YuvToRgb::of(color)
-            .rgb(y.into(), cb.into(), cr.into())
-            .map(|sample| u8::try_from(sample).unwrap())
+        YuvToRgb::of(color).rgb(y, cb, cr)
     }
 
     /// The recommendations' formula in f64, before rounding.

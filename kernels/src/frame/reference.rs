@@ -62,11 +62,7 @@ pub fn to_rgb(frame: &Frame<'_>) -> Image {
 fn pixel(frame: &Frame<'_>, x: usize, y: usize) -> [u8; 3] {
     let row = frame.row(y);
     let pair = x / 2;
-    let yuv = |luma: u8, cb: u8, cr: u8| {
-        YuvToRgb::of(frame.color())
-            .rgb(luma.into(), cb.into(), cr.into())
-            .map(|sample| sample as u8)
-    };
+    let yuv = |luma, cb, cr| YuvToRgb::of(frame.color()).rgb(luma, cb, cr);
     match frame.format() {
         PixelFormat::Rgb => [row[3 * x], row[3 * x + 1], row[3 * x + 2]],
         PixelFormat::Bgr => [row[3 * x + 2], row[3 * x + 1], row[3 * x]],

@@ -11,7 +11,7 @@ use super::view::Frame;
 pub(super) const MAX_LANES: usize = 16;
 
 /// Columns unpacked at a time: few enough that [`Strip::tile`] stays in the nearest cache.
-const TILE: usize = 128;
+const TILE: usize = super::rows::MAX_COUNT;
 
 /// The source columns that the crop needs, of as many rows as a vector has lanes.
 pub(super) struct Strip<'a> {
