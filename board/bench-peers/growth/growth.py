@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""How time and memory grow with tokens, batch, model, threads and cameras: no merging, the best schedule and OpenVINO INT8.
+"""How time and memory grow with tokens, batch, model, threads and cameras: without merging, with it, and with OpenVINO INT8.
 
 Each part varies one of them. At each point the engines' answers are checked, then they are timed in turn; a profile says
-what the time goes to. The best schedule merges, of the patches and over all layers, what r = 13 merges of ViT-B/16's at 224
+what the time goes to. What merges takes the share of the patches, over all layers, that r = 13 takes of ViT-B/16's at 224
 pixels. Results go to --json after each point, and what is there already is not measured again.
 """
 

@@ -1,6 +1,5 @@
 """Networks in the form each engine reads, made once and kept."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,8 +37,3 @@ def write_network(point, folder, peer):
         shape = [-1, 3, point.size, point.size]
         converted = openvino.convert_model(model, example_input=torch.from_numpy(inputs[0]), input=shape)
         network.write_openvino_int8(converted, inputs, peer)
-
-
-def remove(point, folder):
-    """Removes a network: ViT-L takes 2 GB."""
-    shutil.rmtree(Path(folder) / point.network, ignore_errors=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 PATCH = 16
-# A schedule that this project recommends for ViT-B/16 at 224 pixels, which the others follow.
+# The schedule of ViT-B/16 at 224 pixels that BENCHMARKS.md times, which those of other sizes follow.
 MERGED, LAYERS, PATCHES = 13, 12, 196
 
 
@@ -47,8 +47,7 @@ class Point:
 
     @property
     def merged(self):
-        """Tokens that the best schedule merges in each layer: of the patches, over all layers, the same share as r = 13
-        takes of ViT-B/16's."""
+        """Tokens to merge in each layer: of the patches, over all layers, the share that r = 13 takes of ViT-B/16's."""
         return max(1, round(MERGED * self.patches / PATCHES * LAYERS / self.model.layers))
 
     @property

@@ -123,7 +123,11 @@ class Report(unittest.TestCase):
 
     def test_lines_by_engine(self):
         lines = plots.series(self.part())
-        self.assertEqual({name: xs for name, (xs, _) in lines.items()}, {"no merging": [197], "best schedule": [197]})
+        self.assertEqual({name: xs for name, (xs, _) in lines.items()}, {"no merging": [197], "merging as r13": [197]})
+
+    def test_ticks_enclose_the_values(self):
+        self.assertEqual(plots.round_ticks(0.3, 4.0), [0.2, 0.5, 1.0, 2.0, 5.0])
+        self.assertEqual(plots.round_ticks(100.0, 100.0), [100.0])
 
     def test_table_and_bound(self):
         text = io.StringIO()
