@@ -3,7 +3,7 @@
 //! In the horizontal pass a lane is a row. All lanes take the same coefficients, so that a window needs no more taps than
 //! it has, and its sum is one lane: nothing is added up across a vector.
 
-use super::rows::unpack;
+use super::rows::{MAX_COUNT, unpack};
 use super::vector::Vector;
 use super::view::Frame;
 
@@ -11,7 +11,7 @@ use super::view::Frame;
 pub(super) const MAX_LANES: usize = 16;
 
 /// Columns unpacked at a time: few enough that [`Strip::tile`] stays in the nearest cache.
-const TILE: usize = super::rows::MAX_COUNT;
+const TILE: usize = MAX_COUNT;
 
 /// The source columns that the crop needs, of as many rows as a vector has lanes.
 pub(super) struct Strip<'a> {
