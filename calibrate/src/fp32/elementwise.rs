@@ -1,10 +1,60 @@
-//! Elementwise functions of the full-precision pass: loops that the compiler vectorizes on any target.
+//! Elementwise functions of the full-precision pass: loops that the compiler vectorizes on any target, for the widest
+//! vectors that the machine has.
 //!
 //! They multiply and add separately: without FMA in the build's target, a fused multiply-add is a library
-//! call.
+//! call. So their bits are the same on every machine.
 
 use crate::checkpoint::Affine;
 use mergevit_runtime::{ActivationName, Normalization};
+use pulp::{Arch, Simd, WithSimd};
+
+/// A loop that is compiled for each set of instructions.
+struct Loop<I, F> {
+    items: I,
+    body: F,
+}
+
+impl<I: Iterator, F: FnMut(I::Item)> WithSimd for Loop<I, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        for item in self.items {
+            (self.body)(item);
+        }
+    }
+}
+
+/// `body` of each of the items, for the widest vectors that the machine has. It is to be inlined, as all that it calls:
+/// loops over iterators, not [`Iterator::for_each`].
+fn each<I: IntoIterator>(items: I, body: impl FnMut(I::Item)) {
+    let items = items.into_iter();
+    Arch::new().dispatch(Loop { items, body });
+}
+
+/// Sums that a reduction keeps beside each other, so that it does not wait for one addition after the other.
+const LANES: usize = 16;
+
+/// `combine` over all values, in [`LANES`] parts that begin as `start` and are combined in the end.
+#[inline(always)]
+fn reduce<T: Copy>(
+    values: &[f32],
+    start: T,
+    term: impl Fn(f32) -> T,
+    combine: impl Fn(T, T) -> T,
+) -> T {
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let mut parts = [start; LANES];
+    for chunk in chunks {
+        for (part, &x) in parts.iter_mut().zip(chunk) {
+            *part = combine(*part, term(x));
+        }
+    }
+    for (part, &x) in parts.iter_mut().zip(rest) {
+        *part = combine(*part, term(x));
+    }
+    parts.into_iter().fold(start, combine)
+}
 
 /// Beyond this magnitude GELU is 0 or the identity to within 8.7e-7.
 const GELU_LIMIT: f32 = 5.1;
@@ -54,13 +104,26 @@ fn gelu_tanh(x: f32) -> f32 {
 
 /// The activation of every value, in place.
 pub(crate) fn activate(name: ActivationName, values: &mut [f32]) {
-    // A loop each, so that each is vectorized.
+    use ActivationName::{Gelu, GeluTanh, QuickGelu, Silu};
     match name {
-        ActivationName::Gelu => values.iter_mut().for_each(|x| *x = gelu(*x)),
-        ActivationName::GeluTanh => values.iter_mut().for_each(|x| *x = gelu_tanh(*x)),
-        ActivationName::QuickGelu => values.iter_mut().for_each(|x| *x *= sigmoid(1.702 * *x)),
-        ActivationName::Silu => values.iter_mut().for_each(|x| *x *= sigmoid(*x)),
+        Gelu => change(values, gelu),
+        GeluTanh => change(values, gelu_tanh),
+        QuickGelu => change(values, |x| x * sigmoid(1.702 * x)),
+        Silu => change(values, |x| x * sigmoid(x)),
     }
+}
+
+/// `f` of every value, in place.
+fn change(values: &mut [f32], f: impl Fn(f32) -> f32) {
+    each(
+        [values],
+        #[inline(always)]
+        |row| {
+            for x in row {
+                *x = f(*x);
+            }
+        },
+    );
 }
 
 /// Gates at even places, activated, times values at odd ones: half as many.
@@ -91,25 +154,37 @@ fn exp(x: f32) -> f32 {
     /// Adding and subtracting 1.5 * 2^23 rounds to an integer.
     const ROUND: f32 = 12_582_912.0;
     let y = x.max(-87.0) * std::f32::consts::LOG2_E;
-    let n = (y + ROUND) - ROUND;
-    let f = y - n;
+    let rounded = y + ROUND;
+    let f = y - (rounded - ROUND);
     let p = EXP2.iter().fold(0.0, |p, &c| p * f + c);
-    f32::from_bits(p.to_bits().wrapping_add(((n as i32) << 23) as u32))
+    // The integer is in the low bits, and all that is above it falls out.
+    f32::from_bits(p.to_bits().wrapping_add(rounded.to_bits() << 23))
 }
 
 /// Softmax of `scale * row + bias` for every row; `bias` is as long as a row.
 pub(super) fn softmax_rows(scores: &mut [f32], scale: f32, bias: &[f32]) {
-    for row in scores.chunks_exact_mut(bias.len()) {
-        let mut max = f32::NEG_INFINITY;
-        for (s, b) in row.iter_mut().zip(bias) {
-            *s = *s * scale + b;
-            max = max.max(*s);
-        }
-        for s in row.iter_mut() {
-            *s = exp(*s - max);
-        }
-        let sum: f32 = row.iter().sum();
-        row.iter_mut().for_each(|s| *s /= sum);
+    let rows = scores.chunks_exact_mut(bias.len());
+    each(
+        rows,
+        #[inline(always)]
+        |row| softmax(row, scale, bias),
+    );
+}
+
+#[inline(always)]
+fn softmax(row: &mut [f32], scale: f32, bias: &[f32]) {
+    for (s, b) in row.iter_mut().zip(bias) {
+        *s = *s * scale + b;
+    }
+    // Not `f32::max`, which costs more: whatever is no number makes all of its row so below.
+    let larger = |max, s| if s > max { s } else { max };
+    let max = reduce(row, f32::NEG_INFINITY, |s| s, larger);
+    for s in &mut *row {
+        *s = exp(*s - max);
+    }
+    let sum = reduce(row, 0.0, |s| s, |sum, s| sum + s);
+    for s in row {
+        *s /= sum;
     }
 }
 
@@ -121,27 +196,59 @@ pub(super) fn norm(
     count: usize,
     epsilon: f32,
 ) -> Vec<f32> {
-    let mut output = Vec::with_capacity(input.len());
-    for row in input.chunks_exact(affine.gain.len()) {
-        let counted = &row[..count.min(row.len())];
-        let count = counted.len() as f64;
-        let mean = match kind {
-            Normalization::Layer => {
-                (counted.iter().map(|&x| f64::from(x)).sum::<f64>() / count) as f32
-            }
-            Normalization::Rms | Normalization::None => 0.0,
-        };
-        let square = |&x: &f32| f64::from((x - mean) * (x - mean));
-        let variance = (counted.iter().map(square).sum::<f64>() / count) as f32;
-        let rstd = match kind {
-            Normalization::Layer | Normalization::Rms => 1.0 / (variance + epsilon).sqrt(),
-            Normalization::None => 1.0,
-        };
-        let affine = affine.gain.iter().zip(&affine.bias);
-        let row = row.iter().zip(affine);
-        output.extend(row.map(|(x, (g, b))| (x - mean) * rstd * g + b));
-    }
+    let mut output = vec![0.0; input.len()];
+    norm_into(&mut output, kind, input, affine, count, epsilon);
     output
+}
+
+/// [`norm`] in place of what `output` holds.
+pub(super) fn norm_into(
+    output: &mut [f32],
+    kind: Normalization,
+    input: &[f32],
+    affine: &Affine,
+    count: usize,
+    epsilon: f32,
+) {
+    let width = affine.gain.len();
+    let rows = input
+        .chunks_exact(width)
+        .zip(output.chunks_exact_mut(width));
+    each(
+        rows,
+        #[inline(always)]
+        |(row, output)| normalize(kind, row, affine, count, epsilon, output),
+    );
+}
+
+#[inline(always)]
+fn normalize(
+    kind: Normalization,
+    row: &[f32],
+    affine: &Affine,
+    count: usize,
+    epsilon: f32,
+    output: &mut [f32],
+) {
+    let counted = &row[..count.min(row.len())];
+    let count = counted.len() as f64;
+    let add = |sum: f64, x: f64| sum + x;
+    let mean = match kind {
+        Normalization::Layer => (reduce(counted, 0.0, f64::from, add) / count) as f32,
+        Normalization::Rms | Normalization::None => 0.0,
+    };
+    let square = |x: f32| f64::from((x - mean) * (x - mean));
+    let rstd = match kind {
+        Normalization::Layer | Normalization::Rms => {
+            let variance = (reduce(counted, 0.0, square, add) / count) as f32;
+            1.0 / (variance + epsilon).sqrt()
+        }
+        Normalization::None => 1.0,
+    };
+    let affine = affine.gain.iter().zip(&affine.bias);
+    for ((y, x), (g, b)) in output.iter_mut().zip(row).zip(affine) {
+        *y = (x - mean) * rstd * g + b;
+    }
 }
 
 #[cfg(test)]

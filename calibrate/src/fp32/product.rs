@@ -123,15 +123,69 @@ pub(super) fn add_bias(rows: &mut [f32], bias: &[f32]) {
     }
 }
 
+/// Outputs whose weights are laid out at once: a multiple of the rows of any of `gemm`'s tiles, of which 3072 channels
+/// stay in a level-2 cache of 1 MiB.
+const PANEL: usize = 64;
+
+/// Rows of an input from which laying out weights pays.
+const PANEL_ROWS: usize = 128;
+
 /// `input` (M, K) times the transpose of `weight` (N, K), plus `bias` (N): (M, N).
 pub(crate) fn linear(input: &[f32], inner: usize, weight: &[f32], bias: &[f32]) -> Vec<f32> {
-    let outputs = bias.len();
-    let mut out = vec![0.0; input.len() / inner * outputs];
-    let left = Matrix::whole(input, inner);
-    let right = Matrix::whole(weight, inner).transposed();
-    multiply(&mut Matrix::whole_mut(&mut out, outputs), left, right);
-    add_bias(&mut out, bias);
+    let mut out = Vec::new();
+    linear_into(&mut out, input, inner, weight, bias);
     out
+}
+
+/// [`linear`] in place of what `out` holds.
+///
+/// `gemm` wants output channels next to each other, and gathers them four bytes at a time where they are not. Of many
+/// rows, so the weights are laid out before, in blocks.
+pub(super) fn linear_into(
+    out: &mut Vec<f32>,
+    input: &[f32],
+    inner: usize,
+    weight: &[f32],
+    bias: &[f32],
+) {
+    let (rows, outputs) = (input.len() / inner, bias.len());
+    out.resize(rows * outputs, 0.0);
+    let left = Matrix::whole(input, inner);
+    if rows < PANEL_ROWS {
+        let right = Matrix::whole(weight, inner).transposed();
+        multiply(&mut Matrix::whole_mut(out, outputs), left, right);
+    } else {
+        let mut panel = vec![0.0; PANEL.min(outputs) * inner];
+        for first in (0..outputs).step_by(PANEL) {
+            let count = PANEL.min(outputs - first);
+            let panel = &mut panel[..count * inner];
+            transpose(&weight[first * inner..][..count * inner], inner, panel);
+            let mut out = Matrix::columns_mut(out, outputs, first, count);
+            multiply(&mut out, left, Matrix::whole(panel, count));
+        }
+    }
+    add_bias(out, bias);
+}
+
+/// `rows` (N, K) to `columns` (K, N), in squares that read and write whole cache lines.
+fn transpose(rows: &[f32], inner: usize, columns: &mut [f32]) {
+    const SQUARE: usize = 16;
+    let outputs = rows.len() / inner;
+    for output in (0..outputs).step_by(SQUARE) {
+        for first in (0..inner).step_by(SQUARE) {
+            let (wide, high) = (SQUARE.min(inner - first), SQUARE.min(outputs - output));
+            let mut square = [[0.0; SQUARE]; SQUARE];
+            for y in 0..high {
+                let row = &rows[(output + y) * inner + first..][..wide];
+                for (column, &x) in square.iter_mut().zip(row) {
+                    column[y] = x;
+                }
+            }
+            for (x, column) in square[..wide].iter().enumerate() {
+                columns[(first + x) * outputs + output..][..high].copy_from_slice(&column[..high]);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -154,5 +208,21 @@ mod tests {
                 assert_eq!(c[i * 8 + 1 + j], want);
             }
         }
+    }
+
+    #[test]
+    fn weights_that_are_laid_out_give_the_same_bits() {
+        // Neither outputs nor channels fill squares and blocks.
+        let (rows, outputs, inner) = (PANEL_ROWS + 3, 2 * PANEL + 6, 37);
+        let value = |i: usize| (i * 2_654_435_761 % 1000) as f32 * 0.01 - 5.0;
+        let input: Vec<f32> = (0..rows * inner).map(value).collect();
+        let weight: Vec<f32> = (0..outputs * inner).map(|i| value(i + 7)).collect();
+        let bias: Vec<f32> = (0..outputs).map(value).collect();
+        let many = linear(&input, inner, &weight, &bias);
+        let few = PANEL_ROWS / 2 * inner;
+        let parts = input
+            .chunks(few)
+            .flat_map(|input| linear(input, inner, &weight, &bias));
+        assert_eq!(many, parts.collect::<Vec<_>>());
     }
 }
