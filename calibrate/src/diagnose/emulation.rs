@@ -10,10 +10,9 @@ use super::quantizer::LeftOut;
 use super::rounding::{Rounding, Units};
 use super::units::Steps;
 use crate::checkpoint::{Checkpoint, Weights};
-use crate::fp32::{Change, Forward, Point};
+use crate::fp32::{Change, Forward, Output, Point};
 use mergevit_runtime::Pack;
 use mergevit_runtime::pack::Linear;
-use rayon::prelude::*;
 use std::mem::swap;
 
 /// A pack's network in real numbers. It merges nothing.
@@ -64,15 +63,13 @@ impl Emulation {
     /// Calls `done` after each, from any thread.
     pub fn run(&mut self, pixels: &[u8], left_out: LeftOut, done: &(dyn Fn() + Sync)) -> Vec<Seen> {
         self.exchange(left_out);
-        let images = pixels.par_chunks_exact(self.network.model.image_bytes());
-        let run = |image| {
-            let units = &self.units;
-            let mut watch = WatchFeatures {
-                rounding: Rounding { units, left_out },
-                features: Vec::new(),
-            };
-            let output = Forward::new(&self.network).run(image, &[], &mut watch);
-            done();
+        let units = &self.units;
+        let watch = |_| WatchFeatures {
+            rounding: Rounding { units, left_out },
+            features: Vec::new(),
+        };
+        let run = Forward::new(&self.network).watch(pixels, &[], watch, done);
+        let seen = |(output, watch): (Output, WatchFeatures<'_>)| {
             let mut features = watch.features;
             if let Some(steps) = &self.features {
                 let steps = steps.step.iter().zip(&steps.shift);
@@ -85,7 +82,7 @@ impl Emulation {
                 output: output.logits,
             }
         };
-        let seen = images.map(run).collect();
+        let seen = run.into_iter().map(seen).collect();
         self.exchange(left_out);
         seen
     }
@@ -120,19 +117,15 @@ impl Emulation {
     fn means(&self, pixels: &[u8]) -> Means {
         let model = &self.network.model;
         let empty = || Means::new(model.depth, model.width);
-        let images = pixels.par_chunks_exact(model.image_bytes());
-        let see = |image| {
-            let (units, left_out) = (&self.units, LeftOut::Nothing);
-            let mut watch = Watch {
-                rounding: Rounding { units, left_out },
-                means: empty(),
-            };
-            Forward::new(&self.network).run(image, &[], &mut watch);
-            watch.means
+        let (units, left_out) = (&self.units, LeftOut::Nothing);
+        let watch = |_| Watch {
+            rounding: Rounding { units, left_out },
+            means: empty(),
         };
+        let run = Forward::new(&self.network).watch(pixels, &[], watch, &|| ());
         // In order, so that sums do not depend on threads.
-        let parts: Vec<Means> = images.map(see).collect();
-        parts.into_iter().fold(empty(), Means::add).divided()
+        let parts = run.into_iter().map(|(_, watch)| watch.means);
+        parts.fold(empty(), Means::add).divided()
     }
 }
 

@@ -23,11 +23,10 @@ pub use outliers::{Outlier, Shared};
 pub use quantizer::{LeftOut, Quantizer};
 
 use crate::checkpoint::Checkpoint;
-use crate::fp32::{Forward, Point, Tap};
+use crate::fp32::{Forward, Output, Point, Tap};
 use mergevit_runtime::Pack;
 use outliers::Reach;
 use ratio::{Squares, gain, signal_to_noise};
-use rayon::prelude::*;
 
 /// So many outliers are named.
 const OUTLIERS: usize = 5;
@@ -142,16 +141,12 @@ fn full_precision(
     pixels: &[u8],
     done: &(dyn Fn() + Sync),
 ) -> (Vec<Seen>, Reach) {
-    let images = pixels.par_chunks_exact(checkpoint.model.image_bytes());
-    let run = |image| {
-        let mut look = Look::default();
-        let output = Forward::new(checkpoint).run(image, &[], &mut look).logits;
-        done();
-        let features = look.features;
+    let run = Forward::new(checkpoint).watch(pixels, &[], |_| Look::default(), done);
+    let look = |(output, look): (Output, Look)| {
+        let (features, output) = (look.features, output.logits);
         (Seen { features, output }, look.reach)
     };
-    let runs: Vec<(Seen, Reach)> = images.map(run).collect();
-    let (seen, reaches): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
+    let (seen, reaches): (Vec<_>, Vec<_>) = run.into_iter().map(look).unzip();
     let reach = reaches.into_iter().fold(Reach::default(), Reach::or);
     (seen, reach)
 }

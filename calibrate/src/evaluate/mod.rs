@@ -20,11 +20,10 @@ pub(crate) use tally::fraction;
 pub use tally::{ClassTally, Tally, standard_error};
 
 use crate::checkpoint::Checkpoint;
-use crate::fp32::Forward;
+use crate::fp32::{Forward, Output};
 use mergevit_runtime::{
     Accuracy, Cascade, Classifier, Engine, Pack, RunError, Schedule, normalize,
 };
-use rayon::prelude::*;
 
 /// Classifies a data set with a pack under its schedules, and with the checkpoint that the pack was made from.
 #[derive(Debug)]
@@ -103,17 +102,11 @@ impl<'a> Evaluation<'a> {
         let classifies = self.engine.pack().config().classifies();
         let mut real: Vec<Option<Real>> = vec![None; labels.len()];
         if let Some(checkpoint) = self.checkpoint {
-            let forward = Forward::new(checkpoint);
-            let pack = self.engine.pack();
-            let images = pixels.par_chunks_exact(image);
-            let outputs: Vec<Real> = images
-                .map(|pixels| {
-                    let real = Real::of(&forward, pack, &[], pixels);
-                    done();
-                    real
-                })
-                .collect();
-            for ((output, label), real) in outputs.into_iter().zip(labels).zip(&mut real) {
+            let outputs = Forward::new(checkpoint).classify_each(pixels, &[], done);
+            let outputs = outputs
+                .into_iter()
+                .map(|output| Real::new(self.engine.pack(), output));
+            for ((output, label), real) in outputs.zip(labels).zip(&mut real) {
                 if let Some(logits) = &output.logits {
                     self.full.count(logits, *label, None);
                 }
@@ -201,8 +194,8 @@ impl<'a> Evaluation<'a> {
     /// Full precision's scores of the classes without merging, for an image at model resolution, `pixels` u8 (S, S, 3);
     /// none without a checkpoint.
     pub fn full_precision_scores(&self, pixels: &[u8]) -> Option<Vec<f32>> {
-        let forward = Forward::new(self.checkpoint?);
-        Real::of(&forward, self.engine.pack(), &[], pixels).logits
+        let mut outputs = Forward::new(self.checkpoint?).classify(pixels, &[]);
+        Real::new(self.engine.pack(), outputs.remove(0)).logits
     }
 
     /// The tally of full precision without merging, if there is a checkpoint.
@@ -281,10 +274,8 @@ struct Real {
 }
 
 impl Real {
-    /// Full precision's answer to one image where each layer merges as `merge` says, (depth) or nothing; `pack` is made of
-    /// the same checkpoint.
-    fn of(forward: &Forward<'_>, pack: &Pack, merge: &[usize], pixels: &[u8]) -> Self {
-        let output = forward.run(pixels, merge, &mut ()).logits;
+    /// What full precision gave; `pack` is made of the same checkpoint.
+    fn new(pack: &Pack, Output { logits: output, .. }: Output) -> Self {
         let classifies = pack.config().classifies();
         let logits = classifies.then(|| scores(pack, &output));
         Self { output, logits }

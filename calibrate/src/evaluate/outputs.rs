@@ -6,7 +6,6 @@ use super::difference::Difference;
 use crate::checkpoint::Checkpoint;
 use crate::fp32::Forward;
 use mergevit_runtime::{Engine, Pack, RunError, Schedule};
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// The outputs of one network for N images, and the scores of the classes.
@@ -118,17 +117,10 @@ pub fn full_precision(
 ) -> Outputs {
     let forward = Forward::new(checkpoint).ranked_by(schedule.ranking);
     let merge: Vec<usize> = schedule.merge.iter().map(|&r| r.into()).collect();
-    let images = pixels.par_chunks_exact(checkpoint.model.image_bytes());
-    let each: Vec<Real> = images
-        .map(|pixels| {
-            let real = Real::of(&forward, pack, &merge, pixels);
-            done();
-            real
-        })
-        .collect();
     let mut outputs = Outputs::default();
-    for Real { output, logits } in &each {
-        outputs.push(output, logits.as_deref().unwrap_or(&[]));
+    for output in forward.classify_each(pixels, &merge, done) {
+        let Real { output, logits } = Real::new(pack, output);
+        outputs.push(&output, logits.as_deref().unwrap_or(&[]));
     }
     outputs
 }

@@ -77,9 +77,12 @@ pub fn residual_noise(
     }
     let forward = Forward::new(checkpoint);
     let mut sums: Vec<(Option<usize>, Place, f64, f64)> = Vec::new();
-    for image in pixels.chunks_exact(image) {
-        let mut real = Residuals::default();
-        forward.run(image, &[], &mut real);
+    // One a thread, which bounds memory.
+    let few = rayon::current_num_threads() * image;
+    let real = pixels
+        .chunks(few)
+        .flat_map(|pixels| forward.watch(pixels, &[], |_| Residuals::default(), &|| ()));
+    for (image, (_, real)) in pixels.chunks_exact(image).zip(real) {
         let mut index = 0;
         inspect::observe(engine, image, &mut |op: &Op, arena: &ArenaView<'_>| {
             let Some((layer, after, span)) = place(op) else {

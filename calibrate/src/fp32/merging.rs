@@ -23,9 +23,24 @@ pub(super) struct Shape {
     pub(super) ranking: Ranking,
 }
 
+/// [`merge`] of each image of a batch; `queries` and `keys` hold the rows of one image after the other.
+pub(super) fn merge_each(
+    shape: &Shape,
+    wanted: usize,
+    (queries, keys): (&[f32], &[f32]),
+    batch: Vec<Tokens>,
+) -> Vec<Tokens> {
+    let image = keys.len() / batch.len();
+    let rows = queries.chunks_exact(image).zip(keys.chunks_exact(image));
+    let images = batch.into_iter().zip(rows);
+    images
+        .map(|(tokens, rows)| merge(shape, wanted, rows, tokens))
+        .collect()
+}
+
 /// Merges up to `wanted` tokens by the mean over heads of the keys; `queries` and `keys` (T, A). The prefix stays in
 /// front, then come the kept even tokens, then the odd ones.
-pub(super) fn merge(
+fn merge(
     shape: &Shape,
     wanted: usize,
     (queries, keys): (&[f32], &[f32]),

@@ -1,8 +1,9 @@
 //! The full-precision forward pass, with token merging: the reference for INT8, and what calibration
 //! observes.
 //!
-//! Each image is one task of a thread pool. Matrix products come from the `gemm` crate.
+//! A few images are one task of a thread pool. Matrix products come from the `gemm` crate.
 
+mod batch;
 mod elementwise;
 mod embed;
 mod encoder;
@@ -15,7 +16,6 @@ use crate::checkpoint::Checkpoint;
 pub(crate) use elementwise::{activate, gate};
 use mergevit_runtime::Ranking;
 pub(crate) use product::{Matrix, linear, multiply};
-use rayon::prelude::*;
 
 /// A place in the network where a [`Tap`] sees the values. T tokens, T' after merging, C channels, A channels of all
 /// heads, F' channels in the MLP, all as stored; the number is the layer's index.
@@ -173,12 +173,43 @@ impl<'a> Forward<'a> {
     /// # Panics
     /// If `pixels` is not a whole number of images.
     pub fn classify(&self, pixels: &[u8], merge: &[usize]) -> Vec<Output> {
-        let image = self.checkpoint.model.image_bytes();
-        assert_eq!(pixels.len() % image, 0);
-        pixels
-            .par_chunks_exact(image)
-            .map(|pixels| self.run(pixels, merge, &mut ()))
-            .collect()
+        self.classify_each(pixels, merge, &|| ())
+    }
+
+    /// The same; calls `done`, from any thread, after each image.
+    pub(crate) fn classify_each(
+        &self,
+        pixels: &[u8],
+        merge: &[usize],
+        done: &(dyn Fn() + Sync),
+    ) -> Vec<Output> {
+        self.batches(pixels, |_, pixels| {
+            let mut nobody = vec![(); self.images(pixels)];
+            let outputs = self.pass(pixels, merge, &mut nobody, Rows::Pooled);
+            nobody.iter().for_each(|()| done());
+            outputs
+        })
+    }
+
+    /// Runs N images as [`run`](Self::run) does, on all of rayon's threads; `tap` makes that of each, given its index.
+    /// Calls `done`, from any thread, after each image.
+    ///
+    /// # Panics
+    /// If `pixels` is not a whole number of images.
+    pub(crate) fn watch<T: Change + Send>(
+        &self,
+        pixels: &[u8],
+        merge: &[usize],
+        tap: impl Fn(usize) -> T + Sync,
+        done: &(dyn Fn() + Sync),
+    ) -> Vec<(Output, T)> {
+        self.batches(pixels, |first, pixels| {
+            let images = first..first + self.images(pixels);
+            let mut taps: Vec<T> = images.map(&tap).collect();
+            let outputs = self.pass(pixels, merge, &mut taps, Rows::All);
+            taps.iter().for_each(|_| done());
+            outputs.into_iter().zip(taps).collect()
+        })
     }
 
     /// Classifies one image, `pixels` u8 (S, S, 3), on this thread, and shows `tap` every
@@ -187,28 +218,56 @@ impl<'a> Forward<'a> {
     /// # Panics
     /// If `pixels` is not one image.
     pub fn run(&self, pixels: &[u8], merge: &[usize], tap: &mut impl Change) -> Output {
-        let model = &self.checkpoint.model;
-        let mut tokens = self.embed(pixels, tap);
-        for (layer, block) in self.checkpoint.weights.blocks.iter().enumerate() {
-            let [queries, keys] = self.attention(layer, block, &mut tokens, tap);
-            // Where only tokens of the prefix are pooled, merging the others changes nothing in the last layer.
-            let is_dead = model.pooled_prefix().is_some() && layer + 1 == model.depth;
-            let wanted = merge.get(layer).filter(|_| !is_dead).copied();
-            let shape = merging::Shape {
-                width: model.width,
-                heads: model.heads,
-                head_width: model.head_width,
-                prefix: model.prefix,
-                score_factor: self.checkpoint.score_factor,
-                ranking: self.ranking,
-            };
-            tokens = merging::merge(&shape, wanted.unwrap_or(0), (&queries, &keys), tokens);
-            self.mlp(layer, block, &mut tokens.residual, tap);
-        }
-        let logits = self.head(&tokens, tap);
-        Output {
-            logits,
-            sizes: tokens.sizes,
-        }
+        assert_eq!(pixels.len(), self.checkpoint.model.image_bytes());
+        let mut outputs = self.pass(pixels, merge, std::slice::from_mut(tap), Rows::All);
+        outputs.remove(0)
     }
+
+    /// Classifies the images of one task on this thread; each has its tap.
+    fn pass<T: Change>(
+        &self,
+        pixels: &[u8],
+        merge: &[usize],
+        taps: &mut [T],
+        rows: Rows,
+    ) -> Vec<Output> {
+        let model = &self.checkpoint.model;
+        let shape = merging::Shape {
+            width: model.width,
+            heads: model.heads,
+            head_width: model.head_width,
+            prefix: model.prefix,
+            score_factor: self.checkpoint.score_factor,
+            ranking: self.ranking,
+        };
+        let images = pixels.chunks_exact(model.image_bytes()).zip(&mut *taps);
+        let mut batch: Vec<Tokens> = images
+            .map(|(pixels, tap)| self.embed(pixels, tap))
+            .collect();
+        let mut work = encoder::Work::default();
+        for layer in 0..model.depth {
+            // Where only tokens of the prefix are pooled, the others end in the last layer, and merge nothing there.
+            let pooled = model.pooled_prefix().filter(|_| layer + 1 == model.depth);
+            let kept = pooled.filter(|_| rows == Rows::Pooled);
+            self.attention(layer, &mut batch, kept, &mut work, taps);
+            if let (Some(&wanted), None) = (merge.get(layer), pooled) {
+                batch = merging::merge_each(&shape, wanted, (&work.query, &work.key), batch);
+            }
+            self.mlp(layer, &mut batch, &mut work, taps);
+        }
+        let output = |(tokens, tap): (Tokens, &mut T)| Output {
+            logits: self.head(&tokens, tap),
+            sizes: tokens.sizes,
+        };
+        batch.into_iter().zip(taps).map(output).collect()
+    }
+}
+
+/// Which tokens the last layer computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rows {
+    /// All, for whoever sees them.
+    All,
+    /// Where only tokens of the prefix are pooled, the first few, which hold these.
+    Pooled,
 }

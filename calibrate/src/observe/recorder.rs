@@ -7,7 +7,6 @@ use crate::fp32::{Forward, Point, Tap};
 use mergevit_kernels::ops::Patchify;
 use mergevit_kernels::reference::patchify;
 use mergevit_runtime::RotaryKind;
-use rayon::prelude::*;
 use std::fmt;
 
 /// Rows of each activation that are kept, over all images.
@@ -59,6 +58,29 @@ struct Recorder {
 }
 
 impl Recorder {
+    /// Of the image with this index.
+    fn new(checkpoint: &Checkpoint, plan: &SamplePlan, index: usize) -> Self {
+        Self {
+            keep: plan.tokens(index),
+            rotated: checkpoint.model.rotary != RotaryKind::None,
+            statistics: empty(checkpoint),
+        }
+    }
+
+    /// The statistics of the image, whose pixels these are.
+    fn finish(self, checkpoint: &Checkpoint, plan: &SamplePlan, pixels: &[u8]) -> Statistics {
+        let mut statistics = self.statistics;
+        let first = plan.prefix;
+        let patches = self
+            .keep
+            .iter()
+            .filter(|&&token| token >= first)
+            .map(|token| token - first);
+        statistics.patches = kept_patches(checkpoint, pixels, patches);
+        statistics.images = 1;
+        statistics
+    }
+
     fn layer(&mut self, layer: usize) -> &mut LayerStatistics {
         &mut self.statistics.layers[layer]
     }
@@ -137,16 +159,13 @@ impl<'a> Observation<'a> {
         let image = self.checkpoint.model.image_bytes();
         for pixels in pixels.chunks(BATCH * image) {
             let first = self.total.images as usize;
-            let parts: Vec<Statistics> = pixels
-                .par_chunks_exact(image)
-                .enumerate()
-                .map(|(index, pixels)| {
-                    let part = one_image(self.checkpoint, &self.plan, first + index, pixels);
-                    (self.on_image)();
-                    part
-                })
-                .collect();
-            parts.into_iter().for_each(|part| self.total.append(part));
+            let recorder = |index| Recorder::new(self.checkpoint, &self.plan, first + index);
+            let forward = Forward::new(self.checkpoint);
+            let seen = forward.watch(pixels, &[], recorder, &self.on_image);
+            for (pixels, (_, recorder)) in pixels.chunks_exact(image).zip(seen) {
+                let part = recorder.finish(self.checkpoint, &self.plan, pixels);
+                self.total.append(part);
+            }
         }
     }
 
@@ -165,35 +184,6 @@ fn empty(checkpoint: &Checkpoint) -> Statistics {
         layers: vec![LayerStatistics::default(); checkpoint.model.depth],
         ..Statistics::default()
     }
-}
-
-fn one_image(
-    checkpoint: &Checkpoint,
-    plan: &SamplePlan,
-    index: usize,
-    pixels: &[u8],
-) -> Statistics {
-    let keep = plan.tokens(index);
-    let model = &checkpoint.model;
-    let mut recorder = Recorder {
-        statistics: empty(checkpoint),
-        keep,
-        rotated: model.rotary != RotaryKind::None,
-    };
-    Forward::new(checkpoint).run(pixels, &[], &mut recorder);
-    let Recorder {
-        keep,
-        mut statistics,
-        ..
-    } = recorder;
-    let first = plan.prefix;
-    let patches = keep
-        .iter()
-        .filter(|&&token| token >= first)
-        .map(|token| token - first);
-    statistics.patches = kept_patches(checkpoint, pixels, patches);
-    statistics.images = 1;
-    statistics
 }
 
 /// The pixels of the given patches, less 128.
