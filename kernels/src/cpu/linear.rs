@@ -20,6 +20,7 @@ use std::ops::Range;
 struct Job<'a, I> {
     isa: I,
     rows: usize,
+    split: Split,
     weights: LinearWeights<'a>,
     panel: &'a [i32],
     flip: Flip,
@@ -41,11 +42,13 @@ pub(super) fn linear<I: Isa>(
     assert_eq!(weights.data.len(), outputs * inputs);
     assert!(outputs.is_multiple_of(CHANNELS) && inputs.is_multiple_of(64));
     assert!([weights.scale.len(), weights.bias.len(), weights.sums.len()] == [outputs; 3]);
+    let split = Split::new::<I>(rows);
     let job = Job {
         isa,
         rows,
+        split,
         weights: *weights,
-        panel: fill_panel(isa, team, panel, input, inputs),
+        panel: fill_panel(isa, team, panel, split, input, inputs),
         flip: I::SIGNED,
         threads: team.threads(),
     };
@@ -119,27 +122,29 @@ fn fill_panel<'a, I: Isa>(
     isa: I,
     team: &mut Team,
     panel: &'a mut [i32],
+    split: Split,
     input: &[i8],
     inputs: usize,
 ) -> &'a [i32] {
     let rows = input.len() / inputs;
-    let split = Split::new::<I>(rows);
     let words = inputs / 4 * I::LANES;
     let panel = &mut panel[..split.vectors * words + split.left * inputs / 4];
     let shared = SharedMut::new(panel);
     team.run(split.vectors + split.left, &|_, task| {
-        let first = I::LANES * task.min(split.vectors) + task.saturating_sub(split.vectors);
-        let start = first * inputs / 4;
-        let (tokens, words) = match task < split.vectors {
-            true => (I::LANES.min(rows - first), words),
-            false => (1, inputs / 4),
+        let vector = task < split.vectors;
+        let (first, tokens, words) = if vector {
+            let first = task * I::LANES;
+            (first, I::LANES.min(rows - first), words)
+        } else {
+            (rows - split.left + (task - split.vectors), 1, inputs / 4)
         };
+        let start = first * inputs / 4;
         // SAFETY: one task a vector or token.
         let to = unsafe { shared.part(start..start + words) };
         let from = &input[first * inputs..(first + tokens) * inputs];
         isa.vectorize(
             #[inline(always)]
-            || match task < split.vectors {
+            || match vector {
                 true => interleave(isa, from, inputs, inputs, I::SIGNED.mask, to),
                 false => copy(isa, from, I::SIGNED.mask, to),
             },
@@ -184,7 +189,7 @@ unsafe fn channels<I: Isa, F: Finish<PARTS>, const PARTS: usize>(
     groups: Range<usize>,
     finish: &F,
 ) {
-    let split = Split::new::<I>(job.rows);
+    let split = job.split;
     let mut sums = [Sums::ZERO; PARTS];
     let mut v = 0;
     while v < split.vectors {
@@ -259,7 +264,7 @@ impl<'a, const PARTS: usize> Rows<'a, PARTS> {
     #[inline(always)]
     fn block<I: Isa>(&self, job: &Job<'_, I>, part: usize, m: usize, tokens: usize) -> Block {
         let inputs = job.weights.inputs;
-        let vectors = m / I::LANES < Split::new::<I>(job.rows).vectors;
+        let vectors = m / I::LANES < job.split.vectors;
         Block {
             panel: job.panel[m * inputs / 4..(m + tokens) * inputs / 4]
                 .as_ptr()
