@@ -7,7 +7,7 @@
 //!
 //! `D`, the channels of a head, is a constant everywhere, so that the loops over it unroll.
 
-use super::head_memory::{HeadMemory, HeadSource, inner_width};
+use super::head_memory::{HeadMemory, HeadSource, inner_width, value_stride};
 use super::isa::{Ahead, Block, CHANNELS, Isa, MAX_LANES, MAX_VECTORS, Sign, Sums};
 use super::linear::block_vectors;
 use super::panel::interleave;
@@ -37,8 +37,8 @@ struct HeadScratch {
     memory: HeadMemory,
     /// A panel of up to `MAX_VECTORS` vectors of queries.
     queries: Scratch,
-    /// `[key][vector][lane]` scores of a block of queries.
-    scores: Box<[f32]>,
+    /// Scores of a block of queries, [`CHANNELS`] keys after another: sums of products, or, where sizes count too, f32.
+    scores: Box<[Sums]>,
     /// A panel of softmax integers.
     weights: Scratch,
 }
@@ -49,7 +49,7 @@ impl HeadScratch {
         Ok(Self {
             memory: HeadMemory::new(tokens, head_width)?,
             queries: Scratch::new(inner_width(head_width) / 4 * lanes)?,
-            scores: zeroed(tokens * lanes, SCRATCH)?,
+            scores: zeroed(tokens / CHANNELS, SCRATCH)?,
             weights: Scratch::new(tokens.next_multiple_of(64) / 4 * lanes)?,
         })
     }
@@ -200,6 +200,7 @@ fn heads<I: Isa, const D: usize>(
             count,
             query_stride,
             score_scale: shape.score_scale[head],
+            biased: operands.sizes.is_some() || !is_monotonic(shape.score_scale[head]),
             context_scale: shape.context_scale[head],
             context: &context,
             first: image * count * width + head * D,
@@ -208,10 +209,12 @@ fn heads<I: Isa, const D: usize>(
         isa.vectorize(
             #[inline(always)]
             || {
-                scratch.memory.load::<D>(&source, tokens, I::INNER_STEP);
-                for (j, bias) in scratch.memory.bias[..tokens].iter_mut().enumerate() {
-                    let size = |s: &[u32]| log2_size[s[image * tokens + j] as usize];
-                    *bias = operands.sizes.map_or(0.0, size);
+                scratch.memory.load::<I, D>(isa, &source, tokens);
+                if job.biased {
+                    for (j, bias) in scratch.memory.bias[..tokens].iter_mut().enumerate() {
+                        let size = |s: &[u32]| log2_size[s[image * tokens + j] as usize];
+                        *bias = operands.sizes.map_or(0.0, size);
+                    }
                 }
                 let vectors = count.div_ceil(I::LANES);
                 let mut v = 0;
@@ -226,6 +229,11 @@ fn heads<I: Isa, const D: usize>(
     });
 }
 
+/// Whether a larger sum of products is no smaller a score by this scale: no pack of ours has another, but one may.
+fn is_monotonic(score_scale: f32) -> bool {
+    (0.0..f32::INFINITY).contains(&score_scale)
+}
+
 /// The work of one image and head.
 struct Job<'a, I, const D: usize> {
     isa: I,
@@ -235,6 +243,8 @@ struct Job<'a, I, const D: usize> {
     count: usize,
     query_stride: usize,
     score_scale: f32,
+    /// Whether the largest sum of products need not make the largest score: tokens have sizes, whose logarithms are added.
+    biased: bool,
     context_scale: f32,
     context: &'a SharedMut<'a, i8>,
     /// Where the first query's context goes, and how far it is to the next one's.
@@ -262,26 +272,48 @@ impl<I: Isa, const D: usize> Job<'_, I, D> {
             let to = &mut s.queries.words()[v * words..(v + 1) * words];
             interleave(self.isa, from, self.query_stride, D, I::SIGNED.mask, to);
         }
-        let max = match count {
-            3 => self.scores::<3>(s),
-            2 => self.scores::<2>(s),
-            _ => self.scores::<1>(s),
+        let sum = match self.biased {
+            true => self.numerators::<true>(s, first, count),
+            false => self.numerators::<false>(s, first, count),
         };
-        let sum = self.softmax(s, first, count, &max);
         // SAFETY: the caller's.
         unsafe { self.context(s, first, count, &sum) };
     }
 
-    /// Scores of `COUNT` vectors of queries against all keys, and their maximum per query.
+    /// Softmax numerators of `count` vectors of queries from number `first` on, packed four keys a word; their sum per
+    /// query.
     #[inline(always)]
-    fn scores<const COUNT: usize>(&self, s: &mut HeadScratch) -> [I::F32; MAX_VECTORS] {
+    fn numerators<const BIASED: bool>(
+        &self,
+        s: &mut HeadScratch,
+        first: usize,
+        count: usize,
+    ) -> [I::I32; MAX_VECTORS] {
+        let max = match count {
+            3 => self.scores::<3, BIASED>(s),
+            2 => self.scores::<2, BIASED>(s),
+            _ => self.scores::<1, BIASED>(s),
+        };
+        self.softmax::<BIASED>(s, first, count, &max)
+    }
+
+    /// Scores of `COUNT` vectors of queries against all keys, and their maximum per query.
+    ///
+    /// Unless they are biased, the largest score is that of the largest sum. Sums stay as they are then: the products keep
+    /// the multipliers busy, which scores would have to wait for.
+    #[inline(always)]
+    fn scores<const COUNT: usize, const BIASED: bool>(
+        &self,
+        s: &mut HeadScratch,
+    ) -> [I::F32; MAX_VECTORS] {
         let isa = self.isa;
         let scale = isa.splat_f32(self.score_scale);
         let mut max = [isa.splat_f32(f32::NEG_INFINITY); MAX_VECTORS];
-        let mut sums = Sums::ZERO;
+        let mut largest = [isa.splat_i32(i32::MIN); MAX_VECTORS];
         let queries = s.queries.words();
         let row = inner_width(D);
-        for j0 in (0..self.tokens).step_by(CHANNELS) {
+        for (j0, scores) in (0..self.tokens).step_by(CHANNELS).zip(&mut s.scores) {
+            let count = CHANNELS.min(self.tokens - j0);
             let keys = &s.memory.keys[j0 * row..(j0 + CHANNELS) * row];
             let start = std::array::from_fn(|c| I::SIGNED.correction * s.memory.key_sums[j0 + c]);
             let block = Block {
@@ -289,33 +321,40 @@ impl<I: Isa, const D: usize> Job<'_, I, D> {
                 vector_stride: row * I::LANES,
                 weights: keys.as_ptr(),
                 weight_stride: row,
+                rows: count,
                 inner: D.next_multiple_of(I::INNER_STEP),
                 ahead: Ahead::NONE,
                 sign: Sign::Signed,
             };
             // SAFETY: 16 rows of keys, and `MAX_VECTORS` vectors of queries, are there.
-            unsafe { isa.block(&block, COUNT, &start, &mut sums) };
-            let keys = CHANNELS.min(self.tokens - j0);
-            let step = I::VECTORS * I::LANES;
-            let rows = s.scores[j0 * step..][..keys * step].chunks_exact_mut(step);
-            let sums = sums.0.chunks_exact(step);
-            for ((row, sums), &bias) in rows.zip(sums).zip(&s.memory.bias[j0..]) {
+            unsafe { isa.block(&block, COUNT, &start, scores) };
+            let rows = scores.0.chunks_exact_mut(I::VECTORS * I::LANES);
+            for (row, &bias) in rows.zip(&s.memory.bias[j0..j0 + count]) {
                 let bias = isa.splat_f32(bias);
                 for v in 0..COUNT {
-                    let acc = isa.load_i32(&sums[v * I::LANES..]);
-                    let t = isa.fma(isa.to_f32(acc), scale, bias);
-                    max[v] = isa.max(t, max[v]);
-                    isa.store_f32(t, &mut row[v * I::LANES..]);
+                    let score = &mut row[v * I::LANES..][..I::LANES];
+                    let acc = isa.load_i32(score);
+                    if BIASED {
+                        let t = isa.fma(isa.to_f32(acc), scale, bias);
+                        max[v] = isa.max(t, max[v]);
+                        isa.store_i32(isa.bits(t), score);
+                    } else {
+                        largest[v] = isa.max_i32(largest[v], acc);
+                    }
                 }
+            }
+        }
+        if !BIASED {
+            for v in 0..COUNT {
+                max[v] = isa.mul(isa.to_f32(largest[v]), scale);
             }
         }
         max
     }
 
-    /// Softmax numerators of `count` vectors of queries from number `first` on, packed four keys a word; their sum per
-    /// query.
+    /// Softmax numerators from scores.
     #[inline(always)]
-    fn softmax(
+    fn softmax<const BIASED: bool>(
         &self,
         s: &mut HeadScratch,
         first: usize,
@@ -336,23 +375,48 @@ impl<I: Isa, const D: usize> Job<'_, I, D> {
                 false => 0,
             };
             let to = &mut weights[v * steps * I::LANES..(v + 1) * steps * I::LANES];
+            let mut total = zero;
             for (step, to) in to.chunks_exact_mut(I::LANES).enumerate() {
+                let j0 = 4 * step;
                 // Loops, not closures: what is not inlined here is compiled without the set's features.
                 let mut p = [zero; 4];
-                for (i, p) in p.iter_mut().enumerate() {
-                    let j = 4 * step + i;
-                    if j < self.tokens {
-                        let t = isa.load_f32(&s.scores[(j * I::VECTORS + v) * I::LANES..]);
-                        let offset = isa.load_f32(&OFFSETS[j % DITHER_KEYS][query..]);
-                        *p = softmax_weight(isa, isa.sub(t, max[v]), offset);
+                if j0 + 4 <= self.tokens {
+                    for (i, p) in p.iter_mut().enumerate() {
+                        *p = self.weight::<BIASED>(&s.scores, j0 + i, (v, query), max[v]);
+                    }
+                } else {
+                    for (j, p) in (j0..self.tokens).zip(&mut p) {
+                        *p = self.weight::<BIASED>(&s.scores, j, (v, query), max[v]);
                     }
                 }
                 let bytes = isa.second_bytes(p);
-                *sum = isa.add_bytes(*sum, bytes);
+                total = isa.add_bytes(total, bytes);
                 isa.store_i32(isa.xor_i32(bytes, mask), to);
             }
+            *sum = total;
         }
         sum
+    }
+
+    /// The softmax numerators of key `j` for the `v`-th vector of queries, whose lattice begins at `query`: in every lane's
+    /// second byte.
+    #[inline(always)]
+    fn weight<const BIASED: bool>(
+        &self,
+        scores: &[Sums],
+        j: usize,
+        (v, query): (usize, usize),
+        max: I::F32,
+    ) -> I::I32 {
+        let isa = self.isa;
+        let at = (j % CHANNELS * I::VECTORS + v) * I::LANES;
+        let score = isa.load_i32(&scores[j / CHANNELS].0[at..]);
+        let t = match BIASED {
+            true => isa.float_of_bits(score),
+            false => isa.mul(isa.to_f32(score), isa.splat_f32(self.score_scale)),
+        };
+        let offset = isa.load_f32(&OFFSETS[j % DITHER_KEYS][query..]);
+        softmax_weight(isa, isa.sub(t, max), offset)
     }
 
     /// The average of the values, by the integers of `softmax`.
@@ -369,21 +433,24 @@ impl<I: Isa, const D: usize> Job<'_, I, D> {
     ) {
         let isa = self.isa;
         let inner = self.tokens.next_multiple_of(I::INNER_STEP);
+        let stride = value_stride(self.tokens);
         let mut scale = [isa.splat_f32(self.context_scale); MAX_VECTORS];
         for (scale, &sum) in scale.iter_mut().zip(sum) {
             *scale = isa.div(*scale, isa.to_f32(sum));
         }
         let mut sums = Sums::ZERO;
         let weights = s.weights.words();
+        let values = s.memory.values.words();
         for d0 in (0..D).step_by(CHANNELS) {
-            let values = &s.memory.values[d0 * inner..(d0 + CHANNELS) * inner];
+            let values = &values[d0 * stride / 4..(d0 + CHANNELS) * stride / 4];
             let start =
                 std::array::from_fn(|c| I::UNSIGNED.correction * s.memory.value_sums[d0 + c]);
             let block = Block {
                 panel: weights.as_ptr().cast(),
                 vector_stride: inner * I::LANES,
-                weights: values.as_ptr(),
-                weight_stride: inner,
+                weights: values.as_ptr().cast(),
+                weight_stride: stride,
+                rows: CHANNELS,
                 inner,
                 ahead: Ahead::NONE,
                 sign: Sign::Unsigned,
@@ -397,12 +464,13 @@ impl<I: Isa, const D: usize> Job<'_, I, D> {
                         let acc = isa.load_i32(&sums.0[((c + lane) * I::VECTORS + v) * I::LANES..]);
                         *x = sat8(isa, isa.mul(isa.to_f32(acc), scale));
                     }
-                    isa.transpose(&mut square[..I::LANES]);
+                    let rows = isa.byte_rows(&mut square[..I::LANES]);
                     let query = first + v * I::LANES;
-                    for (m, &row) in (query..self.count).zip(&square[..I::LANES]) {
+                    for (m, row) in (query..self.count).zip(&rows[..I::LANES]) {
                         let at = self.first + m * self.stride + d0 + c;
                         // SAFETY: the caller's.
-                        isa.store_i8(row, unsafe { self.context.part(at..at + I::LANES) });
+                        let to = unsafe { self.context.part(at..at + I::LANES) };
+                        to.copy_from_slice(&row[..I::LANES]);
                     }
                 }
             }

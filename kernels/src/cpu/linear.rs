@@ -272,6 +272,7 @@ impl<'a, const PARTS: usize> Rows<'a, PARTS> {
             vector_stride: if vectors { I::LANES * inputs } else { inputs },
             weights: self.data[part * inputs..].as_ptr(),
             weight_stride: PARTS * inputs,
+            rows: CHANNELS,
             inner: inputs,
             ahead: Ahead::NONE,
             sign: Sign::Signed,

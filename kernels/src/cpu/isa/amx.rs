@@ -241,6 +241,7 @@ impl Isa for AmxInt8 {
         fn splat_f32(value: f32) -> __m512;
         fn add_i32(a: __m512i, b: __m512i) -> __m512i;
         fn xor_i32(a: __m512i, b: __m512i) -> __m512i;
+        fn max_i32(a: __m512i, b: __m512i) -> __m512i;
         fn second_bytes(words: [__m512i; 4]) -> __m512i;
         fn add_bytes(sum: __m512i, bytes: __m512i) -> __m512i;
         fn to_f32(a: __m512i) -> __m512;

@@ -452,6 +452,11 @@ impl<D: DotProduct> Isa for Avx2<D> {
     }
 
     #[inline(always)]
+    fn max_i32(self, a: __m256i, b: __m256i) -> __m256i {
+        simd!(_mm256_max_epi32(a, b))
+    }
+
+    #[inline(always)]
     fn shift_left<const BITS: u32>(self, a: __m256i) -> __m256i {
         // The immediate form takes an i32; a constant count becomes it.
         simd!(_mm256_sll_epi32(a, _mm_cvtsi32_si128(BITS as i32)))

@@ -33,6 +33,7 @@ macro_rules! simd {
 impl Isa for Avx512Vnni {
     const LANES: usize = 16;
     const VECTORS: usize = 3;
+    const INNER_STEP: usize = 4;
     // Of a vector's 16 tokens, with the sums over lanes that cost most where K is small.
     const ALONG: usize = 10;
     const SIGNED: Flip = Flip::TO_UNSIGNED;
@@ -168,6 +169,11 @@ impl Isa for Avx512Vnni {
     }
 
     #[inline(always)]
+    fn max_i32(self, a: __m512i, b: __m512i) -> __m512i {
+        simd!(_mm512_max_epi32(a, b))
+    }
+
+    #[inline(always)]
     fn shift_left<const BITS: u32>(self, a: __m512i) -> __m512i {
         simd!(_mm512_slli_epi32::<BITS>(a))
     }
@@ -175,12 +181,15 @@ impl Isa for Avx512Vnni {
     #[inline(always)]
     fn second_bytes(self, words: [__m512i; 4]) -> __m512i {
         simd! {
-            // Each vector's bytes, repeated over their lanes, are taken where they belong.
-            let second = _mm512_set4_epi32(0x0d0d_0d0d, 0x0909_0909, 0x0505_0505, 0x0101_0101);
-            let bytes = _mm512_shuffle_epi8(words[0], second);
-            let bytes = _mm512_mask_shuffle_epi8(bytes, 0x2222_2222_2222_2222, words[1], second);
-            let bytes = _mm512_mask_shuffle_epi8(bytes, 0x4444_4444_4444_4444, words[2], second);
-            _mm512_mask_shuffle_epi8(bytes, 0x8888_8888_8888_8888, words[3], second)
+            // Half words, two a lane, then their upper bytes. By shuffles it would be fewer operations, but the compiler
+            // takes masked ones apart.
+            const A_WHERE_C_ELSE_B: i32 = 0b1110_0100;
+            const A_WHERE_C_OR_B: i32 = 0b1110_1100;
+            let low = _mm512_set1_epi32(0x0000_ffff);
+            let even = _mm512_ternarylogic_epi32::<A_WHERE_C_ELSE_B>(words[0], _mm512_slli_epi32::<16>(words[2]), low);
+            let odd = _mm512_ternarylogic_epi32::<A_WHERE_C_ELSE_B>(words[1], _mm512_slli_epi32::<16>(words[3]), low);
+            let upper = _mm512_set1_epi16(0xff00_u16 as i16);
+            _mm512_ternarylogic_epi32::<A_WHERE_C_OR_B>(odd, _mm512_srli_epi16::<8>(even), upper)
         }
     }
 
@@ -298,6 +307,38 @@ impl Isa for Avx512Vnni {
                 rows[4 + c] = _mm512_shuffle_i32x4::<0b10_00_10_00>(low_odd, high_odd);
                 rows[12 + c] = _mm512_shuffle_i32x4::<0b11_01_11_01>(low_odd, high_odd);
             }
+        }
+    }
+
+    #[inline(always)]
+    fn byte_rows(self, columns: &mut [__m512i]) -> [[i8; 16]; 16] {
+        let columns: &[__m512i; 16] = (&*columns).try_into().expect("16 vectors");
+        simd! {
+            // Of four columns, each 128-bit lane gets the bytes of its four rows, row by row.
+            let by_row = _mm512_set4_epi32(0x0f0b_0703, 0x0e0a_0602, 0x0d09_0501, 0x0c08_0400);
+            let mut fours = [_mm512_setzero_si512(); 4];
+            for (four, c) in fours.iter_mut().zip(columns.chunks_exact(4)) {
+                let bytes = _mm512_packs_epi16(_mm512_packs_epi32(c[0], c[1]), _mm512_packs_epi32(c[2], c[3]));
+                *four = _mm512_shuffle_epi8(bytes, by_row);
+            }
+            let [a, b, c, d] = fours;
+            let (ab_low, ab_high) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+            let (cd_low, cd_high) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+            // Each has, in its four lanes, every fourth row.
+            let quarters = [
+                _mm512_unpacklo_epi64(ab_low, cd_low),
+                _mm512_unpackhi_epi64(ab_low, cd_low),
+                _mm512_unpacklo_epi64(ab_high, cd_high),
+                _mm512_unpackhi_epi64(ab_high, cd_high),
+            ];
+            let mut rows = [[0i8; 16]; 16];
+            for (q, &quarter) in quarters.iter().enumerate() {
+                rows[q] = bytemuck::cast(_mm512_extracti32x4_epi32::<0>(quarter));
+                rows[4 + q] = bytemuck::cast(_mm512_extracti32x4_epi32::<1>(quarter));
+                rows[8 + q] = bytemuck::cast(_mm512_extracti32x4_epi32::<2>(quarter));
+                rows[12 + q] = bytemuck::cast(_mm512_extracti32x4_epi32::<3>(quarter));
+            }
+            rows
         }
     }
 

@@ -28,7 +28,7 @@ pub(super) const MAX_VECTORS: usize = 3;
 pub(super) const CHANNELS: usize = 16;
 
 /// Sums of one block: `[channel][vector][lane]`, `I::LANES` lanes and `I::VECTORS` vectors apart.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, bytemuck::Zeroable)]
 #[repr(C, align(64))]
 pub(super) struct Sums(pub(super) [i32; CHANNELS * MAX_VECTORS * MAX_LANES]);
 
@@ -82,6 +82,8 @@ pub(super) struct Block {
     pub(super) weights: *const i8,
     /// Bytes from one weight row to the next.
     pub(super) weight_stride: usize,
+    /// How many of the weight rows count, from the first on; what becomes of the others' sums is open.
+    pub(super) rows: usize,
     /// K, a multiple of `INNER_STEP`.
     pub(super) inner: usize,
     /// Memory to ask for while the block computes.
@@ -186,6 +188,7 @@ pub(super) trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     fn splat_f32(self, value: f32) -> Self::F32;
     fn add_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
     fn xor_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
+    fn max_i32(self, a: Self::I32, b: Self::I32) -> Self::I32;
     fn shift_left<const BITS: u32>(self, a: Self::I32) -> Self::I32;
     /// The second lowest byte of every lane of four vectors, the first vector's lowest.
     fn second_bytes(self, words: [Self::I32; 4]) -> Self::I32;
@@ -217,6 +220,17 @@ pub(super) trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
 
     /// Transposes a square of `LANES` vectors.
     fn transpose(self, rows: &mut [Self::I32]);
+
+    /// The low bytes of `LANES` vectors, each lane's together: lane `l` of the `v`-th vector is byte `v` of row `l`.
+    #[inline(always)]
+    fn byte_rows(self, columns: &mut [Self::I32]) -> [[i8; MAX_LANES]; MAX_LANES] {
+        self.transpose(columns);
+        let mut rows = [[0; MAX_LANES]; MAX_LANES];
+        for (row, &words) in rows.iter_mut().zip(&*columns) {
+            self.store_i8(words, row);
+        }
+        rows
+    }
 
     /// The sum over the lanes of each of `LANES` vectors.
     #[inline(always)]

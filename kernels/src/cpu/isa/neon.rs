@@ -365,6 +365,11 @@ impl<D: DotProduct> Isa for Neon<D> {
     }
 
     #[inline(always)]
+    fn max_i32(self, a: int32x4_t, b: int32x4_t) -> int32x4_t {
+        simd!(vmaxq_s32(a, b))
+    }
+
+    #[inline(always)]
     fn shift_left<const BITS: u32>(self, a: int32x4_t) -> int32x4_t {
         // The immediate form takes an i32; a constant count becomes it.
         simd!(vshlq_s32(a, vdupq_n_s32(BITS as i32)))

@@ -122,6 +122,11 @@ impl Isa for Portable {
     }
 
     #[inline(always)]
+    fn max_i32(self, a: Self::I32, b: Self::I32) -> Self::I32 {
+        zip(a, b, Ord::max)
+    }
+
+    #[inline(always)]
     fn shift_left<const BITS: u32>(self, a: Self::I32) -> Self::I32 {
         map(a, |a| a << BITS)
     }

@@ -20,13 +20,16 @@ pub(in crate::cpu) unsafe fn tile<I: Dot4, const ROWS: usize, const VECTORS: usi
     sums: &mut Sums,
 ) {
     const { assert!(CHANNELS.is_multiple_of(ROWS) && VECTORS <= MAX_VECTORS) };
-    let steps = CHANNELS / ROWS * (block.inner / STEP);
+    let steps = CHANNELS / ROWS * (block.inner / STEP).max(1);
     let lines = block.ahead.lines.div_ceil(steps);
     let (mut ahead, end) = (
         block.ahead.start,
         block.ahead.start.wrapping_add(64 * block.ahead.lines),
     );
     for first in (0..CHANNELS).step_by(ROWS) {
+        if first >= block.rows {
+            break;
+        }
         let mut acc = [[isa.splat_i32(0); VECTORS]; ROWS];
         for (acc, &start) in acc.iter_mut().zip(&start[first..]) {
             *acc = [isa.splat_i32(start); VECTORS];
@@ -35,23 +38,45 @@ pub(in crate::cpu) unsafe fn tile<I: Dot4, const ROWS: usize, const VECTORS: usi
         // of the panel; `k` stays below `inner`.
         unsafe {
             let weights = block.weights.add(first * block.weight_stride);
-            for k0 in (0..block.inner).step_by(STEP) {
+            let whole = block.inner / STEP * STEP;
+            for k0 in (0..whole).step_by(STEP) {
                 for _ in 0..lines {
                     isa.prefetch(ahead);
                     ahead = end.min(ahead.wrapping_add(64));
                 }
                 for k in (k0..k0 + STEP).step_by(4) {
-                    let bytes = load_vectors::<I, VECTORS>(isa, block, k * I::LANES);
-                    for (row, acc) in acc.iter_mut().enumerate() {
-                        let w = isa.splat_bytes(weights.add(row * block.weight_stride + k));
-                        for (acc, &bytes) in acc.iter_mut().zip(&bytes) {
-                            *acc = isa.dot4(*acc, bytes, w);
-                        }
-                    }
+                    multiply(isa, block, weights, k, &mut acc);
                 }
+            }
+            for k in (whole..block.inner).step_by(4) {
+                multiply(isa, block, weights, k, &mut acc);
             }
         }
         store_sums(isa, &acc, first, sums);
+    }
+}
+
+/// Adds the products of four bytes along K, `k` and the next ones, of rows from `weights` on.
+///
+/// # Safety
+/// These bytes of the rows and of the panel must be readable.
+#[inline(always)]
+unsafe fn multiply<I: Dot4, const ROWS: usize, const VECTORS: usize>(
+    isa: I,
+    block: &Block,
+    weights: *const i8,
+    k: usize,
+    acc: &mut [[I::I32; VECTORS]; ROWS],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let bytes = load_vectors::<I, VECTORS>(isa, block, k * I::LANES);
+        for (row, acc) in acc.iter_mut().enumerate() {
+            let w = isa.splat_bytes(weights.add(row * block.weight_stride + k));
+            for (acc, &bytes) in acc.iter_mut().zip(&bytes) {
+                *acc = isa.dot4(*acc, bytes, w);
+            }
+        }
     }
 }
 
