@@ -82,43 +82,47 @@ macro_rules! implementation {
     };
 }
 
+/// Of [`implementations`]. A static, because the compiler would copy what a short function refers to into every crate that
+/// calls it, and that is all kernels for all sets.
+static IMPLEMENTATIONS: &[Implementation] = &[
+    #[cfg(target_arch = "x86_64")]
+    implementation!(
+        "cpu/amx-int8",
+        isa::amx::AmxInt8,
+        "AMX-INT8, the system's permission to use it, and AVX-512 VNNI"
+    ),
+    #[cfg(target_arch = "x86_64")]
+    implementation!(
+        "cpu/avx512-vnni",
+        isa::avx512::Avx512Vnni,
+        "AVX-512 F, BW, VL and VNNI"
+    ),
+    #[cfg(target_arch = "x86_64")]
+    implementation!(
+        "cpu/avx-vnni",
+        isa::avx2::Avx2<isa::avx2::Vnni>,
+        "AVX-VNNI, AVX2, FMA and F16C"
+    ),
+    #[cfg(target_arch = "x86_64")]
+    implementation!(
+        "cpu/avx2",
+        isa::avx2::Avx2<isa::avx2::Madd>,
+        "AVX2, FMA and F16C"
+    ),
+    #[cfg(target_arch = "aarch64")]
+    implementation!(
+        "cpu/neon-dotprod",
+        isa::neon::Neon<isa::neon::Sdot>,
+        "NEON with dot product (Armv8.2)"
+    ),
+    #[cfg(target_arch = "aarch64")]
+    implementation!("cpu/neon", isa::neon::Neon<isa::neon::Smull>, "NEON"),
+    implementation!("cpu/portable", isa::portable::Portable, "nothing"),
+];
+
 /// Every implementation compiled into this program, best first. The last one runs anywhere.
 pub fn implementations() -> &'static [Implementation] {
-    &[
-        #[cfg(target_arch = "x86_64")]
-        implementation!(
-            "cpu/amx-int8",
-            isa::amx::AmxInt8,
-            "AMX-INT8, the system's permission to use it, and AVX-512 VNNI"
-        ),
-        #[cfg(target_arch = "x86_64")]
-        implementation!(
-            "cpu/avx512-vnni",
-            isa::avx512::Avx512Vnni,
-            "AVX-512 F, BW, VL and VNNI"
-        ),
-        #[cfg(target_arch = "x86_64")]
-        implementation!(
-            "cpu/avx-vnni",
-            isa::avx2::Avx2<isa::avx2::Vnni>,
-            "AVX-VNNI, AVX2, FMA and F16C"
-        ),
-        #[cfg(target_arch = "x86_64")]
-        implementation!(
-            "cpu/avx2",
-            isa::avx2::Avx2<isa::avx2::Madd>,
-            "AVX2, FMA and F16C"
-        ),
-        #[cfg(target_arch = "aarch64")]
-        implementation!(
-            "cpu/neon-dotprod",
-            isa::neon::Neon<isa::neon::Sdot>,
-            "NEON with dot product (Armv8.2)"
-        ),
-        #[cfg(target_arch = "aarch64")]
-        implementation!("cpu/neon", isa::neon::Neon<isa::neon::Smull>, "NEON"),
-        implementation!("cpu/portable", isa::portable::Portable, "nothing"),
-    ]
+    IMPLEMENTATIONS
 }
 
 /// The best implementation that this machine can run.
