@@ -5,9 +5,9 @@
 // Bytes: (B N + C) K read, 4 T C of positions, 2 B T C written. Orin Nano Super, ViT-B/16 at batch 1,
 // 196 x 768 x 768: 0.12 GMAC, 7 us of Tensor Cores, 15 us of weights and positions.
 //
-// dynamic shared: gemm_128x128_embed 65536
-// dynamic shared: gemm_64x128_embed 49152
-// dynamic shared: gemm_64x64_embed 40960
-// dynamic shared: gemm_32x64_embed 36864
+// dynamic shared: gemm_128x128_embed 65544
+// dynamic shared: gemm_64x128_embed 49160
+// dynamic shared: gemm_64x64_embed 32776
+// dynamic shared: gemm_32x64_embed 36872
 #include "gemm.cuh"
 GEMM_TILES(EMBED, embed)

@@ -16,7 +16,7 @@ struct GemmParams {
     const float *rotation; // rotate: (M, R D), cosine and sine of each pair of columns
     u32 *sizes;            // embed: (B, T), set to 1, or null
     int4 *partial;         // splits > 1: (tiles, splits, BM x BN) sums in the lanes' own order
-    u32 *arrived;          // splits > 1: (tiles), zero before and after
+    u32 *arrived;          // items drawn, then, if splits > 1, arrivals: (1 + tiles), zero before and after
     const float *steps;    // activate: (2, N), one over each column's step, then its zero point
     u32 rows;              // M
     u32 outputs;           // N
@@ -28,7 +28,7 @@ struct GemmParams {
     u32 rotation_row;      // rotate: R D
     u32 halves;            // gate: 1 for f16, 0 for i8
     Activation activation; // activate, gate
-    u32 padding;
+    u32 splits;            // parts of K
 };
 
 enum Epilogue { REQUANTIZE, ROTATE, ACTIVATE, GATE, RESIDUAL, EMBED };
@@ -38,6 +38,10 @@ template <Epilogue E>
 struct Beside {
     DEVICE void fetch(const GemmParams &, u32, u32) {}
 };
+
+// Rows of a lane that it reads for at a time: so many that it all fits beside the sums.
+template <Epilogue E>
+constexpr u32 AT_A_TIME = sizeof(Beside<E>) > 16 ? 4 : 8;
 
 // The residual stream: pairs of f16.
 template <>
@@ -54,7 +58,7 @@ template <>
 struct Beside<ROTATE> {
     float turn[8];
     DEVICE void fetch(const GemmParams &p, u32 row, u32 column) {
-        if (column < p.rotated) load_floats(turn, p.rotation + (u64)row * p.rotation_row + column % p.rotation_row);
+        if (column < p.rotated) load_constants(turn, p.rotation + (u64)row * p.rotation_row + column % p.rotation_row);
     }
 };
 
@@ -67,7 +71,7 @@ struct Beside<EMBED> {
     float position[8];
     DEVICE void fetch(const GemmParams &p, u32 row, u32 column) {
         if (!p.position) return;
-        load_floats(position, p.position + (u64)(embedded(p, row) % (p.patches + p.prefix)) * p.outputs + column);
+        load_constants(position, p.position + (u64)(embedded(p, row) % (p.patches + p.prefix)) * p.outputs + column);
     }
 };
 
@@ -110,16 +114,16 @@ DEVICE void store_halves(const GemmParams &p, const float (&y)[8], u64 row, u32 
 }
 
 // What the patch embedding writes beside its rows: those of the prefix, of `columns` columns from n0 on, and a size
-// of 1 for every token.
+// of 1 for every token. The `tiles` tiles of these columns share it.
 template <u32 THREADS>
-DEVICE void start_tokens(const GemmParams &p, u32 n0, u32 columns) {
-    u32 tokens = p.patches + p.prefix, first = blockIdx.x * THREADS + threadIdx.x, step = gridDim.x * THREADS;
+DEVICE void start_tokens(const GemmParams &p, u32 tile, u32 tiles, u32 n0, u32 columns) {
+    u32 tokens = p.patches + p.prefix, first = tile * THREADS + threadIdx.x, step = tiles * THREADS;
     for (u32 i = first; i < p.batch * p.prefix * columns; i += step) {
         u32 row = i / columns, column = n0 + i % columns, image = row / p.prefix, token = row % p.prefix;
         ((u16 *)p.output)[(u64)(image * tokens + token) * p.outputs + column] =
             float_to_half(p.position[(u64)token * p.outputs + column]);
     }
-    if (p.sizes && blockIdx.y == 0)
+    if (p.sizes && n0 == 0)
         for (u32 i = first; i < p.batch * tokens; i += step) p.sizes[i] = 1;
 }
 

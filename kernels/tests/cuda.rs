@@ -8,12 +8,17 @@ mod on_device;
 #[path = "common/suite.rs"]
 mod suite;
 
-use common::checks::{Candidates, Places, check_attention, check_merge, check_pool_attention};
+use common::Weights;
+use common::checks::{
+    Candidates, Places, Product, check_attention, check_embedding, check_merge,
+    check_pool_attention, check_product, check_rotation,
+};
 use mergevit_kernels::Kernels;
-use mergevit_kernels::cuda::Device;
-use mergevit_kernels::cuda::gemm::Tile;
+use mergevit_kernels::cuda::gemm::{Tile, Tiling};
 use mergevit_kernels::cuda::testing::{BlockOrder, Options, test_device};
-use mergevit_kernels::ops::{Capacity, Merge};
+use mergevit_kernels::cuda::{Access, Device};
+use mergevit_kernels::ops::{Capacity, Epilogue, Merge};
+use mergevit_kernels::testing::Random;
 use on_device::OnDevice;
 use suite::{Shapes, suite};
 
@@ -28,8 +33,9 @@ struct Cuda;
 impl Candidates for Cuda {
     fn candidates(_: &Capacity) -> Vec<Box<dyn Kernels>> {
         let orders = [BlockOrder::Ascending, BlockOrder::Descending];
-        let on_device =
-            |order| -> Box<dyn Kernels> { Box::new(OnDevice::new(device(order), Tile::T32x64, 1)) };
+        let on_device = |order| -> Box<dyn Kernels> {
+            Box::new(OnDevice::new(device(order), Tiling::new(Tile::T32x64, 1)))
+        };
         orders.map(on_device).into()
     }
 }
@@ -45,11 +51,32 @@ impl Candidates for Tilings {
         all.map(|(tile, splits)| -> Box<dyn Kernels> {
             Box::new(OnDevice::new(
                 device(BlockOrder::Shuffled(tile as u64)),
-                tile,
-                splits,
+                Tiling::new(tile, splits),
             ))
         })
         .collect()
+    }
+}
+
+/// Every tile shape, with several parts of tiles for each of few blocks, whichever of them starts first.
+struct FewBlocks;
+
+impl FewBlocks {
+    fn tilings() -> impl Iterator<Item = Tiling> {
+        let parts = Tile::ALL
+            .into_iter()
+            .flat_map(|tile| [1, 3].map(|splits| Tiling::new(tile, splits)));
+        parts.flat_map(|tiling| [1, 2, 3, 5].map(|blocks| tiling.with_blocks(blocks)))
+    }
+}
+
+impl Candidates for FewBlocks {
+    fn candidates(_: &Capacity) -> Vec<Box<dyn Kernels>> {
+        let on_device = |(seed, tiling)| -> Box<dyn Kernels> {
+            let order = BlockOrder::Shuffled(seed as u64);
+            Box::new(OnDevice::new(device(order), tiling))
+        };
+        Self::tilings().enumerate().map(on_device).collect()
     }
 }
 
@@ -111,6 +138,56 @@ const SHAPES: Shapes = Shapes {
 };
 
 suite!(SHAPES, linear: Tilings, others: Cuda);
+
+/// Sums shorter than the ring of copies, as long, a little longer, and parts of which some are each.
+#[test]
+fn blocks_that_compute_several_tiles() {
+    for inputs in [64, 192, 256, 320, 384, 640, 704, 1088] {
+        let shape = [1 + inputs % 197, 384, inputs];
+        check_product::<FewBlocks>(Product::Requantize, shape);
+    }
+    check_product::<FewBlocks>(Product::Residual, [197, 256, 448]);
+    check_product::<FewBlocks>(Product::Activate, [70, 256, 448]);
+    check_product::<FewBlocks>(Product::GateHalf, [70, 256, 448]);
+    check_rotation::<FewBlocks>(4, 70, 2, 64, 448);
+    check_embedding::<FewBlocks>(2, 49, 5, 256, 448);
+}
+
+/// A launch leaves counters as it found them, and so the next one computes the same.
+#[test]
+fn a_launch_can_be_repeated() {
+    let mut random = Random(5);
+    let (rows, outputs, inputs) = (130, 256, 448);
+    let input = random.i8s(rows * inputs, true);
+    let weights = Weights::new(&mut random, outputs, inputs, 1e-3, 1.0);
+    for tiling in FewBlocks::tilings() {
+        let mut kernels = OnDevice::new(device(BlockOrder::Descending), tiling);
+        let mut first = vec![0; rows * outputs];
+        let output = &mut first[..];
+        kernels.linear(
+            rows,
+            &input,
+            &weights.view(),
+            Epilogue::Requantize { output },
+        );
+        let launch = kernels.launches[0];
+        assert_eq!(
+            launch.grid[0],
+            tiling.blocks.min(launch.items),
+            "{tiling:?}"
+        );
+        let written = |access: &&(Access, _, _)| access.0 == Access::Write;
+        let &(_, at, _) = launch.accesses().iter().find(written).unwrap();
+        kernels.device.write(at, &vec![1; first.len()]).unwrap();
+        kernels.device.launch(&launch).unwrap();
+        let mut second = vec![0; first.len()];
+        kernels
+            .device
+            .read(at, bytemuck::cast_slice_mut(&mut second))
+            .unwrap();
+        assert!(first == second, "{tiling:?}");
+    }
+}
 
 #[test]
 fn merging_over_token_counts() {

@@ -10,7 +10,7 @@ mod on_device;
 use common::Weights;
 use common::checks::{Candidates, check_norm, check_patchify, check_pool};
 use mergevit_kernels::Kernels;
-use mergevit_kernels::cuda::gemm::Tile;
+use mergevit_kernels::cuda::gemm::{Tile, Tiling};
 use mergevit_kernels::cuda::testing::{BlockOrder, Options, test_device, unnoticed_mutants};
 use mergevit_kernels::cuda::{Address, Best, Device, Module, TopClassesParams, top_classes};
 use mergevit_kernels::ops::{Capacity, NormKind};
@@ -28,8 +28,7 @@ impl Candidates for Cuda {
     fn candidates(_: &Capacity) -> Vec<Box<dyn Kernels>> {
         vec![Box::new(OnDevice::new(
             device(BlockOrder::Shuffled(1)),
-            Tile::T32x64,
-            1,
+            Tiling::new(Tile::T32x64, 1),
         ))]
     }
 }

@@ -10,7 +10,7 @@ use common::checks::{
     check_pool, check_product, check_rotation,
 };
 use mergevit_kernels::Kernels;
-use mergevit_kernels::cuda::gemm::Tile;
+use mergevit_kernels::cuda::gemm::{Tile, Tiling};
 use mergevit_kernels::cuda::testing::{BlockOrder, Emulated, Options, unnoticed_mutants};
 use mergevit_kernels::cuda::{HeadWidth, Kernel, Module, RowWidth, Target};
 use mergevit_kernels::ops::{Capacity, Merge};
@@ -21,20 +21,21 @@ thread_local! {
     static TILE: Cell<Tile> = const { Cell::new(Tile::T32x64) };
 }
 
-/// K in one part and in three, on this thread's tile.
+/// K in one part and in three, a block for each and several for a block, on this thread's tile.
 struct Cuda;
 
 impl Candidates for Cuda {
     fn candidates(_: &Capacity) -> Vec<Box<dyn Kernels>> {
         let options = Options::default().with_order(BlockOrder::Shuffled(1));
-        let on_device = |splits| -> Box<dyn Kernels> {
+        let on_device = |(splits, blocks)| -> Box<dyn Kernels> {
             Box::new(OnDevice::new(
                 Box::new(Emulated::new(Target::ORIN_NANO, options)),
-                TILE.get(),
-                splits,
+                Tiling::new(TILE.get(), splits).with_blocks(blocks),
             ))
         };
-        [1, 3].map(on_device).into()
+        [(1, u32::MAX), (3, u32::MAX), (1, 1), (3, 2)]
+            .map(on_device)
+            .into()
     }
 }
 
@@ -50,53 +51,60 @@ fn noticed_but(module: Module, exercise: impl Fn(Kernel), harmless: &[(Kernel, &
     assert_eq!(found, harmless, "{module:?}, lines {lines:?}");
 }
 
-/// Shape of the layers that broken kernels compute.
-const SHAPE: [usize; 3] = [40, 128, 704];
+/// Columns and inputs of the layers that broken kernels compute, of [`ROWS`] rows: long sums, and several tiles of sums
+/// that are shorter than the ring of copies.
+const SHAPES: [[usize; 2]; 2] = [[128, 704], [256, 64]];
+const ROWS: usize = 40;
 
-fn linear(module: Module, check: impl Fn()) {
+fn linear(module: Module, check: impl Fn([usize; 2])) {
     let exercise = |kernel: Kernel| {
         let Kernel::Gemm { tile, .. } = kernel else {
             panic!("{kernel:?} is no linear layer");
         };
         TILE.set(tile);
-        check();
+        SHAPES.into_iter().for_each(&check);
     };
     noticed_but(module, exercise, &[]);
 }
 
+fn product(product: Product, [outputs, inputs]: [usize; 2]) {
+    check_product::<Cuda>(product, [ROWS, outputs, inputs]);
+}
+
 #[test]
 fn requantize() {
-    let check = || check_product::<Cuda>(Product::Requantize, SHAPE);
+    let check = |shape| product(Product::Requantize, shape);
     linear(Module::GemmRequantize, check);
 }
 
 #[test]
 fn rotate() {
-    let check = || check_rotation::<Cuda>(1, 40, 2, 64, 704);
+    let check = |[_, inputs]: [usize; 2]| check_rotation::<Cuda>(1, ROWS, 2, 64, inputs);
     linear(Module::GemmRotate, check);
 }
 
 #[test]
 fn activate() {
-    let check = || check_product::<Cuda>(Product::Activate, SHAPE);
+    let check = |shape| product(Product::Activate, shape);
     linear(Module::GemmActivate, check);
 }
 
 #[test]
 fn gate() {
-    let check = || check_product::<Cuda>(Product::Gate, SHAPE);
+    let check = |shape| product(Product::Gate, shape);
     linear(Module::GemmGate, check);
 }
 
 #[test]
 fn residual() {
-    let check = || check_product::<Cuda>(Product::Residual, SHAPE);
+    let check = |shape| product(Product::Residual, shape);
     linear(Module::GemmResidual, check);
 }
 
 #[test]
 fn embed() {
-    let check = || check_embedding::<Cuda>(1, 40, 2, 128, 704);
+    let check =
+        |[outputs, inputs]: [usize; 2]| check_embedding::<Cuda>(1, ROWS, 2, outputs, inputs);
     linear(Module::GemmEmbed, check);
 }
 

@@ -8,7 +8,7 @@ use common::Weights;
 use half::f16;
 use mergevit_kernels::Kernels;
 use mergevit_kernels::cuda::Target;
-use mergevit_kernels::cuda::gemm::Tile;
+use mergevit_kernels::cuda::gemm::{Tile, Tiling};
 use mergevit_kernels::cuda::testing::{Emulated, Options};
 use mergevit_kernels::math::Activation;
 use mergevit_kernels::ops::{
@@ -18,13 +18,16 @@ use mergevit_kernels::ops::{
 use mergevit_kernels::testing::Random;
 use on_device::OnDevice;
 
+/// For operations other than linear layers.
+const ANY: Tiling = Tiling::new(Tile::T128x128, 1);
+
 /// Runs operations on an emulated device; then every kernel's instructions are within a fifth of what its
 /// launches said, and its traffic through shared memory, where they said any, within a third. (The device checks the
 /// exact number of multiplications at every launch.)
-fn check(tile: Tile, splits: u32, run: impl FnOnce(&mut dyn Kernels)) {
+fn check(tiling: Tiling, run: impl FnOnce(&mut dyn Kernels)) {
     let device = Emulated::new(Target::ORIN_NANO, Options::default());
     let ledger = device.ledger();
-    run(&mut OnDevice::new(Box::new(device), tile, splits));
+    run(&mut OnDevice::new(Box::new(device), tiling));
     for (name, record) in ledger.records() {
         let shared = record.counts.shared;
         let moved = (shared.read.bytes + shared.write.bytes) as f64;
@@ -111,15 +114,22 @@ fn linear_layers() {
     let (outputs, inputs) = (384, 768);
     let weights = Weights::new(&mut random, outputs, inputs, 1e-3, 1.0);
     for tile in Tile::ALL {
-        for (rows, splits) in [(197, 1), (65, 1), (65, 3)] {
+        for (rows, splits, blocks) in [
+            (197, 1, u32::MAX),
+            (65, 1, u32::MAX),
+            (65, 3, u32::MAX),
+            (197, 1, 5),
+            (65, 3, 2),
+        ] {
+            let tiling = Tiling::new(tile, splits).with_blocks(blocks);
             let layer = Layer {
                 rows,
                 input: random.i8s(rows * inputs, true),
                 weights: &weights,
             };
-            check(tile, splits, |kernels| layer.quantized(kernels));
-            check(tile, splits, |kernels| layer.halves(kernels));
-            check(tile, splits, |kernels| layer.embedded(kernels));
+            check(tiling, |kernels| layer.quantized(kernels));
+            check(tiling, |kernels| layer.halves(kernels));
+            check(tiling, |kernels| layer.embedded(kernels));
         }
     }
 }
@@ -149,7 +159,7 @@ fn norms_and_attention() {
         };
         let residual = random.f16s(tokens * width, 1.0);
         let qkv = random.i8s(tokens * 3 * width, false);
-        check(Tile::T128x128, 1, |kernels| {
+        check(ANY, |kernels| {
             let mut output = vec![0; tokens * width];
             kernels.layer_norm(&norm, &residual, &mut output);
             kernels.attention(&shape, &qkv, None, &mut output);
@@ -170,14 +180,14 @@ fn norms_of_every_kind() {
                 bias: &vec![0.0; width],
                 epsilon: 1e-6,
             };
-            check(Tile::T128x128, 1, |kernels| {
+            check(ANY, |kernels| {
                 kernels.layer_norm(&norm, &input, &mut vec![0; input.len()]);
                 kernels.layer_norm_half(&norm, &input, &mut vec![f16::ZERO; input.len()]);
             });
-            check(Tile::T128x128, 1, |kernels| {
+            check(ANY, |kernels| {
                 kernels.layer_norm_real(&norm, &input, &mut vec![0.0; input.len()]);
             });
-            check(Tile::T128x128, 1, |kernels| {
+            check(ANY, |kernels| {
                 let (mut high, mut low) = (vec![0; input.len()], vec![0; input.len()]);
                 kernels.layer_norm_wide(&norm, &input, &mut high, &mut low);
             });
@@ -199,7 +209,7 @@ fn rotary_tables() {
             Positions::Grid { side: 14 },
             Positions::At(&vec![3.5; 2 * tokens]),
         ] {
-            check(Tile::T128x128, 1, |kernels| {
+            check(ANY, |kernels| {
                 kernels.rotary(&shape, positions, &mut vec![0.0; tokens * 2 * pairs]);
             });
         }
@@ -228,12 +238,12 @@ fn attention_of_every_head_width() {
             let qkv = random.i8s(tokens * 3 * shape.width(), false);
             let (query, key_value) = (&qkv[..shape.width()], &qkv[..tokens * 2 * shape.width()]);
             for sizes in [None, Some(&vec![1; tokens][..])] {
-                check(Tile::T128x128, 1, |kernels| {
+                check(ANY, |kernels| {
                     let mut context = vec![0; tokens * shape.width()];
                     kernels.attention(&shape, &qkv, sizes, &mut context);
                 });
             }
-            check(Tile::T128x128, 1, |kernels| {
+            check(ANY, |kernels| {
                 let mut context = vec![0; shape.width()];
                 kernels.pool_attention(&pooling, query, key_value, None, &mut context);
             });
@@ -270,7 +280,7 @@ fn merging() {
             if prefix == 0 && score_scale.is_some() {
                 continue;
             }
-            check(Tile::T128x128, 1, |kernels| {
+            check(ANY, |kernels| {
                 let input = MergeInput {
                     qkv: &qkv,
                     residual: &residual,
@@ -302,7 +312,7 @@ fn ends() {
         let weights = Weights::new(&mut random, classes, width, 1e-3, 1.0);
         let high = random.i8s(width, false);
         let residual = random.f16s(197 * width, 1.0);
-        check(Tile::T128x128, 1, |kernels| {
+        check(ANY, |kernels| {
             let mut patches = vec![0; patchify.patches() * patchify.row()];
             kernels.patchify(&patchify, &pixels, &mut patches);
             kernels.head(&high, &high, &weights.view(), &mut vec![0.0; classes]);
@@ -319,7 +329,7 @@ fn ends() {
                 width,
                 pooling,
             };
-            check(Tile::T128x128, 1, |kernels| {
+            check(ANY, |kernels| {
                 let mut pooled = vec![f16::ZERO; pool.pooled_width()];
                 kernels.pool(&pool, &residual, &[1; 197], &mut pooled);
             });

@@ -20,6 +20,7 @@ struct Product {
     outputs: usize,
     inputs: usize,
     splits: usize,
+    blocks: usize,
 }
 
 /// `gemm_64x64_requantize` with unit scales: sums of products, clamped to a byte.
@@ -29,6 +30,7 @@ fn product(module: &Module, shape: &Product, options: &Options) -> (Vec<u8>, Cou
         outputs,
         inputs,
         splits,
+        blocks,
     } = shape;
     let mut memory = Memory::new();
     let weights = Random(2).bytes(outputs * inputs);
@@ -39,10 +41,7 @@ fn product(module: &Module, shape: &Product, options: &Options) -> (Vec<u8>, Cou
         outputs: outputs as u32,
         inputs: inputs as u32,
     };
-    let tiling = Tiling {
-        tile: Tile::T64x64,
-        splits: splits as u32,
-    };
+    let tiling = Tiling::new(Tile::T64x64, splits as u32).with_blocks(blocks as u32);
     let output = memory.allocate(rows * outputs);
     let operands = Operands {
         input: Address(memory.upload(&Random(1).bytes(rows * inputs))),
@@ -51,7 +50,7 @@ fn product(module: &Module, shape: &Product, options: &Options) -> (Vec<u8>, Cou
         bias: Address(memory.upload(&floats(0.25))),
         output: Address(output),
         partial: Address(memory.allocate(tiling.partial_bytes(&of))),
-        arrived: Address(memory.upload(&vec![0; 4 * tiling.tiles(&of) as usize])),
+        arrived: Address(memory.upload(&vec![0; 4 * tiling.counters(&of)])),
     };
     let planned = gemm::linear(&of, &tiling, &operands, &Epilogue::Requantize);
     let launch = Launch {
@@ -90,12 +89,19 @@ fn expected(shape: &Product) -> Vec<u8> {
 #[test]
 fn a_shipped_matrix_product_is_right_in_any_order() {
     let module = Module::parse(cuda::Module::GemmRequantize.ptx()).unwrap();
-    for (rows, inputs, splits) in [(1, 64, 1), (65, 192, 1), (70, 512, 3)] {
+    for (rows, inputs, splits, blocks) in [
+        (1, 64, 1, 9),
+        (65, 192, 1, 9),
+        (70, 512, 3, 99),
+        (70, 512, 1, 3),
+        (70, 512, 3, 5),
+    ] {
         let shape = Product {
             rows,
             outputs: 128,
             inputs,
             splits,
+            blocks,
         };
         let want = expected(&shape);
         let orders = [

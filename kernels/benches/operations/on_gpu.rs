@@ -18,7 +18,7 @@ pub(crate) struct OperationsOnGpu(OnDevice);
 
 impl OperationsOnGpu {
     pub(crate) fn new(device: Box<dyn Device>) -> Self {
-        Self(OnDevice::new(device, Tile::ALL[0], 1))
+        Self(OnDevice::new(device, Tiling::new(Tile::ALL[0], 1)))
     }
 
     /// Takes the tiling that the runtime takes without tuning.
@@ -28,9 +28,7 @@ impl OperationsOnGpu {
             outputs: outputs as u32,
             inputs: inputs as u32,
         };
-        let Tiling { tile, splits } = Tiling::best(&shape, &self.0.device.target());
-        self.0.tile = tile;
-        self.0.splits = splits;
+        self.0.tiling = Tiling::best(&shape, &self.0.device.target());
     }
 }
 

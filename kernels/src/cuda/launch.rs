@@ -24,6 +24,8 @@ pub struct Launch {
     pub work: Work,
     /// Blocks that an SM of Orin holds at once.
     pub resident: u32,
+    /// Equal pieces of work, of which blocks take one after another; as many as there are blocks where each takes one.
+    pub items: u32,
     params: [u64; MAX_PARAMS / 8],
     params_len: usize,
     /// Knows the parameter's type.
@@ -49,6 +51,7 @@ impl Launch {
             shared_bytes,
             work: Work::default(),
             resident: resident(kernel, threads, shared_bytes),
+            items: grid.iter().product(),
             params: words,
             params_len: len,
             accesses: |launch| {
@@ -60,6 +63,10 @@ impl Launch {
 
     pub(super) fn with_work(self, work: Work) -> Self {
         Self { work, ..self }
+    }
+
+    pub(super) fn with_items(self, items: u32) -> Self {
+        Self { items, ..self }
     }
 
     /// The bytes of its parameter, at a multiple of 8 bytes.

@@ -28,18 +28,22 @@ impl Work {
     }
 }
 
-/// A linear layer: a part for each warp and step, and a part for each fragment of 16 x 32 sums; those of rows that
-/// are all beyond the last are skipped.
+/// A linear layer, fitted to the emulator's counts: a part for each warp and step, and a part for each fragment of 16 x 32
+/// sums; those of rows that are all beyond the last are skipped. Each warp starts what its block computes at a time, and
+/// fills the block's ring of copies once.
 pub(super) fn gemm(shape: &Shape, tiling: &Tiling, epilogue: EpilogueKind) -> Work {
     const FRAGMENT_STEP: u64 = 12;
-    const FRAGMENT_REDUCE: u64 = 34;
-    const FRAGMENT_FINISH: [u64; EpilogueKind::COUNT] = [149, 215, 425, 255, 149, 141];
-    const WARP: u64 = 244;
+    const FRAGMENT_REDUCE: u64 = 33;
+    const FRAGMENT_FINISH: [u64; EpilogueKind::COUNT] = [135, 208, 415, 238, 133, 164];
+    const START: u64 = 347;
+    const FILL: u64 = 42;
     let tile = tiling.tile;
+    let block_warps = u64::from(tile.threads() / 32);
+    let items = u64::from(tiling.items(shape));
+    let blocks = items.min(tiling.blocks.into());
     let splits = u64::from(tiling.splits);
     let steps = u64::from(shape.inputs / STEP);
     let tiles = tiling.tiles(shape);
-    let warps = u64::from(tiles * tile.threads() / 32);
     let fragments = u64::from(shape.rows.div_ceil(16) * (shape.outputs / 32));
     // Parts are added up for whole tiles.
     let summed = match splits {
@@ -49,7 +53,8 @@ pub(super) fn gemm(shape: &Shape, tiling: &Tiling, epilogue: EpilogueKind) -> Wo
     let fragment = steps * FRAGMENT_STEP + FRAGMENT_FINISH[epilogue as usize];
     Work {
         tensor_macs: fragments * 16 * 32 * u64::from(shape.inputs),
-        instructions: warps * (steps * tile.warp_step() + splits * WARP)
+        instructions: block_warps
+            * (u64::from(tiles) * steps * tile.warp_step() + items * START + blocks * FILL)
             + fragments * fragment
             + summed * FRAGMENT_REDUCE,
         shared_bytes: steps * gemm_step_bytes(shape, tiling),

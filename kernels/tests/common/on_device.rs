@@ -19,18 +19,16 @@ use mergevit_kernels::reference;
 /// Operations on a device. Linear layers take the given tiling, or the nearest that fits.
 pub(crate) struct OnDevice {
     pub(crate) device: Box<dyn Device>,
-    pub(crate) tile: Tile,
-    pub(crate) splits: u32,
+    pub(crate) tiling: Tiling,
     /// Everything launched so far; the operands stay in the device's memory, so it can be launched again.
     pub(crate) launches: Vec<Launch>,
 }
 
 impl OnDevice {
-    pub(crate) fn new(device: Box<dyn Device>, tile: Tile, splits: u32) -> Self {
+    pub(crate) fn new(device: Box<dyn Device>, tiling: Tiling) -> Self {
         Self {
             device,
-            tile,
-            splits,
+            tiling,
             launches: Vec::new(),
         }
     }
@@ -59,8 +57,8 @@ impl OnDevice {
 
     fn tiling(&self, shape: &Shape) -> Tiling {
         let wish = Tiling {
-            tile: self.tile,
-            splits: self.splits.min(shape.inputs / 64),
+            splits: self.tiling.splits.min(shape.inputs / 64),
+            ..self.tiling
         };
         if wish.fits(shape) {
             return wish;
@@ -267,7 +265,7 @@ impl Kernels for OnDevice {
             inputs: weights.inputs as u32,
         };
         let tiling = self.tiling(&shape);
-        let counters = vec![0u32; tiling.tiles(&shape) as usize];
+        let counters = vec![0u32; tiling.counters(&shape).max(1)];
         let operands = Operands {
             input: self.upload(input),
             weights: self.upload(&gemm::arrange(weights.data, weights.inputs)),

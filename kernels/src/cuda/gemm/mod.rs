@@ -38,7 +38,8 @@ params! {
         sizes: Address,
         /// More than one part: (tiles, parts, BM x BN) i32
         partial: Address,
-        /// More than one part: (tiles) u32, zero before and after
+        /// How many tiles blocks have drawn, then, of more than one part, how many of each tile have arrived: (1 + tiles)
+        /// u32, zero before and after
         arrived: Address,
         /// Activation: (2, N) f32, one over each column's quantization step, then the integers that stand for zero
         steps: Address,
@@ -62,8 +63,8 @@ params! {
         halves: u32,
         /// Activation, gate: limit, map, polynomial
         activation: [f32; 12],
-        /// Unused
-        padding: u32,
+        /// Parts of K
+        splits: u32,
     }
 }
 
@@ -102,15 +103,15 @@ impl Params for GemmParams {
                 .read(self.position, 4 * tokens * outputs)
                 .write(self.sizes, 4 * embedded),
         };
-        let [tile_rows, tile_columns, splits] = grid.map(|blocks| blocks as usize);
-        if splits == 1 {
-            return with_output;
-        }
-        let tiles = tile_rows * tile_columns;
-        let sums = tiles * (tile.rows() * tile.columns()) as usize;
+        let shape = Shape {
+            rows: self.rows,
+            outputs: self.outputs,
+            inputs: self.inputs,
+        };
+        let tiling = Tiling::new(tile, self.splits).with_blocks(grid[0]);
         with_output
-            .update(self.partial, size_of::<i32>() * splits * sums)
-            .update(self.arrived, size_of::<u32>() * tiles)
+            .update(self.partial, tiling.partial_bytes(&shape))
+            .update(self.arrived, size_of::<u32>() * tiling.counters(&shape))
     }
 }
 
@@ -129,7 +130,7 @@ pub struct Operands {
     pub output: Address,
     /// Scratch space of [`Tiling::partial_bytes`].
     pub partial: Address,
-    /// [`Tiling::tiles`] counters, u32, zero before the first launch; every launch leaves them zero.
+    /// [`Tiling::counters`], u32, zero before the first launch; every launch leaves them zero.
     pub arrived: Address,
 }
 
@@ -150,19 +151,17 @@ pub fn linear(shape: &Shape, tiling: &Tiling, operands: &Operands, epilogue: &Ep
         rows: shape.rows,
         outputs: shape.outputs,
         inputs: shape.inputs,
+        splits: tiling.splits,
         ..GemmParams::default()
     };
     let params = params.with_epilogue(epilogue);
-    let Tiling { tile, splits } = *tiling;
-    let epilogue = epilogue.kind();
-    let grid = [
-        shape.rows.div_ceil(tile.rows()),
-        shape.outputs / tile.columns(),
-        splits,
-    ];
+    let (tile, epilogue) = (tiling.tile, epilogue.kind());
+    let items = tiling.items(shape);
+    let grid = [items.min(tiling.blocks), 1, 1];
     let kernel = Kernel::Gemm { tile, epilogue };
     Launch::new(kernel, grid, tile.threads(), tile.shared_bytes(), &params)
         .with_work(work::gemm(shape, tiling, epilogue))
+        .with_items(items)
 }
 
 impl GemmParams {

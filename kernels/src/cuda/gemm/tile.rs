@@ -50,10 +50,10 @@ macro_rules! spec {
 }
 
 static SPECS: [Spec; 4] = [
-    spec!(128 x 128, warp_rows: 128, warp_columns: 32, stages: 4, resident: 2, warp_step: 119),
-    spec!(64 x 128, warp_rows: 64, warp_columns: 32, stages: 4, resident: 3, warp_step: 121),
-    spec!(64 x 64, warp_rows: 32, warp_columns: 32, stages: 5, resident: 4, warp_step: 102),
-    spec!(32 x 64, warp_rows: 16, warp_columns: 32, stages: 6, resident: 4, warp_step: 49),
+    spec!(128 x 128, warp_rows: 128, warp_columns: 32, stages: 4, resident: 2, warp_step: 104),
+    spec!(64 x 128, warp_rows: 64, warp_columns: 32, stages: 4, resident: 3, warp_step: 64),
+    spec!(64 x 64, warp_rows: 32, warp_columns: 32, stages: 4, resident: 4, warp_step: 50),
+    spec!(32 x 64, warp_rows: 16, warp_columns: 32, stages: 6, resident: 4, warp_step: 37),
 ];
 
 impl Tile {
@@ -86,9 +86,10 @@ impl Tile {
         32 * (*rows / *warp_rows) * (*columns / *warp_columns)
     }
 
-    /// Dynamic shared memory of a block, in bytes: the steps of K in flight.
+    /// Dynamic shared memory of a block, in bytes: the steps of K in flight, and two words that its threads share.
     pub const fn shared_bytes(self) -> u32 {
-        self.spec().stages * (self.rows() + self.columns()) * STEP
+        let words = 2 * size_of::<u32>() as u32;
+        self.spec().stages * (self.rows() + self.columns()) * STEP + words
     }
 
     /// Blocks that an SM holds at once, by its registers and shared memory.

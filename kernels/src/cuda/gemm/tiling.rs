@@ -28,20 +28,54 @@ pub struct Tiling {
     pub tile: Tile,
     /// Parts of K.
     pub splits: u32,
+    /// Most blocks of a launch. Of fewer than there are parts of tiles, each computes one after another, whose operands it
+    /// copies while it finishes the one before.
+    pub blocks: u32,
 }
 
 impl Tiling {
+    /// A block for every part of every tile.
+    pub const fn new(tile: Tile, splits: u32) -> Self {
+        Self {
+            tile,
+            splits,
+            blocks: u32::MAX,
+        }
+    }
+
+    /// The same with at most so many blocks.
+    #[must_use]
+    pub const fn with_blocks(self, blocks: u32) -> Self {
+        Self { blocks, ..self }
+    }
+
     /// Whether this tiling can compute the shape at all.
     pub const fn fits(&self, shape: &Shape) -> bool {
         shape.outputs.is_multiple_of(self.tile.columns())
             && self.splits >= 1
             && self.splits <= MAX_SPLITS
             && self.splits <= shape.inputs / STEP
+            && self.blocks >= 1
     }
 
     /// Tiles of the output.
     pub const fn tiles(&self, shape: &Shape) -> u32 {
         shape.rows.div_ceil(self.tile.rows()) * (shape.outputs / self.tile.columns())
+    }
+
+    /// Parts of all tiles.
+    pub const fn items(&self, shape: &Shape) -> u32 {
+        self.tiles(shape) * self.splits
+    }
+
+    /// Counters that a launch needs: of items that were drawn, and of each tile's parts that have arrived.
+    pub const fn counters(&self, shape: &Shape) -> usize {
+        let draws = self.blocks < self.items(shape);
+        match (self.splits, draws) {
+            (1, false) => 0,
+            (1, true) => 1,
+            _ => 1 + self.tiles(shape) as usize,
+        }
     }
 
     /// Bytes of scratch space for sums of parts.
@@ -56,7 +90,7 @@ impl Tiling {
     fn all(shape: &Shape) -> impl Iterator<Item = Self> {
         let all = Tile::ALL
             .into_iter()
-            .flat_map(|tile| [1, 2, 3, 4, 6, 8].map(|splits| Self { tile, splits }));
+            .flat_map(|tile| [1, 2, 3, 4, 6, 8].map(|splits| Self::new(tile, splits)));
         all.filter(|tiling| tiling.fits(shape) && tiling.partial_bytes(shape) <= MAX_PARTIAL_BYTES)
     }
 

@@ -25,7 +25,7 @@ struct Needs {
     arena: usize,
     /// Sums of parts of a linear layer.
     partial: usize,
-    /// A counter for each tile of a linear layer, or for each image whose tokens merge.
+    /// Counters of a linear layer, or one for each image whose tokens merge.
     arrived: usize,
     /// A similarity, or a partner, for each A token.
     matching: usize,
@@ -62,7 +62,7 @@ impl Needs {
         for op in plan.ops() {
             if let Some(layer) = Layer::of(&op) {
                 for tiling in tilings.possible(&layer) {
-                    let counters = tiling.tiles(&layer.shape) as usize * size_of::<u32>();
+                    let counters = tiling.counters(&layer.shape) * size_of::<u32>();
                     most(&mut self.arrived, counters);
                     most(&mut self.partial, tiling.partial_bytes(&layer.shape));
                     most(&mut self.block, tiling.tile.shared_bytes() as usize);
