@@ -3,12 +3,12 @@
 use super::head_width::HeadWidth;
 use super::kernel::Kernel;
 use super::row_width::RowWidth;
+use super::target::RESERVED_BYTES;
 
-/// Of an SM of compute capability 8.7: warps, blocks, bytes of shared memory, and of it what the system takes for a block.
+/// Of an SM of compute capability 8.7: warps, blocks, bytes of shared memory.
 const WARPS: u32 = 48;
 const BLOCKS: u32 = 16;
 const SHARED_BYTES: u32 = 164 << 10;
-const RESERVED_BYTES: u32 = 1 << 10;
 
 /// Blocks of `threads` threads, with `shared_bytes` of dynamic shared memory each.
 pub(super) const fn resident(kernel: Kernel, threads: u32, shared_bytes: u32) -> u32 {

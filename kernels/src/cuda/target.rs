@@ -1,5 +1,8 @@
 //! What shapes launches.
 
+/// Bytes of an SM's shared memory that the system takes for each block.
+pub(super) const RESERVED_BYTES: u32 = 1 << 10;
+
 /// What a device offers: launches depend on it in shape, never in result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {

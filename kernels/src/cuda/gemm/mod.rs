@@ -116,7 +116,7 @@ impl Params for GemmParams {
 }
 
 /// The arrays of a linear layer in device memory.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Operands {
     /// (M, K) i8
     pub input: Address,

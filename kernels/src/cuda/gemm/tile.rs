@@ -1,5 +1,6 @@
 //! The tile shapes of `gemm.cuh`.
 
+use super::super::target::{RESERVED_BYTES, Target};
 use super::epilogue::EpilogueKind;
 
 /// Which part of the output a block computes.
@@ -95,6 +96,14 @@ impl Tile {
     /// Blocks that an SM holds at once, by its registers and shared memory.
     pub(crate) const fn resident(self) -> u32 {
         self.spec().resident
+    }
+
+    /// Blocks that a device holds at once: its SMs have as much shared memory as a block may have, and what is reserved for
+    /// one; their registers are assumed to be those of Orin.
+    pub(crate) fn resident_on(self, target: &Target) -> u32 {
+        let by_shared =
+            (target.shared_bytes + RESERVED_BYTES) / (self.shared_bytes() + RESERVED_BYTES);
+        target.multiprocessors * self.resident().min(by_shared).max(1)
     }
 
     /// Bytes that a block moves into and out of shared memory in a step of which `rows` rows are read: each once in, and
