@@ -1,10 +1,30 @@
 //! A row of a profile: one operation, or all operations of a kind.
 
 use crate::output;
+use mergevit_kernels::cuda::Launch;
 use mergevit_runtime::estimate::Range;
 use mergevit_runtime::plan::Cost;
 use serde::Serialize;
 use std::ops::AddAssign;
+
+/// What a device runs for an operation: a linear layer's as modelled or as measured by `--tune`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Shape {
+    pub(super) kernel: &'static str,
+    pub(super) blocks: u32,
+    /// More than blocks where these compute one after another.
+    pub(super) items: u32,
+}
+
+impl Shape {
+    pub(super) fn of(launch: &Launch) -> Self {
+        Self {
+            kernel: launch.kernel.name(),
+            blocks: launch.grid.iter().product(),
+            items: launch.items,
+        }
+    }
+}
 
 /// Time and work of one operation, or of all operations of a kind.
 #[derive(Clone, Debug, Serialize)]
@@ -12,6 +32,8 @@ pub(super) struct Row {
     pub(super) name: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) layer: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) launch: Option<Shape>,
     pub(super) operations: usize,
     /// Sum over the operations; of launches on a device, each repeated back to back.
     pub(super) time_us: f64,
@@ -33,6 +55,7 @@ impl Row {
         Self {
             name,
             layer,
+            launch: None,
             operations: 1,
             time_us,
             in_place_us: None,
@@ -85,6 +108,7 @@ pub(super) fn by_kind(operations: &[Row]) -> Vec<Row> {
             Some(kind) => kind.add(row),
             None => kinds.push(Row {
                 layer: None,
+                launch: None,
                 ..row.clone()
             }),
         }
@@ -106,8 +130,16 @@ mod tests {
             read_bytes: 2,
             written_bytes: 3,
         };
+        let launch = Some(Shape {
+            kernel: "layer_norm_narrow",
+            blocks: 50,
+            items: 50,
+        });
         let rows = [
-            Row::new("norm1", Some(0), 5.0, cost(0)),
+            Row {
+                launch,
+                ..Row::new("norm1", Some(0), 5.0, cost(0))
+            },
             Row::new("fc1", Some(0), 10.0, cost(1_000)),
             Row::new("fc1", Some(1), 30.0, cost(3_000)),
         ];
@@ -120,6 +152,8 @@ mod tests {
         assert!(percent.is_some_and(|percent| (percent - 10.0).abs() < 1e-9));
         assert_eq!(kinds[1].clone().rate(Some(1e9)).percent_of_peak, None);
         assert_eq!(kinds[2].in_place_us, None);
+        // Launches of a kind may differ.
+        assert!(kinds.iter().all(|kind| kind.launch.is_none()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Timing each operation on the processor, or each launch on a device.
 
-use super::row::Row;
+use super::row::{Row, Shape};
 use crate::commands::bench::latency::{Limit, nanoseconds};
 use crate::commands::bench::pixels::Pixels;
 use crate::failure::Failure;
@@ -31,6 +31,7 @@ pub(super) fn launches(
         let (name, layer) = last.unwrap_or((planned.launch.kernel.name(), None));
         let estimate = |module| estimate::Row::new(slice::from_ref(planned), module).total_us;
         rows.push(Row {
+            launch: Some(Shape::of(&planned.launch)),
             in_place_us: times.in_place_us,
             estimate_us: module.map(estimate),
             ..Row::new(name, layer, times.alone_us, cost)
