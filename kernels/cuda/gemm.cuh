@@ -17,6 +17,7 @@
 template <typename T>
 struct Gemm {
     // Adds up the parts of K. Returns whether this block is the last of its tile, which then has the whole sum.
+    // `before` is a word of shared memory.
     static DEVICE bool reduce(const GemmParams &p, const Item<T> &item, typename T::Sums &sums, u32 *before) {
         if (p.splits == 1) return true;
         constexpr u32 VECTORS = T::MI * T::NI * 4;
@@ -85,8 +86,8 @@ struct Gemm {
     template <Epilogue E>
     static DEVICE void run(const GemmParams &p) {
         extern __shared__ __align__(128) u8 shared[];
-        u32 *words = (u32 *)(shared + T::RING_BYTES);
-        Queue queue(Item<T>::count(p), words);
+        u32 *next = (u32 *)(shared + T::RING_BYTES), *before = next + 1; // behind the stages
+        Queue queue(Item<T>::count(p), next);
         Pipeline<T> pipeline(shared_address(shared));
         u32 index = blockIdx.x;
 #pragma unroll 1
@@ -94,7 +95,7 @@ struct Gemm {
             Item<T> item(p, index);
             typename T::Sums sums = {};
             index = pipeline.multiply(p, item, queue, sums);
-            if (reduce(p, item, sums, words + 1)) finish_tile<E>(p, item, sums);
+            if (reduce(p, item, sums, before)) finish_tile<E>(p, item, sums);
         } while (index < queue.items);
     }
 };

@@ -10,7 +10,7 @@
 template <typename T>
 struct Loader {
     static constexpr u32 ROW_CHUNKS = STEP / CHUNK;
-    static constexpr u32 LOAD_ROWS = T::THREADS / ROW_CHUNKS;                    // rows that all threads load together
+    static constexpr u32 LOAD_ROWS = T::THREADS / ROW_CHUNKS;                  // rows that all threads load together
     static constexpr u32 PANEL_WARPS = T::THREADS / WARP * PANEL / T::COLUMNS; // warps that load a panel together
     static_assert(T::ROWS % LOAD_ROWS == 0 && LOAD_ROWS % 8 == 0 && PANEL_WARPS > 0, "whole loads");
     static_assert(PANEL_BYTES % (PANEL_WARPS * WARP * CHUNK) == 0, "whole loads");
@@ -77,8 +77,8 @@ struct Fragments {
     }
 };
 
-// What a block of fewer than there are items computes next: one that had little work so far takes more. A launch of
-// `items` draws as many times and leaves the counter zero, as it was.
+// Which item a block computes next, where there are fewer blocks than items: one whose items were light takes more. A
+// launch draws as many times as it has items, each block in vain once, and so leaves the counter zero, as it was.
 struct Queue {
     u32 items, drawn;
     bool shared; // whether items are drawn at all
@@ -128,10 +128,10 @@ struct Pipeline {
 
     // Multiplies an item, and copies the first steps of the next one meanwhile, whose number it returns.
     DEVICE u32 multiply(const GemmParams &p, const Item<T> &item, Queue &queue, typename T::Sums &sums) {
-        constexpr u32 ALWAYS = ~0u;
+        constexpr u32 NONE = ~0u;
         queue.draw(p.arrived);
-        // Another one for each item as far as the compiler knows: it would have what follows from it take registers that
-        // the epilogue needs.
+        // As far as the compiler knows, another one for each item: what follows from it would take registers from the
+        // epilogue.
         u32 thread = kept(threadIdx.x), lane = thread % WARP;
         Loader<T> loader(shared, thread);
         loader.start(p, item, filled ? T::STAGES - 1 : 0);
@@ -148,8 +148,8 @@ struct Pipeline {
         even.load(a + read, b + read, live);
         // Items shorter than the ring would have the next one's steps in other stages: those fill it anew.
         filled = item.steps >= T::STAGES;
-        // Up to which step stages are free to be read and copied to: there is more to come, from this item or the next.
-        u32 last = filled ? ALWAYS : item.steps - 1;
+        // The step after which nothing comes; none as long as there are steps to copy, of this item or the next.
+        u32 last = filled ? NONE : item.steps - 1;
         u32 step = 0, until = filled ? item.steps - T::STAGES : 0;
         // One loop in three parts: until the next item has to be known, a step whose barrier tells it, the steps that copy
         // its first ones.
@@ -170,7 +170,7 @@ struct Pipeline {
 #pragma unroll 1
             for (; step < until; step++) {
                 odd.load(a_odd + read, b_odd + read, live);
-                loader.load(write, last == ALWAYS);
+                loader.load(write, last == NONE);
                 copy_async_commit();
                 even.multiply(sums, live);
                 copy_async_wait<T::STAGES - 2>();

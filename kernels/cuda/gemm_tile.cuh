@@ -13,7 +13,7 @@
 #include "gemm_epilogue.cuh"
 #include "tensor.cuh"
 
-constexpr u32 STEP = ROW_BYTES; // bytes of K a step
+constexpr u32 STEP = ROW_BYTES;           // bytes of K a step
 constexpr u32 PANEL = 32;                 // output columns whose weights lie together
 constexpr u32 PANEL_BYTES = PANEL * STEP; // of a step
 
