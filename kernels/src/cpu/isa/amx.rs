@@ -260,5 +260,7 @@ impl Isa for AmxInt8 {
         fn round(a: __m512) -> __m512;
         fn rotate(pairs: __m512, turns: __m512) -> __m512;
         fn transpose(rows: &mut [__m512i]);
+        fn byte_rows(columns: &mut [__m512i]) -> [[i8; 16]; 16];
+        fn sum_lanes(vectors: &mut [__m512i]) -> __m512i;
     }
 }
