@@ -43,3 +43,49 @@ const _: () = {
     assert!(3 * MAX_PATCH_SIZE * MAX_PATCH_SIZE <= MAX_INNER);
     assert!(3 * (MAX_PATCH_SIZE + 1) * (MAX_PATCH_SIZE + 1) > MAX_INNER);
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mergevit_kernels::frame::MAX_SIDE;
+    use mergevit_kernels::ops::{MAX_BATCH, MAX_PREFIX, MAX_TOKENS, MAX_WIDTH};
+
+    /// Those that `SECURITY.md` states as plain numbers.
+    const STATED: [(&str, usize); 15] = [
+        ("MAX_BATCH", MAX_BATCH),
+        ("MAX_CASCADES", MAX_CASCADES),
+        ("MAX_CLASSES", MAX_CLASSES),
+        ("MAX_HEADS", MAX_HEADS),
+        ("MAX_INNER", MAX_INNER),
+        ("MAX_LAYERS", MAX_LAYERS),
+        ("MAX_METADATA", MAX_METADATA),
+        ("MAX_PATCH_SIZE", MAX_PATCH_SIZE),
+        ("MAX_PREFIX", MAX_PREFIX),
+        ("MAX_SCHEDULES", MAX_SCHEDULES),
+        ("MAX_SIDE", MAX_SIDE),
+        ("MAX_TEXT", MAX_TEXT),
+        ("MAX_THREADS", MAX_THREADS),
+        ("MAX_TOKENS", MAX_TOKENS),
+        ("MAX_WIDTH", MAX_WIDTH),
+    ];
+
+    #[test]
+    fn the_table_of_limits_states_these() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../SECURITY.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut found = 0;
+        for row in text.lines().filter(|row| row.contains("| `MAX_")) {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            let names = cells[3].split('`').filter(|name| name.starts_with("MAX_"));
+            for (name, value) in names.zip(cells[2].split(';')) {
+                let Some((_, limit)) = STATED.iter().find(|(stated, _)| *stated == name) else {
+                    continue;
+                };
+                let digits: String = value.chars().filter(char::is_ascii_digit).collect();
+                assert_eq!(digits, limit.to_string(), "{row}");
+                found += 1;
+            }
+        }
+        assert_eq!(found, STATED.len());
+    }
+}
