@@ -13,7 +13,7 @@ use super::linear::block_vectors;
 use super::panel::interleave;
 use super::scratch::{SCRATCH, Scratch};
 use super::shared::SharedMut;
-use super::simd_math::{sat8, softmax_weight};
+use super::simd_math::softmax_weight;
 use super::threads::Team;
 use crate::math::{DITHER_KEYS, DITHER_QUERIES, log2_table, softmax_offset};
 use crate::memory::{OutOfMemory, zeroed};
@@ -462,7 +462,7 @@ impl<I: Isa, const D: usize> Job<'_, I, D> {
                     let mut square = [isa.splat_i32(0); MAX_LANES];
                     for (lane, x) in square[..I::LANES].iter_mut().enumerate() {
                         let acc = isa.load_i32(&sums.0[((c + lane) * I::VECTORS + v) * I::LANES..]);
-                        *x = sat8(isa, isa.mul(isa.to_f32(acc), scale));
+                        *x = isa.sat8(isa.mul(isa.to_f32(acc), scale));
                     }
                     let rows = isa.byte_rows(&mut square[..I::LANES]);
                     let query = first + v * I::LANES;

@@ -2,7 +2,7 @@
 
 use super::isa::{Isa, MAX_LANES};
 use super::shared::SharedMut;
-use super::simd_math::{Activator, sat8};
+use super::simd_math::Activator;
 use crate::math::Activation;
 use crate::ops::{Embed, LinearWeights, Rotation, Steps};
 use half::f16;
@@ -105,7 +105,7 @@ impl Finish<1> for Requantize<'_> {
         let at = m * self.stride + n;
         // SAFETY: the caller's.
         let to = unsafe { self.output.part(at..at + I::LANES) };
-        isa.store_i8(sat8(isa, y), to);
+        isa.store_i8(isa.sat8(y), to);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::isa::{Isa, MAX_LANES};
 use super::shared::SharedMut;
-use super::simd_math::sat8;
 use super::threads::Team;
 use crate::ops::{LayerNorm, NormKind, ROW_ALIGN};
 use crate::reference::WIDE_MAX;
@@ -44,7 +43,7 @@ macro_rules! output {
     };
 }
 
-output!(i8, |isa, y, to| isa.store_i8(sat8(isa, y), to));
+output!(i8, |isa, y, to| isa.store_i8(isa.sat8(y), to));
 output!(f16, |isa, y, to| isa.store_f16(y, to));
 output!(f32, |isa, y, to| isa.store_f32(y, to));
 

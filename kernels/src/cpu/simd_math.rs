@@ -3,13 +3,6 @@
 use super::isa::Isa;
 use crate::math::{ACTIVATION_TERMS, Activation, COSINE_POLY, EXP2_FLOOR, EXP2_POLY, SINE_POLY};
 
-/// [`crate::math::sat8`]: an i8 in every lane's low byte.
-#[inline(always)]
-pub(super) fn sat8<I: Isa>(isa: I, x: I::F32) -> I::I32 {
-    let low = isa.max(x, isa.splat_f32(-127.0));
-    isa.to_i32(isa.min(low, isa.splat_f32(127.0)))
-}
-
 /// An [`Activation`] as vectors, which stay in registers or on the stack over many values.
 #[derive(Clone, Copy)]
 pub(super) struct Activator<I: Isa> {

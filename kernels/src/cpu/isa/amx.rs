@@ -259,6 +259,7 @@ impl Isa for AmxInt8 {
         fn fnma(a: __m512, b: __m512, c: __m512) -> __m512;
         fn round(a: __m512) -> __m512;
         fn rotate(pairs: __m512, turns: __m512) -> __m512;
+        fn sat8(x: __m512) -> __m512i;
         fn transpose(rows: &mut [__m512i]);
         fn byte_rows(columns: &mut [__m512i]) -> [[i8; 16]; 16];
         fn sum_lanes(vectors: &mut [__m512i]) -> __m512i;

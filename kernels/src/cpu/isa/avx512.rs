@@ -271,6 +271,16 @@ impl Isa for Avx512Vnni {
     }
 
     #[inline(always)]
+    fn sat8(self, x: __m512) -> __m512i {
+        simd! {
+            // Products take the units that the maximum of floats would, not those of integers. A NaN, which is `min`'s second
+            // operand and so its result, is the least integer.
+            let high = _mm512_min_ps(_mm512_set1_ps(127.0), x);
+            _mm512_max_epi32(_mm512_cvtps_epi32(high), _mm512_set1_epi32(-127))
+        }
+    }
+
+    #[inline(always)]
     fn rotate(self, pairs: __m512, turns: __m512) -> __m512 {
         simd! {
             let (cos, sin) = (_mm512_moveldup_ps(turns), _mm512_movehdup_ps(turns));

@@ -212,6 +212,13 @@ pub(super) trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// `-(a * b) + c`, rounded once.
     fn fnma(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
 
+    /// [`crate::math::sat8`]: an i8 in every lane's low byte.
+    #[inline(always)]
+    fn sat8(self, x: Self::F32) -> Self::I32 {
+        let low = self.max(x, self.splat_f32(-127.0));
+        self.to_i32(self.min(low, self.splat_f32(127.0)))
+    }
+
     /// The nearest integer as a float, ties to even.
     fn round(self, a: Self::F32) -> Self::F32;
     /// Turns pairs of lanes `(a, b)` by pairs `(cos, sin)`: `(fma(a, cos, -(b * sin)), fma(b, cos, a * sin))`, the
@@ -266,4 +273,61 @@ pub(super) trait Dot4: Isa {
     fn dot4(self, sum: Self::I32, bytes: Self::Bytes, weights: Self::I32) -> Self::I32;
     /// Returns `bytes`, in the registers they are in; the compiler no longer knows what they are.
     fn opaque(self, bytes: Self::Bytes) -> Self::Bytes;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_sat8<I: Isa>(isa: Option<I>) {
+        let Some(isa) = isa else { return };
+        for x in [
+            0.0,
+            -0.0,
+            0.5,
+            -0.5,
+            1.5,
+            126.5,
+            127.0,
+            127.5,
+            -126.5,
+            -127.5,
+            -128.0,
+            3e9,
+            -3e9,
+            1e30,
+            -1e30,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            f32::NAN,
+            -f32::NAN,
+        ] {
+            let mut bytes = [0; MAX_LANES];
+            isa.vectorize(
+                #[inline(always)]
+                || isa.store_i8(isa.sat8(isa.splat_f32(x)), &mut bytes[..I::LANES]),
+            );
+            assert_eq!(
+                bytes[..I::LANES],
+                vec![crate::math::sat8(x); I::LANES],
+                "{isa:?}: {x}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_set_rounds_to_bytes_as_the_reference_does() {
+        check_sat8(portable::Portable::new());
+        #[cfg(target_arch = "x86_64")]
+        {
+            check_sat8(avx512::Avx512Vnni::new());
+            check_sat8(avx2::Avx2::<avx2::Vnni>::new());
+            check_sat8(avx2::Avx2::<avx2::Madd>::new());
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            check_sat8(neon::Neon::<neon::Sdot>::new());
+            check_sat8(neon::Neon::<neon::Smull>::new());
+        }
+    }
 }
