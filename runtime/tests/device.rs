@@ -8,8 +8,8 @@ use mergevit_kernels::cuda::gemm::{GemmParams, Shape, Tile, Tiling};
 use mergevit_kernels::cuda::{Device, DeviceErrorKind, Kernel, Launch, Target};
 use mergevit_runtime::testing::{self, Random};
 use mergevit_runtime::{Engine, EngineOptions, LoadError, ModelConfig, inspect};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 fn options(max_batch: usize) -> EngineOptions {
@@ -147,6 +147,37 @@ fn tuned(clock: fn(&Launch) -> Duration) -> Vec<(Tile, Shape)> {
     });
     assert!(timed.unwrap().is_some());
     found
+}
+
+/// Keeps what is logged.
+struct Log(Mutex<Vec<String>>);
+
+impl log::Log for Log {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        self.0.lock().unwrap().push(record.args().to_string());
+    }
+
+    fn flush(&self) {}
+}
+
+/// `board/bench-peers/gpu/programs.py` reads these lines.
+#[test]
+fn every_tiling_that_was_timed_is_logged() {
+    static LOG: Log = Log(Mutex::new(Vec::new()));
+    log::set_logger(&LOG).unwrap();
+    log::set_max_level(log::LevelFilter::Debug);
+    tuned(|_| Duration::from_micros(12));
+    let lines = LOG.0.lock().unwrap();
+    for blocks in [24, 72] {
+        let line = format!(
+            "tiling of Qkv 197 x 2304 x 768: T64x128, K in 1, {blocks} blocks for 72: 12.00 us"
+        );
+        assert!(lines.contains(&line), "{line} is not among {lines:#?}");
+    }
 }
 
 #[test]

@@ -39,11 +39,13 @@ def run(command, seconds=LIMIT_SECONDS, **options):
     return done.returncode, done.stdout, done.stderr
 
 
-def output(command, **options):
-    """A command's standard output. Raises Failed with the end of its output if it fails."""
+def output(command, heard=None, **options):
+    """A command's standard output. Raises Failed with the end of its output if it fails. Adds standard error to `heard`."""
     code, said, complaints = run(command, **options)
     if code:
         raise Failed(f"{' '.join(map(str, command))}: exit code {code}\n{(said + complaints)[-4000:]}")
+    if heard is not None:
+        heard.append(complaints)
     return said
 
 
@@ -82,10 +84,10 @@ def run_test(program, device):
     return {"name": program.name, "passed": passed, "ignored": ignored, "seconds": time.monotonic() - start}
 
 
-def bench(program, pack, backend, schedule, batch, *flags):
+def bench(program, pack, backend, schedule, batch, *flags, **options):
     """The JSON that `mergevit bench --json` prints."""
     command = [program, "bench", "--model", pack, "--backend", backend, "--schedule", schedule, "--batch", batch]
-    said = output([*command, *flags, "--json"])
+    said = output([*command, *flags, "--json"], **options)
     try:
         return json.loads(said.strip().splitlines()[-1])
     except (IndexError, ValueError) as error:
@@ -172,6 +174,18 @@ def read_counters(said):
     return list(rows.values())
 
 
+# What `--tune` logs of each way to spread a linear layer over the device.
+TILING = re.compile(r"tiling of (.+): (\w+), K in (\d+), (\d+) blocks for (\d+): ([\d.]+) us")
+TILING_LOG = "warn,mergevit_runtime::engine::device::tune=debug"
+
+
 def profile(program, pack, backend, schedule, batch, seconds, *flags):
-    """`mergevit bench --profile`: latencies, and the time, work and traffic of each operation."""
-    return bench(program, pack, backend, schedule, batch, "--no-check", "--profile", "--seconds", seconds, *flags)
+    """`mergevit bench --profile`: latencies, and the time, work and traffic of each operation; all tilings that it timed."""
+    flags = ["--no-check", "--profile", "--seconds", seconds, *flags]
+    heard, environment = [], {**os.environ, "RUST_LOG": TILING_LOG}
+    told = bench(program, pack, backend, schedule, batch, *flags, heard=heard, env=environment)
+    names = ("layer", "tile", "parts", "blocks", "items", "time_us")
+    rows = [dict(zip(names, row, strict=True)) for row in TILING.findall("".join(heard))]
+    for row in rows:
+        row.update({name: int(row[name]) for name in ("parts", "blocks", "items")}, time_us=float(row["time_us"]))
+    return {**told, "tilings": rows} if rows else told

@@ -133,7 +133,26 @@ def roofline(entry):
         told += f" On the device alone {profile['network_us']:.1f} µs; a launch that does nothing {profile['launch_us']:.2f} µs."
     if all("in_place_us" in kind for kind in entry["kinds"]):
         told += f" In place, all operations take {sum(kind['in_place_us'] for kind in entry['kinds']):.1f} µs."
-    return f"{title}\n\n{told}\n\n{table(header, rows)}"
+    return f"{title}\n\n{told}\n\n{table(header, rows)}{tilings(entry)}"
+
+
+def tilings(entry):
+    """Of each linear layer that was tuned: the model's choice, and the fastest of both kinds of launches."""
+    layers = {}
+    for row in entry.get("tilings", []):
+        layers.setdefault(row["layer"], []).append(row)
+    rows = []
+    for layer, timed in layers.items():
+        kinds = ([row for row in timed if (row["blocks"] < row["items"]) == several] for several in (False, True))
+        best = [min(kind, key=lambda row: row["time_us"], default=None) for kind in kinds]
+        ratio = best[1]["time_us"] / best[0]["time_us"] if all(best) else None
+        rows.append([layer, *map(tiling, (timed[0], *best)), number(ratio)])
+    header = ["layer", "the model's choice, µs", "a block a tile", "blocks of several tiles", "their time ÷ a block a tile's"]
+    return f"\n{table(header, rows)}" if rows else ""
+
+
+def tiling(row):
+    return f"{row['tile'][1:]} / {row['parts']}: {row['time_us']:.1f}" if row else ""
 
 
 def estimated(kind):

@@ -73,6 +73,17 @@ class TestSteps(unittest.TestCase):
         self.assertEqual(len(self.calls()), 8)
         self.assertIn("r13, batch 1 --multiprocessors 8", report.render(made.found))
 
+    def test_tilings_that_were_timed_are_kept_and_compared(self):
+        said = "\n".join(
+            f"[2026-11-30 DEBUG] tiling of Qkv 197 x 2304 x 768: {row}"
+            for row in ("T64x128, K in 1, 72 blocks for 72: 44.00 us", "T64x128, K in 1, 24 blocks for 72: 40.00 us")
+        )
+        made = self.session(f"echo '{said}' >&2; echo \"$RUST_LOG\" >> {self.folder}/log; echo '{json.dumps(PROFILE)}'")
+        steps.profile_all(made, [("r13", 1, ["--tune"])])
+        self.assertIn("tune=debug", (self.folder / "log").read_text())
+        row = "| Qkv 197 x 2304 x 768 | 64x128 / 1: 44.0 | 64x128 / 1: 44.0 | 64x128 / 1: 40.0 | 0.91 |"
+        self.assertIn(row, report.render(made.found))
+
     def test_a_profile_that_fails_does_not_keep_others_from_being_made(self):
         made = self.session(f"case \"$*\" in *r0*) exit 1 ;; esac; echo '{json.dumps(PROFILE)}'")
         with self.assertRaises(programs.Failed):

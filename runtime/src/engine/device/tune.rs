@@ -93,6 +93,17 @@ impl Accelerator {
         for _ in 0..MEASUREMENTS {
             shortest = shortest.min(self.device.time(&launches, REPEATS)?);
         }
+        let (Layer { linear, shape }, items) = (layer, tiling.items(&layer.shape));
+        log::debug!(
+            "tiling of {linear:?} {} x {} x {}: {:?}, K in {}, {} blocks for {items}: {:.2} us",
+            shape.rows,
+            shape.outputs,
+            shape.inputs,
+            tiling.tile,
+            tiling.splits,
+            tiling.blocks.min(items),
+            1e6 * shortest.as_secs_f64() / launches.len() as f64
+        );
         Ok(shortest)
     }
 }
