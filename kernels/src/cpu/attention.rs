@@ -243,7 +243,8 @@ struct Job<'a, I, const D: usize> {
     count: usize,
     query_stride: usize,
     score_scale: f32,
-    /// Whether the largest sum of products need not make the largest score: tokens have sizes, whose logarithms are added.
+    /// Whether the largest sum of products need not make the largest score: tokens have sizes, whose logarithms are added,
+    /// or the scale is not as usual.
     biased: bool,
     context_scale: f32,
     context: &'a SharedMut<'a, i8>,

@@ -1,6 +1,6 @@
 //! Keys and values of one image and head, copied out of all heads' rows: keys as rows, values transposed.
 
-use super::isa::{CHANNELS, Isa, MAX_LANES};
+use super::isa::{CHANNELS, Isa, MAX_LANES, MIN_LANES};
 use super::scratch::{SCRATCH, Scratch};
 use crate::memory::{OutOfMemory, zeroed};
 use crate::ops::MAX_HEAD_WIDTH;
@@ -14,9 +14,6 @@ pub(super) const fn inner_width(head_width: usize) -> usize {
 pub(super) const fn value_stride(tokens: usize) -> usize {
     tokens.next_multiple_of(64)
 }
-
-/// Fewest lanes of a vector, over all sets.
-const MIN_LANES: usize = 4;
 
 /// XORed into four i8, which adds 128 to each: [`Isa::add_bytes`] takes bytes without a sign.
 const UNSIGN: i32 = i32::from_ne_bytes([0x80; 4]);
@@ -160,7 +157,7 @@ impl HeadMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::isa::portable::Portable;
+    use crate::cpu::isa::for_every_set;
 
     /// Loads the second of two heads of `D` channels, and compares with what each place of the source holds.
     fn check<I: Isa, const D: usize>(isa: I) {
@@ -207,8 +204,7 @@ mod tests {
         }
     }
 
-    fn check_widths<I: Isa>(isa: Option<I>) {
-        let Some(isa) = isa else { return };
+    fn check_widths<I: Isa>(isa: I) {
         check::<I, 32>(isa);
         check::<I, 64>(isa);
         check::<I, 96>(isa);
@@ -217,19 +213,6 @@ mod tests {
 
     #[test]
     fn a_head_is_loaded_whole_with_its_sums() {
-        check_widths(Portable::new());
-        #[cfg(target_arch = "x86_64")]
-        {
-            use crate::cpu::isa::{avx2, avx512};
-            check_widths(avx512::Avx512Vnni::new());
-            check_widths(avx2::Avx2::<avx2::Vnni>::new());
-            check_widths(avx2::Avx2::<avx2::Madd>::new());
-        }
-        #[cfg(target_arch = "aarch64")]
-        {
-            use crate::cpu::isa::neon;
-            check_widths(neon::Neon::<neon::Sdot>::new());
-            check_widths(neon::Neon::<neon::Smull>::new());
-        }
+        for_every_set!(check_widths);
     }
 }

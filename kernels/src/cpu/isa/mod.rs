@@ -18,7 +18,8 @@ mod tile;
 
 use half::f16;
 
-/// Most lanes of a vector, over all sets.
+/// Fewest and most lanes of a vector, over all sets.
+pub(super) const MIN_LANES: usize = 4;
 pub(super) const MAX_LANES: usize = 16;
 
 /// Most vectors of tokens that one call of [`Isa::block`] covers, over all sets.
@@ -228,7 +229,7 @@ pub(super) trait Isa: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// Transposes a square of `LANES` vectors.
     fn transpose(self, rows: &mut [Self::I32]);
 
-    /// The low bytes of `LANES` vectors, each lane's together: lane `l` of the `v`-th vector is byte `v` of row `l`.
+    /// `LANES` vectors of values that an i8 holds, each lane's together: lane `l` of the `v`-th vector is byte `v` of row `l`.
     #[inline(always)]
     fn byte_rows(self, columns: &mut [Self::I32]) -> [[i8; MAX_LANES]; MAX_LANES] {
         self.transpose(columns);
@@ -275,12 +276,33 @@ pub(super) trait Dot4: Isa {
     fn opaque(self, bytes: Self::Bytes) -> Self::Bytes;
 }
 
+/// Calls a function that is generic over [`Isa`] with every set that is a shell of its own and that this processor has.
+#[cfg(test)]
+macro_rules! for_every_set {
+    ($check:ident) => {{
+        use $crate::cpu::isa;
+        isa::portable::Portable::new().map($check);
+        #[cfg(target_arch = "x86_64")]
+        {
+            isa::avx512::Avx512Vnni::new().map($check);
+            isa::avx2::Avx2::<isa::avx2::Vnni>::new().map($check);
+            isa::avx2::Avx2::<isa::avx2::Madd>::new().map($check);
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            isa::neon::Neon::<isa::neon::Sdot>::new().map($check);
+            isa::neon::Neon::<isa::neon::Smull>::new().map($check);
+        }
+    }};
+}
+#[cfg(test)]
+pub(super) use for_every_set;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check_sat8<I: Isa>(isa: Option<I>) {
-        let Some(isa) = isa else { return };
+    fn check_sat8<I: Isa>(isa: I) {
         for x in [
             0.0,
             -0.0,
@@ -317,17 +339,6 @@ mod tests {
 
     #[test]
     fn every_set_rounds_to_bytes_as_the_reference_does() {
-        check_sat8(portable::Portable::new());
-        #[cfg(target_arch = "x86_64")]
-        {
-            check_sat8(avx512::Avx512Vnni::new());
-            check_sat8(avx2::Avx2::<avx2::Vnni>::new());
-            check_sat8(avx2::Avx2::<avx2::Madd>::new());
-        }
-        #[cfg(target_arch = "aarch64")]
-        {
-            check_sat8(neon::Neon::<neon::Sdot>::new());
-            check_sat8(neon::Neon::<neon::Smull>::new());
-        }
+        for_every_set!(check_sat8);
     }
 }
