@@ -53,6 +53,7 @@ pub mod ops;
 pub mod reference;
 #[doc(hidden)]
 pub mod testing;
+pub mod thread;
 
 #[doc = include_str!("../NUMERICS.md")]
 pub mod numerics {}

@@ -1,7 +1,8 @@
 //! The threads that all commands share.
 
 use super::error::CommandError;
-use rayon::ThreadPoolBuilder;
+use mergevit_kernels::thread;
+use rayon::{ThreadBuilder, ThreadPoolBuilder};
 use std::error::Error;
 
 /// Starts rayon's threads, as many as `RAYON_NUM_THREADS` says, or one for each core. Left to itself, rayon starts
@@ -10,7 +11,11 @@ use std::error::Error;
 /// # Errors
 /// [`CommandError::Threads`].
 pub(super) fn start() -> Result<(), CommandError> {
-    match ThreadPoolBuilder::new().build_global() {
+    let spawn = |thread: ThreadBuilder| {
+        let name = format!("worker-{}", thread.index());
+        thread::start(name, || thread.run()).map(drop)
+    };
+    match ThreadPoolBuilder::new().spawn_handler(spawn).build_global() {
         // Without a source, it only says that they run already.
         Err(error) if error.source().is_some() => Err(CommandError::Threads(error)),
         _ => Ok(()),

@@ -20,11 +20,12 @@ mod gate;
 mod tests;
 
 use super::error::MakeError;
+use crate::thread;
 use gate::{COUNT, Gate, Padded, Seat};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
-use std::thread::{Builder, JoinHandle, Thread};
+use std::thread::{JoinHandle, Thread};
 use std::time::Instant;
 
 /// A wait for a worker is a stall where it takes so many times as long as one of the caller's tasks of the step did.
@@ -44,7 +45,6 @@ struct Shared {
     tasks: AtomicUsize,
     /// The step's closure: a pointer to the caller's `Task`, valid while the gate is open or anybody inside.
     job: AtomicPtr<()>,
-    started: AtomicUsize,
     panicked: AtomicBool,
 }
 
@@ -77,13 +77,12 @@ impl Team {
     /// [`MakeError::Thread`]; those that were started have ended then.
     pub(super) fn new(threads: usize) -> Result<Self, MakeError> {
         Self::spawned_by(threads, |number, work| {
-            Builder::new()
-                .name(format!("mergevit-{number}"))
-                .spawn(work)
+            thread::start(format!("mergevit-{number}"), work)
         })
     }
 
-    /// As [`new`](Self::new), with `spawn(number, work)` in the operating system's place.
+    /// As [`new`](Self::new), with `spawn(number, work)` in the operating system's place. Frames must not allocate, and
+    /// a thread does so while it starts: `spawn` returns after that.
     fn spawned_by(
         threads: usize,
         spawn: impl Fn(usize, Work) -> io::Result<JoinHandle<()>>,
@@ -111,14 +110,6 @@ impl Team {
                 late: false,
                 barred: None,
             });
-        }
-        // A thread allocates while it starts; frames must not.
-        while team.shared.started.load(Ordering::Acquire) < helpers {
-            let ended = |worker: &Worker| worker.thread.is_finished();
-            if let Some(helper) = team.workers.iter().position(ended) {
-                return Err(refused(helper, io::Error::other("it ended at once")));
-            }
-            std::thread::yield_now();
         }
         Ok(team)
     }
@@ -241,7 +232,6 @@ fn drain(shared: &Shared, task: Task<'_>, thread: usize) -> u32 {
 }
 
 fn work(shared: &Shared, seat: &Seat, thread: usize) {
-    shared.started.fetch_add(1, Ordering::Release);
     let mut step = 0;
     while shared.gate.enter(seat, &mut step) {
         let job = shared.job.load(Ordering::Relaxed).cast::<Task<'_>>();

@@ -1,6 +1,7 @@
 //! The team: every task once, sleep and wake, panics, refused threads.
 
 use super::*;
+use std::thread::Builder;
 use std::time::Duration;
 
 /// A step of two tasks, one on each thread of `team`; `late` runs on the worker once the caller is done.
@@ -158,17 +159,4 @@ fn a_refused_thread_is_an_error_and_ends_the_others() {
         assert!(error.to_string().starts_with(&expected), "{error}");
         assert_eq!(Arc::strong_count(&alive), 1, "a thread is left");
     }
-}
-
-#[test]
-fn a_thread_that_ends_at_once_is_an_error() {
-    let spawn = |number, work: Work| match number {
-        2 => Builder::new().spawn(|| {}),
-        _ => Builder::new().spawn(work),
-    };
-    let error = Team::spawned_by(3, spawn).expect_err("one has ended");
-    assert_eq!(
-        error.to_string(),
-        "cannot start thread 3 of 3: it ended at once"
-    );
 }
