@@ -1,4 +1,5 @@
-//! Threads whose number a user decides: too many are an error, not the end of the process.
+//! Threads that run when whoever starts them goes on; where a user decides their number, too many are an error, not the
+//! end of the process.
 
 use memmap2::MmapMut;
 use std::io;
@@ -9,16 +10,11 @@ use std::thread::{Builder, JoinHandle};
 /// maps 64 MB at its first allocation, at first twice as much where it can), and one megabyte for the rest.
 const START: usize = (2 + 64 + 1) << 20;
 
-/// Starts a thread that does `work`, and returns once it does. Several are started one after the other.
-///
-/// A thread that is refused memory before it gets to its work does not fail: the standard library and glibc abort the
-/// process. Therefore one starts only where there is memory for all of its start, and this thread takes none of it
-/// meanwhile.
+/// Starts a thread that does `work`, and returns once it does: a thread allocates before.
 ///
 /// # Errors
 /// The operating system's: a limit on processes, tasks or memory.
-pub fn start(name: String, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    drop(MmapMut::map_anon(START)?);
+pub fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     let (started, starts) = mpsc::sync_channel(1);
     let thread = Builder::new().name(name).spawn(move || {
         // The channel has room, so this waits for nobody.
@@ -28,6 +24,22 @@ pub fn start(name: String, work: impl FnOnce() + Send + 'static) -> io::Result<J
     })?;
     let _ = starts.recv();
     Ok(thread)
+}
+
+/// [`spawn`], but only where there is memory for all of the thread's start: for threads that are started one after the
+/// other until there may be none left.
+///
+/// A thread that is refused memory before it gets to its work does not fail: the standard library and glibc abort the
+/// process. A single one does with less, so this would refuse it too early.
+///
+/// # Errors
+/// As [`spawn`].
+pub fn spawn_if_room(
+    name: String,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    drop(MmapMut::map_anon(START)?);
+    spawn(name, work)
 }
 
 #[cfg(test)]
@@ -42,14 +54,17 @@ mod tests {
             let name = thread::current().name().map(String::from);
             send.send(name).unwrap();
         };
-        start("worker".into(), work).unwrap().join().unwrap();
+        spawn_if_room("worker".into(), work)
+            .unwrap()
+            .join()
+            .unwrap();
         assert_eq!(receive.recv(), Ok(Some("worker".into())));
     }
 
     #[test]
     fn what_it_does_is_not_waited_for() {
         let (send, receive) = mpsc::channel::<()>();
-        let thread = start("worker".into(), move || receive.recv().unwrap()).unwrap();
+        let thread = spawn_if_room("worker".into(), move || receive.recv().unwrap()).unwrap();
         send.send(()).unwrap();
         thread.join().unwrap();
     }

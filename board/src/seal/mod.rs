@@ -14,14 +14,14 @@ mod scratch;
 
 pub(crate) use scratch::{Overflow, Scratch};
 
+use mergevit_kernels::thread;
 use scratch::Served;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 
 /// The system's allocator, behind the seal.
 #[derive(Debug)]
@@ -94,19 +94,7 @@ pub(crate) fn spawn_exempt(
     name: &str,
     work: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    let (started, starts) = mpsc::sync_channel(1);
-    let thread = move || {
-        exempt(|| {
-            // The channel has room, so this waits for nobody.
-            let _ = started.send(());
-            work();
-        });
-    };
-    starting_threads(|| {
-        let thread = Builder::new().name(name.into()).spawn(thread)?;
-        let _ = starts.recv();
-        Ok(thread)
-    })
+    starting_threads(|| thread::spawn(name.into(), || exempt(work)))
 }
 
 #[inline]

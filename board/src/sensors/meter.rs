@@ -2,9 +2,10 @@
 
 use super::{Names, Reading, Sensors, View};
 use crate::seal;
+use mergevit_kernels::thread;
 use std::io;
-use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// From one reading to the next.
@@ -55,16 +56,11 @@ impl Meter {
             stopped: false,
         });
         let shared = Arc::new(Shared { begin, state });
-        let running = Arc::new(Barrier::new(2));
-        let (thread_shared, thread_running) = (Arc::clone(&shared), Arc::clone(&running));
-        let thread = thread::Builder::new()
-            .name("sensors".into())
-            .spawn(move || {
-                seal::begun();
-                thread_running.wait();
-                keep_reading(sensors, &thread_shared);
-            })?;
-        running.wait();
+        let thread_shared = Arc::clone(&shared);
+        let thread = thread::spawn("sensors".into(), move || {
+            seal::begun();
+            keep_reading(sensors, &thread_shared);
+        })?;
         Ok(Self {
             names,
             shared,
@@ -109,7 +105,7 @@ impl Drop for Meter {
 fn keep_reading(mut sensors: Sensors, shared: &Shared) {
     let mut due = Instant::now() + PERIOD;
     loop {
-        thread::park_timeout(due.saturating_duration_since(Instant::now()));
+        std::thread::park_timeout(due.saturating_duration_since(Instant::now()));
         if shared.state().stopped {
             return;
         }

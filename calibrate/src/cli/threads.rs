@@ -13,7 +13,7 @@ use std::error::Error;
 pub(super) fn start() -> Result<(), CommandError> {
     let spawn = |thread: ThreadBuilder| {
         let name = format!("worker-{}", thread.index());
-        thread::start(name, || thread.run()).map(drop)
+        thread::spawn_if_room(name, || thread.run()).map(drop)
     };
     match ThreadPoolBuilder::new().spawn_handler(spawn).build_global() {
         // Without a source, it only says that they run already.

@@ -9,6 +9,7 @@ use super::slot::Slot;
 use super::status::CameraStatus;
 use crate::seal;
 use mergevit_kernels::memory::OutOfMemory;
+use mergevit_kernels::thread;
 use std::any::Any;
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -50,7 +51,6 @@ struct State {
     ready: VecDeque<Slot>,
     news: VecDeque<CameraStatus>,
     counts: Counts,
-    started: bool,
     stopped: bool,
     end: Option<Result<(), SourceError>>,
 }
@@ -96,7 +96,6 @@ impl Exchange {
             ready: VecDeque::with_capacity(SLOTS),
             news: VecDeque::with_capacity(NEWS),
             counts: Counts::default(),
-            started: false,
             stopped: false,
             end: None,
         };
@@ -246,22 +245,18 @@ impl Exchange {
         }
         let capture_allocates = capture.allocates();
         let exchange = Arc::clone(self);
-        std::thread::Builder::new()
-            .name("capture".into())
-            .spawn(move || {
-                seal::begun();
-                exchange.update(|state| state.started = true);
-                let pump = || exchange.pump(&mut *capture);
-                let guarded = || panic::catch_unwind(AssertUnwindSafe(pump));
-                let result = match capture_allocates {
-                    true => seal::exempt(guarded),
-                    false => guarded(),
-                };
-                // The loop would wait for ever for a thread that is gone.
-                let result = result.unwrap_or_else(|payload| Err(panicked(payload)));
-                exchange.update(|state| state.end = Some(result));
-            })?;
-        drop(self.wait_until(|state| state.started));
+        thread::spawn("capture".into(), move || {
+            seal::begun();
+            let pump = || exchange.pump(&mut *capture);
+            let guarded = || panic::catch_unwind(AssertUnwindSafe(pump));
+            let result = match capture_allocates {
+                true => seal::exempt(guarded),
+                false => guarded(),
+            };
+            // The loop would wait for ever for a thread that is gone.
+            let result = result.unwrap_or_else(|payload| Err(panicked(payload)));
+            exchange.update(|state| state.end = Some(result));
+        })?;
         Ok(())
     }
 

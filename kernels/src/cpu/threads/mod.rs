@@ -77,7 +77,7 @@ impl Team {
     /// [`MakeError::Thread`]; those that were started have ended then.
     pub(super) fn new(threads: usize) -> Result<Self, MakeError> {
         Self::spawned_by(threads, |number, work| {
-            thread::start(format!("mergevit-{number}"), work)
+            thread::spawn_if_room(format!("mergevit-{number}"), work)
         })
     }
 

@@ -1,7 +1,6 @@
 //! The team: every task once, sleep and wake, panics, refused threads.
 
 use super::*;
-use std::thread::Builder;
 use std::time::Duration;
 
 /// A step of two tasks, one on each thread of `team`; `late` runs on the worker once the caller is done.
@@ -149,7 +148,7 @@ fn a_refused_thread_is_an_error_and_ends_the_others() {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             let alive = Arc::clone(&alive);
-            Builder::new().spawn(move || {
+            thread::spawn(format!("worker-{number}"), move || {
                 work();
                 drop(alive);
             })
