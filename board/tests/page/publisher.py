@@ -104,7 +104,12 @@ class Publisher:
             except OSError:
                 return
             client = {"socket": connection, "watch": False}
-            connection.sendall(message(self.hello()))
+            try:
+                connection.sendall(message(self.hello()))
+            except OSError:
+                # Gone before it was greeted: a client that ends early takes no other's place.
+                connection.close()
+                continue
             with self.lock:
                 self.clients.append(client)
             threading.Thread(target=self.listen, args=(client,), daemon=True).start()
