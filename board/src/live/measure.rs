@@ -6,11 +6,17 @@ use mergevit_kernels::frame::{Frame, PixelFormat};
 use mergevit_runtime::{Engine, RunError, Schedule};
 use std::time::{Duration, Instant};
 
-/// Runs of each schedule before those that count.
+/// Rounds before those that count.
 const WARM_UPS: usize = 2;
 
-/// Runs of each schedule that count.
-const RUNS: usize = 7;
+/// Rounds that count: at least so many.
+const LEAST_ROUNDS: usize = 7;
+
+/// And at most so many, where the schedules are fast.
+const MOST_ROUNDS: usize = 64;
+
+/// No round begins after this time but the least number.
+const LIMIT: Duration = Duration::from_millis(500);
 
 /// Times every schedule of a pack with batches of so many frames of so many pixels, (width, height). The engine runs
 /// afterwards what it ran before. Allocates.
@@ -27,41 +33,51 @@ pub(super) fn measure(
     let bytes = vec![0x80; format.frame_bytes(size.0, size.1)];
     let frame = Frame::packed(format, size.0, size.1, &bytes);
     let frame = frame.expect("a size that the engine has room for");
-    let frames = vec![frame; batch];
-    let names: Vec<String> = engine
-        .pack()
-        .schedules()
-        .iter()
-        .map(|own| own.name.clone())
-        .collect();
-    let accuracies = accuracies(engine.pack().schedules());
-    let mut points = Vec::with_capacity(names.len());
-    for (schedule, (name, accuracy)) in names.iter().zip(accuracies).enumerate() {
-        engine.set_schedule(name)?;
-        points.push(Point {
-            schedule,
-            latency: time(engine, &frames)?,
-            accuracy,
-        });
-    }
+    let latencies = latencies(engine, &vec![frame; batch])?;
     engine.set_schedule(&before)?;
-    Ok(points)
+    let accuracies = accuracies(engine.pack().schedules());
+    Ok(latencies
+        .into_iter()
+        .zip(accuracies)
+        .enumerate()
+        .map(|(schedule, (latency, accuracy))| Point {
+            schedule,
+            latency,
+            accuracy,
+        })
+        .collect())
 }
 
-/// The median.
-fn time(engine: &mut Engine, frames: &[Frame<'_>]) -> Result<Duration, RunError> {
-    let mut times = Vec::with_capacity(RUNS);
-    for run in 0..WARM_UPS + RUNS {
-        let begin = Instant::now();
-        engine.classify(frames)?;
-        if run >= WARM_UPS {
-            times.push(begin.elapsed());
+/// The median of each schedule. They take turns: what else runs here, and a clock that falls, then slows all of them and
+/// not the one whose turn it is.
+fn latencies(engine: &mut Engine, frames: &[Frame<'_>]) -> Result<Vec<Duration>, RunError> {
+    let schedules = engine.pack().schedules().iter();
+    let names: Vec<String> = schedules.map(|own| own.name.clone()).collect();
+    let mut times = vec![Vec::with_capacity(MOST_ROUNDS); names.len()];
+    let mut begin = Instant::now();
+    for round in 0..WARM_UPS + MOST_ROUNDS {
+        match round {
+            WARM_UPS => begin = Instant::now(),
+            _ if round >= WARM_UPS + LEAST_ROUNDS && begin.elapsed() > LIMIT => break,
+            _ => {}
+        }
+        for (name, times) in names.iter().zip(&mut times) {
+            engine.set_schedule(name)?;
+            let begin = Instant::now();
+            engine.classify(frames)?;
+            if round >= WARM_UPS {
+                times.push(begin.elapsed());
+            }
         }
     }
+    Ok(times.into_iter().map(median).collect())
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     let median = telemetry::quantile(&times, 0.5).unwrap_or_default();
     // A schedule takes some time, whatever the clock can tell.
-    Ok(median.max(Duration::from_nanos(1)))
+    median.max(Duration::from_nanos(1))
 }
 
 /// What the pack says of each schedule, the same of all: how often its first class is right, or else how often it is that of
