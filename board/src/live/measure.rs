@@ -1,22 +1,18 @@
 //! How long schedules take on this board, for a governor to choose from.
 
 use crate::governor::Point;
-use crate::telemetry;
 use mergevit_kernels::frame::{Frame, PixelFormat};
 use mergevit_runtime::{Engine, RunError, Schedule};
 use std::time::{Duration, Instant};
 
-/// Rounds before those that count.
-const WARM_UPS: usize = 2;
-
-/// Rounds that count: at least so many.
-const LEAST_ROUNDS: usize = 7;
+/// At least so many runs of each schedule.
+const LEAST_ROUNDS: usize = 9;
 
 /// And at most so many, where the schedules are fast.
 const MOST_ROUNDS: usize = 64;
 
-/// No round begins after this time but the least number.
-const LIMIT: Duration = Duration::from_millis(500);
+/// Beyond the least number no round begins after this time.
+const LIMIT: Duration = Duration::from_millis(200);
 
 /// Times every schedule of a pack with batches of so many frames of so many pixels, (width, height). The engine runs
 /// afterwards what it ran before. Allocates.
@@ -48,36 +44,30 @@ pub(super) fn measure(
         .collect())
 }
 
-/// The median of each schedule. They take turns: what else runs here, and a clock that falls, then slows all of them and
-/// not the one whose turn it is.
+/// The least time of each schedule: what else runs here only adds to it, and to compare schedules is what it is for; what
+/// frames really take is measured while they are classified. The schedules take turns, so that a clock that changes does so
+/// for all of them, and another one is the first in each round, so that what comes at regular times does not always meet
+/// the same.
 fn latencies(engine: &mut Engine, frames: &[Frame<'_>]) -> Result<Vec<Duration>, RunError> {
     let schedules = engine.pack().schedules().iter();
     let names: Vec<String> = schedules.map(|own| own.name.clone()).collect();
-    let mut times = vec![Vec::with_capacity(MOST_ROUNDS); names.len()];
-    let mut begin = Instant::now();
-    for round in 0..WARM_UPS + MOST_ROUNDS {
-        match round {
-            WARM_UPS => begin = Instant::now(),
-            _ if round >= WARM_UPS + LEAST_ROUNDS && begin.elapsed() > LIMIT => break,
-            _ => {}
+    let mut least = vec![Duration::MAX; names.len()];
+    let begin = Instant::now();
+    for round in 0..MOST_ROUNDS {
+        if round >= LEAST_ROUNDS && begin.elapsed() > LIMIT {
+            break;
         }
-        for (name, times) in names.iter().zip(&mut times) {
-            engine.set_schedule(name)?;
-            let begin = Instant::now();
+        for turn in 0..names.len() {
+            let schedule = (round + turn) % names.len();
+            engine.set_schedule(&names[schedule])?;
+            let start = Instant::now();
             engine.classify(frames)?;
-            if round >= WARM_UPS {
-                times.push(begin.elapsed());
-            }
+            least[schedule] = start.elapsed().min(least[schedule]);
         }
     }
-    Ok(times.into_iter().map(median).collect())
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    let median = telemetry::quantile(&times, 0.5).unwrap_or_default();
     // A schedule takes some time, whatever the clock can tell.
-    median.max(Duration::from_nanos(1))
+    let positive = |least: Duration| least.max(Duration::from_nanos(1));
+    Ok(least.into_iter().map(positive).collect())
 }
 
 /// What the pack says of each schedule, the same of all: how often its first class is right, or else how often it is that of
