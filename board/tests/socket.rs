@@ -190,6 +190,22 @@ fn whoever_talks_nonsense_is_cut_off_and_nobody_else() {
     run.finish();
 }
 
+#[test]
+fn whoever_leaves_before_the_hello_takes_no_place() {
+    let fixture = Fixture::new();
+    let mut run = Run::new(&fixture, &[]);
+    for _ in 0..100 {
+        drop(Client::connect(&run.socket));
+    }
+    // As many as are served at once.
+    let clients: [_; 8] = std::array::from_fn(|_| run.client());
+    for (_, hello) in &clients {
+        assert_eq!(hello["event"], "hello");
+    }
+    run.write(&raw_frames(PixelFormat::Grey, 1));
+    run.finish();
+}
+
 /// More frames than a socket's buffers and the ring have room for go past a client that does not read.
 #[test]
 fn a_client_that_does_not_read_stops_nobody_and_is_told_what_it_lost() {
