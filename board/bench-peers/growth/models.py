@@ -1,5 +1,6 @@
 """Networks in the form each engine reads, made once and kept."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ def prepare(point, folder, calibrate, with_openvino):
     folder = Path(folder) / point.network
     pack = folder / "model.mvit"
     peer = folder / "openvino-int8.xml"
+    if not pack.exists() and not shutil.which(calibrate):
+        sys.exit(f"--calibrate {calibrate}: there is no such program; `cargo build --release` makes it")
     if not (folder / "logits.npy").exists() or (with_openvino and not peer.exists()):
         print(f"making {folder}", file=sys.stderr)
         write_network(point, folder, peer if with_openvino else None)
